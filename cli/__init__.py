@@ -1,0 +1,16 @@
+"""The command `fastmlp`: one module a command, loaded when it is called.
+
+Each module parses its options, calls the library and prints. Nothing here imports NumPy,
+Matplotlib or Rich until a command runs, so that help and shell completion answer at once.
+"""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    from ._app import cli
+
+    cli(prog_name="fastmlp")

@@ -1,0 +1,5 @@
+"""Lets ``python -m fastmlp.cli`` stand for the command ``fastmlp``."""
+
+from . import main
+
+main()

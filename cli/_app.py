@@ -1,0 +1,196 @@
+"""The group of commands: lazy loading, and one exit code for each kind of trouble."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import click
+
+from fastmlp.errors import DataError, DivergedError, ModelFileError
+
+from ._streams import Unbroken, forget
+
+# With the first sentences of their help, so that listing them loads none of them.
+COMMANDS = {
+    "catalogue": "Train the lecture's networks, and compare.",
+    "train": "Train one network.",
+    "summary": "Print the layers of a network.",
+    "evaluate": "Print a model's loss and metrics on a table.",
+    "predict": "Write a model's predictions for a table.",
+    "plot": "Draw a model, or data.",
+    "datasets": "Write the lecture's data as CSV.",
+    "doctor": "Print what a bug report needs.",
+}
+RUN_TIME, USAGE, DIVERGED, BAD_FILE, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Commands(click.Group):
+    """A group that imports a command's module only when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order the help shows them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"there is no command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run and end the process with the exit code that the help promises."""
+        prog_name = prog_name or "fastmlp"
+        if os.environ.get("_FASTMLP_COMPLETE"):
+            return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        sys.exit(self._run(list(sys.argv[1:] if args is None else args), prog_name, extra))
+
+    def _run(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
+        errors = sys.stderr
+        sys.stderr = cast("TextIO", Unbroken(errors))
+        try:
+            return self._guarded(args, prog_name, extra)
+        finally:
+            sys.stderr = errors
+
+    def _guarded(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
+        try:
+            try:
+                with self.make_context(prog_name, args, **extra) as ctx:
+                    self.invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        except (click.Abort, KeyboardInterrupt, EOFError) as stop:
+            click.echo(str(stop) or "Interrupted.", err=True)
+            return INTERRUPTED
+        except click.ClickException as error:
+            if not isinstance(error, click.UsageError):
+                return _fail(error.format_message(), error.exit_code)
+            error.show()
+            return error.exit_code
+        except DivergedError as error:
+            return _fail(str(error), DIVERGED)
+        except (DataError, ModelFileError) as error:
+            return _fail(str(error), BAD_FILE)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader has left, which is no error
+                forget(sys.stdout)
+                return 0
+            name = f"{error.filename}: " if error.filename else ""
+            return _fail(f"{name}{(error.strerror or str(error)).lower()}", RUN_TIME)
+        except MemoryError as error:
+            return _fail(f"not enough memory. {error}", RUN_TIME)
+        except Exception as error:
+            if "FASTMLP_ISA" in str(error):  # an instruction set that is not there
+                return _fail(str(error), USAGE)
+            return _fail(_describe(error), RUN_TIME)
+        return 0
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _describe(error: Exception) -> str:
+    """Say in one line what a bug report needs of an error that nobody expected."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_globals.get("__name__", "").startswith("fastmlp."):
+            place = f" at {Path(frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return (
+        f"unexpected {type(error).__name__}{place}: {error} "
+        "(please report this, with what `fastmlp doctor` prints)"
+    )
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    import fastmlp
+    from fastmlp import _kernels
+
+    threads = fastmlp.get_num_threads()
+    plural = "" if threads == 1 else "s"
+    click.echo(f"fastmlp {fastmlp.__version__}, {_kernels.isa()}, {threads} thread{plural}")
+    ctx.exit()
+
+
+EPILOG = """\b
+Examples:
+  fastmlp catalogue                        train every network of the lecture
+  fastmlp train --units 1024x5 --l1 0.001  one network on the lecture's data
+  fastmlp train my.csv --units 64,32 --target price --standardize -o my.fmlp
+  fastmlp predict my.fmlp new.csv -o predictions.csv
+
+\b
+Exit codes:
+  0    done
+  1    a failure at run time: output cannot be written, or exists without --force
+  2    wrong options
+  3    training diverged
+  4    wrong data or model file
+  130  interrupted
+
+\b
+Shell completion:
+  eval "$(_FASTMLP_COMPLETE=bash_source fastmlp)"   also zsh_source, fish_source
+"""
+
+
+@click.command(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show version, chosen instruction set and number of threads.",
+)
+def cli() -> None:
+    """Train multilayer perceptrons on ordinary CPUs.
+
+    Results go to standard output, progress and warnings to standard error. Where a file is
+    asked for, - is standard input or output.
+    """
+    # A shell starts background jobs with SIGINT ignored; an explicit one should still be heard.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,171 @@
+"""Figures of a model: which there are, and how a saved model's units get onto their axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from fastmlp.models import Sequential
+    from fastmlp.preprocessing import Preprocessing
+
+    Arrays = tuple[np.ndarray, np.ndarray]
+
+KINDS = {
+    "layers": "every hidden unit and the fitted curve, over one input",
+    "facets": "one layer's units, 32 to a panel, over one input",
+    "boundary": "a classifier's regions, over two inputs",
+    "history": "loss and metrics by epoch",
+    "network": "the network itself",
+    "weights": "histograms of weights by layer, with their penalty",
+    "changepoints": "the lecture's repair, before and after, over one input",
+    "data": "the data alone, without a model",
+}
+FORMATS = (".png", ".svg", ".pdf")
+
+
+class Drawing:
+    """Draws a model in the terms of its table: units of the columns, names of the classes.
+
+    Parameters
+    ----------
+    model : Sequential
+    preprocessing : Preprocessing or None
+        None for a model whose inputs have no names.
+    train : tuple (x, y) or None
+        Training data as the network takes them; None: the lecture's.
+    """
+
+    def __init__(
+        self, model: Sequential, preprocessing: Preprocessing | None, train: Arrays | None
+    ) -> None:
+        self.model, self.preprocessing, self.train = model, preprocessing, train
+
+    def draw(self, kind: str, layer: int = 1) -> Figure:
+        """Draw one figure.
+
+        Parameters
+        ----------
+        kind : str
+            One of `KINDS`, other than 'data'.
+        layer : int
+            Of the facets, from 1.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ValueError
+            If the model is not one that such a figure can show.
+        """
+        from fastmlp import lecture, plots
+
+        if kind == "history":
+            return plots.plot_history(self._history())
+        if kind == "weights":
+            return plots.plot_weights(self.model)
+        if kind == "network":
+            return plots.plot_network(self.model, **self._names())
+        if kind == "boundary":
+            return self._boundary()
+        if kind == "facets":
+            return plots.plot_layer_activations_facetted(
+                self.model, self._layer(layer), **self._axis("x", "preprocess", "x_label")
+            )
+        if kind == "changepoints":
+            repaired, _ = lecture.repair(self.model)
+            return plots.plot_change_points(self.model, repaired, **self._axis())
+        hidden = [dense.units for dense in self.model.dense_layers[:-1]]
+        legend = len(hidden) == 1 and hidden[0] <= 16
+        return plots.plot_layers(self.model, legend, **self._axis())
+
+    def fitting(self) -> list[str]:
+        """Name the kinds of figure that show this model, leaving out the special ones."""
+        kinds = ["history", "network", "weights"]
+        numeric = (
+            all(c.kind == "numeric" for c in self.preprocessing.columns)
+            if (self.preprocessing is not None)
+            else True
+        )
+        classify = self.preprocessing is not None and self.preprocessing.task == "classification"
+        if numeric and self.model.n_inputs == 1 and not classify:
+            kinds.append("layers")
+        if numeric and self.model.n_inputs == 2 and classify:
+            kinds.append("boundary")
+        return kinds
+
+    def _history(self) -> dict[str, list[float]]:
+        history = self.model.history
+        if history is None or not history.epoch:
+            raise ValueError("it holds no history of training")
+        scale = 1.0 if self.preprocessing is None else self.preprocessing.target.scale
+        return {
+            name: [v * scale**2 for v in values] if name in ("mse", "val_mse") else values
+            for name, values in history.history.items()
+            if values
+        }
+
+    def _layer(self, layer: int) -> int:
+        dense = self.model.dense_layers
+        if layer > len(dense):
+            raise ValueError(f"it has {len(dense)} dense layers, and layer {layer} is none of them")
+        return self.model.layers.index(dense[layer - 1])
+
+    def _names(self) -> dict[str, Any]:
+        state = self.preprocessing
+        if state is None:
+            return {}
+        outputs = [state.target.name]
+        if state.n_outputs > 1:
+            outputs = [str(label) for label in state.target.labels]
+        return {"input_names": state.input_names, "output_names": outputs}
+
+    def _axis(self, *only: str) -> dict[str, Any]:
+        """Return the arguments that put a curve over one input into the table's units."""
+        import numpy as np
+
+        state = self.preprocessing
+        if state is None or self.train is None:
+            return {}
+        if state.task != "regression" or len(state.columns) != 1:
+            raise ValueError("such a figure shows a regression on one numeric input")
+        means, scales = state.scaling()
+        x = self.train[0] * scales + means
+        low, high = float(x.min()), float(x.max())
+        dtype = self.model.dtype
+        mean, scale = state.target.mean, state.target.scale
+        arguments = {
+            "x": np.linspace(low, high, 201).reshape(-1, 1),
+            "train": (x, self.train[1] * scale + mean),
+            "preprocess": lambda raw: ((np.asarray(raw) - means) / scales).astype(dtype),
+            "postprocess": lambda out: np.asarray(out) * scale + mean,
+            "x_label": state.columns[0].name,
+            "y_label": state.target.name,
+        }
+        return {name: arguments[name] for name in only} if only else arguments
+
+    def _boundary(self) -> Figure:
+        import numpy as np
+
+        from fastmlp import plots
+
+        state = self.preprocessing
+        if state is None or self.train is None:
+            return plots.plot_decision_boundary(self.model)
+        if state.task != "classification" or len(state.columns) != 2:
+            raise ValueError("such a figure shows a classifier of two numeric inputs")
+        means, scales = state.scaling()
+        dtype = self.model.dtype
+        return plots.plot_decision_boundary(
+            self.model,
+            lambda raw: ((np.asarray(raw) - means) / scales).astype(dtype),
+            train_x=self.train[0] * scales + means,
+            train_y=self.train[1],
+            class_names=[str(label) for label in state.target.labels],
+            x1_label=state.columns[0].name,
+            x2_label=state.columns[1].name,
+        )

@@ -1,0 +1,134 @@
+"""A model from its file, with what turns a table's columns into its arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastmlp.datasets import Table
+    from fastmlp.models import Sequential
+    from fastmlp.preprocessing import Preprocessing
+
+# Keras's long names, as the tables and JSON documents shorten them.
+SHORT = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
+
+
+@dataclass
+class Loaded:
+    """A model and its preprocessing; None where the model's inputs have no names."""
+
+    path: str
+    model: Sequential
+    preprocessing: Preprocessing | None
+
+    def for_table(self, table: Table, target: str | None, with_target: bool) -> Preprocessing:
+        """Return the preprocessing for a table, made from its columns if the model has none.
+
+        Parameters
+        ----------
+        table : Table
+        target : str or None
+            The target column as the user names it.
+        with_target : bool
+            Whether a model without names should find its target in the table, too.
+
+        Returns
+        -------
+        Preprocessing
+        """
+        if self.preprocessing is not None:
+            if target is not None:
+                table.require(target, "target column")
+                self.preprocessing.target.name = target
+            return self.preprocessing
+        names = table.names
+        if with_target:
+            goal = names[-1] if target is None else target
+            table.require(goal, "target column")
+            names = [name for name in names if name != goal]
+        else:
+            goal = "prediction"
+        return self._unnamed(table, names, goal)
+
+    def _unnamed(self, table: Table, names: list[str], goal: str) -> Preprocessing:
+        from fastmlp.errors import DataError
+        from fastmlp.preprocessing import Preprocessing
+
+        n_inputs, n_outputs = self.model.n_inputs, self.model.n_outputs
+        assert n_inputs is not None and n_outputs is not None
+        loss = self.model.loss.name if self.model.loss is not None else ""
+        if len(names) != n_inputs:
+            kind = "more" if len(names) > n_inputs else "fewer"
+            raise DataError(
+                f"{table.source}: {len(names)} input columns ({', '.join(names)}), {kind} inputs "
+                f"than the model {self.path} has: {n_inputs}, without names"
+            )
+        if loss.endswith("crossentropy") and (n_outputs == 1 or loss.startswith("sparse")):
+            labels = list(range(max(2, n_outputs)))
+            return Preprocessing.plain(names, goal, "classification", labels)
+        if n_outputs > 1:
+            raise DataError(
+                f"{self.path}: a model of {n_outputs} outputs without names; from the command "
+                "line a table has one target column"
+            )
+        return Preprocessing.plain(names, goal, "regression")
+
+
+def load(path: str) -> Loaded:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    Loaded
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing or damaged, or its preprocessing does not fit its network.
+    """
+    from fastmlp import models
+    from fastmlp.errors import ModelFileError
+    from fastmlp.preprocessing import Preprocessing
+
+    model = models.load_model(path)
+    state = model.extras.get("preprocessing")
+    if state is None:
+        return Loaded(path, model, None)
+    preprocessing = Preprocessing.from_dict(state, path)
+    if (preprocessing.n_inputs, preprocessing.n_outputs) != (model.n_inputs, model.n_outputs):
+        raise ModelFileError(
+            f"{path}: damaged preprocessing: {preprocessing.n_inputs} inputs and "
+            f"{preprocessing.n_outputs} outputs for a network of {model.n_inputs} and "
+            f"{model.n_outputs}"
+        )
+    return Loaded(path, model, preprocessing)
+
+
+def figures(
+    model: Sequential, preprocessing: Preprocessing, x: np.ndarray, y: np.ndarray, quiet: bool
+) -> dict[str, float]:
+    """Evaluate: the loss and the metrics by their short names, errors in the target's units.
+
+    Parameters
+    ----------
+    model : Sequential
+    preprocessing : Preprocessing
+    x, y : ndarray
+    quiet : bool
+
+    Returns
+    -------
+    dict of str to float
+    """
+    values: dict[str, Any] = model.evaluate(x, y, verbose=0 if quiet else 1, return_dict=True)
+    scale = preprocessing.target.scale
+    power = {"mse": 2, "mae": 1}
+    short = {SHORT.get(name, name): float(value) for name, value in values.items()}
+    return {name: value * scale ** power.get(name, 0) for name, value in short.items()}

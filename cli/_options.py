@@ -1,0 +1,194 @@
+"""Options that several commands share, and the lists that shells complete."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from ._output import Messages
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Restated here, and compared by a test, because the library's own lists come with NumPy.
+ACTIVATIONS = (
+    "linear",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "softmax",
+)
+OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+
+
+def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def common(function: F) -> F:
+    """Add -q and -v."""
+    return _combine(
+        click.option("-q", "--quiet", is_flag=True, help="No notes and no progress."),
+        click.option("-v", "--verbose", is_flag=True, help="More notes."),
+    )(function)
+
+
+def messages(quiet: bool, verbose: bool) -> Messages:
+    """Return what -q and -v ask for."""
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
+    return Messages(quiet, verbose)
+
+
+def _use_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    if value is not None and not ctx.resilient_parsing:
+        import fastmlp
+
+        fastmlp.set_num_threads(value)
+    return value
+
+
+threads: Callable[[F], F] = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    expose_value=False,
+    callback=_use_threads,
+    help="Threads to use, even above the number of processors.  [default: OMP_NUM_THREADS, "
+    "else one a processor this process may use]",
+)
+as_json: Callable[[F], F] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
+)
+force: Callable[[F], F] = click.option(
+    "--force", is_flag=True, help="Replace output files that exist."
+)
+target: Callable[[F], F] = click.option("--target", metavar="COLUMN", help="The column to predict.")
+
+
+def _complete_names(
+    names: tuple[str, ...],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Complete the last of a comma-separated list of names."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + name) for name in names if name.startswith(last)]
+
+    return complete
+
+
+def units(required: bool) -> Callable[[F], F]:
+    """Add --units."""
+    return click.option(
+        "--units",
+        required=required,
+        metavar="WIDTHS",
+        help="Hidden layers' widths: 1024x5, or 64,32,16.",
+    )
+
+
+def penalties(function: F) -> F:
+    """Add --l1 and --l2."""
+    return _combine(
+        click.option(
+            "--l1",
+            metavar="LAMBDAS",
+            help="L1 penalty on weights: one for all layers, or one a layer, output included.",
+        ),
+        click.option("--l2", metavar="LAMBDAS", help="L2 penalty on weights, likewise."),
+    )(function)
+
+
+activation: Callable[[F], F] = click.option(
+    "--activation",
+    metavar="NAMES",
+    shell_complete=_complete_names(ACTIVATIONS),
+    help=f"Of hidden layers: one for all or one a layer; {', '.join(ACTIVATIONS)}."
+    "  [default: relu]",
+)
+dropout: Callable[[F], F] = click.option(
+    "--dropout",
+    metavar="RATES",
+    help="Dropout after hidden layers: one rate for all or one a layer.  [default: 0]",
+)
+
+
+def file_argument(name: str, required: bool = True) -> Callable[[F], F]:
+    """Add an argument that names a file, completed as one; the library checks that it is there."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+    return click.argument(name, required=required, shell_complete=complete)
+
+
+@contextlib.contextmanager
+def wrong_option(hint: str) -> Iterator[None]:
+    """Turn the library's complaint about a value into Click's, exit code 2."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=f"'{hint}'") from error
+
+
+def parse_network(
+    units: str, l1: str | None, l2: str | None, activation: str | None, dropout: str | None
+) -> dict[str, Any]:
+    """Check the options that describe a network; exit code 2 with whatever is wrong in them.
+
+    Returns
+    -------
+    dict
+        Arguments of `fastmlp.models.mlp`.
+    """
+    from fastmlp import layers, models, regularizers
+
+    network: dict[str, Any] = {}
+    with wrong_option("--units"):
+        network["units"] = models.parse_units(units)
+    n_hidden = len(network["units"])
+    for name, text in (("l1", l1), ("l2", l2)):
+        with wrong_option(f"--{name}"):
+            network[name] = regularizers.parse_lambdas(_given(text, "0"), n_hidden + 1, name)
+    with wrong_option("--activation"):
+        names = [
+            layers.activation_name(part.strip()) for part in _given(activation, "relu").split(",")
+        ]
+        network["activation"] = models.parse_layer_values(
+            "activation", names, n_hidden, "hidden layer"
+        )
+    with wrong_option("--dropout"):
+        rates = [_rate(part) for part in _given(dropout, "0").split(",")]
+        network["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
+    return network
+
+
+def _given(text: str | None, default: str) -> str:
+    return default if text is None else text
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout must be a rate in [0, 1). Received: {text!r}")
+    return rate

@@ -1,0 +1,159 @@
+"""Where results go: checks before the work, whole files after it, JSON, messages."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Failure(click.ClickException):
+    """A failure at run time, such as output that cannot be written: exit code 1."""
+
+    exit_code = 1
+
+
+@dataclass
+class Messages:
+    """Notes on standard error, as many as were asked for.
+
+    Parameters
+    ----------
+    quiet : bool
+        Nothing but errors.
+    verbose : bool
+        Details as well.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+
+    def note(self, text: str) -> None:
+        """Say what was decided or done."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def detail(self, text: str) -> None:
+        """Say more, for those who asked for it."""
+        if self.verbose and not self.quiet:
+            click.echo(text, err=True)
+
+
+def check_output(path: str | None, force: bool) -> None:
+    """Fail, before any work is done, if a file could not be written afterwards."""
+    if path is None or path == "-":
+        return
+    target = Path(path)
+    with _io_failures(path):
+        if target.is_dir():
+            raise Failure(f"{path}: is a directory, expected a file")
+        if target.exists() and not force:
+            raise Failure(f"{path}: the file exists; --force replaces it")
+        # A device such as /dev/null takes output but no neighbours.
+        if not target.exists() or target.is_file():
+            _try_directory(target.parent)
+
+
+def check_outputs(
+    directory: str | None, names: Iterable[str], force: bool, create: bool = True
+) -> None:
+    """Fail, before any work is done, if files could not be written in a directory afterwards."""
+    if directory is None:
+        return
+    top = Path(directory)
+    with _io_failures(directory):
+        if top.exists() and not top.is_dir():
+            raise Failure(f"{directory}: is a file, expected a directory")
+        for name in names:
+            if (top / name).exists() and not force:
+                raise Failure(f"{top / name}: the file exists; --force replaces it")
+        if create:
+            top.mkdir(parents=True, exist_ok=True)
+            _try_directory(top)
+
+
+def _try_directory(directory: Path) -> None:
+    if not directory.is_dir():
+        raise Failure(f"{directory}: there is no such directory")
+    import tempfile
+
+    # Permission bits do not tell: the file system may be read-only, the user may be root.
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=".fastmlp-"):
+        pass
+
+
+@contextlib.contextmanager
+def _io_failures(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Failure(f"{path}: cannot be written: {reason.lower()}") from error
+
+
+@contextlib.contextmanager
+def open_text(path: str) -> Iterator[TextIO]:
+    """Collect text for a file that appears whole or not at all; - is standard output."""
+    text = io.StringIO(newline="")
+    yield text
+    write_bytes(path, text.getvalue().encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a whole file, replacing an old one in one step; - is standard output."""
+    if path == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    from fastmlp.persistence import write_atomically
+
+    with _io_failures(path):
+        target = Path(path)
+        if target.exists() and not target.is_file():  # a device such as /dev/null
+            target.write_bytes(data)
+        else:
+            write_atomically(target, data)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document; what is not finite becomes null."""
+    click.echo(json.dumps(_finite(document), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def console(least_width: int = 40) -> Console:
+    """Return a Rich console for tables on standard output; numbers need `least_width`."""
+    from rich.console import Console
+
+    class Pipeable(Console):
+        def on_broken_pipe(self) -> None:  # Rich would end the process with code 1
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    width = Console(file=sys.stdout).width
+    return Pipeable(file=sys.stdout, highlight=False, width=max(width, least_width))
+
+
+def significant(value: float | None, digits: int = 6) -> str:
+    """Format a figure for a table; nothing for None."""
+    return "" if value is None else f"{value:.{digits}g}"

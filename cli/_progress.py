@@ -1,0 +1,51 @@
+"""A progress line for a network of the catalogue."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from fastmlp.callbacks import Callback
+from fastmlp.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from fastmlp.lecture import Entry
+
+# Multiplications an epoch below which a thousand epochs take no time worth a progress line, so
+# that the compiled loop need not come back to Python after each.
+SMALL = 500_000
+
+
+class EpochLine(ProgressLine):
+    """A progress line that follows training through a callback, and leaves no trace.
+
+    Parameters
+    ----------
+    label : str
+    epochs : int
+    enabled : bool
+    """
+
+    def __init__(self, label: str, epochs: int, enabled: bool) -> None:
+        super().__init__(label, epochs, enabled=enabled)
+
+    def callbacks(self, entry: Entry) -> list[Callback]:
+        """Return what makes `lecture.train` move the line; nothing for a small network."""
+        widths = [1, *entry.units, 1]
+        work = sum(a * b for a, b in itertools.pairwise(widths)) * 50
+        return [_Follow(self)] if work >= SMALL else []
+
+    def close(self) -> None:
+        """Clear the line: a line with the result takes its place."""
+        if self._live is not None:
+            self._live.transient = True
+        super().close()
+
+
+class _Follow(Callback):
+    def __init__(self, line: ProgressLine) -> None:
+        self.line = line
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        shown = {key: value for key, value in (logs or {}).items() if key.endswith("loss")}
+        self.line.update(epoch + 1, shown)

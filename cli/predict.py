@@ -1,0 +1,79 @@
+"""`fastmlp predict`: a model's predictions for a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import _options
+from ._output import check_output, open_text, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastmlp.preprocessing import Preprocessing
+
+EPILOG = """\b
+Examples:
+  fastmlp predict my.fmlp new.csv                     print predictions as CSV
+  fastmlp predict my.fmlp new.csv -o predictions.csv
+  cut -d, -f1,2 new.csv | fastmlp predict my.fmlp - | head
+
+A regression model writes one column, prediction, in the target's units. A classifier writes the
+label, as it was in the training data, and a probability for each class.
+"""
+
+
+@click.command(epilog=EPILOG)
+@_options.file_argument("model")
+@_options.file_argument("data")
+@click.option("-o", "--output", metavar="CSV", default="-", help="Write to this file.")
+@_options.force
+@_options.threads
+@_options.as_json
+@_options.common
+def command(
+    model: str, data: str, output: str, force: bool, as_json: bool, quiet: bool, verbose: bool
+) -> None:
+    """Write a model's predictions for a table.
+
+    MODEL is a model file, DATA a CSV file with a header (- is standard input).
+    """
+    report = _options.messages(quiet, verbose)
+    check_output(output, force)
+    from fastmlp import datasets
+
+    from . import _model
+
+    loaded = _model.load(model)
+    table = datasets.read_csv(data)
+    preprocessing = loaded.for_table(table, None, with_target=False)
+    x = preprocessing.inputs(table, loaded.model.dtype.name)
+    outputs = loaded.model.predict(x, verbose=0 if quiet else 1)
+    columns = _columns(preprocessing, outputs)
+    if as_json and output == "-":
+        print_json({name: [_plain(value) for value in c] for name, c in columns.items()})
+        return
+    with open_text(output) as file:
+        datasets.write_csv(file, list(columns), list(columns.values()))
+    if output != "-":
+        report.note(f"Wrote {table.n_rows} predictions to {output}.")
+        if as_json:
+            document = {"model": model, "data": data, "rows": table.n_rows, "output": output}
+            print_json(document)
+
+
+def _columns(preprocessing: Preprocessing, outputs: np.ndarray) -> dict[str, Any]:
+    if preprocessing.task == "regression":
+        return {"prediction": preprocessing.values(outputs)}
+    labels, probabilities = preprocessing.classes(outputs)
+    columns: dict[str, Any] = {"prediction": labels}
+    for label, column in zip(preprocessing.target.labels, probabilities.T, strict=True):
+        columns[f"probability_{label}"] = column
+    return columns
+
+
+def _plain(value: Any) -> Any:
+    # By way of text: a float32 keeps its few digits.
+    return value if isinstance(value, int | float | str) else float(str(value))

@@ -1,0 +1,399 @@
+"""`fastmlp train`: one network, on the lecture's data or on a table."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import _data, _options
+from ._output import check_output, check_outputs, console, print_json, significant
+
+if TYPE_CHECKING:
+    from fastmlp.models import Sequential
+    from fastmlp.optimizers import Optimizer
+
+EPILOG = """\b
+Examples:
+  fastmlp train --units 1024x5 --l1 0.001
+  fastmlp train --data classification --units 64x2 --plot figures
+  fastmlp train houses.csv --units 64,32 --target price --standardize -o houses.fmlp
+  fastmlp train iris.csv --units 16 --target species --validation-split 0.2 --seed 1
+  fastmlp train new.csv --units 64 --categorical zone --impute median --validation test.csv
+  fastmlp train --units 8192x3 --dry-run
+
+Without DATA: the lecture's data, 1000 epochs, each batch all rows. With DATA: 100 epochs, 32 rows
+a batch. Text columns are categorical, one input for each category; a cell that is empty or holds
+NA, N/A, NaN or null is missing.
+
+Ctrl-C ends training; the model up to there is kept where -o says. If training diverges, the last
+good weights are.
+"""
+
+
+@dataclass
+class Settings:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs, batch_size, validation_every : int
+    seed : int
+    optimizer : Optimizer
+    """
+
+    epochs: int
+    batch_size: int
+    validation_every: int
+    seed: int
+    optimizer: Optimizer
+
+
+@click.command(epilog=EPILOG)
+@_options.file_argument("data", required=False)
+@_options.units(required=True)
+@_options.penalties
+@_options.activation
+@_options.dropout
+@click.option(
+    "--optimizer",
+    type=click.Choice(_options.OPTIMIZERS, case_sensitive=False),
+    default="adam",
+    show_default=True,
+)
+@click.option("--learning-rate", type=float, help="[default: the optimizer's]")
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: 1000, with DATA 100]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="[default: all, with DATA 32]")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    help="Of weights, order, dropout and split.  [default: drawn, and recorded]",
+)
+@_options.threads
+@click.option(
+    "--data",
+    "lecture",
+    type=click.Choice(["regression", "classification"]),
+    help="Which of the lecture's data, without DATA.  [default: regression]",
+)
+@click.option("--target", metavar="COLUMN", help="What to predict.  [default: the last column]")
+@click.option(
+    "--task",
+    type=click.Choice(["regression", "classification"]),
+    help="[default: decided from the target: text or two whole numbers are classes]",
+)
+@click.option("--categorical", metavar="COLUMN", multiple=True, help="Not numbers; repeatable.")
+@click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out; repeatable.")
+@click.option(
+    "--standardize",
+    is_flag=True,
+    help="Scale numbers, a regression target too, to mean 0 and deviation 1; predictions and mse "
+    "come back in the target's units.",
+)
+@click.option(
+    "--impute",
+    type=click.Choice(["mean", "median"]),
+    help="Replace missing numbers so, missing categories by the most frequent.  "
+    "[default: missing values are an error]",
+)
+@click.option(
+    "--validation-split",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the rows to hold out, drawn at random.",
+)
+@click.option("--validation", metavar="CSV", help="A file to validate on.")
+@click.option(
+    "--validation-every",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Validate every N epochs.  [default: 1; on the lecture's data, 20 times in all]",
+)
+@click.option("-o", "--output", metavar="MODEL", help="Keep the model in this file.")
+@click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
+@_options.force
+@click.option("--dry-run", is_flag=True, help="Check everything, show sizes, do not train.")
+@_options.as_json
+@_options.common
+def command(
+    data: str | None,
+    units: str,
+    l1: str | None,
+    l2: str | None,
+    activation: str | None,
+    dropout: str | None,
+    optimizer: str,
+    learning_rate: float | None,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int | None,
+    lecture: str | None,
+    validation_split: float,
+    validation: str | None,
+    validation_every: int | None,
+    output: str | None,
+    figures: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **columns: Any,
+) -> None:
+    """Train one network.
+
+    DATA is a CSV file with a header (- is standard input); without it, the lecture's data.
+    """
+    report = _options.messages(quiet, verbose)
+    chosen = _data.Columns(**columns)
+    _check_combinations(data, lecture, chosen, validation, validation_split, output)
+    network = _options.parse_network(units, l1, l2, activation, dropout)
+    settings = _settings(
+        data is None, optimizer, learning_rate, epochs, batch_size, validation_every, seed
+    )
+    check_output(output, force)
+    read = _data.read(data, lecture, chosen, validation, validation_split, settings.seed, report)
+    model = _build(network, read, settings)
+    drawing = _drawing(model, read)
+    plots = {f"{kind}.png": kind for kind in drawing.fitting()} if figures else {}
+    check_outputs(figures, plots, force, create=not dry_run)
+    settings.batch_size = min(settings.batch_size, len(read.train[0]))
+    if dry_run:
+        _print_sizes(model, read, settings, as_json)
+        return
+    if verbose:
+        model.summary(print_fn=report.detail)
+    start = time.perf_counter()
+    with _kept(model, output):
+        _fit(model, read, settings, quiet)
+    seconds = time.perf_counter() - start
+    if output is not None:
+        _save(model, output)
+        report.note(f"Wrote {output}.")
+    result = _result(model, read, settings, seconds, quiet)
+    for name, kind in plots.items():
+        from fastmlp import plots as library
+
+        assert figures is not None
+        library.save(drawing.draw(kind), Path(figures) / name)
+    if figures:
+        report.note(f"Wrote {', '.join(plots)} to {figures}.")
+    if as_json:
+        print_json({**result, "output": output})
+    else:
+        _print_table(result, read.preprocessing.target.scale != 1)
+
+
+def _check_combinations(
+    data: str | None,
+    lecture: str | None,
+    columns: _data.Columns,
+    validation: str | None,
+    validation_split: float,
+    output: str | None,
+) -> None:
+    if data is not None and lecture is not None:
+        raise click.UsageError(f"--data {lecture} is the lecture's data; DATA is given as well")
+    name = columns.first_given()
+    if data is None and name is not None:
+        raise click.UsageError(f"--{name} describes DATA, which is not given")
+    if validation is not None and validation_split:
+        raise click.UsageError("--validation and --validation-split exclude each other")
+    if output == "-":
+        raise click.BadParameter("a model goes to a file", param_hint="'--output'")
+    _data.check_streams(data, validation)
+
+
+def _settings(
+    on_lecture: bool,
+    optimizer: str,
+    learning_rate: float | None,
+    epochs: int | None,
+    batch_size: int | None,
+    validation_every: int | None,
+    seed: int | None,
+) -> Settings:
+    import secrets
+
+    from fastmlp import optimizers
+
+    config = {} if learning_rate is None else {"learning_rate": learning_rate}
+    with _options.wrong_option("--learning-rate"):
+        chosen = type(optimizers.get(optimizer))(**config)
+    epochs = epochs or (1000 if on_lecture else 100)
+    return Settings(
+        epochs=epochs,
+        batch_size=batch_size or (2**31 if on_lecture else 32),
+        validation_every=validation_every or (-(-epochs // 20) if on_lecture else 1),
+        seed=secrets.randbits(31) if seed is None else seed,
+        optimizer=chosen,
+    )
+
+
+def _build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequential:
+    from fastmlp import models
+
+    state = data.preprocessing
+    if state.task == "regression":
+        output, loss, metric = "linear", "mean_squared_error", "mse"
+    elif state.n_outputs == 1:
+        output, loss, metric = "sigmoid", "binary_crossentropy", "accuracy"
+    else:
+        output, loss, metric = "softmax", "sparse_categorical_crossentropy", "accuracy"
+    model = models.mlp(
+        n_inputs=state.n_inputs,
+        n_outputs=state.n_outputs,
+        output_activation=output,
+        seed=settings.seed,
+        **network,
+    )
+    model.compile(settings.optimizer, loss, [metric])
+    model.extras["preprocessing"] = state.to_dict()
+    model.extras["data"] = data.source
+    return model
+
+
+def _drawing(model: Sequential, data: _data.Data) -> Any:
+    from ._figures import Drawing
+
+    # The lecture's figures show its true curve as well.
+    train = None if data.source.startswith("lecture:") else data.train
+    return Drawing(model, data.preprocessing, train)
+
+
+def _fit(model: Sequential, data: _data.Data, settings: Settings, quiet: bool) -> None:
+    model.fit(
+        *data.train,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        verbose=0 if quiet else 1,
+        shuffle=settings.batch_size < len(data.train[0]),
+        validation_data=data.validation,
+        validation_freq=settings.validation_every,
+    )
+
+
+@contextlib.contextmanager
+def _kept(model: Sequential, output: str | None) -> Iterator[None]:
+    """Keep the model if training is interrupted or diverges, and say so."""
+    from fastmlp.errors import DivergedError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = len(model.history.epoch) if model.history else 0
+        kept = ""
+        if output is not None:
+            # A second Ctrl-C, out of impatience, must not lose what the first one keeps.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _save(model, output)
+            kept = f"; {output} has the model up to there"
+        raise KeyboardInterrupt(f"Interrupted after {done} epochs{kept}.") from None
+    except DivergedError as error:
+        what = "the loss" if error.layer is None else f"a weight or moment of layer '{error.layer}'"
+        message = f"training diverged in epoch {error.epoch}: {what} is not finite"
+        if output is not None:
+            _save(model, output)
+            message += f"; {output} has the last good weights"
+        message += "; try a smaller --learning-rate"
+        raise DivergedError(message, epoch=error.epoch, layer=error.layer) from error
+
+
+def _save(model: Sequential, output: str) -> None:
+    from ._output import _io_failures
+
+    with _io_failures(output):
+        model.save(output)
+
+
+def _result(
+    model: Sequential, data: _data.Data, settings: Settings, seconds: float, quiet: bool
+) -> dict[str, Any]:
+    from . import _model
+
+    figures = [
+        None if part is None else _model.figures(model, data.preprocessing, *part, quiet)
+        for part in (data.train, data.validation)
+    ]
+    return {**_described(model, data, settings), "train": figures[0], "val": figures[1],
+            "seconds": seconds}  # fmt: skip
+
+
+def _described(model: Sequential, data: _data.Data, settings: Settings) -> dict[str, Any]:
+    dense = model.dense_layers
+    lambdas = {
+        name: [float(getattr(layer.kernel_regularizer, name, 0.0)) for layer in dense]
+        for name in ("l1", "l2")
+    }
+    return {
+        "task": data.preprocessing.task,
+        "data": data.source,
+        "target": data.preprocessing.target.name,
+        "units": [layer.units for layer in dense[:-1]],
+        **{k: v[0] if len(set(v)) == 1 else v for k, v in lambdas.items()},
+        "optimizer": settings.optimizer.name,
+        "learning_rate": settings.optimizer.learning_rate,
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "parameters": model.count_params(),
+    }
+
+
+def _print_table(result: dict[str, Any], scaled: bool) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    parts = {"training": result["train"], "validation": result["val"]}
+    shown = {name: values for name, values in parts.items() if values is not None}
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    for key in result["train"]:
+        name = "loss (standardised)" if scaled and key == "loss" else key
+        table.add_row(name, *(significant(values[key]) for values in shown.values()))
+    out = console()
+    out.print(table)
+    out.print(
+        f"{result['parameters']:,} parameters, {result['epochs']} epochs, "
+        f"{result['seconds']:.3g} s, seed {result['seed']}"
+    )
+
+
+def _print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_json: bool) -> None:
+    described = _described(model, data, settings)
+    item = model.dtype.itemsize
+    widths = [layer.units for layer in model.dense_layers]
+    memory = {
+        "weights": model.count_params() * item,
+        "optimizer": model.count_params() * item * len(settings.optimizer.slots),
+        # Each layer's output, and the gradient by it.
+        "activations": 2 * settings.batch_size * sum(widths) * item,
+        "data": sum(a.nbytes for part in (data.train, data.validation) if part for a in part),
+    }
+    memory["total"] = sum(memory.values())
+    if as_json:
+        print_json({**described, "rows": len(data.train[0]), "memory": memory})
+        return
+    click.echo(f"rows         {len(data.train[0])}")
+    click.echo(f"inputs       {model.n_inputs}")
+    click.echo(f"outputs      {model.n_outputs}")
+    click.echo(f"parameters   {described['parameters']:,}")
+    click.echo(f"steps        {settings.epochs * -(-len(data.train[0]) // settings.batch_size):,}")
+    for name, size in memory.items():
+        click.echo(f"{name:<12} {_bytes(size)}")
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,61 @@
+"""Next lecture: an ensemble of ten 256x5 networks, each stopped after 100 epochs.
+
+The members differ only in the weights that they start from. The mean of their predictions has a
+smaller validation error than they have on average, and than most of them have alone.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp import datasets, initializers, layers, models, plots
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--epochs", type=int, default=100, help="of every member (100)")
+parser.add_argument("--units", type=int, default=256, help="of each hidden layer (256)")
+parser.add_argument("--members", type=int, default=10)
+parser.add_argument("-o", dest="directory", type=Path, default=Path("next_lecture"))
+args = parser.parse_args()
+args.directory.mkdir(parents=True, exist_ok=True)
+
+train_x, train_y = datasets.regression_train()
+val_x, val_y = datasets.simulate(10000, 6315)
+hidden_units = [args.units] * 5
+
+np.random.seed(65392)
+ensemble = []
+for _ in range(args.members):
+    b_init_seeds = np.random.randint(1, 1e6, size=len(hidden_units) + 1)
+    w_init_seeds = np.random.randint(1, 1e6, size=len(hidden_units) + 1)
+    model = models.Sequential()
+    for i, units in enumerate([*hidden_units, 1]):
+        model.add(
+            layers.Dense(
+                units,
+                activation="relu" if i < len(hidden_units) else "linear",
+                input_shape=(1,) if i == 0 else None,
+                bias_initializer=initializers.RandomNormal(seed=b_init_seeds[i]),
+                kernel_initializer=initializers.RandomNormal(seed=w_init_seeds[i]),
+            )
+        )
+    model.compile(optimizer="adam", loss="mean_squared_error")
+    model.fit(train_x, train_y, epochs=args.epochs, batch_size=train_x.shape[0], verbose=0)
+    ensemble.append(model)
+
+print(f"{'':12}{'train mse':>12}{'val mse':>12}")
+errors = np.array(
+    [
+        [model.evaluate(x, y, verbose=0) for x, y in ((train_x, train_y), (val_x, val_y))]
+        for model in ensemble
+    ]
+)
+for j, (train_mse, val_mse) in enumerate(errors):
+    print(f"member {j + 1:<5}{train_mse:12.5f}{val_mse:12.5f}")
+print(f"{'their mean':12}{errors[:, 0].mean():12.5f}{errors[:, 1].mean():12.5f}")
+train_mse, val_mse = (
+    np.mean((np.mean([model.predict(x, verbose=0) for model in ensemble], axis=0) - y) ** 2)
+    for x, y in ((train_x, train_y), (val_x, val_y))
+)
+print(f"{'ensemble':12}{train_mse:12.5f}{val_mse:12.5f}")
+plots.save(plots.plot_ensemble(ensemble), args.directory / "ensemble.png")

@@ -1,0 +1,77 @@
+"""Multilayer perceptrons on ordinary CPUs: fast, reproducible, and easy to look into."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import (
+        backend,
+        callbacks,
+        datasets,
+        errors,
+        initializers,
+        layers,
+        lecture,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        plots,
+        regularizers,
+    )
+    from .threads import get_num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+_SUBMODULES = frozenset(
+    {
+        "backend",
+        "callbacks",
+        "datasets",
+        "errors",
+        "initializers",
+        "layers",
+        "lecture",
+        "losses",
+        "metrics",
+        "models",
+        "optimizers",
+        "plots",
+        "regularizers",
+    }
+)
+_FUNCTIONS = {"set_num_threads": "threads", "get_num_threads": "threads"}
+
+__all__ = [
+    "__version__",
+    "backend",
+    "callbacks",
+    "datasets",
+    "errors",
+    "get_num_threads",
+    "initializers",
+    "layers",
+    "lecture",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "plots",
+    "regularizers",
+    "set_num_threads",
+]
+
+
+# Loaded on first use (PEP 562): `import fastmlp`, and with it `fastmlp --help`, costs no NumPy.
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

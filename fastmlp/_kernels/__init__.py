@@ -1,0 +1,68 @@
+"""Compiled kernels: who calls what, how arrays lie, and the rule for threads.
+
+    models -> network_class() -> Network (network.pyx)
+                                   training.pxi   one step, the epoch loop
+                                   passes.pxi     a layer's forward, backward, update
+                                   tiles.h        matrix products in registers
+                                   activations.h  losses.h  optimizers.h  philox.h  simd.h
+
+Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors; weights are
+[n_in, n_out] likewise, or transposed where a layer has at most four outputs. Gradients travel
+backward feature-major, so that vectors run along the batch.
+Work is cut by output: no sum crosses threads, and every element is one chain of multiply-adds in
+a fixed order, so results have the same bits on any number of threads. `reference.py` says in NumPy
+what each kernel computes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from typing import Any
+
+from .cpu import supported_isas
+
+__all__ = ["isa", "network_class", "supported_isas"]
+
+
+@functools.cache
+def isa() -> str:
+    """Return the instruction set in use: the best this processor runs, or ``FASTMLP_ISA``.
+
+    Returns
+    -------
+    str
+        ``"avx512"``, ``"avx2"``, ``"neon"`` or ``"baseline"``.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTMLP_ISA`` names an instruction set this processor does not run.
+    """
+    supported = supported_isas()
+    forced = os.environ.get("FASTMLP_ISA")
+    if not forced:
+        return supported[0]
+    if forced not in supported:
+        raise ValueError(
+            f"FASTMLP_ISA must be one of {', '.join(supported)} on this processor. "
+            f"Received: {forced!r}"
+        )
+    return forced
+
+
+@functools.cache
+def network_class(dtype: str) -> Any:
+    """Return the compiled ``Network`` for an element type.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    type
+    """
+    suffix = {"float32": "f32", "float64": "f64"}[dtype]
+    return importlib.import_module(f"{__name__}.network_{isa()}_{suffix}").Network

@@ -1,0 +1,286 @@
+"""What each kernel computes, in plain NumPy: the specification they are tested against.
+
+Sizes: `n` rows, `n_in` inputs and `n_out` units of one dense layer. Arrays: `x` (n, n_in) goes in,
+`z` (n, n_out) is the linear part, `a` (n, n_out) what the activation makes of it; a leading `d`
+means "derivative of the loss by". One layer and its way back, for an activation f:
+
+    z = x @ w + b        a  = f(z)
+    dz = da * f'(z)      dw = x.T @ dz      db = dz.sum(0)      dx = dz @ w.T
+
+The functions work in the dtype of their arrays and never change their arguments, except for the
+optimizer updates, which work in place. `reference.py` strings them together to a network.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf, expit
+
+Array = NDArray[Any]
+
+LEAKY_SLOPE = 0.2
+FLOOR = 1e-7  # probabilities are clipped to [FLOOR, 1 - FLOOR]; added to Poisson means
+OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+
+# ---- dense layer -------------------------------------------------------------------------------
+
+
+def dense_forward(x: Array, w: Array, b: Array | None) -> Array:
+    """Return z = x @ w + b of shape (n, n_out), from x (n, n_in), w (n_in, n_out), b (n_out,)."""
+    return x @ w if b is None else x @ w + b
+
+
+def dense_backward_data(dz: Array, w: Array) -> Array:
+    """Return dx = dz @ w.T of shape (n, n_in), from dz (n, n_out) and w (n_in, n_out)."""
+    return dz @ w.T
+
+
+def dense_backward_weights(x: Array, dz: Array) -> tuple[Array, Array]:
+    """Return dw = x.T @ dz (n_in, n_out) and db = sum of dz over rows (n_out,)."""
+    return x.T @ dz, dz.sum(axis=0)
+
+
+# ---- activations -------------------------------------------------------------------------------
+
+
+def softmax(z: Array) -> Array:
+    """Return exp(z) divided by its sum over each row, (n, n_out)."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softplus(z: Array) -> Array:
+    """Return log(1 + exp(z)), which neither overflows nor cancels."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def normal_cdf(z: Array) -> Array:
+    """Return the standard normal distribution function."""
+    return 0.5 * (1 + erf(z * math.sqrt(0.5)))
+
+
+def normal_density(z: Array) -> Array:
+    """Return the standard normal density."""
+    return np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+# name: (f(z), f'(z) from z and a = f(z)). A kink, z = 0, has the derivative from its left.
+_ACTIVATIONS: dict[str, tuple[Any, Any]] = {
+    "linear": (lambda z: z, lambda z, a: np.ones_like(z)),
+    "relu": (lambda z: np.maximum(z, 0), lambda z, a: (z > 0).astype(z.dtype)),
+    "leaky_relu": (
+        lambda z: np.where(z > 0, z, LEAKY_SLOPE * z),
+        lambda z, a: np.where(z > 0, 1, LEAKY_SLOPE).astype(z.dtype),
+    ),
+    "elu": (
+        lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+        lambda z, a: np.where(z > 0, 1, a + 1),
+    ),
+    "gelu": (
+        lambda z: z * normal_cdf(z),
+        lambda z, a: normal_cdf(z) + z * normal_density(z),
+    ),
+    "silu": (lambda z: z * expit(z), lambda z, a: expit(z) * (1 + z * (1 - expit(z)))),
+    "tanh": (np.tanh, lambda z, a: 1 - a * a),
+    "sigmoid": (expit, lambda z, a: a * (1 - a)),
+    "softplus": (softplus, lambda z, a: expit(z)),
+    "softmax": (softmax, None),  # not elementwise: see activation_backward
+}
+ACTIVATIONS = tuple(_ACTIVATIONS)
+
+
+def activation_forward(name: str, z: Array) -> Array:
+    """Return a = f(z), elementwise but for softmax, which normalises each row; (n, n_out)."""
+    return _ACTIVATIONS[name][0](z)
+
+
+def activation_backward(name: str, z: Array, a: Array, da: Array) -> Array:
+    """Return dz (n, n_out) from da (n, n_out), given z and a = f(z)."""
+    if name == "softmax":
+        return a * (da - (da * a).sum(axis=1, keepdims=True))
+    return da * _ACTIVATIONS[name][1](z, a)
+
+
+# ---- losses and metrics ------------------------------------------------------------------------
+
+
+def _clip(p: Array) -> Array:
+    return np.clip(p, FLOOR, 1 - FLOOR)
+
+
+def _shares(a: Array) -> Array:
+    return a / a.sum(axis=1, keepdims=True)
+
+
+def _categorical_derivative(y: Array, a: Array) -> Array:
+    q = _shares(a)
+    dq = (q == _clip(q)) * -y / q
+    return (dq - (dq * q).sum(axis=1, keepdims=True)) / a.sum(axis=1, keepdims=True)
+
+
+def _huber(e: Array, delta: float) -> Array:
+    return np.where(np.abs(e) <= delta, 0.5 * e * e, delta * (np.abs(e) - 0.5 * delta))
+
+
+def _log_softmax(z: Array) -> Array:
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+# name: each output's part of its row's loss, and its derivative by a; y, a (n, n_out), d Huber's
+# delta. A row's loss is the mean of the parts; for the categorical ones their sum, and outputs
+# are first divided by their sum.
+_LOSSES: dict[str, tuple[Any, Any]] = {
+    "mean_squared_error": (lambda y, a, d: (a - y) ** 2, lambda y, a, d: 2 * (a - y)),
+    "mean_absolute_error": (lambda y, a, d: np.abs(a - y), lambda y, a, d: np.sign(a - y)),
+    "huber": (lambda y, a, d: _huber(a - y, d), lambda y, a, d: np.clip(a - y, -d, d)),
+    "poisson": (lambda y, a, d: a - y * np.log(a + FLOOR), lambda y, a, d: 1 - y / (a + FLOOR)),
+    "binary_crossentropy": (
+        lambda y, a, d: -y * np.log(_clip(a)) - (1 - y) * np.log(1 - _clip(a)),
+        lambda y, a, d: (a == _clip(a)) * (_clip(a) - y) / (_clip(a) * (1 - _clip(a))),
+    ),
+    "categorical_crossentropy": (
+        lambda y, a, d: -y * np.log(_clip(_shares(a))),
+        lambda y, a, d: _categorical_derivative(y, a),
+    ),
+}
+# The same two from logits z, stable where a = f(z) rounds to 0 or 1; derivatives are by z.
+_FUSED: dict[tuple[str, str], tuple[Any, Any]] = {
+    ("binary_crossentropy", "sigmoid"): (
+        lambda y, z: softplus(z) - y * z,
+        lambda y, a: a - y,
+    ),
+    ("categorical_crossentropy", "softmax"): (
+        lambda y, z: -y * _log_softmax(z),
+        lambda y, a: a * y.sum(axis=1, keepdims=True) - y,
+    ),
+}
+LOSSES = (*_LOSSES, "sparse_categorical_crossentropy")
+METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+
+
+def _targets(loss: str, y: Array, n_out: int) -> tuple[str, Array]:
+    """Turn a sparse loss, with class indices y (n, 1), into the dense one with rows of 0 and 1."""
+    if loss == "sparse_categorical_crossentropy":
+        return "categorical_crossentropy", (y == np.arange(n_out)).astype(y.dtype)
+    return loss, y
+
+
+def loss_rows(loss: str, activation: str, y: Array, z: Array, a: Array, d: float = 1.0) -> Array:
+    """Return each row's loss.
+
+    Parameters
+    ----------
+    loss, activation : str
+        The last layer's activation decides whether a cross-entropy is taken from logits.
+    y : ndarray of shape (n, n_out), or (n, 1) class indices for the sparse loss
+    z, a : ndarray of shape (n, n_out)
+        Linear part and output of the last layer.
+    d : float
+        Where Huber's loss turns from a square to a line.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    loss, y = _targets(loss, y, a.shape[1])
+    fused = _FUSED.get((loss, activation))
+    parts = fused[0](y, z) if fused else _LOSSES[loss][0](y, a, d)
+    return parts.sum(axis=1) if loss == "categorical_crossentropy" else parts.mean(axis=1)
+
+
+def loss_backward(
+    loss: str, activation: str, y: Array, z: Array, a: Array, d: float = 1.0
+) -> Array:
+    """Return the derivative of each row's loss by z, (n, n_out); arguments as in `loss_rows`.
+
+    A probability outside the clip, and an absolute error of 0, have derivative 0.
+    """
+    loss, y = _targets(loss, y, a.shape[1])
+    n_parts = 1 if loss == "categorical_crossentropy" else a.shape[1]
+    fused = _FUSED.get((loss, activation))
+    if fused:
+        return fused[1](y, a) / n_parts
+    return activation_backward(activation, z, a, _LOSSES[loss][1](y, a, d) / n_parts)
+
+
+def metric_rows(
+    metric: str, activation: str, y: Array, z: Array, a: Array, d: float = 1.0
+) -> Array:
+    """Return each row's value of a metric, (n,): a loss by name, or an accuracy.
+
+    Of equal largest outputs the first is the predicted class; a probability of 0.5 is class 0.
+    """
+    if metric == "binary_accuracy":
+        return np.mean((a > 0.5) == (y > 0.5), axis=1)
+    if metric == "categorical_accuracy":
+        return (a.argmax(axis=1) == y.argmax(axis=1)).astype(a.dtype)
+    if metric == "sparse_categorical_accuracy":
+        return (a.argmax(axis=1) == y[:, 0]).astype(a.dtype)
+    return loss_rows(metric, activation, y, z, a, d)
+
+
+# ---- penalty -----------------------------------------------------------------------------------
+
+
+def penalty_value(w: Array, l1: float, l2: float) -> float:
+    """Return l1 * sum(|w|) + l2 * sum(w**2), for an array of any shape."""
+    # 0 * inf would be NaN: a lambda of 0 asks nothing of w.
+    first = l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
+    return first + (l2 * float(np.square(w, dtype=np.float64).sum()) if l2 else 0.0)
+
+
+def penalty_gradient(w: Array, l1: float, l2: float) -> Array:
+    """Return l1 * sign(w) + 2 * l2 * w, in the shape of w; sign(0) is 0."""
+    return l1 * np.sign(w) + (2 * l2) * w
+
+
+# ---- optimizers: w, g and the slots have one shape; w and the slots change in place ------------
+
+
+def sgd_update(w: Array, g: Array, v: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+    """Set v = momentum * v - lr * g; then w += v, or Nesterov's w += momentum * v - lr * g."""
+    v[...] = momentum * v - lr * g
+    w += momentum * v - lr * g if nesterov else v
+
+
+def rmsprop_update(w: Array, g: Array, v: Array, *, lr: float, rho: float, epsilon: float) -> None:
+    """Set v = rho * v + (1 - rho) * g**2; then w -= lr * g / (sqrt(v) + epsilon)."""
+    v[...] = rho * v + (1 - rho) * (g * g)
+    w -= lr * g / (np.sqrt(v) + epsilon)
+
+
+def adagrad_update(w: Array, g: Array, sums: Array, *, lr: float, epsilon: float) -> None:
+    """Add g**2 to the sums; then w -= lr * g / sqrt(sums + epsilon)."""
+    sums += g * g
+    w -= lr * g / np.sqrt(sums + epsilon)
+
+
+def adam_update(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float, betas: Any, epsilon: float, t: int,
+    weight_decay: float,
+) -> None:  # fmt: skip
+    """Move m and v towards g and g**2; then w -= lr_t * m / (sqrt(v) + epsilon).
+
+    With (b1, b2) = betas, in step t = 1, 2, ...: m = b1 * m + (1 - b1) * g, v likewise with b2,
+    lr_t = lr * sqrt(1 - b2**t) / (1 - b1**t). AdamW first sets w -= lr * weight_decay * w.
+    """
+    b1, b2 = betas
+    m[...] = b1 * m + (1 - b1) * g
+    v[...] = b2 * v + (1 - b2) * (g * g)
+    if weight_decay:
+        w -= lr * weight_decay * w
+    w -= lr * math.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + epsilon)
+
+
+def clip_gradients(gradients: list[Array], clip_norm: float, clip_value: float) -> list[Array]:
+    """Scale all gradients to a common Euclidean norm of at most `clip_norm`, then cut each entry.
+
+    The norm is that of all arrays together; entries end within +-`clip_value`; 0 turns either off.
+    """
+    if clip_norm:
+        norm = math.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients))
+        gradients = [g * (clip_norm / norm) if norm > clip_norm else g for g in gradients]
+    return [np.clip(g, -clip_value, clip_value) if clip_value else g for g in gradients]

@@ -1,0 +1,158 @@
+# Declarations of the C kernels, and the struct that says where a layer's arrays are.
+
+cdef extern from "simd.h" nogil:
+    ctypedef float real
+    int VL
+    int PANEL
+    int REAL_IS_DOUBLE
+    unsigned long long denormals_off()
+    void denormals_restore(unsigned long long state)
+
+cdef extern from "memory.h" nogil:
+    void* block_alloc(size_t n_bytes, size_t skew, void** base)
+    ctypedef struct barrier:
+        pass
+    void team_barrier(barrier* b, int n_threads)
+    int take_ticket(int* counter)
+    double seconds_now()
+    int omp_get_num_threads()
+    int omp_get_thread_num()
+
+cdef extern from "tiles.h" nogil:
+    int FORWARD_AHEAD
+    void forward_panel(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
+                       const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int more)
+    void forward_thin(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
+                      const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int n_panels)
+    void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,
+                    ptrdiff_t ldw, const real* dzt, real* dxt, ptrdiff_t ldt, int more)
+    void weights_tile_n(int kr, int n, const int* kk, const real* x, ptrdiff_t ldx,
+                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg)
+    void narrow_forward(int n, int J, int n_vec, const real* x, ptrdiff_t ldx, const real* wt,
+                        ptrdiff_t ldw, real* y, ptrdiff_t ldy)
+    void narrow_backward_data(int n, int J, int q0, int q1, const real* dz, ptrdiff_t lddz,
+                              const real* wt, ptrdiff_t ldw, real* dx, ptrdiff_t lddx)
+    void narrow_weights(int nv, int n, const real* x, ptrdiff_t ldx, const real* dz,
+                        ptrdiff_t lddz, real* g)
+
+cdef extern from "activations.h" nogil:
+    int ACT_RELU, ACT_SOFTMAX
+    int activation_needs_z(int act)
+    void finish_forward(int act, int n, int nv, const real* b, real* y, ptrdiff_t ldy, real* z,
+                        unsigned char* live)
+    void finish_backward(int act, int c0, int c1, int n, int from_t, int keep_t, real* t,
+                         ptrdiff_t ldt, real* dz, ptrdiff_t ld, const real* y, const real* z,
+                         const real* mask, unsigned char* live)
+    void to_feature_major(int c0, int c1, int n, const real* dz, ptrdiff_t ld, real* t,
+                          ptrdiff_t ldt)
+    void softmax_row(int J, const real* z, real* y)
+    void softmax_backward_row(int J, const real* y, real* d)
+
+cdef extern from "optimizers.h" nogil:
+    int OPT_STORE, OPT_SGD, OPT_MOMENTUM, OPT_NESTEROV, OPT_RMSPROP, OPT_ADAGRAD, OPT_ADAM
+    ctypedef struct update_rule:
+        int kind
+        real rate, decay, momentum, eps, rho, rest_rho, beta_1, rest_1, beta_2, rest_2
+        real scale, limit
+    ctypedef struct penalty_rule:
+        real l1, l2
+    ctypedef struct update_sums:
+        pass
+    void update_span(const update_rule* rule, penalty_rule pen, int n_vec, real* w,
+                     const real* g, real* m, real* v, update_sums* sums)
+    void clip_span(const update_rule* rule, int n_vec, real* g)
+    void sums_reset(update_sums* s)
+    double sums_penalty(const update_sums* s, penalty_rule pen)
+    int sums_finite(const update_sums* s)
+
+cdef extern from "fused.h" nogil:
+    int TILE_ROWS
+    ctypedef struct update_job:
+        int rows
+        real* w
+        real* m
+        real* v
+        ptrdiff_t ld
+        const real* g
+        update_sums* sums
+    void update_tile(const update_rule* rule, penalty_rule pen, update_job* job)
+    void weights_step(int n, const int* kk, const real* x, ptrdiff_t ldx, const real* dz,
+                      ptrdiff_t lddz, real* g, const update_rule* rule, penalty_rule pen,
+                      update_job* due, update_job* next)
+
+cdef extern from "losses.h" nogil:
+    int LOSS_MSE, LOSS_BCE, LOSS_CCE, LOSS_SCCE
+    double loss_row(int kind, int act, int J, double delta, const real* p, const real* z,
+                    const real* t, double* grad, int* from_logits)
+
+cdef extern from "philox.h" nogil:
+    void philox_shuffle(unsigned long long seed, unsigned long long epoch, long long n,
+                        long long* order)
+    void dropout_row(unsigned long long seed, unsigned long long step, unsigned int layer,
+                     unsigned int row, double rate, int width, real* mask)
+
+
+cdef enum:
+    NARROW = 4      # with this many outputs or fewer a layer's weights are kept transposed
+    ROW_BLOCK = 96  # rows of a batch that go through one product together
+    DEPTH = 256     # inputs of a forward panel that stay in the first-level cache
+    WIDTH = 128     # outputs of a backward block that stay in the first-level cache
+    UNITS = 64      # inputs of a layer that one task takes backward: a multiple of PANEL
+
+
+# One dense layer. Arrays of a batch are sample-major, [rows, ld], except t, which is
+# feature-major, [units, ld of the batch]. w is [n_in, ldw], or [n_out, ldw] when narrow.
+cdef struct Layer:
+    int n_in, n_out, act, narrow, use_bias
+    int n_rows              # rows of w as it is kept
+    int n_penalty           # entries of penalty
+    int may_skip            # whether leaving out dead units may pay
+    int n_panels            # panels of columns of the layer's outputs
+    ptrdiff_t ldw, ld       # distance between rows of w and of the outputs
+    size_t w_at, b_at       # where weights and biases begin in the parameter block
+    penalty_rule pen, pen_b
+    double dropout          # rate applied to the layer's input
+    real* y                 # outputs
+    real* z                 # before the activation, where the derivative needs them
+    real* x                 # the layer's input after dropout
+    real* mask              # what dropout multiplied it with
+    real* dz                # gradient of the loss by z
+    real* dzc               # dz without its dead columns
+    real* t                 # dz, feature-major
+    unsigned char* live_y   # [row blocks, ld]: units with an output other than zero
+    unsigned char* live_dz  # [ld]: units with a gradient other than zero
+    int* idx_y
+    int* idx_dz             # the live units, ascending
+    int n_y, n_dz
+    double* penalty         # the penalty's value by row of w (wide) or panel of inputs (narrow)
+    double penalty_b
+    int finite              # whether the last update left finite weights and moments
+
+
+cdef inline int round_up(int n, int multiple) noexcept nogil:
+    return (n + multiple - 1) // multiple * multiple
+
+
+cdef inline ptrdiff_t padded(int n) noexcept nogil:
+    """Row length for n columns: whole panels, and never a stride that lands in one cache set."""
+    cdef ptrdiff_t ld = round_up(n, PANEL)
+    if ld * sizeof(real) % 512 == 0:
+        ld += PANEL if PANEL * sizeof(real) >= 64 else 64 // <int>sizeof(real)
+    return ld
+
+
+cdef inline int next_item(int* counter, int* mine, int n_threads) noexcept nogil:
+    """The next item of work, handed out to whichever thread comes first: neighbours on the
+    machine, or units left out, make equal shares unequal. The bits do not depend on it."""
+    if n_threads > 1:
+        return take_ticket(counter)
+    mine[0] += 1
+    return mine[0] - 1
+
+
+cdef inline void share(int n, int multiple, int tid, int n_threads, int* start,
+                       int* stop) noexcept nogil:
+    """The part [start, stop) of n items that thread tid takes, in whole multiples."""
+    cdef int units = (n + multiple - 1) // multiple
+    start[0] = min(n, units * tid // n_threads * multiple)
+    stop[0] = min(n, units * (tid + 1) // n_threads * multiple)

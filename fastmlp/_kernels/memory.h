@@ -1,0 +1,67 @@
+/* Memory, barriers, time. */
+#ifndef FASTMLP_MEMORY_H
+#define FASTMLP_MEMORY_H
+
+#include <omp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+/* Zeroed memory on a cache line's boundary; large blocks in 2 MiB pages, for rows of a few
+ * kilobytes would otherwise miss the TLB at every step. `skew` bytes in front keep arrays that
+ * are walked together out of one another's cache sets. NULL when there is none. */
+static void *block_alloc(size_t bytes, size_t skew, void **base) {
+    const size_t huge = (size_t)1 << 21;
+    const size_t align = bytes >= huge ? huge : 64;
+    const size_t total = (bytes + skew + align - 1) / align * align;
+    void *p = NULL;
+    *base = NULL;
+    if (total < bytes || posix_memalign(&p, align, total)) return NULL;
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (bytes >= huge) madvise(p, total, MADV_HUGEPAGE);
+#endif
+    memset(p, 0, total);
+    *base = p;
+    return (char *)p + skew;
+}
+
+/* Where the threads of a team wait for one another. A step has a dozen of these, microseconds
+ * apart, so a thread spins first; but where processors are short, the one awaited needs this
+ * one's, so it soon yields. */
+typedef struct {
+    int arrived, phase;
+} barrier;
+
+static inline void team_barrier(barrier *b, int n_threads) {
+    if (n_threads == 1) return;
+    const int phase = __atomic_load_n(&b->phase, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&b->arrived, 1, __ATOMIC_ACQ_REL) == n_threads) {
+        __atomic_store_n(&b->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&b->phase, phase + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int spins = 0; __atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) == phase; spins++) {
+        if (spins > 600) sched_yield();
+#if defined(__x86_64__)
+        else __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        else __asm__ volatile("yield");
+#endif
+    }
+}
+
+static inline int take_ticket(int *counter) {
+    return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+static inline double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+#endif

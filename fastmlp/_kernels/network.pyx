@@ -1,0 +1,800 @@
+# cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, freethreading_compatible=False
+"""One network: parameters, optimizer state and work space in padded blocks, and the loops.
+
+This source is compiled once for each instruction set and element type.
+"""
+
+from cython.parallel cimport parallel
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport isfinite, pow, sqrt
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+import os
+import threading
+
+import numpy as np
+
+include "layer.pxi"
+include "passes.pxi"
+include "training.pxi"
+
+DTYPE = np.dtype("float64" if REAL_IS_DOUBLE else "float32")
+
+ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid",
+               "softplus", "softmax")
+LOSSES = ("mean_squared_error", "mean_absolute_error", "huber", "poisson", "binary_crossentropy",
+          "categorical_crossentropy", "sparse_categorical_crossentropy")
+METRICS = LOSSES + ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+
+
+def _code(name, names, what):
+    if name not in names:
+        raise ValueError(f"Unknown {what}: {name!r}. Expected one of {', '.join(names)}.")
+    return names.index(name)
+
+
+cdef class _Block:
+    """Memory that NumPy arrays may look into; freed when the last of them is gone."""
+    cdef void* base
+    cdef real* data
+    cdef readonly Py_ssize_t n_bytes
+
+    def __cinit__(self, Py_ssize_t n_items, Py_ssize_t skew=0):
+        self.n_bytes = max(n_items, 1) * <Py_ssize_t>sizeof(real)
+        self.data = <real*>block_alloc(self.n_bytes, skew, &self.base)
+        if self.base == NULL:
+            raise MemoryError(f"Cannot allocate {self.n_bytes} bytes for a network.")
+
+    def __dealloc__(self):
+        free(self.base)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        view.buf = self.data
+        view.obj = self
+        view.len = self.n_bytes
+        view.itemsize = 1
+        view.readonly = 0
+        view.ndim = 1
+        view.format = NULL
+        view.shape = &self.n_bytes
+        view.strides = NULL
+        view.suboffsets = NULL
+        view.internal = NULL
+
+
+cdef class _Input:
+    """A read-only (or writable) look into a C-contiguous array of the network's type."""
+    cdef Py_buffer view
+    cdef bint held
+
+    def __cinit__(self, array, shape, what, bint writable=False):
+        if array.dtype != DTYPE or tuple(array.shape) != tuple(shape):
+            raise ValueError(f"{what} must have shape {tuple(shape)} and dtype {DTYPE}. "
+                             f"Received: shape {tuple(array.shape)}, dtype {array.dtype}.")
+        PyObject_GetBuffer(array, &self.view,
+                           PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+        self.held = True
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+    cdef real* data(self) noexcept:
+        return <real*>self.view.buf
+
+
+cdef double _penalty_value(penalty_rule pen, view) except? -1:
+    cdef double total = 0
+    if pen.l1 != 0:
+        total += pen.l1 * np.abs(view).sum(dtype=np.float64)
+    if pen.l2 != 0:
+        total += pen.l2 * np.square(view, dtype=np.float64).sum()
+    return total
+
+
+cdef class Network:
+    """A chain of dense layers with its optimizer.
+
+    Arrays handed in are C-contiguous and of the network's type; the caller has checked their
+    values. `threads` arguments: at most `n_threads`, fewer if `automatic` and the work is small.
+    """
+
+    cdef State s
+    cdef _Block _params
+    cdef _Block _gradient
+    cdef _Block _scratch
+    cdef list _slots, _work, _session
+    cdef list _units, _activations
+    cdef double _accumulator  # what Adagrad's starts from
+    cdef bint _skip_wanted
+    cdef object _lock
+
+    def __cinit__(self, int n_inputs, units, activations, *, use_bias=None, dropout=None):
+        cdef int h, n_in = n_inputs, widest = n_inputs
+        cdef size_t at = 0
+        cdef Layer* layer
+        self._units = [int(u) for u in units]
+        self._activations = list(activations)
+        self._work, self._session = [], []
+        self._lock = threading.RLock()
+        n_layers = len(self._units)
+        if n_layers < 1 or n_inputs < 1 or min(self._units) < 1:
+            raise ValueError("A network needs at least one input, one layer and one unit a layer. "
+                             f"Received: {n_inputs} inputs, units={self._units}.")
+        if len(self._activations) != n_layers:
+            raise ValueError(f"Expected {n_layers} activations. Received: {self._activations}")
+        self.s.n_layers = n_layers
+        self.s.n_inputs = n_inputs
+        self.s.n_outputs = self._units[n_layers - 1]
+        self.s.layers = <Layer*>calloc(n_layers, sizeof(Layer))
+        self.s.diverged_layer = -2
+        self._skip_wanted = os.environ.get("FASTMLP_SKIP_DEAD", "1") != "0"
+        self.s.skip = self._skip_wanted
+        if self.s.layers == NULL:
+            raise MemoryError("Cannot allocate a network's layers.")
+        for h in range(n_layers):
+            layer = &self.s.layers[h]
+            layer.n_in = n_in
+            layer.n_out = self._units[h]
+            layer.act = _code(self._activations[h], ACTIVATIONS, "activation")
+            layer.narrow = layer.n_out <= NARROW
+            layer.use_bias = use_bias is None or bool(use_bias[h])
+            layer.dropout = 0.0 if dropout is None else dropout[h]
+            layer.n_panels = (layer.n_out + PANEL - 1) // PANEL
+            layer.ld = padded(layer.n_out)
+            layer.n_rows = layer.n_out if layer.narrow else n_in
+            layer.ldw = padded(n_in) if layer.narrow else padded(layer.n_out)
+            layer.may_skip = (h < n_layers - 1 and not layer.narrow and layer.n_out >= 64
+                              and layer.act != ACT_SOFTMAX)
+            layer.finite = 1
+            layer.w_at = at
+            at += layer.n_rows * layer.ldw
+            layer.b_at = at
+            at += layer.ld
+            n_in = layer.n_out
+            widest = max(widest, n_in)
+        self.s.n_params = at
+        self._params = _Block(at)
+        self.s.params = self._params.data
+        self._slots = [None, None]
+        self._keep_constants(widest)
+        for h in range(n_layers):
+            layer = &self.s.layers[h]
+            layer.n_penalty = (layer.n_in + PANEL - 1) // PANEL if layer.narrow else layer.n_in
+            layer.penalty = <double*>calloc(layer.n_penalty, sizeof(double))
+            if layer.penalty == NULL:
+                raise MemoryError("Cannot allocate a network's layers.")
+
+    def __dealloc__(self):
+        cdef int h
+        if self.s.layers != NULL:
+            for h in range(self.s.n_layers):
+                free(self.s.layers[h].penalty)
+                free(self.s.layers[h].idx_y)
+                free(self.s.layers[h].idx_dz)
+        free(self.s.layers)
+        free(self.s.iota)
+        free(self.s.ones)
+        free(self.s.tickets)
+        free(self.s.metrics)
+        free(self.s.metric_sums)
+        free(self.s.norms)
+
+    cdef _keep_constants(self, int widest):
+        cdef int i, h
+        cdef Layer* layer
+        self.s.iota = <int*>calloc(widest + 2 * FORWARD_AHEAD, sizeof(int))
+        self.s.ones = <real*>calloc(1, sizeof(real))
+        self.s.tickets = <int*>calloc(2 * self.s.n_layers, sizeof(int))
+        self.s.norms = <double*>calloc(self.s.n_params // 4096 + 1, sizeof(double))
+        if (self.s.iota == NULL or self.s.ones == NULL or self.s.norms == NULL
+                or self.s.tickets == NULL):
+            raise MemoryError("Cannot allocate a network's layers.")
+        self.s.ones[0] = 1
+        for i in range(widest + 2 * FORWARD_AHEAD):
+            self.s.iota[i] = min(i, widest - 1)
+        for h in range(self.s.n_layers):
+            layer = &self.s.layers[h]
+            layer.idx_y = <int*>calloc(layer.n_out + 2 * FORWARD_AHEAD, sizeof(int))
+            layer.idx_dz = <int*>calloc(layer.n_out + 2 * FORWARD_AHEAD, sizeof(int))
+            if layer.idx_y == NULL or layer.idx_dz == NULL:
+                raise MemoryError("Cannot allocate a network's layers.")
+
+    # Parameters and their views
+
+    @property
+    def dtype(self):
+        return DTYPE
+
+    @property
+    def n_layers(self):
+        return self.s.n_layers
+
+    @property
+    def n_inputs(self):
+        return self.s.n_inputs
+
+    @property
+    def n_outputs(self):
+        return self.s.n_outputs
+
+    @property
+    def nbytes(self):
+        """Bytes held: parameters, optimizer state, gradient and work space."""
+        blocks = [self._params, self._gradient, *self._slots, *self._work]
+        return sum(block.n_bytes for block in blocks if block is not None)
+
+    cdef Layer* _layer(self, int i) except NULL:
+        if not 0 <= i < self.s.n_layers:
+            raise IndexError(f"The network has layers 0 to {self.s.n_layers - 1}. Received: {i}")
+        return &self.s.layers[i]
+
+    cdef _weights_view(self, _Block block, int i):
+        cdef Layer* layer = self._layer(i)
+        cdef Py_ssize_t item = sizeof(real)
+        cdef Py_ssize_t row = layer.ldw * item
+        strides = (item, row) if layer.narrow else (row, item)
+        return np.ndarray((layer.n_in, layer.n_out), DTYPE, block, layer.w_at * item, strides)
+
+    cdef _bias_view(self, _Block block, int i):
+        cdef Layer* layer = self._layer(i)
+        return np.ndarray((layer.n_out,), DTYPE, block, layer.b_at * sizeof(real))
+
+    def weights(self, int i):
+        """View of layer i's weights, shape (n_in, n_out)."""
+        return self._weights_view(self._params, i)
+
+    def bias(self, int i):
+        """View of layer i's biases, shape (n_out,)."""
+        return self._bias_view(self._params, i)
+
+    def weights_slot(self, int slot, int i):
+        """View of an optimizer moment (slot 0 or 1) of layer i's weights."""
+        return self._weights_view(self._slot(slot), i)
+
+    def bias_slot(self, int slot, int i):
+        """View of an optimizer moment (slot 0 or 1) of layer i's biases."""
+        return self._bias_view(self._slot(slot), i)
+
+    def weights_gradient(self, int i):
+        """View of the stored gradient of layer i's weights."""
+        return self._weights_view(self._gradients(), i)
+
+    def bias_gradient(self, int i):
+        """View of the stored gradient of layer i's biases."""
+        return self._bias_view(self._gradients(), i)
+
+    cdef _Block _slot(self, int slot):
+        # Skewed by a cache line more than a page each, so that a weight and its moments do not
+        # share a cache set.
+        if not 0 <= slot < 2:
+            raise IndexError(f"An optimizer has slots 0 and 1. Received: {slot}")
+        if self._slots[slot] is None:
+            self._slots[slot] = _Block(self.s.n_params, (slot + 1) * 1088)
+            self.s.slots[slot] = (<_Block>self._slots[slot]).data
+        return self._slots[slot]
+
+    cdef _Block _gradients(self):
+        if self._gradient is None:
+            self._gradient = _Block(self.s.n_params, 3 * 1088)
+            self.s.gradient = self._gradient.data
+        return self._gradient
+
+    def copy_parameters(self):
+        """Return all parameters, padding included, as one array."""
+        return np.ndarray(self.s.n_params, DTYPE, self._params).copy()
+
+    def restore_parameters(self, saved):
+        """Put back what copy_parameters returned; the optimizer starts anew."""
+        np.ndarray(self.s.n_params, DTYPE, self._params)[...] = saved
+        self.reset_optimizer()
+        self._release()
+
+    def finite(self):
+        """Return the first layer with a weight or moment that is not finite, or -1."""
+        blocks = [b for b in (self._params, *self._slots) if b is not None]
+        for i in range(self.s.n_layers):
+            for block in blocks:
+                if not (np.isfinite(self._weights_view(block, i)).all()
+                        and np.isfinite(self._bias_view(block, i)).all()):
+                    return i
+        return -1
+
+    def set_penalty(self, int i, double l1=0.0, double l2=0.0, double bias_l1=0.0,
+                    double bias_l2=0.0):
+        """Set layer i's lambdas: l1 * sum|w| + l2 * sum(w**2), and the same for its biases."""
+        self._swap_penalty(i, (l1, l2, bias_l1, bias_l2))
+        self.s.layers[i].penalty_b = 0
+
+    cdef _swap_penalty(self, int i, pen):
+        """Set layer i's four lambdas and return those it had."""
+        cdef Layer* layer = self._layer(i)
+        # By way of double: Cython takes `real` for float in every conversion from Python.
+        cdef double l1 = pen[0], l2 = pen[1], bias_l1 = pen[2], bias_l2 = pen[3]
+        had = (<double>layer.pen.l1, <double>layer.pen.l2, <double>layer.pen_b.l1,
+               <double>layer.pen_b.l2)
+        layer.pen.l1, layer.pen.l2 = <real>l1, <real>l2
+        layer.pen_b.l1, layer.pen_b.l2 = <real>bias_l1, <real>bias_l2
+        return had
+
+    def penalty(self):
+        """Return the penalty of the present weights."""
+        total = 0.0
+        for i in range(self.s.n_layers):
+            total += _penalty_value(self.s.layers[i].pen, self.weights(i))
+            total += _penalty_value(self.s.layers[i].pen_b, self.bias(i))
+        return total
+
+    # Loss and optimizer
+
+    def configure(self, *, loss, metrics=(), optimizer="adam", double learning_rate=0.001,
+                  double momentum=0.0, bint nesterov=False, double beta_1=0.9,
+                  double beta_2=0.999, double rho=0.9, double epsilon=1e-7,
+                  double weight_decay=0.0, long long initial_step=0,
+                  double initial_accumulator=0.1, double huber_delta=1.0, double clip_norm=0.0,
+                  double clip_value=0.0):
+        """Choose loss, metrics and optimizer; the optimizer starts anew."""
+        cdef State* s = &self.s
+        cdef int i
+        s.loss = _code(loss, LOSSES, "loss")
+        codes = [_code(name, METRICS, "metric") for name in metrics]
+        kind = OPTIMIZERS[_code(optimizer, OPTIMIZERS, "optimizer")]
+        free(s.metrics)
+        free(s.metric_sums)
+        s.metrics = <int*>calloc(len(codes) + 1, sizeof(int))
+        s.metric_sums = <double*>calloc(len(codes) + 1, sizeof(double))
+        if s.metrics == NULL or s.metric_sums == NULL:
+            raise MemoryError("Cannot allocate a network's metrics.")
+        s.n_metrics = len(codes)
+        for i in range(s.n_metrics):
+            s.metrics[i] = codes[i]
+        if kind == "sgd":
+            s.optimizer = OPT_SGD if momentum == 0 else OPT_NESTEROV if nesterov else OPT_MOMENTUM
+        else:
+            s.optimizer = {"rmsprop": OPT_RMSPROP, "adagrad": OPT_ADAGRAD}.get(kind, OPT_ADAM)
+        s.learning_rate = learning_rate
+        s.weight_decay = weight_decay if kind == "adamw" else 0
+        s.beta_1, s.beta_2 = beta_1, beta_2
+        s.rule.beta_1, s.rule.beta_2 = <real>beta_1, <real>beta_2
+        s.rule.momentum, s.rule.rho, s.rule.eps = <real>momentum, <real>rho, <real>epsilon
+        if s.rule.eps == 0:
+            s.rule.eps = <real>1e-30  # padding has moments of zero, and 0 / 0 would not stay there
+        # Rounded once: 1 - beta taken from the rounded beta would be off by 1e-5.
+        s.rule.rest_1, s.rule.rest_2 = <real>(1 - beta_1), <real>(1 - beta_2)
+        s.rule.rest_rho = <real>(1 - rho)
+        s.initial_step = initial_step
+        s.huber_delta = huber_delta
+        s.clip_norm, s.clip_value = clip_norm, clip_value
+        self._accumulator = initial_accumulator
+        self._release()
+        self.reset_optimizer()
+
+    def reset_optimizer(self):
+        """Forget the optimizer's moments and steps."""
+        cdef int slot
+        self.s.step = 0
+        for slot in range(2):
+            if self._slots[slot] is not None:
+                memset(self.s.slots[slot], 0, self.s.n_params * sizeof(real))
+        if self.s.optimizer == OPT_ADAGRAD:
+            for i in range(self.s.n_layers):
+                self.weights_slot(0, i)[...] = self._accumulator
+                self.bias_slot(0, i)[...] = self._accumulator
+
+    @property
+    def step(self):
+        """Optimizer steps done."""
+        return self.s.step
+
+    @step.setter
+    def step(self, long long value):
+        self.s.step = value
+
+    @property
+    def learning_rate(self):
+        """Rate of the next step."""
+        return self.s.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, double value):
+        self.s.learning_rate = value
+
+    # Work space
+
+    cdef real* _take(self, Py_ssize_t n_items) except NULL:
+        block = _Block(n_items, len(self._work) % 16 * 320)
+        self._work.append(block)
+        return (<_Block>block).data
+
+    def _release(self):
+        self._work = []
+        self.s.capacity = 0
+        self.s.loaded = 0
+
+    cdef _reserve(self, int n, int n_threads):
+        """Work space for batches of n rows; what is there is kept if it is large enough."""
+        cdef State* s = &self.s
+        cdef Layer* layer
+        cdef int h, rows, blocks, widest = 0
+        cdef Py_ssize_t per_thread, doubles = 8 // sizeof(real)
+        if n <= s.capacity and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes():
+            return
+        n = max(n, s.capacity)
+        rows = round_up(n, VL)
+        blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+        self._release()
+        s.ldx = padded(s.n_inputs)
+        s.ldt = padded(rows)
+        s.xb = self._take(rows * s.ldx)
+        s.yb = self._take(rows * max(s.n_outputs, 1))
+        s.wb = self._take(rows)
+        s.row_loss = <double*>self._take(rows * doubles)
+        s.row_metrics = <double*>self._take(rows * doubles * max(s.n_metrics, 1))
+        for h in range(s.n_layers):
+            layer = &s.layers[h]
+            widest = max(widest, layer.ld)
+            layer.y = self._take(rows * layer.ld)
+            layer.dz = self._take(rows * layer.ld)
+            layer.z = NULL
+            if (activation_needs_z(layer.act)
+                    or (h == s.n_layers - 1 and self._activations[h] == "sigmoid")):
+                layer.z = self._take(rows * layer.ld)
+            layer.t = self._take(round_up(layer.n_out, PANEL) * s.ldt)
+            layer.live_y = layer.live_dz = NULL
+            layer.dzc = NULL
+            if h > 0 and not layer.narrow and skips(s, &s.layers[h - 1]):
+                layer.dzc = self._take(rows * layer.ld)
+            if skips(s, layer):
+                layer.live_y = <unsigned char*>self._take(blocks * layer.ld)
+                layer.live_dz = <unsigned char*>self._take(layer.ld)
+            if layer.dropout > 0:
+                layer.x = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
+                layer.mask = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
+        s.ldg = widest
+        per_thread = round_up(7 * widest + 6 * PANEL, 64) + 64
+        s.n_scratch = per_thread
+        s.scratch = self._take(per_thread * n_threads)
+        self._scratch = self._work[len(self._work) - 1]
+        s.row_grad = <double*>self._take(s.n_outputs * doubles * n_threads)
+        s.capacity = n
+
+    cdef Py_ssize_t _scratch_bytes(self):
+        return self._scratch.n_bytes if self._work else 0
+
+    cdef int _team(self, double rows, int n_threads, bint automatic):
+        """Threads for a step on so many rows: one if a barrier would cost more than it gives."""
+        if automatic and rows * self.s.n_params < 4e5:
+            return 1
+        return n_threads
+
+    # Training session
+
+    def begin(self, x, y, sample_weight=None, *, int batch_size, bint shuffle, seed):
+        """Begin training on these arrays, at epoch 0; they are held until `end`."""
+        cdef State* s = &self.s
+        n = len(x)
+        if n < 1 or batch_size < 1:
+            raise ValueError("Training needs at least one row and a batch size of at least 1. "
+                             f"Received: {n} rows, batch_size={batch_size}.")
+        self.end()
+        n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
+        held = [_Input(x, (n, s.n_inputs), "x"), _Input(y, (n, n_targets), "y")]
+        s.x, s.y, s.sample_weight = (<_Input>held[0]).data(), (<_Input>held[1]).data(), NULL
+        if sample_weight is not None:
+            held.append(_Input(sample_weight, (n,), "sample_weight"))
+            s.sample_weight = (<_Input>held[2]).data()
+        order = _Block(n * 8 // sizeof(real) if shuffle else 1)
+        s.order = <long long*>(<_Block>order).data
+        self._session = [*held, order]
+        s.n_rows, s.n_targets = n, n_targets
+        s.batch_size = min(batch_size, n)
+        s.shuffle = shuffle
+        s.seed = seed
+        s.epoch = s.batch = s.rows_done = 0
+        s.order_epoch = -1
+        self._forget_sums()
+        s.diverged_layer = -2
+        # A weight that is not finite must reach the loss, so nothing is left out then.
+        s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite() < 0)
+
+    cdef void _forget_sums(self) noexcept:
+        self.s.loaded = 0
+        self.s.loss_sum = 0
+        self.s.rows_summed = 0
+        memset(self.s.metric_sums, 0, self.s.n_metrics * sizeof(double))
+
+    def end(self):
+        """Let go of the data."""
+        self._session = []
+        self.s.x = self.s.y = self.s.sample_weight = NULL
+        self.s.order = NULL
+
+    def run(self, long long n_epochs, losses, metrics, *, int n_threads, bint automatic=True,
+            double max_seconds=0.1, long long max_steps=0):
+        """Train on from where the session stands; return how many epochs ended."""
+        cdef State* s = &self.s
+        cdef double[::1] losses_out = losses
+        cdef double[:, ::1] metrics_out = metrics
+        if not self._session:
+            raise RuntimeError("run() needs a session: call begin() first.")
+        if (losses_out.shape[0] < n_epochs or metrics_out.shape[0] < n_epochs
+                or metrics_out.shape[1] != s.n_metrics):
+            raise ValueError("losses and metrics have no room for the epochs asked for.")
+        PyErr_CheckSignals()
+        if n_epochs < 1 or s.diverged_layer != -2:
+            return 0
+        with self._lock:
+            return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic, max_seconds,
+                             max_steps)
+
+    cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
+              int n_threads, bint automatic, double max_seconds, long long max_steps):
+        cdef State* s = &self.s
+        cdef int i, team
+        team = self._team(s.batch_size, n_threads, automatic)
+        self._reserve(s.batch_size, n_threads)
+        self._slot(0)
+        self._slot(1)
+        if s.clip_norm > 0 or s.clip_value > 0:
+            self._gradients()
+        for i in range(s.n_layers):
+            s.layers[i].finite = 1
+        s.losses_out = &losses_out[0]
+        s.metrics_out = &metrics_out[0, 0] if s.n_metrics else NULL
+        s.epochs_wanted, s.epochs_ended, s.steps_left = n_epochs, 0, max_steps
+        s.deadline = seconds_now() + max_seconds
+        s.stop = 0
+        memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        if team == 1:
+            with nogil:
+                train_team(s, 0, 1)
+        else:
+            with nogil, parallel(num_threads=team):
+                train_team(s, omp_get_thread_num(), omp_get_num_threads())
+        return s.epochs_ended
+
+    @property
+    def epoch(self):
+        """Epochs ended in this session."""
+        return self.s.epoch
+
+    @epoch.setter
+    def epoch(self, long long value):
+        self.s.epoch = value
+        self._forget_sums()
+
+    @property
+    def batch(self):
+        """Batches done in the present epoch."""
+        return self.s.batch
+
+    @batch.setter
+    def batch(self, long long value):
+        self.s.batch = value
+        self.s.rows_done = value * self.s.batch_size
+        self._forget_sums()
+
+    @property
+    def batch_loss(self):
+        """Loss of the last step."""
+        return self.s.batch_loss
+
+    @property
+    def running_loss(self):
+        """Mean loss of the present epoch so far."""
+        return self.s.loss_sum / self.s.rows_summed if self.s.rows_summed else float("nan")
+
+    @property
+    def diverged(self):
+        """(epoch, layer) at which the run diverged, layer -1 for the loss itself; or None."""
+        if self.s.diverged_layer == -2:
+            return None
+        return (self.s.diverged_epoch, self.s.diverged_layer)
+
+    # Inference
+
+    def predict(self, x, out, *, int n_threads, bint automatic=True):
+        """Write the last layer's outputs for the rows of x to out."""
+        with self._lock:
+            self._forward(x, out, self.s.n_layers, n_threads, automatic)
+
+    def activations(self, x, int layer, out, *, int n_threads, bint automatic=True):
+        """Write dense layer `layer`'s outputs for the rows of x to out."""
+        self._layer(layer)
+        with self._lock:
+            self._forward(x, out, layer + 1, n_threads, automatic)
+
+    cdef _load(self, const real* x, Py_ssize_t first, int n):
+        cdef int i
+        self.s.loaded = 0
+        for i in range(n):
+            memcpy(self.s.xb + i * self.s.ldx, x + (first + i) * self.s.n_inputs,
+                   self.s.n_inputs * sizeof(real))
+
+    cdef void _forward_block(self, int n, int n_layers, int team) noexcept:
+        cdef State* s = &self.s
+        cdef unsigned long long state
+        memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        if team == 1:
+            with nogil:
+                state = denormals_off()
+                forward_team(s, s.xb, s.ldx, n, n_layers, 0, 0, 1)
+                denormals_restore(state)
+        else:
+            with nogil, parallel(num_threads=team):
+                forward_thread(s, n, n_layers)
+
+    cdef _forward(self, x, out, int n_layers, int n_threads, bint automatic):
+        cdef Layer* layer = &self.s.layers[n_layers - 1]
+        cdef Py_ssize_t n = len(x), first = 0
+        cdef int rows, i, step
+        cdef _Input source = _Input(x, (n, self.s.n_inputs), "x")
+        cdef _Input target = _Input(out, (n, layer.n_out), "out", True)
+        cdef real* to = target.data()
+        if n == 0:
+            return
+        step = <int>min(n, <Py_ssize_t>self._block_rows(n_threads))
+        self._reserve(step, n_threads)
+        while first < n:
+            rows = <int>min(<Py_ssize_t>step, n - first)
+            self._load(source.data(), first, rows)
+            self._forward_block(rows, n_layers, self._team(rows, n_threads, automatic))
+            for i in range(rows):
+                memcpy(to + (first + i) * layer.n_out, layer.y + i * layer.ld,
+                       layer.n_out * sizeof(real))
+            first += rows
+            PyErr_CheckSignals()
+
+    cdef int _block_rows(self, int n_threads):
+        return 4 * ROW_BLOCK * n_threads
+
+    def evaluate(self, x, y, sample_weight=None, *, int n_threads, bint automatic=True):
+        """Return the data loss (no penalty) and the metrics, means over the rows."""
+        with self._lock:
+            return self._evaluate(x, y, sample_weight, n_threads, automatic)
+
+    cdef _evaluate(self, x, y, sample_weight, int n_threads, bint automatic):
+        cdef State* s = &self.s
+        cdef Py_ssize_t n = len(x), first = 0
+        cdef int rows, i, q, step
+        cdef double total = 0
+        if n < 1:
+            raise ValueError("evaluate() needs at least one row. Received: 0 rows.")
+        n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
+        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Input target = _Input(y, (n, n_targets), "y")
+        cdef _Input weight = None
+        cdef const real* t = target.data()
+        cdef const real* w = NULL
+        if sample_weight is not None:
+            weight = _Input(sample_weight, (n,), "sample_weight")
+            w = weight.data()
+        sums = [0.0] * s.n_metrics
+        step = <int>min(n, <Py_ssize_t>self._block_rows(n_threads))
+        self._reserve(step, n_threads)
+        s.n_targets = n_targets
+        while first < n:
+            rows = <int>min(<Py_ssize_t>step, n - first)
+            self._load(source.data(), first, rows)
+            self._forward_block(rows, s.n_layers, self._team(rows, n_threads, automatic))
+            score_rows(s, rows, t + first * s.n_targets,
+                       w + first if w != NULL else NULL, 0, 0, 1)
+            for i in range(rows):
+                total += s.row_loss[i]
+                for q in range(s.n_metrics):
+                    sums[q] += s.row_metrics[i * s.n_metrics + q]
+            first += rows
+            PyErr_CheckSignals()
+        return total / n, [value / n for value in sums]
+
+    def gradients(self, x, y=None, sample_weight=None, *, int n_threads, bint automatic=True):
+        """Store the gradient of loss plus penalty (of the summed output if y is None).
+
+        Returns the value that was differentiated.
+        """
+        with self._lock:
+            return self._differentiate(x, y, sample_weight, n_threads, automatic)
+
+    cdef _differentiate(self, x, y, sample_weight, int n_threads, bint automatic):
+        cdef State* s = &self.s
+        cdef Py_ssize_t n = len(x)
+        cdef int i, team
+        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Input target = None
+        cdef _Input weight = None
+        cdef const real* t = NULL
+        cdef const real* w = NULL
+        cdef double total = 0
+        cdef Layer* last = &self.s.layers[self.s.n_layers - 1]
+        if n < 1:
+            raise ValueError("gradients() needs at least one row. Received: 0 rows.")
+        if y is not None:
+            s.n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
+            target = _Input(y, (n, s.n_targets), "y")
+            t = target.data()
+            if sample_weight is not None:
+                weight = _Input(sample_weight, (n,), "sample_weight")
+                w = weight.data()
+        self._gradients()
+        self._reserve(<int>n, n_threads)
+        self._load(source.data(), 0, <int>n)
+        team = self._team(n, n_threads, automatic)
+        memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)] if t == NULL else []
+        if team == 1:
+            with nogil:
+                gradient_team(s, <int>n, t, w, 0, 1)
+        else:
+            with nogil, parallel(num_threads=team):
+                gradient_team(s, <int>n, t, w, omp_get_thread_num(), omp_get_num_threads())
+        for i, pen in enumerate(kept):
+            self._swap_penalty(i, pen)
+        if t == NULL:
+            for i in range(n):
+                for j in range(last.n_out):
+                    total += last.y[i * last.ld + j]
+            return total
+        for i in range(n):
+            total += s.row_loss[i]
+        return total / n + penalty_sum(s)
+
+    def apply_gradients(self, *, int n_threads, bint automatic=True):
+        """Make one optimizer step with the stored gradient, clipped as configured."""
+        cdef State* s = &self.s
+        cdef int team = self._team(1, n_threads, automatic)
+        self._gradients()
+        self._slot(0)
+        self._slot(1)
+        prepare_rule(s)
+        if team == 1:
+            with nogil:
+                apply_thread(s, 0, 1)
+        else:
+            with nogil, parallel(num_threads=team):
+                apply_thread(s, omp_get_thread_num(), omp_get_num_threads())
+        s.step += 1
+
+
+cdef void forward_thread(State* s, int n, int n_layers) noexcept nogil:
+    cdef unsigned long long state = denormals_off()
+    forward_team(s, s.xb, s.ldx, n, n_layers, 0, omp_get_thread_num(), omp_get_num_threads())
+    denormals_restore(state)
+
+
+cdef void apply_thread(State* s, int tid, int n_threads) noexcept nogil:
+    cdef unsigned long long state = denormals_off()
+    apply_team(s, tid, n_threads)
+    denormals_restore(state)
+
+
+cdef void gradient_team(State* s, int n, const real* y, const real* weight, int tid,
+                        int n_threads) noexcept nogil:
+    """Gradient of the loss, or of the summed output if y is NULL, without dropout or update."""
+    cdef unsigned long long state = denormals_off()
+    cdef update_rule store = s.rule
+    cdef Layer* last = &s.layers[s.n_layers - 1]
+    cdef int i, j, start, stop
+    store.kind = OPT_STORE
+    forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
+    if y != NULL:
+        score_rows(s, n, y, weight, 1, tid, n_threads)
+    else:
+        share(n, VL, tid, n_threads, &start, &stop)
+        for i in range(start, stop):
+            for j in range(last.n_out):
+                last.dz[i * last.ld + j] = 1
+            if last.act == ACT_SOFTMAX:
+                softmax_backward_row(last.n_out, last.y + i * last.ld, last.dz + i * last.ld)
+            else:
+                finish_backward(last.act, 0, round_up(last.n_out, VL), 1, 0, 0, NULL, 0,
+                                last.dz + i * last.ld, last.ld, last.y + i * last.ld,
+                                last.z + i * last.ld if last.z != NULL else NULL, NULL, NULL)
+    team_barrier(&s.gate, n_threads)
+    backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, 0, tid, n_threads)
+    denormals_restore(state)

@@ -1,0 +1,139 @@
+/* Optimizer updates, a vector at a time, fused with the penalty's gradient and value.
+ *
+ * Pointers: w weights, g gradient of the data loss, m and v the optimizer's two moments.
+ */
+#ifndef FASTMLP_OPTIMIZERS_H
+#define FASTMLP_OPTIMIZERS_H
+
+#include "simd.h"
+
+enum optimizer {
+    OPT_STORE, OPT_SGD, OPT_MOMENTUM, OPT_NESTEROV, OPT_RMSPROP, OPT_ADAGRAD, OPT_ADAM
+};
+
+/* One step's scalars. rate is Adam's corrected rate there; decay is AdamW's rate * weight decay. */
+typedef struct {
+    int kind;
+    real rate, decay, momentum, eps;
+    real rho, rest_rho, beta_1, rest_1, beta_2, rest_2; /* rest: 1 less the one before */
+    real scale, limit; /* gradients are multiplied by scale, then cut to +-limit (0: no limit) */
+} update_rule;
+
+/* Penalty of one layer's weights (or biases), and what an update gathers on its way:
+ * sums of |w| and w^2 before the update, and a detector that turns NaN when a new weight or
+ * second moment is not finite. */
+typedef struct {
+    real l1, l2;
+} penalty_rule;
+
+typedef struct {
+    vreal sum_abs, sum_sq, finite;
+} update_sums;
+
+INLINE vreal penalty_gradient(vreal g, vreal w, penalty_rule pen) {
+    const vreal one = vset1(1);
+    const vreal sign =
+        vselect(w > vzero(), one, vselect(w < vzero(), -one, vzero()));
+    g = vfma(vset1(2 * pen.l2), w, g);
+    return vfma(vset1(pen.l1), sign, g);
+}
+
+/* One vector of weights. */
+INLINE void update_vector(const int kind, const int penalised, const update_rule *rule,
+                          penalty_rule pen, real *w, const real *g, real *m, real *v,
+                          update_sums *sums) {
+    const vreal rate = vset1(rule->rate), eps = vset1(rule->eps);
+    vreal p = vload(w), d = vload(g);
+    if (penalised) {
+        sums->sum_abs += vabs(p);
+        sums->sum_sq = vfma(p, p, sums->sum_sq);
+        d = penalty_gradient(d, p, pen);
+    }
+    if (kind == OPT_STORE) {
+        vstore(m, d);
+        return;
+    }
+    if (kind == OPT_SGD) {
+        p = vfma(-rate, d, p);
+    } else if (kind == OPT_MOMENTUM || kind == OPT_NESTEROV) {
+        const vreal mu = vset1(rule->momentum), step = rate * d;
+        const vreal speed = vfma(mu, vload(m), -step);
+        vstore(m, speed);
+        p += kind == OPT_NESTEROV ? vfma(mu, speed, -step) : speed;
+    } else if (kind == OPT_RMSPROP) {
+        const vreal second = vfma(vset1(rule->rho), vload(v), vset1(rule->rest_rho) * d * d);
+        vstore(v, second);
+        p -= rate * d / (vsqrt(second) + eps);
+        sums->finite = vfma(second, vzero(), sums->finite);
+    } else if (kind == OPT_ADAGRAD) {
+        const vreal second = vfma(d, d, vload(m));
+        vstore(m, second);
+        p -= rate * d / vsqrt(second + eps);
+        sums->finite = vfma(second, vzero(), sums->finite);
+    } else {
+        const vreal first = vfma(vset1(rule->beta_1), vload(m), vset1(rule->rest_1) * d);
+        const vreal second = vfma(vset1(rule->beta_2), vload(v), vset1(rule->rest_2) * d * d);
+        vstore(m, first);
+        vstore(v, second);
+        if (rule->decay != 0) p = vfma(vset1(-rule->decay), p, p);
+        p -= rate * first / (vsqrt(second) + eps);
+        sums->finite = vfma(second, vzero(), sums->finite);
+    }
+    sums->finite = vfma(p, vzero(), sums->finite);
+    vstore(w, p);
+}
+
+INLINE void update_case(const int kind, const int penalised, const update_rule *rule,
+                        penalty_rule pen, int n_vec, real *w, const real *g, real *m, real *v,
+                        update_sums *sums) {
+    update_sums local = *sums;
+    const update_rule fixed = *rule;
+    for (int q = 0; q < n_vec; q++)
+        update_vector(kind, penalised, &fixed, pen, w + q * VL, g + q * VL, m + q * VL,
+                      v + q * VL, &local);
+    *sums = local;
+}
+
+/* Updates n_vec vectors in place; sums go on in the order of the calls. */
+static void update_span(const update_rule *rule, penalty_rule pen, int n_vec, real *w,
+                        const real *g, real *m, real *v, update_sums *sums) {
+    const int penalised = pen.l1 != 0 || pen.l2 != 0;
+#define CASE(K)                                                                              \
+    case K:                                                                                  \
+        if (penalised) update_case(K, 1, rule, pen, n_vec, w, g, m, v, sums);                \
+        else update_case(K, 0, rule, pen, n_vec, w, g, m, v, sums);                          \
+        break
+    switch (rule->kind) {
+        CASE(OPT_STORE); CASE(OPT_SGD); CASE(OPT_MOMENTUM); CASE(OPT_NESTEROV);
+        CASE(OPT_RMSPROP); CASE(OPT_ADAGRAD); CASE(OPT_ADAM);
+        default: break;
+    }
+#undef CASE
+}
+
+/* Scales and cuts a stored gradient in place, as clipping asks. */
+static void clip_span(const update_rule *rule, int n_vec, real *g) {
+    const vreal scale = vset1(rule->scale), limit = vset1(rule->limit);
+    for (int q = 0; q < n_vec; q++) {
+        vreal d = vload(g + q * VL) * scale;
+        if (rule->limit > 0) {
+            d = vselect(d > limit, limit, d);
+            d = vselect(d < -limit, -limit, d);
+        }
+        vstore(g + q * VL, d);
+    }
+}
+
+INLINE void sums_reset(update_sums *s) { s->sum_abs = s->sum_sq = s->finite = vzero(); }
+/* The penalty that the sums stand for. */
+INLINE double sums_penalty(const update_sums *s, penalty_rule pen) {
+    double value = 0;
+    if (pen.l1 != 0) value += (double)pen.l1 * vsum(s->sum_abs);
+    if (pen.l2 != 0) value += (double)pen.l2 * vsum(s->sum_sq);
+    return value;
+}
+INLINE int sums_finite(const update_sums *s) {
+    return !vany((vint)(s->finite != s->finite));
+}
+
+#endif

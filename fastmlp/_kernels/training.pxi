@@ -1,0 +1,475 @@
+# One optimizer step, and the epoch loop without the interpreter. Every function here is run by
+# all threads of a team at once; barriers stand where one thread reads what another wrote.
+
+cdef struct State:
+    int n_layers, n_inputs, n_outputs
+    Layer* layers
+    size_t n_params
+    real* params
+    real* slots[2]
+    real* gradient
+    int* iota
+    real* ones
+    barrier gate
+    int* tickets            # [2, n_layers]: work handed out in the present step
+    # Loss and optimizer
+    int loss, n_metrics
+    int* metrics
+    double huber_delta
+    update_rule rule
+    int optimizer
+    double learning_rate, weight_decay, clip_norm, clip_value
+    double beta_1, beta_2
+    long long initial_step, step
+    # Work space for a batch
+    int capacity
+    int skip                # leave out dead units
+    ptrdiff_t ldx, ldt
+    real* xb                # [capacity, ldx], zero beyond n_inputs
+    real* yb                # [capacity, n_targets]
+    real* wb                # [capacity]
+    double* row_loss        # [capacity]
+    double* row_metrics     # [capacity, n_metrics]
+    double* row_grad        # [n_threads, n_outputs]
+    real* scratch           # [n_threads, n_scratch]
+    size_t n_scratch
+    ptrdiff_t ldg
+    double* norms           # [rows of all gradient blocks]
+    # Session
+    const real* x
+    const real* y
+    const real* sample_weight
+    long long n_rows, n_targets
+    int batch_size, shuffle, loaded
+    unsigned long long seed
+    long long* order
+    long long epoch, batch, order_epoch
+    double batch_loss, loss_sum
+    double* metric_sums
+    long long rows_done, rows_summed    # in the present epoch; differ after a resume within it
+    # Control of one call
+    long long epochs_wanted, epochs_ended, steps_left
+    double deadline
+    double* losses_out
+    double* metrics_out
+    int stop
+    int diverged_layer      # -2: no; -1: the loss; else a layer
+    long long diverged_epoch
+
+
+cdef inline int skips(const State* s, const Layer* layer) noexcept nogil:
+    """Whether dead units of this layer are worth leaving out."""
+    return s.skip and layer.may_skip
+
+
+cdef void load_batch(State* s, int n, int tid, int n_threads) noexcept nogil:
+    cdef int i, start, stop
+    cdef long long row, first = s.batch * s.batch_size
+    share(n, 1, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        row = s.order[first + i] if s.shuffle else first + i
+        memcpy(s.xb + i * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))
+        memcpy(s.yb + i * s.n_targets, s.y + row * s.n_targets, s.n_targets * sizeof(real))
+        s.wb[i] = s.sample_weight[row] if s.sample_weight != NULL else 1
+
+
+cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int tid,
+                      int n_threads) noexcept nogil:
+    """layers[h].x = x with dropout applied, and its mask."""
+    cdef Layer* layer = &s.layers[h]
+    cdef int i, k, start, stop
+    cdef real* mask
+    cdef real* out
+    share(n, 1, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        mask = layer.mask + i * ldx
+        out = layer.x + i * ldx
+        dropout_row(s.seed, s.step, h, i, layer.dropout, layer.n_in, mask)
+        for k in range(layer.n_in):
+            out[k] = x[i * ldx + k] * mask[k] if mask[k] != 0 else 0
+
+
+cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
+                       int tid, int n_threads) noexcept nogil:
+    """Outputs of the first n_layers layers for the batch x, into the layers' own arrays."""
+    cdef int h, start, stop, n_idx, n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+    cdef Layer* layer
+    cdef Layer* below = NULL
+    cdef const int* idx
+    if tid == 0:
+        memset(s.tickets + s.n_layers, 0, s.n_layers * sizeof(int))
+    for h in range(n_layers):
+        layer = &s.layers[h]
+        idx = s.iota
+        n_idx = layer.n_in
+        if training and layer.dropout > 0:
+            drop_inputs(s, h, x, ldx, n, tid, n_threads)
+            team_barrier(&s.gate, n_threads)
+            x = layer.x
+        if training and h > 0 and skips(s, below):
+            idx = below.idx_y
+            n_idx = below.n_y
+        forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, x, ldx, n,
+                     layer.y, layer.z, layer.live_y if training and skips(s, layer) else NULL,
+                     s.tickets + h, tid, n_threads)
+        team_barrier(&s.gate, n_threads)
+        if layer.act == ACT_SOFTMAX:
+            share(n, 1, tid, n_threads, &start, &stop)
+            softmax_rows(layer, start, stop, layer.z, layer.y)
+            team_barrier(&s.gate, n_threads)
+        elif training and skips(s, layer) and h + 1 < s.n_layers:
+            if tid == 0:
+                layer.n_y = list_live(layer.live_y, n_blocks, layer.ld, layer.n_out, layer.idx_y)
+            team_barrier(&s.gate, n_threads)
+        x = layer.y
+        ldx = layer.ld
+        below = layer
+
+
+cdef void score_rows(State* s, int n, const real* y, const real* weight, int with_gradient,
+                     int tid, int n_threads) noexcept nogil:
+    """Losses, metrics and, if asked, the last layer's dz, row by row."""
+    cdef Layer* last = &s.layers[s.n_layers - 1]
+    cdef int i, j, q, start, stop, from_logits, J = last.n_out
+    cdef double* grad = s.row_grad + tid * J if with_gradient else NULL
+    cdef double scale, w
+    cdef real* p
+    cdef real* z
+    cdef real* dz
+    cdef const real* t
+    share(n, VL, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        p = last.y + i * last.ld
+        z = last.z + i * last.ld if last.z != NULL else NULL
+        t = y + i * s.n_targets
+        w = weight[i] if weight != NULL else 1
+        s.row_loss[i] = w * loss_row(s.loss, last.act, J, s.huber_delta, p, z, t, grad,
+                                     &from_logits)
+        if with_gradient:
+            scale = w / n
+            dz = last.dz + i * last.ld
+            for j in range(J):
+                dz[j] = <real>(grad[j] * scale)
+            if not from_logits:
+                if last.act == ACT_SOFTMAX:
+                    softmax_backward_row(J, p, dz)
+                else:
+                    finish_backward(last.act, 0, round_up(J, VL), 1, 0, 0, NULL, 0, dz, last.ld,
+                                    p, z, NULL, NULL)
+        for q in range(s.n_metrics):
+            s.row_metrics[i * s.n_metrics + q] = loss_row(
+                s.metrics[q], last.act, J, s.huber_delta, p, z, t, NULL, &from_logits)
+
+
+cdef void finish_softmax(State* s, Layer* below, int n, int from_t, int keep_t, ptrdiff_t ldt,
+                         const real* mask, int tid, int n_threads) noexcept nogil:
+    """The part of backward_data that couples a row's units: a hidden softmax layer."""
+    cdef int i, j, start, stop
+    cdef ptrdiff_t at
+    team_barrier(&s.gate, n_threads)
+    share(n, VL, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        at = i * below.ld
+        for j in range(below.n_out):
+            if from_t:
+                below.dz[at + j] = below.t[j * ldt + i]
+            if mask != NULL:
+                below.dz[at + j] *= mask[at + j]
+        softmax_backward_row(below.n_out, below.y + at, below.dz + at)
+        if keep_t:
+            for j in range(below.n_out):
+                below.t[j * ldt + i] = below.dz[at + j]
+    if below.live_dz != NULL:
+        share(below.n_out, 1, tid, n_threads, &start, &stop)
+        for j in range(start, stop):
+            below.live_dz[j] = 1
+
+
+cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const update_rule* rule,
+                        real* m, real* v, int training, int tid, int n_threads) noexcept nogil:
+    """From the last layer's dz to updated weights, layer by layer. A task takes rows of weights
+    backward by data and then updates them, so one barrier a layer is enough. With OPT_STORE as
+    rule the gradient goes to m and weights stay."""
+    cdef int h, start, stop, unit, n_idx, compacted, keep_t, mine
+    cdef Layer* layer
+    cdef Layer* below
+    cdef const int* idx
+    cdef const real* input
+    cdef const real* mask
+    cdef real* w
+    cdef real* scratch = s.scratch + tid * s.n_scratch
+    cdef ptrdiff_t ld
+    if tid == 0:
+        memset(s.tickets, 0, s.n_layers * sizeof(int))
+    layer = &s.layers[s.n_layers - 1]
+    if s.n_layers > 1 and not layer.narrow:
+        share(layer.n_out, PANEL, tid, n_threads, &start, &stop)
+        to_feature_major(start, round_up(stop, VL), n, layer.dz, layer.ld, layer.t, s.ldt)
+        team_barrier(&s.gate, n_threads)
+    for h in range(s.n_layers - 1, -1, -1):
+        layer = &s.layers[h]
+        below = &s.layers[h - 1] if h > 0 else NULL
+        mask = NULL
+        input = x
+        ld = ldx
+        if h > 0:
+            input = below.y
+            ld = below.ld
+        if training and layer.dropout > 0:
+            input = layer.x
+            mask = layer.mask
+        w = s.params + layer.w_at
+        idx = s.iota
+        n_idx = layer.n_out
+        compacted = 0
+        if training and skips(s, layer) and h + 1 < s.n_layers:
+            if tid == 0:
+                layer.n_dz = list_live(layer.live_dz, 1, layer.ld, layer.n_out, layer.idx_dz)
+            team_barrier(&s.gate, n_threads)
+            idx = layer.idx_dz
+            n_idx = layer.n_dz
+        # Rows are worth picking when a tenth or more of the products fall away.
+        if (training and h > 0 and skips(s, below) and not layer.narrow
+                and 10 * <long long>below.n_y * n_idx
+                < 9 * <long long>layer.n_in * layer.n_out):
+            compacted = 1
+            share(n, 1, tid, n_threads, &start, &stop)
+            compact_columns(layer, idx, n_idx, start, stop)
+            team_barrier(&s.gate, n_threads)
+        keep_t = h > 1 and not below.narrow
+        if h > 0 and below.act == ACT_SOFTMAX:
+            share(layer.n_in, PANEL, tid, n_threads, &start, &stop)
+            backward_data(layer, below, w, s.iota + start, stop - start, start, stop, idx, n_idx,
+                          n, s.ldt, mask, keep_t)
+            finish_softmax(s, below, n, not layer.narrow, keep_t, s.ldt, mask, tid, n_threads)
+        unit = min(UNITS, max(PANEL, round_up(layer.n_in // (4 * n_threads), PANEL)))
+        mine = 0
+        while True:
+            start = next_item(s.tickets + s.n_layers + h, &mine, n_threads) * unit
+            if start >= layer.n_in:
+                break
+            stop = min(start + unit, layer.n_in)
+            if h > 0 and below.act != ACT_SOFTMAX:
+                data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t)
+            if layer.narrow:
+                update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
+                              start, stop, scratch)
+            elif compacted:
+                update_live_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
+                                 below.live_y, idx, n_idx, start, stop, scratch, s.ldg)
+            else:
+                update_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, layer.dz,
+                            n, s.iota, start, stop, scratch)
+            if start == 0 and layer.use_bias:
+                update_biases(layer, rule, s.params + layer.b_at, m + layer.b_at,
+                              v + layer.b_at, n, s.ones, scratch)
+        team_barrier(&s.gate, n_threads)
+
+
+cdef void data_task(State* s, const Layer* layer, Layer* below, int training, const real* w,
+                    int start, int stop, const int* idx, int n_idx, int n, const real* mask,
+                    int keep_t) noexcept nogil:
+    """dz of the layer below for its units [start, stop)."""
+    cdef const int* kk = s.iota + start
+    cdef int n_k = stop - start
+    if training and below.act == ACT_RELU and skips(s, below):
+        # A unit that is off in every row passes nothing back.
+        kk = live_range(below.idx_y, below.n_y, start, stop, &n_k)
+    backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, n, s.ldt, mask, keep_t)
+
+
+cdef void compact_columns(Layer* layer, const int* idx, int n_idx, int start,
+                          int stop) noexcept nogil:
+    cdef int i, t
+    cdef real* out
+    cdef const real* dz
+    for i in range(start, stop):
+        out = layer.dzc + i * layer.ld
+        dz = layer.dz + i * layer.ld
+        for t in range(n_idx):
+            out[t] = dz[idx[t]]
+
+
+cdef const int* live_range(const int* idx, int n, int start, int stop, int* count) noexcept nogil:
+    """The part of an ascending list that lies in [start, stop)."""
+    cdef int a = 0, b
+    while a < n and idx[a] < start:
+        a += 1
+    b = a
+    while b < n and idx[b] < stop:
+        b += 1
+    count[0] = b - a
+    return idx + a
+
+
+cdef double penalty_sum(const State* s) noexcept nogil:
+    """The penalty that the last backward pass met, in a fixed order."""
+    cdef int h, k
+    cdef double total = 0
+    cdef Layer* layer
+    for h in range(s.n_layers):
+        layer = &s.layers[h]
+        if layer.pen.l1 != 0 or layer.pen.l2 != 0:
+            for k in range(layer.n_penalty):
+                total += layer.penalty[k]
+        total += layer.penalty_b
+    return total
+
+
+cdef void prepare_rule(State* s) noexcept nogil:
+    """The scalars of the step about to be made."""
+    cdef double t = s.step + s.initial_step + 1
+    s.rule.kind = s.optimizer
+    s.rule.rate = <real>s.learning_rate
+    if s.optimizer == OPT_ADAM:
+        s.rule.rate = <real>(s.learning_rate * sqrt(1 - pow(s.beta_2, t))
+                             / (1 - pow(s.beta_1, t)))
+    s.rule.decay = <real>(s.learning_rate * s.weight_decay)
+
+
+cdef void gradient_norm_parts(State* s, int tid, int n_threads) noexcept nogil:
+    """Sums of squares of the stored gradient, by fixed pieces of 4096 entries."""
+    cdef long long i, stop, piece = tid
+    cdef double total
+    while piece * 4096 < <long long>s.n_params:
+        total = 0
+        stop = min((piece + 1) * 4096, <long long>s.n_params)
+        for i in range(piece * 4096, stop):
+            total += <double>s.gradient[i] * s.gradient[i]
+        s.norms[piece] = total
+        piece += n_threads
+
+
+cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
+    """Clip the stored gradient (which includes the penalty's) and make one step with it."""
+    cdef penalty_rule none
+    cdef update_sums sums
+    cdef int h, start, stop
+    cdef long long piece, n_pieces = (<long long>s.n_params + 4095) // 4096
+    cdef double total
+    cdef size_t at
+    cdef ptrdiff_t n
+    cdef Layer* layer
+    none.l1 = none.l2 = 0
+    if s.clip_norm > 0:
+        gradient_norm_parts(s, tid, n_threads)
+        team_barrier(&s.gate, n_threads)
+    if tid == 0:
+        s.rule.scale = 1
+        s.rule.limit = <real>s.clip_value
+        if s.clip_norm > 0:
+            total = 0
+            for piece in range(n_pieces):
+                total += s.norms[piece]
+            if sqrt(total) > s.clip_norm:
+                s.rule.scale = <real>(s.clip_norm / sqrt(total))
+    team_barrier(&s.gate, n_threads)
+    for h in range(s.n_layers):
+        layer = &s.layers[h]
+        share(layer.n_rows, 1, tid, n_threads, &start, &stop)
+        at = layer.w_at + start * layer.ldw
+        n = (stop - start) * layer.ldw // VL
+        sums_reset(&sums)
+        clip_span(&s.rule, n, s.gradient + at)
+        update_span(&s.rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
+                    s.slots[1] + at, &sums)
+        if layer.use_bias and tid == 0:
+            at = layer.b_at
+            n = layer.n_panels * PANEL // VL
+            clip_span(&s.rule, n, s.gradient + at)
+            update_span(&s.rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
+                        s.slots[1] + at, &sums)
+        if not sums_finite(&sums):
+            layer.finite = 0
+    team_barrier(&s.gate, n_threads)
+
+
+cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
+    """One optimizer step on the batch in xb, yb, wb."""
+    cdef update_rule store
+    cdef int clipped = s.clip_norm > 0 or s.clip_value > 0
+    forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
+    score_rows(s, n, s.yb, s.wb, 1, tid, n_threads)
+    if tid == 0:
+        prepare_rule(s)
+    team_barrier(&s.gate, n_threads)
+    if clipped:
+        store = s.rule
+        store.kind = OPT_STORE
+        backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, 1, tid, n_threads)
+        apply_team(s, tid, n_threads)
+    else:
+        backward_team(s, s.xb, s.ldx, n, &s.rule, s.slots[0], s.slots[1], 1, tid, n_threads)
+
+
+cdef void end_step(State* s, int n) noexcept nogil:
+    """Thread 0's bookkeeping: the loss, divergence, the epoch's end, whether to stop."""
+    cdef int i, h, q
+    cdef double total = 0
+    for i in range(n):
+        total += s.row_loss[i]
+    s.batch_loss = total / n + penalty_sum(s)
+    s.step += 1
+    for h in range(s.n_layers):
+        if not s.layers[h].finite:
+            s.diverged_layer = h
+            break
+    if s.diverged_layer == -2 and not isfinite(s.batch_loss):
+        s.diverged_layer = -1
+    if s.diverged_layer != -2:
+        s.diverged_epoch = s.epoch
+        s.stop = 1
+        return
+    s.loss_sum += s.batch_loss * n
+    for i in range(n):
+        for q in range(s.n_metrics):
+            s.metric_sums[q] += s.row_metrics[i * s.n_metrics + q]
+    s.rows_done += n
+    s.rows_summed += n
+    s.batch += 1
+    if s.rows_done == s.n_rows:
+        s.losses_out[s.epochs_ended] = s.loss_sum / s.rows_summed
+        for q in range(s.n_metrics):
+            s.metrics_out[s.epochs_ended * s.n_metrics + q] = s.metric_sums[q] / s.rows_summed
+            s.metric_sums[q] = 0
+        s.loss_sum = 0
+        s.rows_done = s.rows_summed = 0
+        s.batch = 0
+        s.epoch += 1
+        s.epochs_ended += 1
+        if s.epochs_ended == s.epochs_wanted:
+            s.stop = 1
+    if s.steps_left > 0:
+        s.steps_left -= 1
+        if s.steps_left == 0:
+            s.stop = 1
+
+
+cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
+    """Steps until the call's epochs have ended, its time is up, or the run has diverged."""
+    cdef int n, clock = 0
+    cdef int clock_every = 1 if <double>s.n_params * s.batch_size > 5e5 else 64
+    cdef int whole = s.batch_size >= s.n_rows and not s.shuffle
+    cdef unsigned long long state = denormals_off()
+    while True:
+        if tid == 0 and s.shuffle and s.order_epoch != s.epoch:
+            philox_shuffle(s.seed, s.epoch, s.n_rows, s.order)
+            s.order_epoch = s.epoch
+        team_barrier(&s.gate, n_threads)
+        n = <int>min(<long long>s.batch_size, s.n_rows - s.batch * s.batch_size)
+        if not (whole and s.loaded):
+            load_batch(s, n, tid, n_threads)
+            team_barrier(&s.gate, n_threads)
+        step_team(s, n, tid, n_threads)
+        if tid == 0:
+            s.loaded = 1
+            end_step(s, n)
+            clock += 1
+            if clock >= clock_every:
+                clock = 0
+                if seconds_now() > s.deadline:
+                    s.stop = 1
+        team_barrier(&s.gate, n_threads)
+        if s.stop:
+            break
+    denormals_restore(state)

@@ -1,0 +1,126 @@
+"""Functions from a model's input to the outputs of its layers, as Keras's backend has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import threads
+from ._arrays import inputs as checked_inputs
+
+if TYPE_CHECKING:
+    from .layers import Layer
+
+
+class Handle:
+    """Stands for a layer's input or output; ``layer.input``, ``layer.output``.
+
+    Attributes
+    ----------
+    shape : tuple
+        (None, width).
+    """
+
+    def __init__(self, layer: Layer, offset: int) -> None:
+        self._layer = layer
+        self._offset = offset  # 0: the output; -1: the input
+
+    @property
+    def shape(self) -> tuple[None, int | None]:
+        """(None, width)."""
+        return self._layer.output_shape if self._offset == 0 else self._layer.input_shape
+
+    @property
+    def name(self) -> str:
+        """Which layer's input or output it is."""
+        return f"{self._layer.name}/{'output' if self._offset == 0 else 'input'}"
+
+    @property
+    def network(self) -> Any:
+        """The network that computes it."""
+        return self._layer.network()
+
+    @property
+    def dense_index(self) -> int:
+        """Which dense layer's output it is, counted from 0; -1 is the model's input."""
+        dense = self._layer.count_params() > 0
+        return self._layer._dense_index + (self._offset if dense else 0)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of shape {self.shape}>"
+
+
+def activations_of(network: Any, x: np.ndarray, dense_index: int) -> np.ndarray:
+    """Return the output of a dense layer, (n, its units); index -1 gives x itself."""
+    if dense_index < 0:
+        return x.copy()
+    n_threads, automatic = threads.resolve()
+    width = network.weights(dense_index).shape[1]
+    out = np.empty((len(x), width), network.dtype)
+    network.activations(x, dense_index, out, n_threads=n_threads, automatic=automatic)
+    return out
+
+
+def function(
+    inputs: Handle | Sequence[Handle], outputs: Handle | Sequence[Handle]
+) -> Callable[[Any], list[np.ndarray]]:
+    """Make a function from a model's input to outputs of its layers.
+
+    Parameters
+    ----------
+    inputs : list of one handle
+        ``[model.layers[0].input]``.
+    outputs : list of handles
+        Such as ``[model.layers[1].output]``.
+
+    Returns
+    -------
+    callable
+        Takes a list with one array x of shape (n, k), and returns a list with one array for
+        each of `outputs`. It sees the weights as they are when it is called.
+
+    Raises
+    ------
+    ValueError
+        If `inputs` is not the input of the model that `outputs` belong to.
+    """
+    given = [inputs] if isinstance(inputs, Handle) else list(inputs)
+    wanted = [outputs] if isinstance(outputs, Handle) else list(outputs)
+    for handle in (*given, *wanted):
+        if not isinstance(handle, Handle):
+            raise ValueError(
+                "inputs and outputs must be lists of layer.input and layer.output. "
+                f"Received: {handle!r}"
+            )
+    if len(given) != 1 or given[0].dense_index != -1:
+        raise ValueError(
+            "inputs must be the model's input, [model.layers[0].input]. "
+            f"Received: {[handle.name for handle in given]}"
+        )
+    for handle in wanted:
+        if handle.network is not given[0].network:
+            raise ValueError(
+                f"inputs and outputs must belong to one model. Received: {given[0].name!r} and "
+                f"{handle.name!r} of two"
+            )
+
+    def call(arrays: Any) -> list[np.ndarray]:
+        values = arrays if isinstance(arrays, (list, tuple)) else [arrays]
+        if len(values) != 1:
+            raise ValueError(
+                f"The function takes a list of one array. Received: {len(values)} values"
+            )
+        network = given[0].network
+        x = checked_inputs(values[0], network.n_inputs, network.dtype)
+        return [activations_of(network, x, handle.dense_index) for handle in wanted]
+
+    return call
+
+
+def clear_session() -> None:
+    """Start numbering the names of layers and models anew: 'dense', 'dense_1', ..."""
+    from .layers import reset_names
+
+    reset_names()

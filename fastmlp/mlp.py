@@ -1,0 +1,130 @@
+"""A multilayer perceptron from a few words: widths, activations, penalties and rates as strings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _checks, regularizers
+from .layers import Dense, Dropout, InputLayer
+
+if TYPE_CHECKING:
+    from .models import Sequential
+
+_MAX_LAYERS = 10_000
+
+
+def parse_units(text: str) -> list[int]:
+    """Read ``"1024x5"``, ``"64,32,16"`` or a mixture as widths of hidden layers.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If a part is neither a positive integer nor two with an x between.
+    """
+    units: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:x\s*(\d{1,9})\s*)?", part, re.ASCII)
+        width, times = (int(match[1]), int(match[2] or 1)) if match else (0, 0)
+        if not width or not times:
+            raise ValueError(
+                "units must be positive integers such as 64,32,16 or 1024x5. "
+                f"Received: units={text!r}"
+            )
+        if len(units) + times > _MAX_LAYERS:
+            raise ValueError(f"units must be {_MAX_LAYERS} layers at most. Received: {text!r}")
+        units += [width] * times
+    return units
+
+
+def parse_layer_values(name: str, values: Any, n: int, what: str) -> list[Any]:
+    """Spread a single value, or a list of `n`, over `n` layers.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    values : object or sequence
+    n : int
+    what : str
+        What there are `n` of, for messages.
+
+    Returns
+    -------
+    list of length `n`
+    """
+    given = list(values) if isinstance(values, (list, tuple)) else [values]
+    if len(given) == 1:
+        return given * n
+    if len(given) != n:
+        raise ValueError(
+            f"{name} must hold one value, or one per {what}: 1 or {n}. "
+            f"Received: {len(given)} values, {name}={given}"
+        )
+    return given
+
+
+def mlp(
+    units: str | Sequence[int],
+    n_inputs: int,
+    n_outputs: int,
+    activation: str | Sequence[str] = "relu",
+    output_activation: str = "linear",
+    l1: float | Sequence[float] = 0.0,
+    l2: float | Sequence[float] = 0.0,
+    dropout: float | Sequence[float] = 0.0,
+    seed: int | None = None,
+    dtype: str = "float32",
+) -> Sequential:
+    """Make a multilayer perceptron in one call.
+
+    Parameters
+    ----------
+    units : str or sequence of int
+        Widths of the hidden layers, such as "1024x5" or [64, 32].
+    n_inputs, n_outputs : int
+    activation : str or sequence of str
+        Of the hidden layers: one for all, or one per layer.
+    output_activation : str
+    l1, l2 : float or sequence of float
+        Penalties on weights: one for all Dense layers, or one per layer, output included.
+    dropout : float or sequence of float
+        Rates after the hidden layers: one for all, or one per layer.
+    seed, dtype
+        See `Sequential`.
+
+    Returns
+    -------
+    Sequential
+        Not compiled.
+    """
+    from .models import Sequential
+
+    hidden = parse_units(units) if isinstance(units, str) else list(units)
+    n = len(hidden)
+    activations = parse_layer_values("activation", activation, n, "hidden layer")
+    rates = parse_layer_values("dropout", dropout, n, "hidden layer")
+    penalties = [
+        regularizers.L1L2(a, b) if a or b else None
+        for a, b in zip(
+            regularizers.one_per_layer("l1", l1, n + 1),
+            regularizers.one_per_layer("l2", l2, n + 1),
+            strict=True,
+        )
+    ]
+    model = Sequential([InputLayer((n_inputs,))], seed=seed, dtype=dtype)
+    for width, name, rate, penalty in zip(hidden, activations, rates, penalties, strict=False):
+        model.add(Dense(width, activation=name, kernel_regularizer=penalty))
+        if _checks.fraction("dropout", rate):
+            model.add(Dropout(rate))
+    model.add(Dense(n_outputs, activation=output_activation, kernel_regularizer=penalties[-1]))
+    return model

@@ -1,0 +1,318 @@
+"""Update rules. An optimizer object holds settings; the state lives with the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _checks
+
+
+class Optimizer:
+    """Base class: a learning rate and, if asked, clipping of gradients.
+
+    Parameters
+    ----------
+    learning_rate : float
+        May be changed at any time; training reads it before it goes on.
+    global_clipnorm : float, optional
+        The gradient, of all weights and biases together, is scaled down to this Euclidean norm.
+    clipvalue : float, optional
+        Each entry of a gradient is cut to [-clipvalue, clipvalue].
+    """
+
+    rule: str
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        *,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.global_clipnorm = _optional_positive("global_clipnorm", global_clipnorm)
+        self.clipvalue = _optional_positive("clipvalue", clipvalue)
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size; finite and at least 0."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = _checks.non_negative("learning_rate", value)
+
+    @property
+    def name(self) -> str:
+        """The rule's name, in lower case."""
+        return self.rule
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """Which of the network's two state arrays per parameter the rule uses."""
+        raise NotImplementedError
+
+    @property
+    def square_slots(self) -> tuple[int, ...]:
+        """Those of `slots` that hold squares, never below 0."""
+        return self.slots[-1:]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {key.lstrip("_"): value for key, value in vars(self).items()}
+
+    def engine_options(self) -> dict[str, Any]:
+        """Return the settings under the names that the network's `configure` takes."""
+        options = self.get_config()
+        clip_norm, clip_value = options.pop("global_clipnorm"), options.pop("clipvalue")
+        return options | {
+            "optimizer": self.rule,
+            "clip_norm": clip_norm or 0.0,
+            "clip_value": clip_value or 0.0,
+        }
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def _optional_positive(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    return _checks.number(name, value, "a finite number above 0, or None", lambda v: v > 0)
+
+
+def _positive(name: str, value: float) -> float:
+    return _checks.number(name, value, "a finite number above 0", lambda v: v > 0)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: v = momentum*v - rate*g; w += v.
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float
+        In [0, 1).
+    nesterov : bool
+        The step is then momentum*v - rate*g with the new v.
+    global_clipnorm, clipvalue : float, optional
+        See `Optimizer`.
+    """
+
+    rule = "sgd"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        *,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        self.momentum = _checks.fraction("momentum", momentum)
+        self.nesterov = _checks.flag("nesterov", nesterov)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The velocity, if there is momentum."""
+        return (0,) if self.momentum else ()
+
+    @property
+    def square_slots(self) -> tuple[int, ...]:
+        """None: a velocity has a sign."""
+        return ()
+
+
+class RMSprop(Optimizer):
+    """Gradients over a running root mean square: w -= rate * g / (sqrt(v) + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : float
+    rho : float
+        v = rho*v + (1 - rho)*g**2; in [0, 1).
+    epsilon : float
+    global_clipnorm, clipvalue : float, optional
+        See `Optimizer`.
+    """
+
+    rule = "rmsprop"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        *,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        self.rho = _checks.fraction("rho", rho)
+        self.epsilon = _positive("epsilon", epsilon)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The mean square."""
+        return (1,)
+
+
+class Adagrad(Optimizer):
+    """Gradients over the root of their summed squares: w -= rate * g / sqrt(a + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : float
+    initial_accumulator_value : float
+        What the sum a of squares starts at.
+    epsilon : float
+    global_clipnorm, clipvalue : float, optional
+        See `Optimizer`.
+    """
+
+    rule = "adagrad"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        *,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        self.initial_accumulator_value = _checks.non_negative(
+            "initial_accumulator_value", initial_accumulator_value
+        )
+        self.epsilon = _positive("epsilon", epsilon)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The sum of squares."""
+        return (0,)
+
+    def engine_options(self) -> dict[str, Any]:
+        """Return the settings under the names that the network's `configure` takes."""
+        options = super().engine_options()
+        options["initial_accumulator"] = options.pop("initial_accumulator_value")
+        return options
+
+
+class Adam(Optimizer):
+    """Adam: w -= rate_t * m / (sqrt(v) + epsilon).
+
+    rate_t = rate * sqrt(1 - beta_2**t) / (1 - beta_1**t), with t counted from
+    `initial_step` + 1.
+
+    Parameters
+    ----------
+    learning_rate : float
+    beta_1, beta_2 : float
+        Decay of the mean m of gradients and of the mean v of their squares; in [0, 1).
+    epsilon : float
+    initial_step : int
+        Steps that the bias correction counts as done before the first.
+    global_clipnorm, clipvalue : float, optional
+        See `Optimizer`.
+
+    References
+    ----------
+    Kingma & Ba (2015), ICLR, section 2, the last paragraph's form.
+    """
+
+    rule = "adam"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        *,
+        initial_step: int = 0,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        self.beta_1 = _checks.fraction("beta_1", beta_1)
+        self.beta_2 = _checks.fraction("beta_2", beta_2)
+        self.epsilon = _positive("epsilon", epsilon)
+        self.initial_step = _checks.integer("initial_step", initial_step, 0)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The mean of gradients and the mean of their squares."""
+        return (0, 1)
+
+
+class AdamW(Adam):
+    """Adam after weights and biases have shrunk: w -= rate * weight_decay * w.
+
+    Parameters
+    ----------
+    learning_rate : float
+    weight_decay : float
+    beta_1, beta_2, epsilon, initial_step, global_clipnorm, clipvalue
+        See `Adam`.
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), ICLR.
+    """
+
+    rule = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        *,
+        initial_step: int = 0,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            initial_step=initial_step,
+            global_clipnorm=global_clipnorm,
+            clipvalue=clipvalue,
+        )
+        self.weight_decay = _checks.non_negative("weight_decay", weight_decay)
+
+
+_TABLE: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def get(identifier: Any) -> Optimizer:
+    """Return the optimizer that `identifier` means.
+
+    Parameters
+    ----------
+    identifier : str, Optimizer class or object
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message suggests the nearest.
+    """
+    return _checks.resolve("optimizer", identifier, Optimizer, _TABLE)

@@ -1,0 +1,30 @@
+"""The lecture's figures, and a few more. Each function returns a matplotlib Figure.
+
+Matplotlib is imported by the first call, and pyplot never: a figure is an object to be
+saved with `save` or shown in a notebook, not a window. Functions that draw a curve take the
+lecture's regression data unless they are given other data.
+"""
+
+from ._change_points import plot_change_points
+from ._classes import plot_classification_data, plot_decision_boundary
+from ._layers import plot_ensemble, plot_layer_activations_facetted, plot_layers
+from ._network import plot_network
+from ._regression import plot_regression_data
+from ._style import PALETTE, save
+from ._training import plot_gradients, plot_history, plot_weights
+
+__all__ = [
+    "PALETTE",
+    "plot_change_points",
+    "plot_classification_data",
+    "plot_decision_boundary",
+    "plot_ensemble",
+    "plot_gradients",
+    "plot_history",
+    "plot_layer_activations_facetted",
+    "plot_layers",
+    "plot_network",
+    "plot_regression_data",
+    "plot_weights",
+    "save",
+]

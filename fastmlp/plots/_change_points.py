@@ -1,0 +1,144 @@
+"""The repair of section 0.0.9: a layer's change points and the curve, before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._models import (
+    Array,
+    CurveData,
+    Function,
+    column,
+    count,
+    curve_data,
+    dense_layers,
+    model_inputs,
+    one_input,
+    predict,
+)
+from ._regression import draw_estimate, draw_points, draw_truth
+from ._style import BLUE, ORANGE, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+N_BINS = 80
+
+
+def change_points(model: Any) -> Array:
+    """Return -b / w of the first layer's units: where each turns on or off; inf for w = 0."""
+    w, *bias = (np.asarray(a, dtype=np.float64) for a in dense_layers(model)[0].get_weights())
+    b = bias[0] if bias else np.zeros(w.shape[1])
+    points = np.full(b.shape, np.inf)
+    np.divide(-b, w[0], out=points, where=w[0] != 0)
+    return points
+
+
+def largest_step(x: Array, y: Array, interval: tuple[float, float]) -> float:
+    """Return the largest |difference| of neighbouring y whose x both lie in the interval."""
+    slack = 1e-5 * (interval[1] - interval[0])  # a grid in float32 may miss an end by a hair
+    inside = (x[:, 0] >= interval[0] - slack) & (x[:, 0] <= interval[1] + slack)
+    steps = np.abs(np.diff(y[inside, 0]))
+    return float(steps.max()) if len(steps) else 0.0
+
+
+@styled
+def plot_change_points(
+    before: Any,
+    after: Any,
+    interval: tuple[float, float] = (0.5, 1.0),
+    *,
+    x: ArrayLike | None = None,
+    train: tuple[ArrayLike, ArrayLike] | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    true_function: Function | None = None,
+    preprocess: Function | None = None,
+    postprocess: Function | None = None,
+    x_label: str = "x",
+    y_label: str = "y",
+    title: str | None = None,
+) -> Figure:
+    """Draw the fitted function and the first layer's change points before and after a repair.
+
+    A unit's change point is where its input is zero, `-b / w`. Left column before, right column
+    after, on the same scales; the interval whose units were changed is shaded. Each column's
+    titles give the largest step between neighbouring grid points in the interval, the mean
+    squared error on the validation data, and the number of change points in the interval.
+
+    Parameters
+    ----------
+    before, after : Sequential
+        Two models of one input and one output.
+    interval : tuple (low, high)
+        Where change points were looked for.
+    x, train, true_function, preprocess, postprocess, x_label, y_label, title
+        As for `plot_layers`.
+    validation : tuple (x, y), optional
+        Data for the error in the titles. With none of x, train, validation, true_function given:
+        the lecture's.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    from .. import datasets
+
+    low, high = float(interval[0]), float(interval[1])
+    if not low < high:
+        raise ValueError(f"interval must be (low, high) with low < high. Received: {interval}")
+    if x is None and train is None and true_function is None and validation is None:
+        validation = datasets.regression_validation()
+    data = curve_data(x, train, true_function)
+    for model in (before, after):
+        one_input(model_inputs(model))
+    figure = new_figure(11, 7, title)
+    axes = figure.subplots(2, 2, sharex=True, sharey="row")
+    # Change points are in the model's own inputs; the axis is moved there where they differ.
+    grid = data.x if preprocess is None else column(preprocess(data.x), "inputs")
+    bins = np.linspace(float(grid.min()), float(grid.max()), N_BINS + 1)
+    places = np.interp(bins, grid[:, 0], data.x[:, 0])
+    for j, (model, name) in enumerate(((before, "before"), (after, "after"))):
+        y = predict(model, data.x, preprocess, postprocess)
+        _curve_panel(axes[0, j], data, y)
+        report = f"largest step {largest_step(data.x, y, (low, high)):.3f}"
+        if validation is not None:
+            val_x, val_y = column(validation[0], "x"), column(validation[1], "y")
+            error = predict(model, val_x, preprocess, postprocess) - val_y
+            report += f", validation mse {float(np.mean(error**2)):.4f}"
+        axes[0, j].set_title(f"{name.capitalize()}: {report}")
+        points = change_points(model)
+        counts = np.histogram(points, bins)[0]
+        axes[1, j].stairs(counts, places, fill=True, color=BLUE)
+        axes[1, j].set_xlabel(f"{x_label}, change point -b / w")
+        turning = points
+        if preprocess is not None:
+            turning = np.interp(points, grid[:, 0], data.x[:, 0], left=-np.inf, right=np.inf)
+        inside = int(np.count_nonzero((turning >= low) & (turning <= high)))
+        outside = int(np.count_nonzero((points < bins[0]) | (points > bins[-1])))
+        axes[1, j].set_title(
+            f"{count(inside, 'change point')} in [{low:g}, {high:g}], {outside:,} beyond the axis"
+        )
+        for ax in axes[:, j]:
+            ax.axvspan(low, high, color=ORANGE, alpha=0.18, linewidth=0, zorder=0)
+            ax.label_outer()
+    axes[0, 0].set_ylabel(y_label)
+    axes[1, 0].set_ylabel("number of units")
+    axes[1, 0].yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes[0, 0].set_xlim(float(data.x.min()), float(data.x.max()))
+    axes[1, 0].set_ylim(bottom=0)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.align_ylabels()
+    return figure
+
+
+def _curve_panel(ax: Axes, data: CurveData, y: Array) -> None:
+    draw_truth(ax, data)
+    draw_estimate(ax, data.x, y)
+    draw_points(ax, data)

@@ -1,0 +1,252 @@
+"""Classes over two inputs: the points, and a classifier's decision regions under them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._models import Array, Function, column, dense_layers
+from ._style import INK, legend_above, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The lecture's scheme: classes 0 and 1 on plasma, whose ends are left unused on either side.
+COLOUR_MAP = "plasma"
+LOW, HIGH = -0.2, 1.2
+BACKGROUND_ALPHA = 0.2
+# A second cue beside colour, for readers and printers that see none.
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+
+
+def class_colours(n_classes: int) -> list[tuple[float, float, float, float]]:
+    """Return the colour of each class: 0 to 1 in equal steps on the scale from -0.2 to 1.2."""
+    import matplotlib
+
+    colour_map = matplotlib.colormaps[COLOUR_MAP]
+    values = np.arange(n_classes) / max(n_classes - 1, 1)
+    return [colour_map(float(v)) for v in (values - LOW) / (HIGH - LOW)]
+
+
+def class_indices(y: ArrayLike) -> Array:
+    """Return class numbers (n,) from numbers or from one column per class."""
+    array = column(y, "train_y")
+    indices = np.argmax(array, axis=1) if array.shape[1] > 1 else array[:, 0]
+    if not np.all(np.isfinite(indices)) or np.any(indices < 0) or np.any(indices % 1):
+        raise ValueError(
+            "train_y must hold class numbers 0, 1, ... or one column per class. "
+            f"Received: values from {np.min(indices)} to {np.max(indices)}"
+        )
+    return indices.astype(np.int64)
+
+
+def predicted_classes(outputs: Array) -> Array:
+    """Return class numbers (n,): the larger column, or p > 0.5 of a single one."""
+    if outputs.shape[1] > 1:
+        return np.argmax(outputs, axis=1)
+    return (outputs[:, 0] > 0.5).astype(np.int64)
+
+
+def two_inputs(x: ArrayLike) -> Array:
+    """Return x as an array, which must have the shape (n, 2)."""
+    array = column(x, "train_x")
+    if array.shape[1] != 2:
+        raise ValueError(f"train_x must have shape (n, 2). Received: shape {array.shape}")
+    return array
+
+
+def _draw_points(
+    ax: Axes, x: Array, classes: Array, n_classes: int, names: Sequence[str] | None
+) -> None:
+    colours = class_colours(n_classes)
+    for k in range(n_classes):
+        rows = classes == k
+        if names is None and not rows.any():
+            continue
+        ax.plot(
+            x[rows, 0],
+            x[rows, 1],
+            linestyle="none",
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=6,
+            color=colours[k],
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            label=names[k] if names is not None else f"class {k}",
+            zorder=3,
+        )
+
+
+def _lecture_points() -> tuple[Array, Array]:
+    from .. import datasets
+
+    x, y = datasets.classification_train()
+    return x, y
+
+
+@styled
+def plot_classification_data(
+    x: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    *,
+    probability: Function | None = None,
+    class_names: Sequence[str] | None = None,
+    x1_label: str = "x1",
+    x2_label: str = "x2",
+    title: str | None = None,
+) -> Figure:
+    """Draw points of two inputs, coloured and shaped by class.
+
+    Parameters
+    ----------
+    x : array_like of shape (n, 2), optional
+        Default, with y: the lecture's training points.
+    y : array_like of shape (n,), (n, 1) or (n, n_classes), optional
+        Class numbers, or one column per class.
+    probability : callable, optional
+        Maps points (m, 2) to the true probability of class 1; a line is drawn where it is 0.5.
+    class_names : sequence of str, optional
+        Names for the legend, by class number.
+    x1_label, x2_label, title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if (x is None) != (y is None):
+        raise ValueError("x and y go together. Received: only one of them")
+    if x is None or y is None:
+        x, y = _lecture_points()
+    points, classes = two_inputs(x), class_indices(y)
+    n_classes = len(class_names) if class_names is not None else max(2, int(classes.max()) + 1)
+    figure = new_figure(7, 7, title)
+    ax = figure.subplots()
+    ax.set_box_aspect(1)
+    _draw_points(ax, points, classes, n_classes, class_names)
+    if probability is not None:
+        limits = [_limits(points[:, j], None, "x") for j in (0, 1)]
+        x1, x2 = (np.linspace(low, high, 201) for low, high in limits)
+        mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
+        p = np.reshape(probability(mesh), (len(x2), len(x1)))
+        ax.contour(x1, x2, p, levels=[0.5], colors=[INK], linestyles="dashed", linewidths=1.4)
+        ax.plot([], [], color=INK, linestyle="dashed", linewidth=1.4, label="true boundary")
+    ax.set(xlabel=x1_label, ylabel=x2_label)
+    legend_above(ax, ncols=5)
+    return figure
+
+
+@styled
+def plot_decision_boundary(
+    model: Any,
+    preprocess: Function | None = None,
+    x1lim: tuple[float, float] | None = None,
+    x2lim: tuple[float, float] | None = None,
+    gridlen: int = 201,
+    train_x: ArrayLike | None = None,
+    train_y: ArrayLike | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    x1_label: str = "x1",
+    x2_label: str = "x2",
+    title: str | None = None,
+) -> Figure:
+    """Draw the class a model predicts over the plane, with the training points on top.
+
+    Parameters
+    ----------
+    model : Sequential
+        A classifier; one output is the probability of class 1, several are one per class.
+    preprocess : callable, optional
+        Maps points (m, 2) to the model's inputs.
+    x1lim, x2lim : tuple (low, high), optional
+        The plane's limits. Default: the training points' range and 5% on either side.
+    gridlen : int
+        Points of the mesh along each axis.
+    train_x : array_like of shape (n, 2), optional
+        Training points, before `preprocess`. Default, with train_y: the lecture's.
+    train_y : array_like of shape (n,), (n, 1) or (n, n_classes), optional
+    class_names : sequence of str, optional
+        Names for the legend, by class number.
+    x1_label, x2_label, title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If limits or shapes are wrong, or the model does not have two inputs.
+    """
+    from matplotlib.patches import Patch
+
+    if (train_x is None) != (train_y is None):
+        raise ValueError("train_x and train_y go together. Received: only one of them")
+    if gridlen < 2:
+        raise ValueError(f"gridlen must be at least 2. Received: gridlen={gridlen}")
+    if train_x is None or train_y is None:
+        train_x, train_y = _lecture_points()
+    points, classes = two_inputs(train_x), class_indices(train_y)
+    limits = [
+        _limits(points[:, 0], x1lim, "x1lim"),
+        _limits(points[:, 1], x2lim, "x2lim"),
+    ]
+    x1, x2 = (np.linspace(low, high, gridlen, dtype=np.float32) for low, high in limits)
+    mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
+    inputs = np.asarray(mesh if preprocess is None else preprocess(mesh))
+    n_inputs = int(np.shape(dense_layers(model)[0].get_weights()[0])[0])
+    if inputs.ndim != 2 or inputs.shape[1] != n_inputs:
+        raise ValueError(
+            "plot_decision_boundary draws models of two inputs, or of what preprocess makes of "
+            f"two. Received: inputs of shape {inputs.shape}, a model of {n_inputs}"
+        )
+    outputs = column(model.predict(inputs, verbose=0), "predictions")
+    predicted = predicted_classes(outputs).reshape(gridlen, gridlen)
+    n_classes = max(2, outputs.shape[1], int(classes.max()) + 1)
+
+    figure = new_figure(7, 7, title)
+    ax = figure.subplots()
+    ax.set_box_aspect(1)
+    # Half a step outwards: each pixel has its mesh point at its centre.
+    half = [(high - low) / (gridlen - 1) / 2 for low, high in limits]
+    (left, right), (bottom, top) = limits
+    ax.imshow(
+        predicted / (n_classes - 1),
+        cmap=COLOUR_MAP,
+        vmin=LOW,
+        vmax=HIGH,
+        alpha=BACKGROUND_ALPHA,
+        origin="lower",
+        extent=(left - half[0], right + half[0], bottom - half[1], top + half[1]),
+        interpolation="nearest",
+        aspect="auto",
+        zorder=0,
+    )
+    _draw_points(ax, points, classes, n_classes, class_names)
+    ax.set(xlim=limits[0], ylim=limits[1], xlabel=x1_label, ylabel=x2_label)
+    handles, labels = ax.get_legend_handles_labels()
+    for k, colour in enumerate(class_colours(n_classes)):
+        handles.append(Patch(facecolor=(*colour[:3], BACKGROUND_ALPHA)))
+        labels.append(f"predicted {class_names[k] if class_names is not None else k}")
+    if n_classes > 2 and len(handles) == 2 * n_classes:
+        # Columns are filled downwards: each class's region goes under its points.
+        order = [k + n_classes * region for k in range(n_classes) for region in (0, 1)]
+        handles, labels = [handles[i] for i in order], [labels[i] for i in order]
+    columns = 4 if n_classes == 2 else min(n_classes, 4)
+    ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns)
+    return figure
+
+
+def _limits(values: Array, limits: tuple[float, float] | None, name: str) -> tuple[float, float]:
+    if limits is None:
+        low, high = float(values.min()), float(values.max())
+        margin = 0.05 * (high - low) or 0.5
+        return low - margin, high + margin
+    low, high = float(limits[0]), float(limits[1])
+    if not low < high:
+        raise ValueError(f"{name} must be (low, high) with low < high. Received: {name}={limits}")
+    return low, high

@@ -1,0 +1,314 @@
+"""Hidden units over the input: every layer, one layer in facets, and many models at once."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._models import (
+    Array,
+    Function,
+    activation_name,
+    count,
+    curve_data,
+    dense_layers,
+    is_dense,
+    model_inputs,
+    one_input,
+    predict,
+)
+from ._regression import draw_estimate, draw_points, draw_truth
+from ._style import DASHES, GREY, INK, PALETTE, VERMILLION, legend_above, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEGEND_COLUMNS = 5
+FACET_ROWS, FACET_COLUMNS, FACET_UNITS = 8, 4, 32
+# Above this many lines a panel is drawn as pixels even in SVG and PDF: else tens of megabytes.
+VECTOR_LINES = 256
+LAST_PANEL = 1.6
+
+
+def _draw_units(
+    ax: Axes, x: Array, activations: Array, first: int = 0, crowd: int | None = None
+) -> None:
+    """Draw one line per column of activations (n, k), labelled a1, a2, ... from `first`.
+
+    Lines are as thin and pale as `crowd` lines in a panel need; the default is k.
+    """
+    n_units = activations.shape[1]
+    crowd = n_units if crowd is None else crowd
+    distinct = crowd <= len(PALETTE) * len(DASHES)
+    width = 1.5 if crowd <= 16 else 1.1 if crowd <= 64 else 0.6 if crowd <= 256 else 0.4
+    alpha = 1.0 if crowd <= 16 else 0.85 if crowd <= 64 else 0.6 if crowd <= 256 else 0.4
+    labels = [f"a{first + j + 1}" for j in range(n_units)]
+    lines = ax.plot(
+        x[:, 0],
+        activations,
+        linewidth=width,
+        alpha=alpha,
+        rasterized=n_units > VECTOR_LINES,
+        label=labels if n_units > 1 else labels[0],
+    )
+    for j, line in enumerate(lines):
+        line.set_color(PALETTE[j % len(PALETTE)])
+        if distinct:
+            line.set_linestyle(DASHES[j // len(PALETTE)])
+
+
+def _legend_beside(ax: Axes, height: float) -> None:
+    """Put a five-column legend right of a panel `height` inches high, shortened if it must be."""
+    from matplotlib.lines import Line2D
+
+    handles: list[Any]
+    handles, labels = ax.get_legend_handles_labels()
+    size, room = 0.0, 0
+    for size in (9, 8, 7, 6):
+        room = LEGEND_COLUMNS * max(1, int(height * 72 / (1.32 * size)))
+        if len(handles) <= room:
+            break
+    else:
+        dots = Line2D([], [], linestyle="none")
+        handles = [*handles[: room - 2], dots, handles[-1]]
+        labels = [*labels[: room - 2], "...", labels[-1]]
+    legend = ax.legend(
+        handles,
+        labels,
+        ncols=LEGEND_COLUMNS,
+        fontsize=size,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        labelspacing=0.25,
+        handlelength=1.9,
+        handletextpad=0.4,
+        columnspacing=0.9,
+    )
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1.0)
+            if isinstance(handle, Line2D):
+                handle.set_linewidth(1.5)
+
+
+def _units_title(layer: Any, activations: Array) -> str:
+    """Say how many units a layer has and how many of them never leave zero."""
+    name = activation_name(layer)
+    text = f"{count(layer.units, 'unit')}, {name}"
+    dead = int(np.count_nonzero(~np.any(activations, axis=0)))
+    return f"{text} ({dead:,} zero throughout)" if dead and name == "relu" else text
+
+
+@styled
+def plot_layers(
+    model: Any,
+    hidden_legend: bool = False,
+    include_hidden: bool = True,
+    *,
+    x: ArrayLike | None = None,
+    train: tuple[ArrayLike, ArrayLike] | None = None,
+    true_function: Function | None = None,
+    preprocess: Function | None = None,
+    postprocess: Function | None = None,
+    x_label: str = "x",
+    y_label: str = "y",
+    title: str | None = None,
+) -> Figure:
+    """Draw every unit's activation over the input, layer by layer, and the fitted function.
+
+    One panel per Dense layer, in a column. The last shows the true function, the estimated one
+    and the training points.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built, with one input.
+    hidden_legend : bool
+        Name the hidden units in a legend of five columns beside each panel.
+    include_hidden : bool
+        False leaves out the hidden layers' panels.
+    x : array_like of shape (n,) or (n, 1), optional
+        Where to evaluate. Default: the range of the training points.
+    train : tuple (x, y), optional
+        Training points. With none of x, train, true_function given: the lecture's data.
+    true_function : callable, optional
+        Maps x of shape (n, 1) to the true mean.
+    preprocess, postprocess : callable, optional
+        From x to the model's inputs, and from its outputs to the units of y.
+    x_label, y_label, title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        10 inches wide and 8 high; higher from eight panels on.
+
+    Raises
+    ------
+    ValueError
+        If the model has more than one input.
+    """
+    one_input(model_inputs(model))
+    data = curve_data(x, train, true_function)
+    layers = dense_layers(model)
+    n_panels = len(layers) if include_hidden else 1
+    height = max(8.0, 1.15 * n_panels)
+    figure = new_figure(10, height, title)
+    # Among many panels the last, which one looks at most, gets more than its share.
+    ratios = [1.0] * (n_panels - 1) + [LAST_PANEL if n_panels > 3 else 1.0]
+    grid: dict[str, Any] = {"height_ratios": ratios}
+    axes = figure.subplots(n_panels, 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
+    if include_hidden:
+        inputs = data.x if preprocess is None else preprocess(data.x)
+        outputs = model.activations(np.asarray(inputs))
+        hidden = [
+            (layer, values)
+            for layer, values in zip(model.layers, outputs, strict=True)
+            if is_dense(layer)
+        ][:-1]
+        for i, (ax, (layer, values)) in enumerate(zip(axes, hidden, strict=False)):
+            _draw_units(ax, data.x, values)
+            ax.set_title(f"Hidden layer {i + 1}: {_units_title(layer, values)}")
+            ax.set_ylabel("activation")
+            if hidden_legend:
+                _legend_beside(ax, height / sum(ratios) - 0.75)
+    last = axes[-1]
+    draw_truth(last, data)
+    draw_estimate(last, data.x, predict(model, data.x, preprocess, postprocess))
+    draw_points(last, data)
+    last.set(xlabel=x_label, ylabel=y_label)
+    last.set_title("Output layer" if include_hidden else "Fitted function")
+    last.margins(x=0.02)
+    legend_above(last)
+    figure.align_ylabels()
+    return figure
+
+
+@styled
+def plot_layer_activations_facetted(
+    model: Any,
+    layer: int,
+    *,
+    x: ArrayLike | None = None,
+    preprocess: Function | None = None,
+    x_label: str = "x",
+    title: str | None = None,
+) -> Figure:
+    """Draw one layer's activations over the input, 32 units to a panel.
+
+    Panels stand in 8 rows and 4 columns, units in order down each column. A layer of fewer than
+    1024 units fills fewer panels; one of more puts more units into each.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built, with one input.
+    layer : int
+        Index into `model.layers`.
+    x : array_like of shape (n,) or (n, 1), optional
+        Where to evaluate. Default: the lecture's grid.
+    preprocess : callable, optional
+        From x to the model's inputs.
+    x_label, title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        16 x 12 inches with all 32 panels.
+
+    Raises
+    ------
+    ValueError
+        If the model has more than one input or no layer of that index.
+    """
+    one_input(model_inputs(model))
+    n_layers = len(model.layers)
+    index = operator.index(layer)
+    if not -n_layers <= index < n_layers:
+        raise ValueError(
+            f"layer must be an index from 0 to {n_layers - 1}. Received: layer={layer!r}"
+        )
+    grid = curve_data(x, None, None).x
+    inputs = grid if preprocess is None else preprocess(grid)
+    values = model.activations(np.asarray(inputs))[index]
+    n_units = values.shape[1]
+    per_panel = max(FACET_UNITS, -(-n_units // (FACET_ROWS * FACET_COLUMNS)))
+    n_panels = -(-n_units // per_panel)
+    n_rows, n_columns = min(n_panels, FACET_ROWS), -(-n_panels // FACET_ROWS)
+    name = f"{model.layers[index].name}: {_facet_title(model.layers[index], values, per_panel)}"
+    title = f"{title}, {name}" if title else name
+    size = (4.0 * n_columns, 1.4 * n_rows + 0.8)
+    figure = new_figure(max(size[0], 6.0), max(size[1], 3.0), title)
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    for k, ax in enumerate(axes.T.flat):
+        first = k * per_panel
+        if first >= n_units:
+            ax.set_visible(False)
+            continue
+        part = values[:, first : first + per_panel]
+        _draw_units(ax, grid, part, first, min(n_units, per_panel))
+        last = first + part.shape[1]
+        ax.set_title(f"a{first + 1} to a{last}" if part.shape[1] > 1 else f"a{last}", fontsize=8)
+        # The panel below may be missing at the end of the last column.
+        if k % FACET_ROWS == n_rows - 1 or last == n_units:
+            ax.tick_params(labelbottom=True)
+    figure.supxlabel(x_label, fontsize=11, color=INK)
+    figure.supylabel("activation", fontsize=11, color=INK)
+    return figure
+
+
+def _facet_title(layer: Any, values: Array, per_panel: int) -> str:
+    text = _units_title(layer, values) if is_dense(layer) else count(values.shape[1], "unit")
+    return f"{text}, {per_panel} to a panel" if values.shape[1] > per_panel else text
+
+
+@styled
+def plot_ensemble(
+    members: Sequence[Any],
+    *,
+    x: ArrayLike | None = None,
+    train: tuple[ArrayLike, ArrayLike] | None = None,
+    true_function: Function | None = None,
+    preprocess: Function | None = None,
+    postprocess: Function | None = None,
+    x_label: str = "x",
+    y_label: str = "y",
+    title: str | None = None,
+) -> Figure:
+    """Draw the fitted functions of several models in grey, and their mean in bold.
+
+    Parameters
+    ----------
+    members : sequence of Sequential
+        At least one; each built, with one input and one output.
+    x, train, true_function, preprocess, postprocess, x_label, y_label, title
+        As for `plot_layers`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    members = list(members)
+    if not members:
+        raise ValueError("members must hold at least one model. Received: members=[]")
+    data = curve_data(x, train, true_function)
+    curves = []
+    for model in members:
+        one_input(model_inputs(model))
+        curves.append(predict(model, data.x, preprocess, postprocess)[:, 0])
+    figure = new_figure(10, 6, title)
+    ax = figure.subplots()
+    for j, curve in enumerate(curves):
+        label = f"{count(len(curves), 'member')}" if j == 0 else "_member"
+        ax.plot(data.x[:, 0], curve, color=GREY, linewidth=0.9, alpha=0.8, label=label, zorder=1)
+    mean = np.mean(curves, axis=0)
+    ax.plot(data.x[:, 0], mean, color=VERMILLION, linewidth=3, label="mean of members", zorder=4)
+    draw_truth(ax, data)
+    draw_points(ax, data)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    legend_above(ax)
+    return figure

@@ -1,0 +1,178 @@
+"""A drawing of a network: units as nodes, weights as edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._models import (
+    Array,
+    activation_name,
+    count,
+    dense_layers,
+    is_dense,
+    model_inputs,
+    penalty_label,
+)
+from ._style import BLUE, INK, VERMILLION, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_NODES = 12  # taller layers show their first and last five units
+ENDS = 5
+COLUMN_WIDTH, ROW_HEIGHT = 1.7, 0.45  # inches
+MAX_LINE = 2.6  # points, for a layer's largest weight
+
+
+def _shown(n_units: int) -> tuple[list[int], Array]:
+    """Return which units of a layer are drawn, and their heights, centred on 0."""
+    if n_units <= MAX_NODES:
+        units = list(range(n_units))
+        slots = np.arange(n_units, dtype=np.float64)
+    else:
+        units = [*range(ENDS), *range(n_units - ENDS, n_units)]
+        gap = MAX_NODES - 2 * ENDS
+        slots = np.concatenate([np.arange(ENDS), np.arange(ENDS) + ENDS + gap]).astype(np.float64)
+    return units, slots.mean() - slots
+
+
+@styled
+def plot_network(
+    model: Any,
+    *,
+    input_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draw a network: its units as nodes in columns, its weights as edges between them.
+
+    An edge is blue for a positive weight and vermillion for a negative one, thicker and darker
+    the larger the weight is beside its layer's largest; a weight of zero has no edge. A layer of
+    more than 12 units shows its first and last five, and dots between them.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    input_names, output_names : list of str, optional
+        Names to stand beside the input and output nodes.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    layers = dense_layers(model)
+    sizes = [model_inputs(model), *(layer.units for layer in layers)]
+    columns = [_shown(n) for n in sizes]
+    tallest = max(float(heights.max()) for _, heights in columns)
+    names = max(len(max(input_names or [""], key=len)), len(max(output_names or [""], key=len)))
+    margin = 0.4 + 0.05 * names
+    width = COLUMN_WIDTH * len(sizes) + COLUMN_WIDTH * (margin - 0.5)
+    height = ROW_HEIGHT * (2 * tallest + 1) + 1.6
+    figure = new_figure(max(width, 6.0), height, title)
+    ax = figure.subplots()
+    ax.set_axis_off()
+    bottom, top = -tallest - 0.8, tallest + 1.9
+    notes = _layer_notes(model)
+    for i, layer in enumerate(layers):
+        w = np.asarray(layer.get_weights()[0], dtype=np.float64)
+        _draw_edges(ax, i, w, columns[i], columns[i + 1])
+        notes[i].insert(0, f"|w| to {float(np.abs(w).max()):.2g}")
+        text = "\n".join(notes[i])
+        ax.text(i + 0.5, bottom, text, ha="center", va="top", fontsize=8, color=INK)
+    for i, n in enumerate(sizes):
+        if i == 0:
+            head, short, units = "input", "x", count(n, "value")
+        else:
+            last = i == len(layers)
+            head, short = ("output", "y") if last else (f"hidden {i}", "a")
+            units = f"{count(n, 'unit')}\n{activation_name(layers[i - 1])}"
+        _draw_nodes(ax, i, n, columns[i], short)
+        ax.text(i, top, f"{head}\n{units}", ha="center", va="top", fontsize=9, color=INK)
+    _name_nodes(ax, 0, columns[0], input_names, "right")
+    _name_nodes(ax, len(layers), columns[-1], output_names, "left")
+    ax.set_xlim(-margin, len(layers) + margin)
+    ax.set_ylim(bottom - 0.4 * max(len(lines) for lines in notes), top)
+    _draw_key(figure)
+    return figure
+
+
+def _draw_edges(
+    ax: Axes, i: int, w: Array, left: tuple[list[int], Array], right: tuple[list[int], Array]
+) -> None:
+    """Draw the shown part of one layer's weights, the largest on top."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgb
+
+    values = w[np.ix_(left[0], right[0])]
+    rows, columns = np.nonzero(values)
+    order = np.argsort(np.abs(values[rows, columns]), kind="stable")
+    rows, columns = rows[order], columns[order]
+    size = np.abs(values[rows, columns]) / (float(np.abs(w).max()) or 1.0)
+    colours = np.empty((len(size), 4))
+    colours[:, :3] = np.where(
+        (values[rows, columns] > 0)[:, None], to_rgb(BLUE), to_rgb(VERMILLION)
+    )
+    colours[:, 3] = 0.12 + 0.88 * size
+    ends = [((i, left[1][r]), (i + 1, right[1][c])) for r, c in zip(rows, columns, strict=True)]
+    edges = LineCollection(ends, colors=colours, linewidths=0.3 + MAX_LINE * size, zorder=1)
+    ax.add_collection(edges)
+
+
+def _draw_nodes(ax: Axes, i: int, n: int, shown: tuple[list[int], Array], short: str) -> None:
+    """Draw one column of nodes, numbered from 1, and the dots of those left out."""
+    units, heights = shown
+    ax.scatter(np.full(len(units), i), heights, s=500, facecolor="white", edgecolor=INK, zorder=3)
+    for unit, height in zip(units, heights, strict=True):
+        text = short if n == 1 else f"{short}{unit + 1}"
+        size = 8 if len(text) <= 3 else 7 if len(text) == 4 else 6.2
+        ax.text(
+            i, height, text, ha="center", va="center_baseline", fontsize=size, color=INK, zorder=4
+        )
+    if len(units) < n:
+        middle = (heights[ENDS - 1] + heights[ENDS]) / 2
+        ax.scatter([i] * 3, middle + np.array([-0.4, 0.0, 0.4]), s=9, color=INK, zorder=3)
+
+
+def _name_nodes(
+    ax: Axes, i: int, shown: tuple[list[int], Array], names: list[str] | None, align: str
+) -> None:
+    """Write names beside a column's nodes."""
+    if names is None:
+        return
+    shift = -0.13 if align == "right" else 0.13
+    for unit, height in zip(*shown, strict=True):
+        ax.text(
+            i + shift, height, names[unit], ha=align, va="center_baseline", fontsize=8, color=INK
+        )
+
+
+def _draw_key(figure: Figure) -> None:
+    """Explain colours and widths below the drawing."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=BLUE, linewidth=MAX_LINE),
+        Line2D([], [], color=VERMILLION, linewidth=MAX_LINE),
+        Line2D([], [], color=INK, linewidth=0.6, alpha=0.4),
+    ]
+    labels = ["positive weight", "negative weight", "weight near 0"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+
+
+def _layer_notes(model: Any) -> list[list[str]]:
+    """Return what to write under each dense layer's edges: its penalty, its input's dropout."""
+    notes: list[list[str]] = []
+    dropout: list[str] = []
+    for layer in model.layers:
+        if is_dense(layer):
+            penalty = penalty_label(layer)
+            notes.append(([penalty] if penalty else []) + dropout)
+            dropout = []
+        else:
+            dropout.append(f"dropout {layer.rate:g}")
+    return notes

@@ -1,0 +1,125 @@
+"""A progress line on stderr: live on a terminal, now and then a plain line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+_QUIET_SECONDS = 1.0  # what takes less shows nothing
+_LIVE_SECONDS = 0.1
+_PLAIN_SECONDS = 5.0
+
+
+def figures(values: Mapping[str, float], separator: str = "  ") -> str:
+    """Format 'loss: 0.1234' and the like, with four decimals or, where small, an exponent."""
+
+    def formatted(value: float) -> str:
+        plain = value == 0 or 1e-3 <= abs(value) < 1e6
+        return f"{value:.4f}" if plain else f"{value:.4e}"
+
+    return separator.join(f"{key}: {formatted(value)}" for key, value in values.items())
+
+
+def duration(seconds: float) -> str:
+    """Format seconds as '42 s', '3 min 05 s' or '2 h 10 min'."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+class ProgressLine:
+    """How far work has come, what it found and how long it will take; a context manager.
+
+    Nothing is shown in the first second, then at most ten updates a second on a terminal and
+    one every five seconds elsewhere. NO_COLOR is obeyed.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    total : int
+        How much there is to do.
+    unit : str
+        What of, in the plural.
+    enabled : bool
+        If False nothing is ever shown.
+    """
+
+    def __init__(
+        self, label: str, total: int, unit: str = "epochs", *, enabled: bool = True
+    ) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._enabled = enabled
+        self._start = time.monotonic()
+        self._next = self._start + _QUIET_SECONDS
+        self._latest: tuple[float, Mapping[str, float]] = (0, {})
+        self._live: Any = None
+
+    def update(self, done: float, values: Mapping[str, float] | None = None) -> None:
+        """Show the state if it is time to.
+
+        Parameters
+        ----------
+        done : float
+            How much of the total is done.
+        values : mapping of str to float, optional
+            Figures to show, such as the loss.
+        """
+        if not self._enabled:
+            return
+        now = time.monotonic()
+        self._latest = done, values or {}
+        if now < self._next:
+            return
+        if sys.stderr.isatty():
+            self._next = now + _LIVE_SECONDS
+            self._show(self._text(now))
+        else:
+            self._next = now + _PLAIN_SECONDS
+            print(self._text(now), file=sys.stderr, flush=True)
+
+    def _text(self, now: float) -> str:
+        (done, values), elapsed = self._latest, now - self._start
+        parts = [f"{self._label}: {int(done)}/{self._total} {self._unit}"]
+        if 0 < done < self._total:
+            parts.append(f"{duration(elapsed * (self._total - done) / done)} left")
+        else:
+            parts.append(duration(elapsed))
+        if values:  # last: a narrow terminal cuts them, not the time left
+            parts.append(figures(values))
+        return "  ".join(parts)
+
+    def _show(self, text: str) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        if self._live is None:
+            # No refreshing thread: it would not survive a fork, and updates come often enough.
+            self._live = Live(console=Console(stderr=True), auto_refresh=False)
+            self._live.start()
+        self._live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was, below a line with the latest state."""
+        if self._live is not None:
+            self._show(self._text(time.monotonic()))
+            self._live.stop()
+            self._live = None
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

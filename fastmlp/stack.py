@@ -1,0 +1,270 @@
+"""Layers in a row, and the network that holds their weights: a model before it is trained."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _checks, _kernels, backend
+from .errors import DataError
+from .layers import Dense, Dropout, InputLayer, Layer, automatic_name, checked_name
+
+_DTYPES = ("float32", "float64")
+
+
+class Stack:
+    """Layers that follow one another, their widths and weights; the base of `Sequential`.
+
+    Parameters
+    ----------
+    layers : sequence of Layer, optional
+    seed : int, optional
+    dtype : {'float32', 'float64'}
+    name : str, optional
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] | None = None,
+        seed: int | None = None,
+        dtype: str = "float32",
+        name: str | None = None,
+    ) -> None:
+        self.seed = secrets.randbits(32) if seed is None else _checks.integer("seed", seed, 0)
+        self.dtype = _checked_dtype(dtype)
+        self.name = checked_name(name) or automatic_name("sequential")
+        self._layers: list[Layer] = []
+        self._names: set[str] = set()
+        self._input: InputLayer | None = None
+        self._network: Any = None
+        self._complete = False  # whether the network has every layer
+        self._usable = False  # whether, besides, the last layer is Dense
+        self._configured = False  # whether the network knows loss, metrics and optimizer
+        self._n_weights = 0  # of the network
+        for layer in layers or ():
+            self.add(layer)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without an input layer."""
+        return list(self._layers)
+
+    @property
+    def dense_layers(self) -> list[Dense]:
+        """The Dense layers."""
+        return [layer for layer in self._layers if isinstance(layer, Dense)]
+
+    @property
+    def n_inputs(self) -> int | None:
+        """Width of a row of x; None until known."""
+        if self._layers:
+            return self._layers[0].n_inputs
+        return self._input.n_inputs if self._input else None
+
+    @property
+    def n_outputs(self) -> int | None:
+        """Width of a row of the output; None until known."""
+        return self._layers[-1].n_outputs if self._layers else None
+
+    @property
+    def built(self) -> bool:
+        """Whether the model has a Dense layer and the width of its input is known."""
+        return self.n_inputs is not None and any(isinstance(x, Dense) for x in self._layers)
+
+    @property
+    def input_shape(self) -> tuple[None, int | None]:
+        """(None, width)."""
+        return (None, self.n_inputs)
+
+    @property
+    def output_shape(self) -> tuple[None, int | None]:
+        """(None, width)."""
+        return (None, self.n_outputs)
+
+    @property
+    def input(self) -> backend.Handle:
+        """What `backend.function` takes to mean the model's input."""
+        return self._required_layers()[0].input
+
+    @property
+    def output(self) -> backend.Handle:
+        """What `backend.function` takes to mean the model's output."""
+        return self._required_layers()[-1].output
+
+    @property
+    def network(self) -> Any:
+        """The compiled network, with weights drawn if they were not yet; for internal use."""
+        return self.materialise()
+
+    def _required_layers(self) -> list[Layer]:
+        if not self._layers:
+            raise RuntimeError(f"Model {self.name!r} has no layers yet: add some first")
+        return self._layers
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer at the end.
+
+        Parameters
+        ----------
+        layer : Dense, Dropout or Input
+
+        Raises
+        ------
+        ValueError
+            If it is no layer, belongs to a model already, has a name that is taken, or an
+            input width that does not follow the layer before it.
+        """
+        if not isinstance(layer, Layer):
+            raise ValueError(f"layer must be one of fastmlp.layers. Received: {layer!r}")
+        if layer.in_model:
+            raise ValueError(
+                f"layer must not belong to a model already. Received: {layer.name!r}, which does"
+            )
+        if isinstance(layer, InputLayer):
+            if self._layers or self._input:
+                raise ValueError("Input must come first. Received: an Input after other layers")
+            self._input = layer
+            return
+        while layer.automatically_named and layer.name in self._names:
+            layer.name = automatic_name(_checks.snake_case(type(layer).__name__))
+        if layer.name in self._names:
+            raise ValueError(f"Names of layers must differ. Received: {layer.name!r} twice")
+        before = self.n_outputs if self._layers else self.n_inputs
+        if layer.n_inputs is not None and before not in (None, layer.n_inputs):
+            raise ValueError(
+                f"The input of layer {layer.name!r} must have the {before} columns that come "
+                f"before it. Received: input width {layer.n_inputs}"
+            )
+        if layer.n_inputs is None:
+            layer.n_inputs = before
+        elif self._layers and before is None:
+            raise ValueError(
+                f"Only the first layer can say how wide its input is. Received: {layer.name!r}"
+            )
+        layer._dense_index = self._layers[-1]._dense_index if self._layers else -1
+        layer._dense_index += isinstance(layer, Dense)
+        layer._model = self
+        self._layers.append(layer)
+        self._names.add(layer.name)
+        self._complete = self._usable = False
+
+    def build(self, input_shape: Any) -> None:
+        """Fix the width of the input, for a model whose layers do not say it.
+
+        Parameters
+        ----------
+        input_shape : tuple or int
+            (None, k), (k,) or k.
+        """
+        given = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+        if len(given) == 2 and given[0] is None:
+            given = given[1:]
+        width = InputLayer(given, name="input").n_inputs
+        if self.n_inputs not in (None, width):
+            raise ValueError(
+                f"input_shape must be (None, {self.n_inputs}), as the layers say. "
+                f"Received: input_shape={input_shape!r}"
+            )
+        for layer in self._required_layers():
+            if layer.n_inputs is None:
+                layer.n_inputs = width
+            width = layer.n_outputs
+
+    def _generator(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+    @property
+    def configured(self) -> bool:
+        """Whether the network stands ready to train on, with the state of its optimizer."""
+        return self._complete and self._configured
+
+    def materialise(self, draw: bool = True) -> Any:
+        """Make the network if there is none yet, draw its weights if asked, and return it."""
+        if self._complete:
+            return self._network
+        if not self.built:
+            raise RuntimeError(
+                f"Model {self.name!r} is not built yet: it needs a Dense layer, and input_shape= "
+                "on its first layer, build((None, k)) or data"
+            )
+        dense, rates, rate = self.dense_layers, [], 0.0
+        for layer in self._layers:
+            if isinstance(layer, Dropout):
+                rate = 1 - (1 - rate) * (1 - layer.rate)
+            elif isinstance(layer, Dense):
+                rates.append(rate)
+                rate = 0.0
+        old = self._network
+        network = _kernels.network_class(self.dtype.name)(
+            self.n_inputs,
+            [layer.units for layer in dense],
+            [layer.activation for layer in dense],
+            use_bias=[layer.use_bias for layer in dense],
+            dropout=rates,
+        )
+        for i, layer in enumerate(dense):
+            if old is not None and i < old.n_layers:
+                values = [old.weights(i), old.bias(i)]
+            elif not draw:
+                continue
+            else:
+                rngs = (self._generator(0, i, 0), self._generator(0, i, 1))
+                values = layer.initial_weights(self.dtype, rngs)
+            network.weights(i)[...] = values[0]
+            if layer.use_bias:
+                network.bias(i)[...] = values[1]
+        for layer in self._layers:
+            layer._network, layer._model = network, None
+        self._network, self._complete, self._configured = network, True, False
+        self._n_weights = self.count_params()
+        return network
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by its name or its place."""
+        if index is not None:
+            return self._layers[index]
+        table = {layer.name: layer for layer in self._layers}
+        if name not in table:
+            raise _checks.unknown("layer", str(name), table)
+        return table[name]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all weights and biases, layer by layer."""
+        self.materialise()
+        return [array for layer in self._layers for array in layer.get_weights()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all weights and biases, given as `get_weights` returns them.
+
+        Raises
+        ------
+        DataError
+            If their number or a shape is wrong or a value is not finite; nothing is changed.
+        """
+        self.materialise()
+        expected = sum(len(layer.shapes) for layer in self.dense_layers)
+        if len(weights) != expected:
+            raise DataError(f"The model has {expected} arrays of weights. Received: {len(weights)}")
+        rest, checked = list(weights), []
+        for layer in self.dense_layers:
+            checked.append(layer.checked_weights(rest[: len(layer.shapes)], self.dtype))
+            rest = rest[len(layer.shapes) :]
+        for layer, arrays in zip(self.dense_layers, checked, strict=True):
+            layer.set_weights(arrays)
+
+    def count_params(self) -> int:
+        """Return the number of weights and biases."""
+        return sum(layer.count_params() for layer in self._layers)
+
+
+def _checked_dtype(dtype: Any) -> np.dtype:
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        raise _checks.unknown("dtype", str(dtype), _DTYPES) from None
+    if result.name not in _DTYPES:
+        raise _checks.unknown("dtype", result.name, _DTYPES)
+    return result

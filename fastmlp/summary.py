@@ -1,0 +1,98 @@
+"""A model as a table of text, in the look of Keras 2."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from .layers import Dense, Layer
+
+if TYPE_CHECKING:
+    from .models import Sequential
+    from .regularizers import Regularizer
+
+_KERAS_WIDTH = 65
+_KERAS_COLUMNS = (29, 26, 10)
+_LEAST = 10  # characters that a column keeps in a narrow terminal
+
+
+def _penalty(prefix: str, regularizer: Regularizer | None) -> list[str]:
+    if regularizer is None:
+        return []
+    pairs = (("l1", regularizer.l1), ("l2", regularizer.l2))
+    return [f"{prefix}{name} {value:g}" for name, value in pairs if value]
+
+
+def _lambdas(layer: Layer) -> str:
+    if not isinstance(layer, Dense):
+        return ""
+    parts = _penalty("", layer.kernel_regularizer) + _penalty("bias ", layer.bias_regularizer)
+    return ", ".join(parts)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 3, 0)] + "..."[:width]
+
+
+def _columns(rows: list[list[str]], line_length: int) -> list[int]:
+    """Return the columns' widths, a gap of one included; Keras's own where they suffice."""
+    widths = [max(map(len, column)) + 1 for column in zip(*rows, strict=True)]
+    widths = [max(w, k) for w, k in zip(widths, _KERAS_COLUMNS, strict=False)] + widths[3:]
+    excess = sum(widths) - line_length
+    for j in range(len(widths)):  # padding first, then what holds the longest words
+        least = max(len(row[j]) for row in rows) + 1
+        cut = min(excess, widths[j] - least)
+        if cut > 0:
+            widths[j], excess = widths[j] - cut, excess - cut
+    while excess > 0 and max(widths) > _LEAST:
+        widths[widths.index(max(widths))] -= 1
+        excess -= 1
+    return widths
+
+
+def summary_text(model: Sequential, line_length: int | None = None) -> str:
+    """Return the table that `Sequential.summary` prints.
+
+    Parameters
+    ----------
+    model : Sequential
+    line_length : int, optional
+        Width in characters; the terminal's by default. Columns for activations and lambdas
+        are there only if there is something to say.
+
+    Returns
+    -------
+    str
+    """
+    if line_length is None:
+        line_length = shutil.get_terminal_size((80, 24)).columns
+    known = model.n_inputs is not None
+    header = ["Layer (type)", "Output Shape", "Param #"]
+    rows = []
+    for layer in model.layers:
+        params = f"{layer.count_params()}" if known else "?"
+        shape = f"(None, {layer.n_outputs if layer.n_outputs is not None else '?'})"
+        rows.append([f"{layer.name} ({type(layer).__name__})", shape, params])
+    activations = [layer.activation if isinstance(layer, Dense) else "" for layer in model.layers]
+    extra = {
+        "Activation": activations if set(activations) - {"", "linear"} else [],
+        "Lambda": [_lambdas(layer) for layer in model.layers],
+    }
+    for title, values in extra.items():
+        if any(values):
+            header.append(title)
+            rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
+    widths = _columns([header, *rows], line_length)
+    width = min(max(sum(widths), min(_KERAS_WIDTH, line_length)), line_length)
+
+    def line(cells: list[str]) -> str:
+        padded = (_cut(c, w - 1).ljust(w) for c, w in zip(cells, widths, strict=True))
+        return "".join(padded)[:width].rstrip()
+
+    thin, thick = "_" * width, "=" * width
+    lines = [f'Model: "{model.name}"', thin, line(header), thick]
+    for i, row in enumerate(rows):
+        lines += [line(row), thick if i == len(rows) - 1 else thin]
+    total = f"{model.count_params():,}" if known else "? (the input's width is not known yet)"
+    lines += [f"Total params: {total}", f"Trainable params: {total}", "Non-trainable params: 0"]
+    return "\n".join([*lines, thin])

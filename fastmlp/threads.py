@@ -1,0 +1,127 @@
+"""How many threads the kernels use."""
+
+from __future__ import annotations
+
+import os
+import time
+
+_explicit: int | None = None
+_counted: tuple[int, float] | None = None
+_forked = False
+
+
+def _after_fork_in_child() -> None:
+    # The OpenMP runtime's worker threads do not survive fork; waiting for them would hang.
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _checked(n: int) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__") or int(n) < 1:
+        raise ValueError(f"The number of threads must be a positive integer. Received: {n!r}")
+    return int(n)
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs that the control group allows, or None where it sets no limit."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123
+            quota, period = file.read().split()[:2]
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = "/sys/fs/cgroup/cpu/cpu.cfs_"
+        with open(base + "quota_us", encoding="ascii") as file:  # noqa: PTH123
+            quota_us = int(file.read())
+        with open(base + "period_us", encoding="ascii") as file:  # noqa: PTH123
+            period_us = int(file.read())
+        return quota_us / period_us if quota_us > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+def available() -> int:
+    """Count the processors this process may use: its affinity, cut by its cgroup's quota.
+
+    Asked of the system at most once a second, for one prediction takes only microseconds.
+    """
+    global _counted
+    now = time.monotonic()
+    if _counted is None or now > _counted[1]:
+        _counted = (_count(), now + 1.0)
+    return _counted[0]
+
+
+def _count() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return count if quota is None else max(1, min(count, int(quota)))
+
+
+def _from_environment() -> int | None:
+    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def resolve(n: int | None = None) -> tuple[int, bool]:
+    """Decide on a number of threads.
+
+    The first of these that is set counts: the argument, `set_num_threads`, the environment
+    variable ``OMP_NUM_THREADS``; otherwise one thread a processor this process may use.
+
+    Parameters
+    ----------
+    n : int, optional
+        An explicit count; obeyed even above the number of processors.
+
+    Returns
+    -------
+    threads : int
+        At least 1; 1 in a forked child, where the OpenMP runtime cannot run more.
+    automatic : bool
+        Whether the kernels may use fewer for work too small to share.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not a positive integer.
+    """
+    chosen = _checked(n) if n is not None else _explicit or _from_environment()
+    if _forked:
+        return 1, chosen is None
+    return (available(), True) if chosen is None else (chosen, False)
+
+
+def set_num_threads(n: int | None) -> None:
+    """Set the number of threads of every later call; ``None`` goes back to automatic.
+
+    Parameters
+    ----------
+    n : int or None
+        A positive count is obeyed even above the number of processors.
+
+    Raises
+    ------
+    ValueError
+        If `n` is neither None nor a positive integer.
+    """
+    global _explicit
+    _explicit = None if n is None else _checked(n)
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that the next call may use.
+
+    Returns
+    -------
+    int
+    """
+    return resolve()[0]

@@ -1,0 +1,123 @@
+"""Losses as functions, and as training and evaluation report them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fastmlp import layers, losses, models
+
+P = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+ONE_HOT = np.array([[1, 0, 0], [0, 0, 1]])
+
+VALUES = [
+    (losses.mean_squared_error, [[1, 2], [3, 4]], [[1, 4], [0, 0]], [2, 12.5]),
+    (losses.mean_absolute_error, [[1, 2], [3, 4]], [[1, 4], [0, 0]], [1, 3.5]),
+    (losses.huber, [0.0, 0.0, 0.0], [0.5, -1.0, 3.0], [0.125, 0.5, 2.5]),
+    (losses.poisson, [2.0, 0.0], [math.e, 1.5], [math.e - 2, 1.5]),
+    (losses.binary_crossentropy, [1, 0], [0.25, 0.25], [-math.log(0.25), -math.log(0.75)]),
+    (losses.categorical_crossentropy, ONE_HOT, P, [-math.log(0.7), -math.log(0.4)]),
+    (losses.sparse_categorical_crossentropy, [0, 2], P, [-math.log(0.7), -math.log(0.4)]),
+    (losses.sparse_categorical_crossentropy, [[0], [2]], P, [-math.log(0.7), -math.log(0.4)]),
+]
+
+
+@pytest.mark.parametrize(("function", "true", "pred", "expected"), VALUES)
+def test_rows(function, true, pred, expected):
+    np.testing.assert_allclose(function(true, pred), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("function", "true", "pred", "expected"), VALUES)
+def test_classes_average_over_rows_and_weigh(function, true, pred, expected):
+    loss = losses.get(function)
+    assert loss.name == function.__name__
+    assert loss(true, pred) == pytest.approx(np.mean(expected), rel=1e-6)
+    weights = np.arange(1.0, len(expected) + 1)
+    assert loss(true, pred, weights) == pytest.approx(np.mean(weights * expected), rel=1e-6)
+
+
+def test_huber_takes_its_delta():
+    assert losses.Huber(2.0)([0.0], [3.0]) == pytest.approx(2 * (3 - 1))
+    assert losses.Huber(2.0).get_config() == {"delta": 2.0}
+    assert repr(losses.Huber(2.0)) == "Huber(delta=2.0)"
+    with pytest.raises(ValueError, match="delta must be a finite number above 0"):
+        losses.Huber(0)
+
+
+def test_probabilities_are_clipped_as_in_keras():
+    assert losses.binary_crossentropy([1.0], [0.0])[0] == pytest.approx(-math.log(1e-7))
+    assert losses.categorical_crossentropy([[1, 0]], [[0, 1]])[0] == pytest.approx(-math.log(1e-7))
+
+
+def test_names():
+    assert losses.mse is losses.MSE is losses.mean_squared_error
+    for name in ("mse", "MSE", "mean_squared_error", "MeanSquaredError", losses.MeanSquaredError):
+        assert losses.get(name).name == "mean_squared_error"
+    assert losses.get("mae").name == losses.get("MAE").name == "mean_absolute_error"
+    assert losses.get("huber_loss").name == losses.get("Huber").name == "huber"
+    assert losses.get("bce").name == "binary_crossentropy"
+    made = losses.Poisson()
+    assert losses.get(made) is made
+
+
+def test_unknown_losses():
+    with pytest.raises(
+        ValueError, match=r"'mean_square_error'. Did you mean 'mean_squared_error'\?"
+    ):
+        losses.get("mean_square_error")
+    with pytest.raises(
+        ValueError, match="loss must be a name, or a class or object of the kind Loss"
+    ):
+        losses.get(lambda y_true, y_pred: 0)
+
+
+def test_shapes_never_broadcast():
+    with pytest.raises(ValueError, match=r"y_true of shape \(3, 1\), y_pred of shape \(2, 1\)"):
+        losses.mean_squared_error([1, 2, 3], [1, 2])
+    with pytest.raises(ValueError, match="class indices"):
+        losses.sparse_categorical_crossentropy([1, 2, 3], [[0.5, 0.5]])
+
+
+CASES = [
+    ("mean_squared_error", "linear", 2),
+    ("mean_absolute_error", "tanh", 2),
+    (losses.Huber(0.3), "linear", 2),
+    ("poisson", "softplus", 2),
+    ("binary_crossentropy", "sigmoid", 2),
+    ("binary_crossentropy", "sigmoid", 1),
+    ("categorical_crossentropy", "softmax", 3),
+    ("sparse_categorical_crossentropy", "softmax", 3),
+]
+
+
+@pytest.mark.parametrize(("loss", "activation", "k"), CASES)
+def test_evaluate_agrees_with_the_formula(loss, activation, k):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(40, 4))
+    classes = rng.integers(0, k, 40)
+    model = models.Sequential(
+        [layers.Dense(5, "tanh", input_shape=(4,)), layers.Dense(k, activation)],
+        seed=1,
+        dtype="float64",
+    )
+    model.compile("adam", loss)
+    loss = model.loss
+    y = {
+        "poisson": rng.poisson(2, (40, k)),
+        "binary_crossentropy": rng.integers(0, 2, (40, k)),
+        "categorical_crossentropy": np.eye(k)[classes],
+        "sparse_categorical_crossentropy": classes,
+    }.get(loss.name, rng.normal(size=(40, k)))
+    weight = rng.uniform(0, 2, 40)
+    pred = model.predict(x)
+    assert model.evaluate(x, y) == pytest.approx(loss(y, pred), rel=1e-10)
+    assert model.evaluate(x, y, sample_weight=weight) == pytest.approx(
+        loss(y, pred, weight), rel=1e-10
+    )
+
+
+def test_cross_entropies_from_logits_do_not_saturate():
+    model = models.Sequential([layers.Dense(1, "sigmoid", input_shape=(1,))], dtype="float64")
+    model.compile("sgd", "binary_crossentropy")
+    model.set_weights([[[1.0]], [0.0]])
+    assert model.evaluate([[-100.0]], [1]) == pytest.approx(100)

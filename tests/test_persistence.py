@@ -1,0 +1,414 @@
+"""Model files: round trips to the bit, hostile files, and writing that never leaves half a file."""
+
+import json
+import math
+import os
+import stat
+import struct
+
+import numpy as np
+import pytest
+
+from fastmlp import (
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    persistence,
+)
+from fastmlp.errors import ModelFileError
+
+
+def data(n=30, k=3, outputs=1, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, k)), rng.uniform(0.1, 0.9, size=(n, outputs))
+
+
+def trained(optimizer="adam", epochs=3, **kwargs):
+    model = models.mlp([5, 4], 3, 1, activation=["relu", "gelu"], seed=7, dropout=0.1, **kwargs)
+    model.compile(optimizer, losses.Huber(0.5), metrics=["mse", metrics.MeanAbsoluteError("off")])
+    x, y = data()
+    model.fit(x, y, epochs=epochs, verbose=0, validation_split=0.2)
+    return model
+
+
+def reloaded(model, tmp_path):
+    path = tmp_path / "model.fmlp"
+    model.save(path)
+    return models.load_model(path)
+
+
+def split(raw):
+    """Take a file apart: its header as a dict, the description in it, the arrays' bytes."""
+    n = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8 : 8 + n])
+    return header, json.loads(header["__metadata__"]["fastmlp"]), raw[8 + n :]
+
+
+def joined(header, description, body):
+    header["__metadata__"] = {"fastmlp": json.dumps(description)}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+# ---- round trips ----
+
+OPTIMIZERS = [
+    optimizers.SGD(0.01),
+    optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+    optimizers.RMSprop(0.01, clipvalue=0.5),
+    optimizers.Adagrad(0.01),
+    optimizers.Adam(0.01, initial_step=1),
+    optimizers.AdamW(0.01, global_clipnorm=0.1),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_loaded_model_goes_on_as_if_nothing_had_happened(tmp_path, optimizer, dtype):
+    model = trained(optimizer, dtype=dtype)
+    model.extras = {"preprocessing": {"mean": [0.5, None], "names": ["é", "b"]}}
+    loaded = reloaded(model, tmp_path)
+    x, y = data(seed=1)
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+    assert loaded.evaluate(x, y) == model.evaluate(x, y)
+    assert loaded.history.history == model.history.history
+    assert loaded.history.epoch == [0, 1, 2] and not loaded.history.interrupted
+    assert loaded.history.params == model.history.params
+    for name in ("seed", "name", "dtype", "extras", "training_config", "n_fits", "metrics_names"):
+        assert getattr(loaded, name) == getattr(model, name)
+    assert repr(loaded.optimizer) == repr(model.optimizer) and loaded.loss.delta == 0.5
+    assert [a.get_config() for a in loaded.layers] == [b.get_config() for b in model.layers]
+    a = model.fit(x, y, epochs=3, batch_size=8, verbose=0).history
+    assert loaded.fit(x, y, epochs=3, batch_size=8, verbose=0).history == a
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+
+
+def test_random_architectures_predict_the_same_bits():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        n_inputs = int(rng.integers(1, 20))
+        model = models.Sequential(seed=1, dtype=str(rng.choice(["float32", "float64"])))
+        model.add(layers.Input((n_inputs,)))
+        for _ in range(rng.integers(0, 4)):
+            kind = str(rng.choice(layers.ACTIVATIONS))
+            rule = str(rng.choice(["he_normal", "zeros", "orthogonal", "random_normal"]))
+            width, bias = int(rng.integers(1, 40)), bool(rng.integers(2))
+            model.add(layers.Dense(width, kind, use_bias=bias, kernel_initializer=rule))
+            if rng.integers(2):
+                model.add(layers.Dropout(0.3, seed=3))
+        model.add(layers.Dense(int(rng.integers(1, 5))))
+        x = rng.normal(size=(7, n_inputs))
+        loaded = persistence.from_bytes(persistence.to_bytes(model))
+        np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+
+
+def test_a_model_that_was_never_compiled_or_trained(tmp_path):
+    model = models.Sequential(
+        [
+            layers.Dense(
+                3,
+                input_shape=(2,),
+                kernel_initializer=initializers.RandomNormal(seed=5),
+                bias_initializer=initializers.HeNormal(seed=np.random.default_rng(1)),
+                kernel_regularizer="l1_l2",
+                bias_regularizer="l2",
+            )
+        ]
+    )
+    loaded = reloaded(model, tmp_path)
+    np.testing.assert_array_equal(loaded.predict([[1, 2]]), model.predict([[1, 2]]))
+    assert loaded.optimizer is None and loaded.history is None
+    assert loaded.layers[0].penalties() == model.layers[0].penalties()
+    with pytest.raises(RuntimeError, match="is not built yet"):
+        models.Sequential([layers.Dense(3)]).save(tmp_path / "x.fmlp")
+
+
+def test_compiled_but_not_trained_and_restored_early_stopping(tmp_path):
+    model = models.mlp([4], 3, 1, seed=1)
+    model.compile("adam", "mse")
+    loaded = reloaded(model, tmp_path)
+    x, y = data()
+    stop = callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True)
+    a = model.fit(x, y, epochs=3, verbose=0, callbacks=stop).history
+    assert loaded.fit(x, y, epochs=3, verbose=0, callbacks=stop).history == a
+
+
+def test_equal_models_make_equal_files():
+    assert persistence.to_bytes(trained()) != persistence.to_bytes(trained(epochs=4))
+    a, b = trained(), trained()
+    names = [layer.name for layer in a.layers]
+    for layer, name in zip(b.layers, names, strict=True):
+        layer.name = name
+    b.name = a.name
+    assert persistence.to_bytes(a) == persistence.to_bytes(b)
+
+
+def test_a_history_that_is_not_finite(tmp_path):
+    model = trained()
+    model.history.history["loss"] = [1.0, math.inf, math.nan]
+    values = reloaded(model, tmp_path).history.history["loss"]
+    assert values[:2] == [1.0, math.inf] and math.isnan(values[2])
+
+
+def test_the_file_is_safetensors(tmp_path):
+    from safetensors.numpy import load_file
+
+    model = trained()
+    model.save(tmp_path / "m.fmlp")
+    arrays = load_file(tmp_path / "m.fmlp")
+    np.testing.assert_array_equal(arrays["layers.0.weights"], model.get_weights()[0])
+    assert "optimizer.1.2.bias" in arrays
+
+
+@pytest.mark.parametrize("extras", [{"a": {1, 2}}, {"a": math.nan}, {"a": np.float32(1)}])
+def test_extras_must_be_plain(extras, tmp_path):
+    model = models.mlp([2], 1, 1)
+    model.extras = extras
+    with pytest.raises(ValueError, match="must hold plain, finite JSON values"):
+        model.save(tmp_path / "m.fmlp")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- writing ----
+
+
+def test_overwriting(tmp_path):
+    path = tmp_path / "m.fmlp"
+    first, second = models.mlp([2], 1, 1, seed=1), models.mlp([2], 1, 1, seed=2)
+    first.save(path, overwrite=False)
+    with pytest.raises(FileExistsError):
+        second.save(path, overwrite=False)
+    assert models.load_model(path).seed == 1
+    second.save(str(path))
+    assert models.load_model(path).seed == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["m.fmlp"]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "a.fmlp", tmp_path / "b.fmlp"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    models.mlp([2], 1, 1, seed=9).save(link)
+    assert link.is_symlink() and models.load_model(target).seed == 9
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace", "write"])
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
+    path = tmp_path / "m.fmlp"
+    path.write_bytes(b"old")
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    if failing == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    elif failing == "replace":
+        monkeypatch.setattr(type(path), "replace", fail)
+    else:
+        monkeypatch.setattr(persistence, "open", fail, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        persistence.write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_new_files_have_the_umasks_mode(tmp_path):
+    old = os.umask(0o027)
+    try:
+        persistence.write_atomically(tmp_path / "a", b"x")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+# ---- reading what is no model, or a hostile one ----
+
+
+def test_missing_directory_and_special_files(tmp_path):
+    for path, message in [
+        (tmp_path / "none.fmlp", "Cannot read model file .*none.fmlp: No such file"),
+        (tmp_path, "it is no regular file"),
+        ("/dev/zero", "it is no regular file"),
+    ]:
+        with pytest.raises(ModelFileError, match=message):
+            models.load_model(path)
+
+
+def test_a_file_cut_at_any_byte(tmp_path):
+    raw = persistence.to_bytes(trained())
+    path = tmp_path / "cut.fmlp"
+    header_end = 8 + struct.unpack("<Q", raw[:8])[0]
+    cuts = {*range(0, 40), *range(40, len(raw), 97), *range(header_end - 3, header_end + 9)}
+    for cut in sorted(cuts | {len(raw) - 1}):
+        with pytest.raises(ModelFileError, match="the data is not a usable model file"):
+            persistence.from_bytes(raw[:cut])
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(ModelFileError, match=r"cut.fmlp is not a usable model file"):
+        models.load_model(path)
+    with pytest.raises(ModelFileError, match="arrays do not fill it"):
+        persistence.from_bytes(raw + b"\0")
+
+
+def test_flipped_bytes_are_refused_or_harmless():
+    raw = persistence.to_bytes(trained())
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        spoilt = bytearray(raw)
+        for _ in range(rng.integers(1, 4)):
+            spoilt[rng.integers(len(raw))] = rng.integers(256)
+        try:
+            model = persistence.from_bytes(bytes(spoilt))
+        except ModelFileError:
+            continue
+        assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_other_files():
+    for raw, message in [
+        (b"", "too short"),
+        (b"PK\3\4" + b"\0" * 100, "cut off, or no model file"),
+        (struct.pack("<Q", 2) + b"[]", "its header must be of type dict"),
+        (struct.pack("<Q", 2) + b"{}", "a safetensors file, but not of fastmlp"),
+        (struct.pack("<Q", 2) + b"xx", "its header is not JSON"),
+        (struct.pack("<Q", 2) + b"\xff\xfe", "its header is not JSON"),
+        (struct.pack("<Q", 20000) + b'{"a":' * 4000, "its header is not JSON"),
+        (struct.pack("<Q", 15) + b'{"a":1, "a": 2}', "a name in it occurs twice"),
+        (struct.pack("<Q", 9) + b'{"a":NaN}', "NaN is no JSON number"),
+    ]:
+        with pytest.raises(ModelFileError, match=message):
+            persistence.from_bytes(raw)
+
+
+def spoil_header(change):
+    header, description, body = split(persistence.to_bytes(trained()))
+    change(header)
+    return joined(header, description, body)
+
+
+def spoil(change):
+    header, description, body = split(persistence.to_bytes(trained()))
+    changed = change(description)
+    return joined(header, description if changed is None else changed, body)
+
+
+W = "layers.0.weights"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h[W].update(shape=[10**9, 10**9]), "does not match its shape or the file"),
+        (lambda h: h[W].update(shape=[-3, -5]), "a negative size or place"),
+        (lambda h: h[W].update(shape=[True, 15]), "must be of type int, not bool"),
+        (lambda h: h[W].update(shape=[5, 3]), r"must be \(3, 5\) of float32, not \(5, 3\)"),
+        (lambda h: h[W].update(dtype="F64"), "does not match its shape or the file"),
+        (lambda h: h[W].update(dtype="U8"), "has the unknown type 'U8'"),
+        (lambda h: h[W].update(data_offsets=[0, 10**18]), "does not match its shape"),
+        (lambda h: h[W].update(data_offsets=[0]), "does not match its shape"),
+        (lambda h: h[W].update(data_offsets=h["layers.1.weights"]["data_offsets"]), "match"),
+        (lambda h: h[W].pop("shape"), "'shape' is missing"),
+        (lambda h: h.update({W: 3}), "must be of type dict, not int"),
+        (lambda h: h.update(more=h.pop(W)), "do not match its layers: 'layers.0.weights' is"),
+        (lambda h: h.pop(W), "overlap or leave gaps|do not fill it"),
+    ],
+)
+def test_hostile_array_headers(change, message):
+    with pytest.raises(ModelFileError, match=message):
+        persistence.from_bytes(spoil_header(change))
+
+
+def set_in(*keys, to):
+    def change(table):
+        for key in keys[:-1]:
+            table = table[key]
+        table[keys[-1]] = to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_in("version", to=2), "format version 2; this fastmlp reads version 1"),
+        (set_in("version", to="1"), "'version' must be of type int, not str"),
+        (lambda t: [t], "its header must be of type dict, not list"),
+        (lambda t: {}, "'version' is missing"),
+        (set_in("seed", to=-1), "seed must be a non-negative integer"),
+        (set_in("dtype", to="float16"), "Unknown dtype"),
+        (set_in("name", to="a\x1b[31m"), "name must be a non-empty string on one line"),
+        (set_in("layers", to=[]), "its layers make no network"),
+        (set_in("layers", to=[3]), "a layer must be of type dict, not int"),
+        (set_in("layers", 0, "class_name", to="Lambda"), "there is no layer 'Lambda'"),
+        (set_in("layers", 0, "class_name", to="__class__"), "there is no layer '__class__'"),
+        (set_in("layers", 0, "config", "units", to=10**12), r"units must be below 2\*\*31"),
+        (set_in("layers", 0, "config", "units", to=6), r"must be \(6,\) of float32"),
+        (set_in("layers", 0, "config", "units", to="5"), "units must be a positive integer"),
+        (set_in("layers", 0, "config", "evil", to=1), "unexpected keyword argument 'evil'"),
+        (set_in("layers", 0, "config", "activation", to="exec"), "Unknown activation: 'exec'"),
+        (
+            set_in("layers", 0, "config", "kernel_initializer", to={"class_name": "os.system"}),
+            "must be a name, or a class",
+        ),
+        (
+            set_in("layers", 0, "config", "kernel_initializer", "class_name", to="os.system"),
+            "Unknown initializer: 'os.system'",
+        ),
+        (
+            set_in("layers", 0, "config", "kernel_initializer", "config", to=[1]),
+            "must be a mapping",
+        ),
+        (set_in("n_inputs", to=4), r"must be \(4, 5\) of float32, not \(3, 5\)"),
+        (set_in("n_inputs", to=0), "'n_inputs' must be at least 1"),
+        (set_in("step", to=-1), "'step' must be at least 0"),
+        (set_in("step", to=2**63), "'step' must be at least 0 and below"),
+        (set_in("step", to=0), "is missing or too many"),
+        (set_in("compile", to=None), "'step' is set though nothing is compiled"),
+        (set_in("compile", to=[]), "'compile' must be of type dict, not list"),
+        (set_in("compile", "loss", to="mse"), "'loss' must be of type dict, not str"),
+        (set_in("compile", "optimizer", "class_name", to="SGD"), "unexpected keyword argument"),
+        (set_in("n_fits", to=1.5), "'n_fits' must be of type int, not float"),
+        (set_in("history", to=[]), "'history' must be of type dict, not list"),
+        (set_in("history", "epoch", to=["a"]), "an epoch must be of type int, not str"),
+        (set_in("history", "history", to={"loss": ["x"]}), "could not convert string to float"),
+        (set_in("history", "interrupted", to=0), "'interrupted' must be of type bool, not int"),
+        (set_in("extras", to=[]), "'extras' must be of type dict"),
+    ],
+)
+def test_hostile_descriptions(change, message):
+    with pytest.raises(ModelFileError, match=message):
+        persistence.from_bytes(spoil(change))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (W, math.nan, "holds a value that is not finite"),
+        ("optimizer.0.1.bias", math.inf, "holds a value that is not finite"),
+        ("optimizer.1.1.bias", -1.0, "holds a mean square below 0"),
+    ],
+)
+def test_hostile_values(name, value, message):
+    header, description, body = split(persistence.to_bytes(trained()))
+    start = header[name]["data_offsets"][0]
+    body = body[:start] + struct.pack("<f", value) + body[start + 4 :]
+    with pytest.raises(ModelFileError, match=message):
+        persistence.from_bytes(joined(header, description, body))
+
+
+def test_a_negative_velocity_is_no_fault(tmp_path):
+    model = trained(optimizers.SGD(0.01, momentum=0.9))
+    assert any(model.network.weights_slot(0, i).min() < 0 for i in range(3))
+    reloaded(model, tmp_path)
+
+
+def test_many_layers_in_a_small_file_are_refused_quickly():
+    header, description, body = split(persistence.to_bytes(trained()))
+    description["layers"] = [
+        {"class_name": "Dense", "config": {"units": 1, "name": f"l{i}"}} for i in range(3000)
+    ]
+    with pytest.raises(ModelFileError, match="do not match its arrays"):
+        persistence.from_bytes(joined(header, description, body))

@@ -1,0 +1,333 @@
+"""From a table to arrays and back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fastmlp.datasets import Table
+from fastmlp.errors import DataError, ModelFileError
+from fastmlp.preprocessing import Column, Preprocessing, Target, choose_task, split
+
+
+def table(source="t.csv", **columns):
+    cells = {name: [str(cell) for cell in column] for name, column in columns.items()}
+    n = len(next(iter(cells.values())))
+    return Table(source, cells, range(2, n + 2))
+
+
+def message(function, *args, **options):
+    with pytest.raises(DataError) as caught:
+        function(*args, **options)
+    return str(caught.value)
+
+
+# ---- inputs ----
+
+
+def test_numbers_are_used_as_they_are():
+    t = table(a=[1, 2, 4], b=[0.5, -1, 3], y=[1, 2, 3.5])
+    state = Preprocessing.fit(t, "y", "regression")
+    assert state.input_names == ["a", "b"]
+    x, y = state.inputs(t), state.targets(t)
+    assert x.dtype == y.dtype == np.float32
+    np.testing.assert_array_equal(x, [[1, 0.5], [2, -1], [4, 3]])
+    np.testing.assert_array_equal(y, [[1], [2], [3.5]])
+    np.testing.assert_array_equal(state.values(y), [1, 2, 3.5])
+
+
+def test_standardised_inputs_and_target():
+    t = table(a=[1, 2, 3, 6], c=[7, 7, 7, 7], y=[10, 20, 30, 60])
+    state = Preprocessing.fit(t, "y", "regression", standardize=True)
+    x, y = state.inputs(t, "float64"), state.targets(t, "float64")
+    a = np.array([1, 2, 3, 6])
+    np.testing.assert_allclose(x[:, 0], (a - 3) / a.std())
+    np.testing.assert_array_equal(x[:, 1], 0)  # a constant column is no information, not NaN
+    np.testing.assert_allclose([y.mean(), y.std()], [0, 1], atol=1e-15)
+    np.testing.assert_allclose(state.values(y), [10, 20, 30, 60])
+    assert state.values(y.astype(np.float32)).dtype == np.float32
+
+
+def test_a_constant_column_that_rounds_is_still_constant():
+    t = table(a=[0.1] * 10, y=range(10))
+    state = Preprocessing.fit(t, "y", "regression", standardize=True)
+    assert np.abs(state.inputs(t)).max() < 1e-6
+
+
+def test_only_the_training_rows_set_the_scale():
+    t = table(a=[1, 3, 1000], k=["u", "u", "v"], y=[1, 2, 3])
+    rows = np.array([0, 1])
+    state = Preprocessing.fit(t, "y", "regression", standardize=True, impute="mean", rows=rows)
+    assert (state.columns[0].mean, state.columns[0].scale, state.columns[0].fill) == (2, 1, 2)
+    assert state.columns[1].categories == ["u", "v"]
+
+
+def test_text_becomes_one_input_a_category():
+    t = table(colour=["red", "blue", "red"], n=[1, 2, 3], y=[1, 2, 3])
+    state = Preprocessing.fit(t, "y", "regression", standardize=True)
+    assert state.input_names == ["colour=blue", "colour=red", "n"]
+    assert state.n_inputs == 3
+    np.testing.assert_array_equal(state.inputs(t)[:, :2], [[0, 1], [1, 0], [0, 1]])
+
+
+def test_numbers_declared_categorical():
+    t = table(zone=["1", "2", "x"], y=[1, 2, 3])
+    state = Preprocessing.fit(t, "y", "regression", categorical=["zone"])
+    assert state.input_names == ["zone=1", "zone=2", "zone=x"]
+
+
+def test_dropped_columns_may_hold_anything():
+    t = table(id=["a", 1], a=[1, 2], y=[1, 2])
+    state = Preprocessing.fit(t, "y", "regression", drop=["id"])
+    assert state.input_names == ["a"]
+    assert "no input columns" in message(Preprocessing.fit, t, "y", "regression", drop=["id", "a"])
+
+
+@pytest.mark.parametrize(("impute", "fill"), [("mean", 3), ("median", 2)])
+def test_missing_values_are_imputed_when_told(impute, fill):
+    t = table(a=[1, "", 2, 6], k=["u", "v", "NA", "v"], y=[1, 2, 3, 4])
+    state = Preprocessing.fit(t, "y", "regression", impute=impute)
+    np.testing.assert_array_equal(state.inputs(t)[:, 0], [1, fill, 2, 6])
+    np.testing.assert_array_equal(state.inputs(t)[2, 1:], [0, 1])
+    # What a later table misses is filled from the training rows as well.
+    later = table(a=["", "9"], k=["", "u"])
+    np.testing.assert_array_equal(state.inputs(later), [[fill, 0, 1], [9, 1, 0]])
+
+
+def test_the_most_frequent_category_is_the_first_of_equals():
+    t = table(k=["b", "a", ""], y=[1, 2, 3])
+    state = Preprocessing.fit(t, "y", "regression", impute="mean")
+    assert state.columns[0].fill == "a"
+    empty_rows = Preprocessing.fit(t, "y", "regression", impute="mean", rows=np.array([2]))
+    assert empty_rows.columns[0].fill == "a"
+
+
+def test_huge_values_do_not_overflow_while_standardised():
+    t = table(a=[1e308, 1.5e308, 1.2e308], y=[1, 2, 3])
+    state = Preprocessing.fit(t, "y", "regression", standardize=True)
+    assert np.abs(state.inputs(t)).max() < 2
+    plain = Preprocessing.fit(t, "y", "regression")
+    assert "row 1 (line 2), column 'a': '1e+308' is too large for float32" in message(
+        plain.inputs, t
+    )
+    assert "'-1.7e+308' is too large" in message(state.inputs, table(a=[-1.7e308]))
+    apart = table(a=[1e308, -1.5e308], y=[1, 2])
+    assert "too far apart" in message(Preprocessing.fit, apart, "y", "regression", standardize=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"a": [1, ""], "y": [1, 2]}, "row 2 (line 3), column 'a': the value is missing;"),
+        ({"a": [1, "nan"], "y": [1, 2]}, "column 'a': the value is missing ('nan')"),
+        ({"a": ["u", "null"], "y": [1, 2]}, "column 'a': the value is missing ('null')"),
+        ({"a": [1, 2], "y": [1, "NA"]}, "row 2 (line 3), column 'y': the target is missing"),
+        ({"a": [1, 2], "y": ["u", "v"]}, "row 1 (line 2), column 'y': 'u' is text; a regression"),
+        ({"a": [1, "x"], "y": [1, 2]}, "row 2 (line 3), column 'a': 'x' is text, but the column"),
+        ({"a": range(1001), "y": range(1001)}, "column 'a' has 1001 categories"),
+    ],
+)
+def test_cells_that_cannot_be_used_are_named(columns, text):
+    declared = ["a"] if len(columns["a"]) > 1000 else []
+    options = {"categorical": declared}
+    assert text in message(Preprocessing.fit, table(**columns), "y", "regression", **options)
+
+
+def test_imputing_needs_something_to_impute_from():
+    t = table(a=["", ""], y=[1, 2])
+    assert "column 'a' has no value" in message(
+        Preprocessing.fit, t, "y", "regression", impute="mean"
+    )
+    assert "column 'a' has no values" in message(
+        Preprocessing.fit, t, "y", "regression", impute="mean", categorical=["a"]
+    )
+    t = table(a=[1, 2], y=[1, ""])
+    assert "the target is missing" in message(
+        Preprocessing.fit, t, "y", "regression", impute="mean"
+    )
+
+
+# ---- a later table ----
+
+
+@pytest.fixture
+def fitted():
+    t = table(a=[1, 2, 3], k=["u", "v", "u"], y=[1.5, 2, 3])
+    return Preprocessing.fit(t, "y", "regression")
+
+
+def test_other_columns_and_another_order_do_not_matter(fitted):
+    x = fitted.inputs(table(z=["q"], k=["v"], y=["?"], a=[5]))
+    np.testing.assert_array_equal(x, [[5, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"A": [1], "k": ["u"]}, "there is no input column 'a'. Did you mean 'A'?"),
+        ({"z": [1]}, "there are no input columns 'a', 'k'. Columns: z"),
+        ({"a": [1], "k": ["w"]}, "row 1 (line 2), column 'k': the category 'w' was not seen"),
+        ({"a": [1], "k": [""]}, "row 1 (line 2), column 'k': the value is missing"),
+        ({"a": ["p"], "k": ["u"]}, "column 'a': 'p' is text; the model was trained on numbers"),
+        ({"a": [1, ""], "k": ["u", "u"]}, "row 2 (line 3), column 'a': the value is missing"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_named(fitted, columns, text):
+    assert text in message(fitted.inputs, table(**columns))
+
+
+# ---- targets ----
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        ([1, 0, 1], [0, 1]),
+        ([10, 9, 100], [9, 10, 100]),
+        ([0.5, 1.5, 0.5], [0.5, 1.5]),
+        (["yes", "no", "yes"], ["no", "yes"]),
+        (["True", "False", "True"], ["False", "True"]),
+        (["007", "7", "07"], ["007", "07", "7"]),
+        (["1.50", "2", "2"], ["1.50", "2"]),
+    ],
+)
+def test_labels_are_kept_as_they_were_written(cells, labels):
+    t = table(a=[1, 2, 3], y=cells)
+    state = Preprocessing.fit(t, "y", "classification")
+    assert state.target.labels == labels
+    assert state.n_outputs == (1 if len(labels) == 2 else len(labels))
+    codes = state.targets(t)[:, 0].astype(int)
+    assert [str(labels[code]) for code in codes] == [str(cell) for cell in cells]
+
+
+def test_a_number_may_be_written_otherwise_later():
+    state = Preprocessing.fit(table(a=[1, 2], y=[0, 1]), "y", "classification")
+    np.testing.assert_array_equal(state.targets(table(y=["1.0", "0"])), [[1], [0]])
+    assert "'2' is not one of the classes '0', '1'" in message(state.targets, table(y=[2]))
+    assert "'x' is not one of the classes" in message(state.targets, table(y=["x"]))
+    assert "no target column 'y'" in message(state.targets, table(z=["x"]))
+
+
+def test_one_class_or_too_many():
+    for cells in (["k", "k"], [1, 1]):
+        t = table(a=[1, 2], y=cells)
+        assert "column 'y' holds one class only" in message(
+            Preprocessing.fit, t, "y", "classification"
+        )
+    t = table(a=range(1001), y=range(1001))
+    assert "has 1001 classes" in message(Preprocessing.fit, t, "y", "classification")
+
+
+def test_outputs_become_labels_and_probabilities():
+    two = Preprocessing.plain(["a"], "y", "classification", ["no", "yes"])
+    labels, probabilities = two.classes(np.array([[0.25], [0.5], [0.75]]))
+    assert labels == ["no", "no", "yes"]
+    np.testing.assert_allclose(probabilities, [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]])
+    three = Preprocessing.plain(["a"], "y", "classification", [3, 5, 8])
+    labels, probabilities = three.classes(np.array([[0.2, 0.7, 0.1], [0.4, 0.1, 0.5]]))
+    assert labels == [5, 8]
+    assert probabilities.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "task"),
+    [
+        (["a", "b"], "classification"),
+        (["True", "False"], "classification"),
+        ([0, 1, 1], "classification"),
+        ([1, 2, 1], "classification"),
+        ([1, 1, 1], "classification"),
+        ([0, 1, 2], "regression"),
+        ([0.5, 1, 0.5], "regression"),
+    ],
+)
+def test_the_task_is_read_from_the_target(cells, task):
+    t = table(y=cells)
+    chosen, reason = choose_task(t, "y")
+    assert chosen == task
+    assert "'y'" in reason
+    assert choose_task(t, "y", ["y"])[0] == "classification"
+
+
+def test_split_is_seeded_disjoint_and_complete():
+    train, held = split(100, 0.2, 5)
+    assert (len(train), len(held)) == (80, 20)
+    assert sorted([*train, *held]) == list(range(100))
+    assert (np.diff(held) > 0).all()
+    np.testing.assert_array_equal(split(100, 0.2, 5)[1], held)
+    assert not np.array_equal(split(100, 0.2, 6)[1], held)
+    assert len(split(3, 0.01, 0)[1]) == 1
+    assert "1 rows are too few" in message(split, 1, 0.5, 0)
+
+
+def test_scaling_is_for_numbers_alone(fitted):
+    with pytest.raises(ValueError, match="'k' is categorical"):
+        fitted.scaling()
+    t = table(a=[1, 3], y=[1, 2])
+    means, scales = Preprocessing.fit(t, "y", "regression", standardize=True).scaling()
+    assert (means, scales) == ([2], [1])
+
+
+# ---- JSON ----
+
+
+def test_the_state_is_plain_json():
+    t = table(a=[1, "", 3], k=["u", "v", "u"], y=["p", "q", "r"])
+    state = Preprocessing.fit(t, "y", "classification", standardize=True, impute="median")
+    document = json.loads(json.dumps(state.to_dict(), allow_nan=False))
+    again = Preprocessing.from_dict(document)
+    assert again == state
+    np.testing.assert_array_equal(again.inputs(t), state.inputs(t))
+
+
+def test_a_damaged_state_is_refused():
+    good = Preprocessing(
+        "classification",
+        [Column("a", fill=1.0), Column("k", "categorical", fill="u", categories=["u", "v"])],
+        Target("y", labels=["p", "q"]),
+    ).to_dict()
+    assert Preprocessing.from_dict(good).to_dict() == good
+
+    def spoilt(path, value):
+        copy = json.loads(json.dumps(good))
+        place = copy
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        return copy
+
+    bad = [
+        None,
+        [],
+        {},
+        spoilt(["version"], 2),
+        spoilt(["task"], "clustering"),
+        spoilt(["columns"], []),
+        spoilt(["columns"], {}),
+        spoilt(["columns", 0], {}),
+        spoilt(["columns", 0, "extra"], 1),
+        spoilt(["columns", 0, "name"], 5),
+        spoilt(["columns", 0, "kind"], "other"),
+        spoilt(["columns", 0, "mean"], "nan"),
+        spoilt(["columns", 0, "mean"], 10**400),
+        spoilt(["columns", 0, "scale"], 0),
+        spoilt(["columns", 0, "fill"], "inf"),
+        spoilt(["columns", 0, "categories"], ["u"]),
+        spoilt(["columns", 1, "categories"], ["u", "u"]),
+        spoilt(["columns", 1, "categories"], ["u", 5]),
+        spoilt(["columns", 1, "categories"], []),
+        spoilt(["columns", 1, "fill"], "w"),
+        spoilt(["target", "labels"], ["p"]),
+        spoilt(["target", "labels"], []),
+        spoilt(["target", "labels"], ["p", None]),
+        spoilt(["target", "labels"], [True, False]),
+        spoilt(["target", "labels"], ["p", "p"]),
+        spoilt(["target", "name"], None),
+        spoilt(["target", "scale"], -1),
+        spoilt(["task"], "regression"),
+    ]
+    for document in bad:
+        with pytest.raises(ModelFileError, match=r"^m\.fmlp: damaged preprocessing"):
+            Preprocessing.from_dict(document, "m.fmlp")
