@@ -29,7 +29,7 @@ static void update_tile(const update_rule *rule, penalty_rule pen, update_job *j
 }
 
 /* g = the full tile of gradients of units kk, as weights_tile computes it; meanwhile the due job
- * is done and `next` (this tile's own weights) is fetched. */
+ * is done, and the weights of the tile after this one (`next` is this one) are fetched. */
 INLINE void fused_case(const int kind, const int penalised, int n, const int *kk, const real *x,
                        ptrdiff_t ldx, const real *dz, ptrdiff_t lddz, real *g,
                        const update_rule *rule, penalty_rule pen, const update_job *due,
@@ -40,10 +40,13 @@ INLINE void fused_case(const int kind, const int penalised, int n, const int *kk
         xr[r] = x + kk[r];
         acc[r][0] = acc[r][1] = vzero();
     }
+    /* Half of the sums step aside for each update; volatile, or the compiler would rather leave
+     * them in memory for the whole of the inner loop. */
+    volatile vreal aside[TILE_ROWS];
     int i = 0;
     ptrdiff_t at = 0;
-    for (int u = 0; u < 2 * TILE_ROWS; u++) {
-        const int stop = n * (u + 1) / (2 * TILE_ROWS);
+    for (int u = 0; u < TILE_ROWS; u++) {
+        const int stop = n * (u + 1) / TILE_ROWS;
         for (; i < stop; i++) {
             const vreal b0 = vload(dz), b1 = vload(dz + VL);
             for (int r = 0; r < TILE_ROWS; r++) {
@@ -54,15 +57,16 @@ INLINE void fused_case(const int kind, const int penalised, int n, const int *kk
             dz += lddz;
             at += ldx;
         }
-        const int r = u / 2;
-        const ptrdiff_t here = r * due->ld + u % 2 * VL;
-        update_vector(kind, penalised, rule, pen, due->w + here, due->g + r * PANEL + u % 2 * VL,
-                      due->m + here, due->v + here, &due->sums[r]);
-        if (u % 2 == 0) {
-            PREFETCH_W(next->w + r * next->ld);
-            PREFETCH_W(next->m + r * next->ld);
-            PREFETCH_W(next->v + r * next->ld);
-        }
+        for (int e = 0; e < TILE_ROWS; e++) aside[e] = acc[e / 2][e % 2];
+        const ptrdiff_t here = u * due->ld;
+        const real *gu = due->g + u * PANEL;
+        for (int c = 0; c < PANEL; c += VL)
+            update_vector(kind, penalised, rule, pen, due->w + here + c, gu + c,
+                          due->m + here + c, due->v + here + c, &due->sums[u]);
+        PREFETCH_W(next->w + u * next->ld + PANEL);
+        PREFETCH_W(next->m + u * next->ld + PANEL);
+        PREFETCH_W(next->v + u * next->ld + PANEL);
+        for (int e = 0; e < TILE_ROWS; e++) acc[e / 2][e % 2] = aside[e];
     }
     for (int r = 0; r < TILE_ROWS; r++) {
         vstore(g + r * PANEL, acc[r][0]);

@@ -25,7 +25,8 @@ cdef extern from "tiles.h" nogil:
     void forward_thin(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
                       const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int n_panels)
     void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,
-                    ptrdiff_t ldw, const real* dzt, real* dxt, ptrdiff_t ldt, int more)
+                    ptrdiff_t ldw, const real* dzt, real* dxt, ptrdiff_t ldt, int more,
+                    int fetch)
     void weights_tile_n(int kr, int n, const int* kk, const real* x, ptrdiff_t ldx,
                         const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg)
     void narrow_forward(int n, int J, int n_vec, const real* x, ptrdiff_t ldx, const real* wt,

@@ -75,7 +75,7 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
                 # Blocks of three vectors; a remainder of one would leave the pipeline empty.
                 nv = left if left <= 4 else (2 if left == 5 else 3)
                 data_block(nv, n_k, kk, min(WIDTH, n_idx - j0), idx + j0, w, layer.ldw,
-                           layer.t + v0 * VL, below.t + v0 * VL, ldt, j0 > 0)
+                           layer.t + v0 * VL, below.t + v0 * VL, ldt, j0 > 0, v0 == 0)
                 v0 += nv
             j0 += WIDTH
             if j0 >= n_idx:

@@ -132,6 +132,7 @@ INLINE int vany(vint m) {
 }
 
 #define PREFETCH(p) __builtin_prefetch((p), 0, 3)
+#define PREFETCH_FAR(p) __builtin_prefetch((p), 0, 2)
 #define PREFETCH_W(p) __builtin_prefetch((p), 1, 3)
 
 /* Transposes a VL x VL block held in registers. */

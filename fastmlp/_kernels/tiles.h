@@ -16,7 +16,8 @@
 #define FORWARD_AHEAD 20
 
 /* y[i, 0:nv*VL] (+)= sum over t of x[i, idx[t]] * w[idx[t], 0:nv*VL], for mr rows i.
- * `more`: y already holds the sum over earlier idx. */
+ * `more`: y already holds the sum over earlier idx. `ahead`: 1 fetches rows of this panel before
+ * they are used, 2 those of the next panel into the second-level cache. */
 INLINE void forward_tile(const int mr, const int nv, int n_idx, const int *idx, const real *x,
                          ptrdiff_t ldx, const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy,
                          int more, const int ahead) {
@@ -26,7 +27,8 @@ INLINE void forward_tile(const int mr, const int nv, int n_idx, const int *idx, 
     for (int t = 0; t < n_idx; t++) {
         const ptrdiff_t k = idx[t];
         const real *wk = w + k * ldw;
-        if (ahead) PREFETCH(w + (ptrdiff_t)idx[t + FORWARD_AHEAD] * ldw);
+        if (ahead == 1) PREFETCH(w + (ptrdiff_t)idx[t + FORWARD_AHEAD] * ldw);
+        if (ahead == 2) PREFETCH_FAR(wk + PANEL);
         vreal b[8];
         for (int v = 0; v < nv; v++) b[v] = vload(wk + v * VL);
         for (int r = 0; r < mr; r++) {
@@ -49,6 +51,7 @@ static void forward_panel(int n, int n_idx, const int *idx, const real *x, ptrdi
         real *yr = y + (ptrdiff_t)done * ldy;
 #define ROWS(m)                                                                            \
     if (t == 0) forward_tile(m, 2, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 1);         \
+    else if (t == 1) forward_tile(m, 2, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 2);    \
     else forward_tile(m, 2, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 0)
         switch (mr) {
             case 6: ROWS(6); break;
@@ -91,23 +94,44 @@ INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, con
     for (int t = 0; t < n_idx; t++) {
         const ptrdiff_t j = idx[t];
         const real *dz = dzt + j * ldt;
-        vreal b[4];
-        for (int v = 0; v < nv; v++) b[v] = vload(dz + v * VL);
-        for (int r = 0; r < kr; r++) {
-            const vreal a = vset1(wr[r][j]);
-            for (int v = 0; v < nv; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
+        /* The shorter side stays in registers, so that 12 accumulators leave room for it. */
+        if (kr < nv) {
+            vreal a[4];
+            for (int r = 0; r < kr; r++) a[r] = vset1(wr[r][j]);
+            for (int v = 0; v < nv; v++) {
+                const vreal b = vload(dz + v * VL);
+                for (int r = 0; r < kr; r++) acc[r][v] = vfma(a[r], b, acc[r][v]);
+            }
+        } else {
+            vreal b[4];
+            for (int v = 0; v < nv; v++) b[v] = vload(dz + v * VL);
+            for (int r = 0; r < kr; r++) {
+                const vreal a = vset1(wr[r][j]);
+                for (int v = 0; v < nv; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
+            }
         }
     }
     for (int r = 0; r < kr; r++)
         for (int v = 0; v < nv; v++) vstore(dxt + (ptrdiff_t)kk[r] * ldt + v * VL, acc[r][v]);
 }
 
-/* All listed rows k for nv (1 to 4) vectors of the batch, 12 accumulators at a time. */
+/* The part of a row of weights that a block of outputs needs. */
+INLINE void fetch_row(const real *w, int n_idx, const int *idx) {
+    if (n_idx == 0) return;
+    for (int j = idx[0]; j <= idx[n_idx - 1]; j += 64 / sizeof(real)) PREFETCH(w + j);
+}
+
+/* All listed rows k for nv (1 to 4) vectors of the batch, 12 accumulators at a time; with fetch,
+ * the next rows of weights are asked for while the present ones are used. */
 static void data_block(int nv, int n_k, const int *kk, int n_idx, const int *idx, const real *w,
-                       ptrdiff_t ldw, const real *dzt, real *dxt, ptrdiff_t ldt, int more) {
+                       ptrdiff_t ldw, const real *dzt, real *dxt, ptrdiff_t ldt, int more,
+                       int fetch) {
 #define SWEEP(KR, NV)                                                                      \
-    for (; q + KR <= n_k; q += KR)                                                         \
+    for (; q + KR <= n_k; q += KR) {                                                       \
+        for (int r = q + KR; fetch && r < q + 2 * KR && r < n_k; r++)                      \
+            fetch_row(w + (ptrdiff_t)kk[r] * ldw, n_idx, idx);                             \
         data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, dxt, ldt, more);                \
+    }                                                                                      \
     for (; q < n_k; q++) data_tile(1, NV, n_idx, idx, kk + q, w, ldw, dzt, dxt, ldt, more)
     int q = 0;
     switch (nv) {

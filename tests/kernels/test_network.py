@@ -428,3 +428,13 @@ def test_activations_over_their_range(name, dtype):
         expected = ref.bias_gradient(0)
         error = np.full(33, ULPS * eps * (1 + np.abs(exact[row]) * (name in ("gelu", "silu"))))
         assert_within(net.bias_gradient(0), expected, error, f"derivative at {x[row, 0]}")
+
+
+def test_adagrad_needs_no_epsilon(dtype):
+    """Its sums start above 0, in padding too: 0 / 0 there would pass for divergence."""
+    nets = twins(dtype, "adagrad")
+    for net in nets:
+        net.configure(loss="mean_squared_error", optimizer="adagrad", epsilon=0.0)
+        x, y, weight = networks.draw_data(5, 33, 3, 2, dtype=net.dtype)
+        networks.train(net, x, y, weight, epochs=10)
+    assert_as_good_as(nets, dtype)
