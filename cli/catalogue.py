@@ -183,7 +183,7 @@ def _print_table(results: list[Result]) -> None:
 def _percent(share: float | None) -> str:
     if share is None:
         return ""
-    return f"{100 * share:+.0f}%" if abs(share) >= 0.995 else f"{100 * share:+.2g}%"
+    return f"{100 * share:+.0f}%" if abs(share) >= 0.1 else f"{100 * share:+.3f}%"
 
 
 def _repair_text(repair: dict[str, Any]) -> str:

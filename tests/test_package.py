@@ -28,11 +28,13 @@ def test_the_installed_package_is_tested():
 
 def test_python_m_pytest_tests_the_installed_package_too():
     code = "tests/test_package.py::test_the_installed_package_is_tested"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", code],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
+        env=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout

@@ -37,7 +37,7 @@ cdef extern from "tiles.h" nogil:
                         ptrdiff_t lddz, real* g)
 
 cdef extern from "activations.h" nogil:
-    int ACT_RELU, ACT_SOFTMAX
+    int ACT_LINEAR, ACT_RELU, ACT_SOFTMAX
     int activation_needs_z(int act)
     void finish_forward(int act, int n, int nv, const real* b, real* y, ptrdiff_t ldy, real* z,
                         unsigned char* live)
@@ -81,6 +81,19 @@ cdef extern from "fused.h" nogil:
                       ptrdiff_t lddz, real* g, const update_rule* rule, penalty_rule pen,
                       update_job* due, update_job* next)
 
+cdef extern from "shallow.h" nogil:
+    int SHALLOW_INPUTS, SHALLOW_OUTPUTS, SHALLOW_ROWS
+    ctypedef struct shallow_net:
+        int n_in, n_hidden, n_out, act
+        ptrdiff_t ldw, ldt, ldx, lddz
+        size_t w_at, b_at, wt_at
+        penalty_rule pen, pen_b, pen_t
+    void shallow_forward(const shallow_net* net, const real* params, int start, int stop,
+                         const real* x, real* y, ptrdiff_t ldy)
+    void shallow_backward(const shallow_net* net, int q, int n, const real* x, const real* dz,
+                          const update_rule* rule, real* params, real* m, real* v,
+                          update_sums* sums)
+
 cdef extern from "losses.h" nogil:
     int LOSS_MSE, LOSS_BCE, LOSS_CCE, LOSS_SCCE
     double loss_row(int kind, int act, int J, double delta, const real* p, const real* z,
@@ -106,7 +119,8 @@ cdef enum:
 cdef struct Layer:
     int n_in, n_out, act, narrow, use_bias
     int n_rows              # rows of w as it is kept
-    int n_penalty           # entries of penalty
+    int n_penalty           # entries of penalty in use
+    int penalised           # whether any lambda of the layer is other than zero
     int may_skip            # whether leaving out dead units may pay
     int n_panels            # panels of columns of the layer's outputs
     ptrdiff_t ldw, ld       # distance between rows of w and of the outputs

@@ -143,7 +143,8 @@ cdef class Network:
             layer.n_in = n_in
             layer.n_out = self._units[h]
             layer.act = _code(self._activations[h], ACTIVATIONS, "activation")
-            layer.narrow = layer.n_out <= NARROW
+            # With few inputs as well, lanes across a hidden layer's units serve better.
+            layer.narrow = layer.n_out <= NARROW and (h == n_layers - 1 or n_in > NARROW)
             layer.use_bias = use_bias is None or bool(use_bias[h])
             layer.dropout = 0.0 if dropout is None else dropout[h]
             layer.n_panels = (layer.n_out + PANEL - 1) // PANEL
@@ -163,11 +164,11 @@ cdef class Network:
         self._params = _Block(at)
         self.s.params = self._params.data
         self._slots = [None, None]
+        self.s.shallow = is_shallow(&self.s)
         self._keep_constants(widest)
         for h in range(n_layers):
             layer = &self.s.layers[h]
-            layer.n_penalty = (layer.n_in + PANEL - 1) // PANEL if layer.narrow else layer.n_in
-            layer.penalty = <double*>calloc(layer.n_penalty, sizeof(double))
+            layer.penalty = <double*>calloc(max(layer.n_in, layer.n_panels), sizeof(double))
             if layer.penalty == NULL:
                 raise MemoryError("Cannot allocate a network's layers.")
 
@@ -321,6 +322,7 @@ cdef class Network:
                <double>layer.pen_b.l2)
         layer.pen.l1, layer.pen.l2 = <real>l1, <real>l2
         layer.pen_b.l1, layer.pen_b.l2 = <real>bias_l1, <real>bias_l2
+        layer.penalised = any(pen)
         return had
 
     def penalty(self):
@@ -586,6 +588,11 @@ cdef class Network:
         return self.s.batch_loss
 
     @property
+    def threads_used(self):
+        """Threads that took part in the last run()."""
+        return self.s.threads_used
+
+    @property
     def running_loss(self):
         """Mean loss of the present epoch so far."""
         return self.s.loss_sum / self.s.rows_summed if self.s.rows_summed else float("nan")
@@ -684,7 +691,7 @@ cdef class Network:
             self._load(source.data(), first, rows)
             self._forward_block(rows, s.n_layers, self._team(rows, n_threads, automatic))
             score_rows(s, rows, t + first * s.n_targets,
-                       w + first if w != NULL else NULL, 0, 0, 1)
+                       w + first if w != NULL else NULL, 0, 0, rows, 0)
             for i in range(rows):
                 total += s.row_loss[i]
                 for q in range(s.n_metrics):
@@ -782,10 +789,10 @@ cdef void gradient_team(State* s, int n, const real* y, const real* weight, int 
     cdef int i, j, start, stop
     store.kind = OPT_STORE
     forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
+    share(n, VL, tid, n_threads, &start, &stop)
     if y != NULL:
-        score_rows(s, n, y, weight, 1, tid, n_threads)
+        score_rows(s, n, y, weight, 1, start, stop, tid)
     else:
-        share(n, VL, tid, n_threads, &start, &stop)
         for i in range(start, stop):
             for j in range(last.n_out):
                 last.dz[i * last.ld + j] = 1

@@ -115,13 +115,23 @@ INLINE vreal vsqrt(vreal a) {
 #endif
 }
 
-/* Sum of the lanes, always by the same tree. */
+/* Sum of the lanes, always by the same tree: the upper half onto the lower, until one is left. */
 INLINE real vsum(vreal a) {
+#if defined(__AVX2__) && !defined(__AVX512F__) && REAL_IS_DOUBLE
+    const __m128d h = _mm_add_pd(_mm256_castpd256_pd128((__m256d)a),
+                                 _mm256_extractf128_pd((__m256d)a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
+#else
     real t[VL];
     vstoreu(t, a);
     for (int h = VL / 2; h > 0; h /= 2)
         for (int i = 0; i < h; i++) t[i] += t[i + h];
     return t[0];
+#endif
 }
 
 /* Whether any lane's bits are set. */

@@ -24,6 +24,7 @@ cdef struct State:
     # Work space for a batch
     int capacity
     int skip                # leave out dead units
+    int shallow             # shallow.h serves
     ptrdiff_t ldx, ldt
     real* xb                # [capacity, ldx], zero beyond n_inputs
     real* yb                # [capacity, n_targets]
@@ -53,6 +54,7 @@ cdef struct State:
     double* losses_out
     double* metrics_out
     int stop
+    int threads_used        # the size of the team, as the runtime made it
     int diverged_layer      # -2: no; -1: the loss; else a layer
     long long diverged_epoch
 
@@ -126,18 +128,31 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         below = layer
 
 
-cdef void score_rows(State* s, int n, const real* y, const real* weight, int with_gradient,
-                     int tid, int n_threads) noexcept nogil:
-    """Losses, metrics and, if asked, the last layer's dz, row by row."""
+cdef void score_squares(State* s, int n, const real* y, const real* weight, int start,
+                        int stop) noexcept nogil:
+    """score_rows for squared error of one linear output, without metrics: what a small network
+    would otherwise spend most of its time on."""
     cdef Layer* last = &s.layers[s.n_layers - 1]
-    cdef int i, j, q, start, stop, from_logits, J = last.n_out
+    cdef int i
+    cdef double error, w
+    for i in range(start, stop):
+        error = <double>last.y[i * last.ld] - y[i]
+        w = weight[i]
+        s.row_loss[i] = w * (error * error)
+        last.dz[i * last.ld] = <real>(2 * error * (w / n))
+
+
+cdef void score_rows(State* s, int n, const real* y, const real* weight, int with_gradient,
+                     int start, int stop, int tid) noexcept nogil:
+    """Losses, metrics and, if asked, the last layer's dz, for the rows [start, stop)."""
+    cdef Layer* last = &s.layers[s.n_layers - 1]
+    cdef int i, j, q, from_logits, J = last.n_out
     cdef double* grad = s.row_grad + tid * J if with_gradient else NULL
     cdef double scale, w
     cdef real* p
     cdef real* z
     cdef real* dz
     cdef const real* t
-    share(n, VL, tid, n_threads, &start, &stop)
     for i in range(start, stop):
         p = last.y + i * last.ld
         z = last.z + i * last.ld if last.z != NULL else NULL
@@ -201,6 +216,9 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
     cdef ptrdiff_t ld
     if tid == 0:
         memset(s.tickets, 0, s.n_layers * sizeof(int))
+        for h in range(s.n_layers):
+            layer = &s.layers[h]
+            layer.n_penalty = (layer.n_in + PANEL - 1) // PANEL if layer.narrow else layer.n_in
     layer = &s.layers[s.n_layers - 1]
     if s.n_layers > 1 and not layer.narrow:
         share(layer.n_out, PANEL, tid, n_threads, &start, &stop)
@@ -309,9 +327,8 @@ cdef double penalty_sum(const State* s) noexcept nogil:
     cdef Layer* layer
     for h in range(s.n_layers):
         layer = &s.layers[h]
-        if layer.pen.l1 != 0 or layer.pen.l2 != 0:
-            for k in range(layer.n_penalty):
-                total += layer.penalty[k]
+        for k in range(layer.n_penalty if layer.penalised else 0):
+            total += layer.penalty[k]
         total += layer.penalty_b
     return total
 
@@ -384,14 +401,75 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
     team_barrier(&s.gate, n_threads)
 
 
+cdef inline int is_shallow(const State* s) noexcept nogil:
+    """Whether shallow.h serves this network."""
+    return (s.n_layers == 2 and s.n_inputs <= SHALLOW_INPUTS and not s.layers[0].narrow
+            and s.layers[1].narrow and s.layers[0].use_bias and s.layers[0].act != ACT_SOFTMAX
+            and s.layers[1].act != ACT_SOFTMAX and s.layers[0].dropout == 0
+            and s.layers[1].dropout == 0)
+
+
+cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* v, int tid,
+                       int n_threads) noexcept nogil:
+    """forward_team, score_rows and backward_team in one, for a shallow network."""
+    cdef Layer* hidden = &s.layers[0]
+    cdef Layer* last = &s.layers[1]
+    cdef shallow_net net
+    cdef update_sums sums[3]
+    cdef int start, stop, item, mine = 0
+    net.n_in, net.n_hidden, net.n_out, net.act = s.n_inputs, hidden.n_out, last.n_out, hidden.act
+    net.ldw, net.ldt, net.ldx, net.lddz = hidden.ldw, last.ldw, s.ldx, last.ld
+    net.w_at, net.b_at, net.wt_at = hidden.w_at, hidden.b_at, last.w_at
+    net.pen, net.pen_b, net.pen_t = hidden.pen, hidden.pen_b, last.pen
+    share(n, SHALLOW_ROWS, tid, n_threads, &start, &stop)
+    shallow_forward(&net, s.params, start, stop, s.xb, last.y, last.ld)
+    finish_forward(last.act, stop - start, round_up(last.n_out, VL) // VL,
+                   s.params + last.b_at, last.y + start * last.ld, last.ld,
+                   last.z + start * last.ld if last.z != NULL else NULL, NULL)
+    if s.loss == LOSS_MSE and last.n_out == 1 and last.act == ACT_LINEAR and s.n_metrics == 0:
+        score_squares(s, n, s.yb, s.wb, start, stop)
+    else:
+        score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
+    if tid == 0:
+        s.tickets[0] = 0
+        # The penalty is gathered by panel here, biases included.
+        hidden.n_penalty = last.n_penalty = hidden.n_panels
+        hidden.penalty_b = 0
+    team_barrier(&s.gate, n_threads)
+    while True:
+        item = next_item(s.tickets, &mine, n_threads)
+        if item >= hidden.n_panels:
+            break
+        sums_reset(&sums[0])
+        sums_reset(&sums[1])
+        sums_reset(&sums[2])
+        shallow_backward(&net, item * PANEL, n, s.xb, last.dz, rule, s.params, m, v, sums)
+        hidden.penalty[item] = sums_penalty(&sums[0], net.pen) + sums_penalty(&sums[1], net.pen_b)
+        last.penalty[item] = sums_penalty(&sums[2], net.pen_t)
+        if not (sums_finite(&sums[0]) and sums_finite(&sums[1])):
+            hidden.finite = 0
+        if not sums_finite(&sums[2]):
+            last.finite = 0
+        if item == 0 and last.use_bias:
+            update_biases(last, rule, s.params + last.b_at, m + last.b_at, v + last.b_at, n,
+                          s.ones, s.scratch + tid * s.n_scratch)
+    team_barrier(&s.gate, n_threads)
+
+
 cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     """One optimizer step on the batch in xb, yb, wb."""
     cdef update_rule store
+    cdef int start, stop
     cdef int clipped = s.clip_norm > 0 or s.clip_value > 0
-    forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
-    score_rows(s, n, s.yb, s.wb, 1, tid, n_threads)
     if tid == 0:
         prepare_rule(s)
+    if not clipped and s.shallow:
+        team_barrier(&s.gate, n_threads)
+        shallow_team(s, n, &s.rule, s.slots[0], s.slots[1], tid, n_threads)
+        return
+    forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
+    share(n, VL, tid, n_threads, &start, &stop)
+    score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
     team_barrier(&s.gate, n_threads)
     if clipped:
         store = s.rule
@@ -451,6 +529,8 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
     cdef int clock_every = 1 if <double>s.n_params * s.batch_size > 5e5 else 64
     cdef int whole = s.batch_size >= s.n_rows and not s.shuffle
     cdef unsigned long long state = denormals_off()
+    if tid == 0:
+        s.threads_used = n_threads
     while True:
         if tid == 0 and s.shuffle and s.order_epoch != s.epoch:
             philox_shuffle(s.seed, s.epoch, s.n_rows, s.order)
