@@ -470,8 +470,9 @@ cdef class Network:
         return self._scratch.n_bytes if self._work else 0
 
     cdef int _team(self, double rows, int n_threads, bint automatic):
-        """Threads for a step on so many rows: one if a barrier would cost more than it gives."""
-        if automatic and rows * self.s.n_params < 4e5:
+        """Threads for a step on so many rows: one if barriers would cost more than they give."""
+        cdef double enough = 6e4 if self.s.shallow else 2e5
+        if automatic and rows * self.s.n_params < enough:
             return 1
         return n_threads
 
