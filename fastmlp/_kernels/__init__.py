@@ -4,14 +4,15 @@
                                    training.pxi   one step, the epoch loop
                                    passes.pxi     a layer's forward, backward, update
                                    tiles.h        matrix products in registers
+                                   shallow.h      one hidden layer, unit by unit
                                    activations.h  losses.h  optimizers.h  philox.h  simd.h
 
 Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors; weights are
 [n_in, n_out] likewise, or transposed where a layer has at most four outputs. Gradients travel
 backward feature-major, so that vectors run along the batch.
 Work is cut by output: no sum crosses threads, and every element is one chain of multiply-adds in
-a fixed order, so results have the same bits on any number of threads. `reference.py` says in NumPy
-what each kernel computes.
+a fixed order, so results have the same bits on any number of threads. `formulas.py` and
+`reference.py` say in NumPy what each kernel computes.
 """
 
 from __future__ import annotations

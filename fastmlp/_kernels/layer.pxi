@@ -19,7 +19,7 @@ cdef extern from "memory.h" nogil:
     int omp_get_thread_num()
 
 cdef extern from "tiles.h" nogil:
-    int FORWARD_AHEAD
+    int FORWARD_AHEAD, TILE_ROWS
     void forward_panel(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
                        const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int more)
     void forward_thin(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
@@ -61,25 +61,12 @@ cdef extern from "optimizers.h" nogil:
         pass
     void update_span(const update_rule* rule, penalty_rule pen, int n_vec, real* w,
                      const real* g, real* m, real* v, update_sums* sums)
+    void update_tile(const update_rule* rule, penalty_rule pen, int rows, real* w,
+                     const real* g, real* m, real* v, ptrdiff_t ld, update_sums* sums)
     void clip_span(const update_rule* rule, int n_vec, real* g)
     void sums_reset(update_sums* s)
     double sums_penalty(const update_sums* s, penalty_rule pen)
     int sums_finite(const update_sums* s)
-
-cdef extern from "fused.h" nogil:
-    int TILE_ROWS
-    ctypedef struct update_job:
-        int rows
-        real* w
-        real* m
-        real* v
-        ptrdiff_t ld
-        const real* g
-        update_sums* sums
-    void update_tile(const update_rule* rule, penalty_rule pen, update_job* job)
-    void weights_step(int n, const int* kk, const real* x, ptrdiff_t ldx, const real* dz,
-                      ptrdiff_t lddz, real* g, const update_rule* rule, penalty_rule pen,
-                      update_job* due, update_job* next)
 
 cdef extern from "shallow.h" nogil:
     int SHALLOW_INPUTS, SHALLOW_OUTPUTS, SHALLOW_ROWS

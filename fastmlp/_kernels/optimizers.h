@@ -94,21 +94,55 @@ INLINE void update_case(const int kind, const int penalised, const update_rule *
     *sums = local;
 }
 
+/* A tile of rows, two vectors wide: their gradient g is packed, each row has its own sums. The
+ * tile to its right is fetched meanwhile: that one's turn comes next. */
+INLINE void update_tile_case(const int kind, const int penalised, const update_rule *rule,
+                             penalty_rule pen, int rows, real *w, const real *g, real *m, real *v,
+                             ptrdiff_t ld, update_sums *sums) {
+    const update_rule fixed = *rule;
+    for (int r = 0; r < rows; r++) {
+        const ptrdiff_t at = r * ld;
+        PREFETCH_W(w + at + PANEL);
+        PREFETCH_W(m + at + PANEL);
+        PREFETCH_W(v + at + PANEL);
+        update_sums local = sums[r];
+        for (int c = 0; c < PANEL; c += VL)
+            update_vector(kind, penalised, &fixed, pen, w + at + c, g + r * PANEL + c, m + at + c,
+                          v + at + c, &local);
+        sums[r] = local;
+    }
+}
+
+/* Calls F for the rule's kind, with or without a penalty, as constants. */
+#define FOR_RULE(F, ...)                                     \
+    do {                                                     \
+        const int penalised = pen.l1 != 0 || pen.l2 != 0;    \
+        switch (rule->kind) {                                \
+            RULE_CASE(F, OPT_STORE, __VA_ARGS__);            \
+            RULE_CASE(F, OPT_SGD, __VA_ARGS__);              \
+            RULE_CASE(F, OPT_MOMENTUM, __VA_ARGS__);         \
+            RULE_CASE(F, OPT_NESTEROV, __VA_ARGS__);         \
+            RULE_CASE(F, OPT_RMSPROP, __VA_ARGS__);          \
+            RULE_CASE(F, OPT_ADAGRAD, __VA_ARGS__);          \
+            RULE_CASE(F, OPT_ADAM, __VA_ARGS__);             \
+            default: break;                                  \
+        }                                                    \
+    } while (0)
+#define RULE_CASE(F, KIND, ...)                              \
+    case KIND:                                               \
+        if (penalised) F(KIND, 1, rule, pen, __VA_ARGS__);   \
+        else F(KIND, 0, rule, pen, __VA_ARGS__);             \
+        break
+
 /* Updates n_vec vectors in place; sums go on in the order of the calls. */
 static void update_span(const update_rule *rule, penalty_rule pen, int n_vec, real *w,
                         const real *g, real *m, real *v, update_sums *sums) {
-    const int penalised = pen.l1 != 0 || pen.l2 != 0;
-#define CASE(K)                                                                              \
-    case K:                                                                                  \
-        if (penalised) update_case(K, 1, rule, pen, n_vec, w, g, m, v, sums);                \
-        else update_case(K, 0, rule, pen, n_vec, w, g, m, v, sums);                          \
-        break
-    switch (rule->kind) {
-        CASE(OPT_STORE); CASE(OPT_SGD); CASE(OPT_MOMENTUM); CASE(OPT_NESTEROV);
-        CASE(OPT_RMSPROP); CASE(OPT_ADAGRAD); CASE(OPT_ADAM);
-        default: break;
-    }
-#undef CASE
+    FOR_RULE(update_case, n_vec, w, g, m, v, sums);
+}
+
+static void update_tile(const update_rule *rule, penalty_rule pen, int rows, real *w,
+                        const real *g, real *m, real *v, ptrdiff_t ld, update_sums *sums) {
+    FOR_RULE(update_tile_case, rows, w, g, m, v, ld, sums);
 }
 
 /* Scales and cuts a stored gradient in place, as clipping asks. */

@@ -6,7 +6,7 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
                        unsigned char* live, int* tickets, int tid,
                        int n_threads) noexcept nogil:
     """y = act(x w + b): (row block, panel) items in grabs; live may be NULL."""
-    cdef int start, stop, item, block, p, i0, m, k0, width, grab, n_items, mine = 0
+    cdef int start, stop, item, block, p, i0, m, k0, width, grab, per_block, mine = 0
     cdef int n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
     cdef int rows = (n + n_blocks - 1) // n_blocks
     cdef ptrdiff_t ld = layer.ld, at
@@ -18,36 +18,42 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
             finish_forward(layer.act, stop - start, 2 * layer.n_panels, b, y + start * ld, ld,
                            z + start * ld if z != NULL else NULL, NULL)
         return
-    n_items = n_blocks * layer.n_panels
-    grab = max(1, n_items // (8 * n_threads)) if n_threads > 1 else n_items
+    # A grab is some panels of one row block: the block's inputs, a stretch of them at a time,
+    # stay in the second-level cache for all of them.
+    grab = layer.n_panels
+    if n_threads > 1:
+        grab = max(1, layer.n_panels * n_blocks // (4 * n_threads))
+        grab = min(grab, layer.n_panels)
+    per_block = (layer.n_panels + grab - 1) // grab
     while True:
-        item = next_item(tickets, &mine, n_threads) * grab
-        if item >= n_items:
+        item = next_item(tickets, &mine, n_threads)
+        if item >= n_blocks * per_block:
             return
-        stop = min(item + grab, n_items)
-        while item < stop:
-            block = item // layer.n_panels
-            p = item - block * layer.n_panels
-            i0 = block * rows
-            m = min(rows, n - i0)
-            width = 1
-            at = i0 * ld + p * PANEL
-            if m <= 2:
-                width = min(4 if m == 1 else 2, min(stop - item, layer.n_panels - p))
-                forward_thin(m, n_idx, idx, x + i0 * ldx, ldx, w + p * PANEL, layer.ldw, y + at,
-                             ld, width)
-            else:
-                k0 = 0
-                while True:
+        block = item // per_block
+        start = (item - block * per_block) * grab
+        stop = min(start + grab, layer.n_panels)
+        i0 = block * rows
+        m = min(rows, n - i0)
+        at = i0 * ld
+        if m <= 2:
+            p = start
+            while p < stop:
+                width = min(4 if m == 1 else 2, stop - p)
+                forward_thin(m, n_idx, idx, x + i0 * ldx, ldx, w + p * PANEL, layer.ldw,
+                             y + at + p * PANEL, ld, width)
+                p += width
+        else:
+            k0 = 0
+            while True:
+                for p in range(start, stop):
                     forward_panel(m, min(DEPTH, n_idx - k0), idx + k0, x + i0 * ldx, ldx,
-                                  w + p * PANEL, layer.ldw, y + at, ld, k0 > 0)
-                    k0 += DEPTH
-                    if k0 >= n_idx:
-                        break
-            finish_forward(layer.act, m, 2 * width, b + p * PANEL, y + at, ld,
-                           z + at if z != NULL else NULL,
-                           live + block * ld + p * PANEL if live != NULL else NULL)
-            item += width
+                                  w + p * PANEL, layer.ldw, y + at + p * PANEL, ld, k0 > 0)
+                k0 += DEPTH
+                if k0 >= n_idx:
+                    break
+        finish_forward(layer.act, m, 2 * (stop - start), b + start * PANEL,
+                       y + at + start * PANEL, ld, z + at + start * PANEL if z != NULL else NULL,
+                       live + block * ld + start * PANEL if live != NULL else NULL)
 
 
 cdef void softmax_rows(const Layer* layer, int start, int stop, const real* z,
@@ -92,26 +98,20 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
     """Weight gradient and update of rows [k0, k1), at most UNITS, with nothing skipped: the
     gradient lives in one tile only."""
     cdef update_sums sums[UNITS]
-    cdef update_job jobs[2]
-    cdef int k = k0, kr, r, p, turn = 0
+    cdef int k, kr, r, p
     cdef ptrdiff_t at
-    jobs[0].rows = jobs[1].rows = 0
-    jobs[0].ld = jobs[1].ld = layer.ldw
     for r in range(k1 - k0):
         sums_reset(&sums[r])
-    while k < k1:
-        kr = min(TILE_ROWS, k1 - k)
-        for p in range(layer.n_panels):
+    # Panels outside: a panel of dz and the rows' inputs then stay in the first-level cache.
+    for p in range(layer.n_panels):
+        k = k0
+        while k < k1:
+            kr = min(TILE_ROWS, k1 - k)
             at = k * layer.ldw + p * PANEL
-            jobs[turn].rows = kr
-            jobs[turn].w, jobs[turn].m, jobs[turn].v = w + at, m + at, v + at
-            jobs[turn].sums = &sums[k - k0]
-            weights_step(n, iota + k, x, ldx, dz + p * PANEL, layer.ld,
-                         scratch + turn * TILE_ROWS * PANEL, rule, layer.pen, &jobs[1 - turn],
-                         &jobs[turn])
-            turn = 1 - turn
-        k += kr
-    update_tile(rule, layer.pen, &jobs[1 - turn])
+            weights_tile_n(kr, n, iota + k, x, ldx, dz + p * PANEL, layer.ld, scratch, PANEL)
+            update_tile(rule, layer.pen, kr, w + at, scratch, m + at, v + at, layer.ldw,
+                        &sums[k - k0])
+            k += kr
     for r in range(k1 - k0):
         layer.penalty[k0 + r] = sums_penalty(&sums[r], layer.pen)
         if not sums_finite(&sums[r]):

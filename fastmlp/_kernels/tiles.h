@@ -14,6 +14,8 @@
 
 /* Rows of W fetched ahead of their use in the forward pass. */
 #define FORWARD_AHEAD 20
+/* Units whose gradients one tile forms together. */
+#define TILE_ROWS 6
 
 /* y[i, 0:nv*VL] (+)= sum over t of x[i, idx[t]] * w[idx[t], 0:nv*VL], for mr rows i.
  * `more`: y already holds the sum over earlier idx. `ahead`: 1 fetches rows of this panel before
@@ -146,8 +148,8 @@ static void data_block(int nv, int n_k, const int *kk, int n_idx, const int *idx
 /* Backward by weights: g[r, 0:2*VL] = sum over i of x[i, kk[r]] * dz[i, 0:2*VL], for kr units. */
 INLINE void weights_tile(const int kr, int n, const int *kk, const real *x, ptrdiff_t ldx,
                          const real *dz, ptrdiff_t lddz, real *g, ptrdiff_t ldg) {
-    vreal acc[6][2];
-    const real *xr[6];
+    vreal acc[TILE_ROWS][2];
+    const real *xr[TILE_ROWS];
     for (int r = 0; r < kr; r++) {
         xr[r] = x + kk[r];
         acc[r][0] = acc[r][1] = vzero();
