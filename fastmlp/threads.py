@@ -75,7 +75,8 @@ def resolve(n: int | None = None) -> tuple[int, bool]:
     """Decide on a number of threads.
 
     The first of these that is set counts: the argument, `set_num_threads`, the environment
-    variable ``OMP_NUM_THREADS``; otherwise one thread a processor this process may use.
+    variable ``OMP_NUM_THREADS``; otherwise one thread a processor this process may use. A count
+    given to fastmlp itself is exact; the others are what work large enough to share gets.
 
     Parameters
     ----------
@@ -94,10 +95,10 @@ def resolve(n: int | None = None) -> tuple[int, bool]:
     ValueError
         If `n` is not a positive integer.
     """
-    chosen = _checked(n) if n is not None else _explicit or _from_environment()
+    exact = _checked(n) if n is not None else _explicit
     if _forked:
-        return 1, chosen is None
-    return (available(), True) if chosen is None else (chosen, False)
+        return 1, exact is None
+    return (_from_environment() or available(), True) if exact is None else (exact, False)
 
 
 def set_num_threads(n: int | None) -> None:

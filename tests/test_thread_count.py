@@ -24,7 +24,7 @@ def test_automatic_is_what_the_process_may_use():
 
 def test_order_of_precedence(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "5,2")
-    assert threads.resolve() == (5, False)
+    assert threads.resolve() == (5, True)
     fastmlp.set_num_threads(7)
     assert threads.resolve() == (7, False)
     assert fastmlp.get_num_threads() == 7

@@ -22,8 +22,8 @@ cdef extern from "tiles.h" nogil:
     int FORWARD_AHEAD, TILE_ROWS
     void forward_panel(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
                        const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int more)
-    void forward_thin(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
-                      const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int n_panels)
+    void forward_one(int n_idx, const int* idx, const real* x, const real* w, ptrdiff_t ldw,
+                     real* y, int n_vec)
     void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,
                     ptrdiff_t ldw, const real* dzt, real* dxt, ptrdiff_t ldt, int more,
                     int fetch)

@@ -6,7 +6,7 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
                        unsigned char* live, int* tickets, int tid,
                        int n_threads) noexcept nogil:
     """y = act(x w + b): (row block, panel) items in grabs; live may be NULL."""
-    cdef int start, stop, item, block, p, i0, m, k0, width, grab, per_block, mine = 0
+    cdef int start, stop, item, block, p, i0, m, k0, grab, per_block, mine = 0
     cdef int n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
     cdef int rows = (n + n_blocks - 1) // n_blocks
     cdef ptrdiff_t ld = layer.ld, at
@@ -35,13 +35,9 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
         i0 = block * rows
         m = min(rows, n - i0)
         at = i0 * ld
-        if m <= 2:
-            p = start
-            while p < stop:
-                width = min(4 if m == 1 else 2, stop - p)
-                forward_thin(m, n_idx, idx, x + i0 * ldx, ldx, w + p * PANEL, layer.ldw,
-                             y + at + p * PANEL, ld, width)
-                p += width
+        if m == 1:
+            forward_one(n_idx, idx, x + i0 * ldx, w + start * PANEL, layer.ldw,
+                        y + at + start * PANEL, 2 * (stop - start))
         else:
             k0 = 0
             while True:

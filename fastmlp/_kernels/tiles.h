@@ -17,29 +17,29 @@
 /* Units whose gradients one tile forms together. */
 #define TILE_ROWS 6
 
-/* y[i, 0:nv*VL] (+)= sum over t of x[i, idx[t]] * w[idx[t], 0:nv*VL], for mr rows i.
+/* y[i, 0:2*VL] (+)= sum over t of x[i, idx[t]] * w[idx[t], 0:2*VL], for mr rows i.
  * `more`: y already holds the sum over earlier idx. `ahead`: 1 fetches rows of this panel before
  * they are used, 2 those of the next panel into the second-level cache. */
-INLINE void forward_tile(const int mr, const int nv, int n_idx, const int *idx, const real *x,
+INLINE void forward_tile(const int mr, int n_idx, const int *idx, const real *x,
                          ptrdiff_t ldx, const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy,
                          int more, const int ahead) {
-    vreal acc[6][8];
+    vreal acc[6][2];
     for (int r = 0; r < mr; r++)
-        for (int v = 0; v < nv; v++) acc[r][v] = more ? vload(y + r * ldy + v * VL) : vzero();
+        for (int v = 0; v < 2; v++) acc[r][v] = more ? vload(y + r * ldy + v * VL) : vzero();
     for (int t = 0; t < n_idx; t++) {
         const ptrdiff_t k = idx[t];
         const real *wk = w + k * ldw;
         if (ahead == 1) PREFETCH(w + (ptrdiff_t)idx[t + FORWARD_AHEAD] * ldw);
         if (ahead == 2) PREFETCH_FAR(wk + PANEL);
-        vreal b[8];
-        for (int v = 0; v < nv; v++) b[v] = vload(wk + v * VL);
+        vreal b[2];
+        for (int v = 0; v < 2; v++) b[v] = vload(wk + v * VL);
         for (int r = 0; r < mr; r++) {
             const vreal a = vset1(x[r * ldx + k]);
-            for (int v = 0; v < nv; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
+            for (int v = 0; v < 2; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
         }
     }
     for (int r = 0; r < mr; r++)
-        for (int v = 0; v < nv; v++) vstore(y + r * ldy + v * VL, acc[r][v]);
+        for (int v = 0; v < 2; v++) vstore(y + r * ldy + v * VL, acc[r][v]);
 }
 
 /* One panel of columns for rows [0, n): tiles of 6 rows, evened out so that none is thin.
@@ -52,9 +52,9 @@ static void forward_panel(int n, int n_idx, const int *idx, const real *x, ptrdi
         const real *xr = x + (ptrdiff_t)done * ldx;
         real *yr = y + (ptrdiff_t)done * ldy;
 #define ROWS(m)                                                                            \
-    if (t == 0) forward_tile(m, 2, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 1);         \
-    else if (t == 1) forward_tile(m, 2, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 2);    \
-    else forward_tile(m, 2, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 0)
+    if (t == 0) forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 1);         \
+    else if (t == 1) forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 2);    \
+    else forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 0)
         switch (mr) {
             case 6: ROWS(6); break;
             case 5: ROWS(5); break;
@@ -68,16 +68,31 @@ static void forward_panel(int n, int n_idx, const int *idx, const real *x, ptrdi
     }
 }
 
-/* One or two rows, four panels of columns at once: few rows need many columns to fill the
- * pipeline. */
-static void forward_thin(int n, int n_idx, const int *idx, const real *x, ptrdiff_t ldx,
-                         const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy, int n_panels) {
-    if (n == 1 && n_panels == 4) forward_tile(1, 8, n_idx, idx, x, ldx, w, ldw, y, ldy, 0, 0);
-    else if (n == 2 && n_panels == 2)
-        forward_tile(2, 4, n_idx, idx, x, ldx, w, ldw, y, ldy, 0, 0);
-    else
-        for (int p = 0; p < n_panels; p++)
-            forward_panel(n, n_idx, idx, x, ldx, w + p * PANEL, ldw, y + p * PANEL, ldy, 0);
+/* A single row: nothing of W is used twice, so it is read in the order it lies in memory, eight
+ * rows at a time, and the sums stay in the first-level cache. */
+static void forward_one(int n_idx, const int *idx, const real *x, const real *w, ptrdiff_t ldw,
+                        real *y, int n_vec) {
+    for (int v = 0; v < n_vec; v++) vstore(y + v * VL, vzero());
+    int t = 0;
+    for (; t + 8 <= n_idx; t += 8) {
+        const real *row[8];
+        vreal a[8];
+        for (int r = 0; r < 8; r++) {
+            row[r] = w + (ptrdiff_t)idx[t + r] * ldw;
+            a[r] = vset1(x[idx[t + r]]);
+        }
+        for (int v = 0; v < n_vec; v++) {
+            vreal acc = vload(y + v * VL);
+            for (int r = 0; r < 8; r++) acc = vfma(a[r], vload(row[r] + v * VL), acc);
+            vstore(y + v * VL, acc);
+        }
+    }
+    for (; t < n_idx; t++) {
+        const real *row = w + (ptrdiff_t)idx[t] * ldw;
+        const vreal a = vset1(x[idx[t]]);
+        for (int v = 0; v < n_vec; v++)
+            vstore(y + v * VL, vfma(a, vload(row + v * VL), vload(y + v * VL)));
+    }
 }
 
 /* Backward by data, feature-major so that lanes run along the batch:
