@@ -35,6 +35,8 @@ class Stack:
     ) -> None:
         self.seed = secrets.randbits(32) if seed is None else _checks.integer("seed", seed, 0)
         self.dtype = _checked_dtype(dtype)
+        # Loads the kernels here, so that the first fit is as quick as the second.
+        _kernels.network_class(self.dtype.name)
         self.name = checked_name(name) or automatic_name("sequential")
         self._layers: list[Layer] = []
         self._names: set[str] = set()
