@@ -178,12 +178,18 @@ static void softmax_backward_row(int J, const real *y, real *d) {
     for (int j = 0; j < J; j++) d[j] = (real)(y[j] * (d[j] - dot));
 }
 
+/* Where a unit's value for row i lies in a feature-major array: [group of rows, unit, LANE_ROWS],
+ * groups `group` items apart. */
+INLINE ptrdiff_t feature_at(ptrdiff_t group, int unit, int i) {
+    return i / LANE_ROWS * group + (ptrdiff_t)unit * LANE_ROWS + i % LANE_ROWS;
+}
+
 /* From dx to dz for the units [c0, c1) (multiples of VL) of one layer and n rows of the batch.
  * The gradient arrives feature-major in t (from_t) or sample-major in dz; it leaves in dz, and in
  * t as well if keep_t. Applies the dropout mask of the layer's output (mask may be NULL) and the
  * activation's derivative; live[c] says whether any row's dz is other than zero. */
 INLINE void backward_case(const int act, int c0, int c1, int n, int from_t, int keep_t, real *t,
-                          ptrdiff_t ldt, real *dz, ptrdiff_t ld, const real *y, const real *z,
+                          ptrdiff_t group, real *dz, ptrdiff_t ld, const real *y, const real *z,
                           const real *mask, unsigned char *live) {
     for (int c = c0; c < c1; c += VL) {
         vint any = (vint)vzero();
@@ -191,7 +197,7 @@ INLINE void backward_case(const int act, int c0, int c1, int n, int from_t, int 
             const int rows = n - i < VL ? n - i : VL;
             vreal r[VL];
             if (from_t) {
-                for (int e = 0; e < VL; e++) r[e] = vload(t + (ptrdiff_t)(c + e) * ldt + i);
+                for (int e = 0; e < VL; e++) r[e] = vload(t + feature_at(group, c + e, i));
                 vtranspose(r);
             } else
                 for (int e = 0; e < rows; e++) r[e] = vload(dz + (ptrdiff_t)(i + e) * ld + c);
@@ -210,7 +216,7 @@ INLINE void backward_case(const int act, int c0, int c1, int n, int from_t, int 
             if (keep_t) {
                 for (int e = rows; e < VL; e++) r[e] = vzero();
                 vtranspose(r);
-                for (int e = 0; e < VL; e++) vstore(t + (ptrdiff_t)(c + e) * ldt + i, r[e]);
+                for (int e = 0; e < VL; e++) vstore(t + feature_at(group, c + e, i), r[e]);
             }
         }
         if (live)
@@ -219,17 +225,17 @@ INLINE void backward_case(const int act, int c0, int c1, int n, int from_t, int 
 }
 
 static void finish_backward(int act, int c0, int c1, int n, int from_t, int keep_t, real *t,
-                            ptrdiff_t ldt, real *dz, ptrdiff_t ld, const real *y, const real *z,
+                            ptrdiff_t group, real *dz, ptrdiff_t ld, const real *y, const real *z,
                             const real *mask, unsigned char *live) {
 #define CASE(A)                                                                              \
     case A:                                                                                  \
-        backward_case(A, c0, c1, n, from_t, keep_t, t, ldt, dz, ld, y, z, mask, live);       \
+        backward_case(A, c0, c1, n, from_t, keep_t, t, group, dz, ld, y, z, mask, live);       \
         break
     switch (act) {
         CASE(ACT_RELU); CASE(ACT_LEAKY_RELU); CASE(ACT_ELU); CASE(ACT_GELU); CASE(ACT_SILU);
         CASE(ACT_TANH); CASE(ACT_SIGMOID); CASE(ACT_SOFTPLUS);
         default:
-            backward_case(ACT_LINEAR, c0, c1, n, from_t, keep_t, t, ldt, dz, ld, y, z, mask, live);
+            backward_case(ACT_LINEAR, c0, c1, n, from_t, keep_t, t, group, dz, ld, y, z, mask, live);
             break;
     }
 #undef CASE
@@ -237,14 +243,14 @@ static void finish_backward(int act, int c0, int c1, int n, int from_t, int keep
 
 /* t = dz transposed for columns [c0, c1). */
 static void to_feature_major(int c0, int c1, int n, const real *dz, ptrdiff_t ld, real *t,
-                             ptrdiff_t ldt) {
+                             ptrdiff_t group) {
     for (int c = c0; c < c1; c += VL)
         for (int i = 0; i < n; i += VL) {
             vreal r[VL];
             for (int e = 0; e < VL; e++)
                 r[e] = i + e < n ? vload(dz + (ptrdiff_t)(i + e) * ld + c) : vzero();
             vtranspose(r);
-            for (int e = 0; e < VL; e++) vstore(t + (ptrdiff_t)(c + e) * ldt + i, r[e]);
+            for (int e = 0; e < VL; e++) vstore(t + feature_at(group, c + e, i), r[e]);
         }
 }
 

@@ -3,7 +3,7 @@
 cdef extern from "simd.h" nogil:
     ctypedef float real
     int VL
-    int PANEL
+    int PANEL, LANE_ROWS
     int REAL_IS_DOUBLE
     unsigned long long denormals_off()
     void denormals_restore(unsigned long long state)
@@ -19,22 +19,34 @@ cdef extern from "memory.h" nogil:
     int omp_get_thread_num()
 
 cdef extern from "tiles.h" nogil:
-    int FORWARD_AHEAD, TILE_ROWS
-    void forward_panel(int n, int n_idx, const int* idx, const real* x, ptrdiff_t ldx,
+    int FORWARD_AHEAD, ROW_TILE, TILE_ROWS
+    ctypedef struct index_list:
+        const int* idx
+        int n
+    int tiles_of(int n)
+    int tile_start(int n, int t)
+    void forward_panel(int n, const index_list* lists, const real* x, ptrdiff_t ldx,
                        const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int more)
     void forward_one(int n_idx, const int* idx, const real* x, const real* w, ptrdiff_t ldw,
                      real* y, int n_vec)
     void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,
-                    ptrdiff_t ldw, const real* dzt, real* dxt, ptrdiff_t ldt, int more,
-                    int fetch)
-    void weights_tile_n(int kr, int n, const int* kk, const real* x, ptrdiff_t ldx,
-                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg)
+                    ptrdiff_t ldw, const real* dzt, real* dxt, int more, int fetch)
+    void weights_tile_n(int kr, int n, const real* x, ptrdiff_t ldx, const real* dz,
+                        ptrdiff_t lddz, real* g, ptrdiff_t ldg, int more)
+    void weights_row(int n, const int* rows, const real* x, ptrdiff_t ldx, const real* dz,
+                     ptrdiff_t lddz, real* g)
+    int unit_tiles(int n_k)
+    int unit_start(int n_k, int t)
+    void pack_inputs(int n_k, const int* kk, int n, const int* rows, const real* x,
+                     ptrdiff_t ldx, real* xp)
+    void pack_panels(int n_idx, const int* idx, int n, const int* rows, const real* dz,
+                     ptrdiff_t lddz, int first, int last, real* out)
     void narrow_forward(int n, int J, int n_vec, const real* x, ptrdiff_t ldx, const real* wt,
                         ptrdiff_t ldw, real* y, ptrdiff_t ldy)
     void narrow_backward_data(int n, int J, int q0, int q1, const real* dz, ptrdiff_t lddz,
                               const real* wt, ptrdiff_t ldw, real* dx, ptrdiff_t lddx)
-    void narrow_weights(int nv, int n, const real* x, ptrdiff_t ldx, const real* dz,
-                        ptrdiff_t lddz, real* g)
+    void narrow_weights(int nv, int n, const int* rows, const real* x, ptrdiff_t ldx,
+                        const real* dz, ptrdiff_t lddz, real* g)
 
 cdef extern from "activations.h" nogil:
     int ACT_LINEAR, ACT_RELU, ACT_SOFTMAX
@@ -42,10 +54,11 @@ cdef extern from "activations.h" nogil:
     void finish_forward(int act, int n, int nv, const real* b, real* y, ptrdiff_t ldy, real* z,
                         unsigned char* live)
     void finish_backward(int act, int c0, int c1, int n, int from_t, int keep_t, real* t,
-                         ptrdiff_t ldt, real* dz, ptrdiff_t ld, const real* y, const real* z,
+                         ptrdiff_t group, real* dz, ptrdiff_t ld, const real* y, const real* z,
                          const real* mask, unsigned char* live)
     void to_feature_major(int c0, int c1, int n, const real* dz, ptrdiff_t ld, real* t,
-                          ptrdiff_t ldt)
+                          ptrdiff_t group)
+    ptrdiff_t feature_at(ptrdiff_t group, int unit, int i)
     void softmax_row(int J, const real* z, real* y)
     void softmax_backward_row(int J, const real* y, real* d)
 
@@ -68,6 +81,10 @@ cdef extern from "optimizers.h" nogil:
     double sums_penalty(const update_sums* s, penalty_rule pen)
     int sums_finite(const update_sums* s)
 
+cdef extern from "peak.h" nogil:
+    double PEAK_FLOPS
+    double peak_rounds(long rounds)
+
 cdef extern from "shallow.h" nogil:
     int SHALLOW_INPUTS, SHALLOW_OUTPUTS, SHALLOW_ROWS
     ctypedef struct shallow_net:
@@ -82,13 +99,13 @@ cdef extern from "shallow.h" nogil:
                           update_sums* sums)
 
 cdef extern from "losses.h" nogil:
-    int LOSS_MSE, LOSS_BCE, LOSS_CCE, LOSS_SCCE
+    int LOSS_MSE, LOSS_SCCE
     double loss_row(int kind, int act, int J, double delta, const real* p, const real* z,
                     const real* t, double* grad, int* from_logits)
 
 cdef extern from "philox.h" nogil:
-    void philox_shuffle(unsigned long long seed, unsigned long long epoch, long long n,
-                        long long* order)
+    void philox_shuffle(unsigned long long seed, unsigned long long epoch, int64_t n,
+                        int64_t* order)
     void dropout_row(unsigned long long seed, unsigned long long step, unsigned int layer,
                      unsigned int row, double rate, int width, real* mask)
 
@@ -96,13 +113,29 @@ cdef extern from "philox.h" nogil:
 cdef enum:
     NARROW = 4      # with this many outputs or fewer a layer's weights are kept transposed
     ROW_BLOCK = 96  # rows of a batch that go through one product together
+    ROW_TILES = 16  # tiles of a row block
     DEPTH = 256     # inputs of a forward panel that stay in the first-level cache
-    WIDTH = 128     # outputs of a backward block that stay in the first-level cache
+    WIDTH = 512     # outputs of a backward block that stay in the first-level cache
     UNITS = 64      # inputs of a layer that one task takes backward: a multiple of PANEL
+    UNIT_TILES = 11 # tiles of so many inputs
+    WEIGHT_ROWS = 256  # rows of a batch whose dz stays in the first-level cache
+    PACKED_ROWS = 64   # with more rows inputs are packed for the weights' gradient
+    NARROW_COLUMNS = 64  # inputs of a narrow layer whose gradients are formed together
+    ORDERED_ROWS = 1024  # rows of the largest batch that is put in order
+    ORDERED_INPUTS = 4   # and its inputs: with more, neighbours hardly share inactive units
+
+
+# The live units of groups of rows, ascending, each list with the places where it passes the
+# multiples of DEPTH: cut[c] is the first entry not below c * DEPTH.
+cdef struct Patterns:
+    int* idx                # [groups, ld]
+    int* cut                # [groups, n_cuts]
+    ptrdiff_t ld
+    int n_cuts
 
 
 # One dense layer. Arrays of a batch are sample-major, [rows, ld], except t, which is
-# feature-major, [units, ld of the batch]. w is [n_in, ldw], or [n_out, ldw] when narrow.
+# feature-major: see feature_at. w is [n_in, ldw], or [n_out, ldw] when narrow.
 cdef struct Layer:
     int n_in, n_out, act, narrow, use_bias
     int n_rows              # rows of w as it is kept
@@ -119,13 +152,15 @@ cdef struct Layer:
     real* x                 # the layer's input after dropout
     real* mask              # what dropout multiplied it with
     real* dz                # gradient of the loss by z
-    real* dzc               # dz without its dead columns
-    real* t                 # dz, feature-major
-    unsigned char* live_y   # [row blocks, ld]: units with an output other than zero
+    real* dzp               # dz in panels, without its dead columns, in the batch's own order
+    real* t                 # dz, feature-major: groups of rows lie `group` apart
+    ptrdiff_t group
+    unsigned char* live_y   # [row blocks or tiles, ld]: units with an output other than zero
     unsigned char* live_dz  # [ld]: units with a gradient other than zero
     int* idx_y
     int* idx_dz             # the live units, ascending
     int n_y, n_dz
+    Patterns tiles, lanes   # of tiles of rows, and of groups of LANE_ROWS
     double* penalty         # the penalty's value by row of w (wide) or panel of inputs (narrow)
     double penalty_b
     int finite              # whether the last update left finite weights and moments
@@ -141,6 +176,15 @@ cdef inline ptrdiff_t padded(int n) noexcept nogil:
     if ld * sizeof(real) % 512 == 0:
         ld += PANEL if PANEL * sizeof(real) >= 64 else 64 // <int>sizeof(real)
     return ld
+
+
+cdef inline index_list listed(const Patterns* p, int group, int first, int last) noexcept nogil:
+    """The part of a group's list between the cuts first and last."""
+    cdef index_list part
+    cdef const int* cut = p.cut + group * p.n_cuts
+    part.idx = p.idx + group * p.ld + cut[first]
+    part.n = cut[last] - cut[first]
+    return part
 
 
 cdef inline int next_item(int* counter, int* mine, int n_threads) noexcept nogil:

@@ -11,7 +11,8 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite, pow, sqrt
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcpy, memset
 
 import os
@@ -110,9 +111,11 @@ cdef class Network:
     cdef _Block _gradient
     cdef _Block _scratch
     cdef list _slots, _work, _session
+    cdef object _rates
     cdef list _units, _activations
     cdef double _accumulator  # what Adagrad's starts from
     cdef bint _skip_wanted
+    cdef Py_ssize_t _rows_forward  # of train_forward, until train_backward
     cdef object _lock
 
     def __cinit__(self, int n_inputs, units, activations, *, use_bias=None, dropout=None):
@@ -407,6 +410,23 @@ cdef class Network:
     def learning_rate(self, double value):
         self.s.learning_rate = value
 
+    def set_rates(self, rates, long long first_step=0):
+        """Set the rates of the optimizer's steps from `first_step` on; the last one stays.
+
+        None goes back to `learning_rate`.
+        """
+        cdef const double[::1] view
+        self._rates = None
+        self.s.rates = NULL
+        if rates is None:
+            return
+        self._rates = np.array(rates, np.float64, ndmin=1)
+        if self._rates.ndim != 1 or not len(self._rates):
+            raise ValueError("rates must hold a number for each step. Received: an array of shape "
+                             f"{self._rates.shape}")
+        view = self._rates
+        self.s.rates, self.s.n_rates, self.s.rates_first = &view[0], view.shape[0], first_step
+
     # Work space
 
     cdef real* _take(self, Py_ssize_t n_items) except NULL:
@@ -432,10 +452,12 @@ cdef class Network:
         blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
         self._release()
         s.ldx = padded(s.n_inputs)
-        s.ldt = padded(rows)
         s.xb = self._take(rows * s.ldx)
         s.yb = self._take(rows * max(s.n_outputs, 1))
         s.wb = self._take(rows)
+        s.place = <int*>self._take(rows)
+        s.keys = <unsigned long long*>self._take(rows * doubles)
+        self._keep_place(n)
         s.row_loss = <double*>self._take(rows * doubles)
         s.row_metrics = <double*>self._take(rows * doubles * max(s.n_metrics, 1))
         for h in range(s.n_layers):
@@ -447,24 +469,43 @@ cdef class Network:
             if (activation_needs_z(layer.act)
                     or (h == s.n_layers - 1 and self._activations[h] == "sigmoid")):
                 layer.z = self._take(rows * layer.ld)
-            layer.t = self._take(round_up(layer.n_out, PANEL) * s.ldt)
+            layer.group = round_up(layer.n_out, PANEL) * LANE_ROWS
+            layer.t = self._take((n + LANE_ROWS - 1) // LANE_ROWS * layer.group)
             layer.live_y = layer.live_dz = NULL
-            layer.dzc = NULL
-            if h > 0 and not layer.narrow and skips(s, &s.layers[h - 1]):
-                layer.dzc = self._take(rows * layer.ld)
+            layer.dzp = NULL
+            if not layer.narrow and (self._orderable() or h > 0 and skips(s, &s.layers[h - 1])):
+                layer.dzp = self._take(rows * layer.n_panels * PANEL)
             if skips(s, layer):
-                layer.live_y = <unsigned char*>self._take(blocks * layer.ld)
+                layer.live_y = <unsigned char*>self._take(blocks * ROW_TILES * layer.ld)
                 layer.live_dz = <unsigned char*>self._take(layer.ld)
+                self._take_patterns(&layer.tiles, layer.n_out, blocks * ROW_TILES)
+                self._take_patterns(&layer.lanes, layer.n_out,
+                                    (n + LANE_ROWS - 1) // LANE_ROWS)
             if layer.dropout > 0:
                 layer.x = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
                 layer.mask = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
         s.ldg = widest
-        per_thread = round_up(7 * widest + 6 * PANEL, 64) + 64
+        per_thread = (UNITS + 2) * max(widest, PANEL) + UNIT_TILES * TILE_ROWS * rows
+        per_thread = round_up(per_thread + PANEL, 64) + 64
         s.n_scratch = per_thread
         s.scratch = self._take(per_thread * n_threads)
         self._scratch = self._work[len(self._work) - 1]
         s.row_grad = <double*>self._take(s.n_outputs * doubles * n_threads)
         s.capacity = n
+
+    cdef _take_patterns(self, Patterns* p, int n_units, int n_groups):
+        if not self._orderable():
+            return
+        p.ld = n_units + FORWARD_AHEAD
+        p.n_cuts = (n_units + DEPTH - 1) // DEPTH + 1
+        p.idx = <int*>self._take(n_groups * p.ld)
+        p.cut = <int*>self._take(n_groups * p.n_cuts)
+
+    cdef bint _orderable(self):
+        """Whether putting the rows of a batch in order may pay: with few inputs rows that lie
+        side by side have much the same inactive units, and large layers make use of it."""
+        return (self.s.n_inputs <= ORDERED_INPUTS and self.s.n_layers > 2
+                and self.s.n_params > 100_000)
 
     cdef Py_ssize_t _scratch_bytes(self):
         return self._scratch.n_bytes if self._work else 0
@@ -493,7 +534,7 @@ cdef class Network:
             held.append(_Input(sample_weight, (n,), "sample_weight"))
             s.sample_weight = (<_Input>held[2]).data()
         order = _Block(n * 8 // sizeof(real) if shuffle else 1)
-        s.order = <long long*>(<_Block>order).data
+        s.order = <int64_t*>(<_Block>order).data
         self._session = [*held, order]
         s.n_rows, s.n_targets = n, n_targets
         s.batch_size = min(batch_size, n)
@@ -553,6 +594,8 @@ cdef class Network:
         s.epochs_wanted, s.epochs_ended, s.steps_left = n_epochs, 0, max_steps
         s.deadline = seconds_now() + max_seconds
         s.stop = 0
+        s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
+                       and os.environ.get("FASTMLP_ORDER", "1") != "0")
         memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
         if team == 1:
             with nogil:
@@ -582,6 +625,24 @@ cdef class Network:
         self.s.batch = value
         self.s.rows_done = value * self.s.batch_size
         self._forget_sums()
+
+    @property
+    def progress(self):
+        """Where the session stands: epoch, batch, rows done and summed, their sums of the loss
+        and of each metric. Set after `begin`, it resumes a session within an epoch."""
+        cdef State* s = &self.s
+        return (s.epoch, s.batch, s.rows_done, s.rows_summed, s.loss_sum,
+                [s.metric_sums[i] for i in range(s.n_metrics)])
+
+    @progress.setter
+    def progress(self, value):
+        cdef State* s = &self.s
+        s.epoch, s.batch, s.rows_done, s.rows_summed, s.loss_sum, sums = value
+        if len(sums) != s.n_metrics:
+            raise ValueError(f"Expected {s.n_metrics} sums of metrics. Received: {len(sums)}")
+        for i in range(s.n_metrics):
+            s.metric_sums[i] = sums[i]
+        s.loaded = 0
 
     @property
     def batch_loss(self):
@@ -618,25 +679,33 @@ cdef class Network:
         with self._lock:
             self._forward(x, out, layer + 1, n_threads, automatic)
 
+    cdef void _keep_place(self, int n) noexcept:
+        """Rows of a batch lie where they are given."""
+        cdef int i
+        self.s.ordered = 0
+        for i in range(n):
+            self.s.place[i] = i
+
     cdef _load(self, const real* x, Py_ssize_t first, int n):
         cdef int i
         self.s.loaded = 0
+        self._keep_place(n)
         for i in range(n):
             memcpy(self.s.xb + i * self.s.ldx, x + (first + i) * self.s.n_inputs,
                    self.s.n_inputs * sizeof(real))
 
-    cdef void _forward_block(self, int n, int n_layers, int team) noexcept:
+    cdef void _forward_block(self, int n, int n_layers, int team, bint training=False) noexcept:
         cdef State* s = &self.s
         cdef unsigned long long state
         memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
         if team == 1:
             with nogil:
                 state = denormals_off()
-                forward_team(s, s.xb, s.ldx, n, n_layers, 0, 0, 1)
+                forward_team(s, s.xb, s.ldx, n, n_layers, training, 0, 1)
                 denormals_restore(state)
         else:
             with nogil, parallel(num_threads=team):
-                forward_thread(s, n, n_layers)
+                forward_thread(s, n, n_layers, training)
 
     cdef _forward(self, x, out, int n_layers, int n_threads, bint automatic):
         cdef Layer* layer = &self.s.layers[n_layers - 1]
@@ -737,10 +806,10 @@ cdef class Network:
         kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)] if t == NULL else []
         if team == 1:
             with nogil:
-                gradient_team(s, <int>n, t, w, 0, 1)
+                gradient_team(s, <int>n, t, w, NULL, 0, 1)
         else:
             with nogil, parallel(num_threads=team):
-                gradient_team(s, <int>n, t, w, omp_get_thread_num(), omp_get_num_threads())
+                gradient_team(s, <int>n, t, w, NULL, omp_get_thread_num(), omp_get_num_threads())
         for i, pen in enumerate(kept):
             self._swap_penalty(i, pen)
         if t == NULL:
@@ -751,6 +820,53 @@ cdef class Network:
         for i in range(n):
             total += s.row_loss[i]
         return total / n + penalty_sum(s)
+
+    def train_forward(self, x, out, *, int n_threads, bint automatic=True):
+        """Write the outputs for a batch to out, with dropout as at the present step.
+
+        With `train_backward` and `apply_gradients` this is a step for a loss that is written
+        elsewhere.
+        """
+        cdef State* s = &self.s
+        cdef Py_ssize_t n = len(x)
+        cdef Layer* last = &s.layers[s.n_layers - 1]
+        cdef int i, team
+        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Input target = _Input(out, (n, s.n_outputs), "out", True)
+        if n < 1:
+            raise ValueError("train_forward() needs at least one row. Received: 0 rows.")
+        with self._lock:
+            s.skip = False  # nobody has checked that the weights are finite
+            self._reserve(<int>n, n_threads)
+            self._load(source.data(), 0, <int>n)
+            team = self._team(n, n_threads, automatic)
+            self._forward_block(<int>n, s.n_layers, team, True)
+            for i in range(n):
+                memcpy(target.data() + i * s.n_outputs, last.y + i * last.ld,
+                       s.n_outputs * sizeof(real))
+            self._rows_forward = n
+
+    def train_backward(self, dy, *, int n_threads, bint automatic=True):
+        """Store the gradient of sum(dy * out) plus penalty for the batch of the latest
+        `train_forward`; return the penalty."""
+        cdef State* s = &self.s
+        cdef int n = <int>self._rows_forward, team
+        cdef _Input source = _Input(dy, (n, s.n_outputs), "dy")
+        cdef const real* d = source.data()
+        if n < 1:
+            raise RuntimeError("train_backward() needs a batch: call train_forward() first.")
+        with self._lock:
+            self._rows_forward = 0
+            self._gradients()
+            team = self._team(n, n_threads, automatic)
+            memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+            if team == 1:
+                with nogil:
+                    gradient_team(s, n, NULL, NULL, d, 0, 1)
+            else:
+                with nogil, parallel(num_threads=team):
+                    gradient_team(s, n, NULL, NULL, d, omp_get_thread_num(), omp_get_num_threads())
+            return penalty_sum(s)
 
     def apply_gradients(self, *, int n_threads, bint automatic=True):
         """Make one optimizer step with the stored gradient, clipped as configured."""
@@ -769,9 +885,25 @@ cdef class Network:
         s.step += 1
 
 
-cdef void forward_thread(State* s, int n, int n_layers) noexcept nogil:
+def peak_flops(int n_threads, double seconds):
+    """Measure floating-point operations a second in multiply-adds that wait for nothing."""
+    cdef double start, passed
+    cdef long rounds = 1000
+    cdef double[::1] sums = np.zeros(n_threads)
+    while True:
+        start = seconds_now()
+        with nogil, parallel(num_threads=n_threads):
+            sums[omp_get_thread_num()] = peak_rounds(rounds)
+        passed = seconds_now() - start
+        PyErr_CheckSignals()
+        if passed > seconds / 4:
+            return n_threads * rounds * PEAK_FLOPS / passed
+        rounds *= 2
+
+
+cdef void forward_thread(State* s, int n, int n_layers, int training) noexcept nogil:
     cdef unsigned long long state = denormals_off()
-    forward_team(s, s.xb, s.ldx, n, n_layers, 0, omp_get_thread_num(), omp_get_num_threads())
+    forward_team(s, s.xb, s.ldx, n, n_layers, training, omp_get_thread_num(), omp_get_num_threads())
     denormals_restore(state)
 
 
@@ -781,22 +913,24 @@ cdef void apply_thread(State* s, int tid, int n_threads) noexcept nogil:
     denormals_restore(state)
 
 
-cdef void gradient_team(State* s, int n, const real* y, const real* weight, int tid,
-                        int n_threads) noexcept nogil:
-    """Gradient of the loss, or of the summed output if y is NULL, without dropout or update."""
+cdef void gradient_team(State* s, int n, const real* y, const real* weight, const real* dy,
+                        int tid, int n_threads) noexcept nogil:
+    """Gradient of the loss, or of the summed output if y is NULL, without dropout or update; with
+    dy that of sum(dy * output), of a batch that has gone forward already."""
     cdef unsigned long long state = denormals_off()
     cdef update_rule store = s.rule
     cdef Layer* last = &s.layers[s.n_layers - 1]
     cdef int i, j, start, stop
     store.kind = OPT_STORE
-    forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
+    if dy == NULL:
+        forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
     share(n, VL, tid, n_threads, &start, &stop)
     if y != NULL:
         score_rows(s, n, y, weight, 1, start, stop, tid)
     else:
         for i in range(start, stop):
             for j in range(last.n_out):
-                last.dz[i * last.ld + j] = 1
+                last.dz[i * last.ld + j] = dy[i * last.n_out + j] if dy != NULL else 1
             if last.act == ACT_SOFTMAX:
                 softmax_backward_row(last.n_out, last.y + i * last.ld, last.dz + i * last.ld)
             else:
@@ -804,5 +938,5 @@ cdef void gradient_team(State* s, int n, const real* y, const real* weight, int 
                                 last.dz + i * last.ld, last.ld, last.y + i * last.ld,
                                 last.z + i * last.ld if last.z != NULL else NULL, NULL, NULL)
     team_barrier(&s.gate, n_threads)
-    backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, 0, tid, n_threads)
+    backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, dy != NULL, tid, n_threads)
     denormals_restore(state)

@@ -2,14 +2,17 @@
 # sum crosses threads.
 
 cdef void forward_rows(const Layer* layer, const real* w, const real* b, const int* idx, int n_idx,
-                       const real* x, ptrdiff_t ldx, int n, real* y, real* z,
-                       unsigned char* live, int* tickets, int tid,
+                       const Patterns* patterns, const real* x, ptrdiff_t ldx, int n, real* y,
+                       real* z, unsigned char* live, int live_tiles, int* tickets, int tid,
                        int n_threads) noexcept nogil:
-    """y = act(x w + b): (row block, panel) items in grabs; live may be NULL."""
-    cdef int start, stop, item, block, p, i0, m, k0, grab, per_block, mine = 0
+    """y = act(x w + b): (row block, panel) items in grabs. `patterns`, if not NULL, lists the
+    inputs that each tile of rows needs, else idx serves all. `live`, if not NULL, gets the units
+    that are live in each block, or in each tile of rows if `live_tiles`."""
+    cdef int start, stop, item, block, p, i0, m, t, c, step, grab, per_block, mine = 0
     cdef int n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
     cdef int rows = (n + n_blocks - 1) // n_blocks
     cdef ptrdiff_t ld = layer.ld, at
+    cdef index_list lists[ROW_TILES]
     if layer.narrow:
         share(n, 4, tid, n_threads, &start, &stop)
         if stop > start:
@@ -35,21 +38,41 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
         i0 = block * rows
         m = min(rows, n - i0)
         at = i0 * ld
-        if m == 1:
+        if m == 1 and patterns == NULL:
             forward_one(n_idx, idx, x + i0 * ldx, w + start * PANEL, layer.ldw,
                         y + at + start * PANEL, 2 * (stop - start))
         else:
-            k0 = 0
+            c = 0
             while True:
+                if patterns != NULL:
+                    # Lists are half as long as their range or shorter.
+                    step = 2
+                    for t in range(tiles_of(m)):
+                        lists[t] = listed(patterns, block * tiles_of(rows) + t, c,
+                                          min(c + step, patterns.n_cuts - 1))
+                else:
+                    step = 1
+                    for t in range(tiles_of(m)):
+                        lists[t].idx = idx + c * DEPTH
+                        lists[t].n = min(DEPTH, n_idx - c * DEPTH)
                 for p in range(start, stop):
-                    forward_panel(m, min(DEPTH, n_idx - k0), idx + k0, x + i0 * ldx, ldx,
-                                  w + p * PANEL, layer.ldw, y + at + p * PANEL, ld, k0 > 0)
-                k0 += DEPTH
-                if k0 >= n_idx:
+                    forward_panel(m, lists, x + i0 * ldx, ldx, w + p * PANEL, layer.ldw,
+                                  y + at + p * PANEL, ld, c > 0)
+                c += step
+                if c * DEPTH >= (layer.n_in if patterns != NULL else n_idx):
                     break
-        finish_forward(layer.act, m, 2 * (stop - start), b + start * PANEL,
-                       y + at + start * PANEL, ld, z + at + start * PANEL if z != NULL else NULL,
-                       live + block * ld + start * PANEL if live != NULL else NULL)
+        at += start * PANEL
+        if live != NULL and live_tiles:
+            for t in range(tiles_of(m)):
+                i0 = tile_start(m, t)
+                finish_forward(layer.act, tile_start(m, t + 1) - i0, 2 * (stop - start),
+                               b + start * PANEL, y + at + i0 * ld, ld,
+                               z + at + i0 * ld if z != NULL else NULL,
+                               live + (block * tiles_of(rows) + t) * ld + start * PANEL)
+        else:
+            finish_forward(layer.act, m, 2 * (stop - start), b + start * PANEL, y + at, ld,
+                           z + at if z != NULL else NULL,
+                           live + block * ld + start * PANEL if live != NULL else NULL)
 
 
 cdef void softmax_rows(const Layer* layer, int start, int stop, const real* z,
@@ -59,132 +82,185 @@ cdef void softmax_rows(const Layer* layer, int start, int stop, const real* z,
         softmax_row(layer.n_out, z + i * layer.ld, y + i * layer.ld)
 
 
+cdef const int* live_range(const int* idx, int n, int start, int stop, int* count) noexcept nogil:
+    """The part of an ascending list that lies in [start, stop)."""
+    cdef int a = 0, b = n, middle
+    while a < b:
+        middle = (a + b) // 2
+        if idx[middle] < start:
+            a = middle + 1
+        else:
+            b = middle
+    while b < n and idx[b] < stop:
+        b += 1
+    count[0] = b - a
+    return idx + a
+
+
 cdef void backward_data(const Layer* layer, Layer* below, const real* w, const int* kk, int n_k,
-                        int k0, int k1, const int* idx, int n_idx, int n, ptrdiff_t ldt,
+                        int k0, int k1, const int* idx, int n_idx, int by_group, int n,
                         const real* mask, int keep_t) noexcept nogil:
-    """dz of the layer below, for its units [k0, k1), of which kk lists those to compute."""
-    cdef int j0, v0, nv, left
-    cdef int n_vec = (n + VL - 1) // VL
+    """dz of the layer below, for its units [k0, k1), of which kk lists those to compute, from the
+    units idx of the layer. With `by_group` each group of rows takes the lists of its own: `below`
+    is ReLU, so a unit that is off in a group needs no gradient there."""
+    cdef int c = 0, group, nv, n_vec = (n + VL - 1) // VL
+    cdef int per_group = LANE_ROWS // VL
+    cdef int end = layer.n_out if by_group else n_idx
+    cdef index_list part, units
     if layer.narrow:
         narrow_backward_data(n, layer.n_out, k0 // VL, round_up(k1, VL) // VL, layer.dz, layer.ld,
                              w, layer.ldw, below.dz, below.ld)
     else:
-        j0 = 0
         while True:
-            v0 = 0
-            while v0 < n_vec:
-                left = n_vec - v0
-                # Blocks of three vectors; a remainder of one would leave the pipeline empty.
-                nv = left if left <= 4 else (2 if left == 5 else 3)
-                data_block(nv, n_k, kk, min(WIDTH, n_idx - j0), idx + j0, w, layer.ldw,
-                           layer.t + v0 * VL, below.t + v0 * VL, ldt, j0 > 0, v0 == 0)
-                v0 += nv
-            j0 += WIDTH
-            if j0 >= n_idx:
+            for group in range((n + LANE_ROWS - 1) // LANE_ROWS):
+                nv = min(per_group, n_vec - group * per_group)
+                if by_group:
+                    units = listed(&below.lanes, group, k0 // DEPTH,
+                                   min(k1 // DEPTH + 1, below.lanes.n_cuts - 1))
+                    kk = live_range(units.idx, units.n, k0, k1, &n_k)
+                    part = listed(&layer.lanes, group, c // DEPTH,
+                                  min((c + WIDTH) // DEPTH, layer.lanes.n_cuts - 1))
+                else:
+                    part.idx = idx + c
+                    part.n = min(WIDTH, n_idx - c)
+                if part.n > 0 or c == 0:
+                    data_block(nv, n_k, kk, part.n, part.idx, w, layer.ldw,
+                               layer.t + group * layer.group, below.t + group * below.group,
+                               c > 0, group == 0)
+            c += WIDTH
+            if c >= end:
                 break
     if below.act == ACT_SOFTMAX:
         return  # couples the units of a row: see finish_softmax
-    finish_backward(below.act, k0, round_up(k1, VL), n, not layer.narrow, keep_t, below.t, ldt,
-                    below.dz, below.ld, below.y, below.z, mask, below.live_dz)
+    finish_backward(below.act, k0, round_up(k1, VL), n, not layer.narrow, keep_t, below.t,
+                    below.group, below.dz, below.ld, below.y, below.z, mask, below.live_dz)
+
+
+cdef void form_gradient(int n_k, const int* kk, int n, const real* x, ptrdiff_t ldx, int packed,
+                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg) noexcept nogil:
+    """g[0:n_k, 0:PANEL] = the gradient of n_k units' weights to one panel of outputs, for all
+    rows: a stretch of rows at a time, whose dz then stays in the first-level cache. x is packed
+    by pack_inputs, or else a row-major array whose columns kk are side by side."""
+    cdef int i = 0, t, k, kr, rows
+    while i < n:
+        rows = min(WEIGHT_ROWS, n - i)
+        for t in range(unit_tiles(n_k)):
+            k = unit_start(n_k, t)
+            kr = unit_start(n_k, t + 1) - k
+            weights_tile_n(kr, rows,
+                           x + (t * n + i) * TILE_ROWS if packed else x + i * ldx + kk[k],
+                           TILE_ROWS if packed else ldx, dz + i * lddz, lddz, g + k * ldg, ldg,
+                           i > 0)
+        i += rows
 
 
 cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, real* v,
-                      const real* x, ptrdiff_t ldx, const real* dz, int n, const int* iota, int k0,
+                      const real* x, ptrdiff_t ldx, const real* dz, ptrdiff_t lddz,
+                      ptrdiff_t panel, int n, const int* rows, int packed, const int* iota, int k0,
                       int k1, real* scratch) noexcept nogil:
     """Weight gradient and update of rows [k0, k1), at most UNITS, with nothing skipped: the
-    gradient lives in one tile only."""
+    gradient lives in one tile only. Panels of dz begin `panel` items apart."""
     cdef update_sums sums[UNITS]
-    cdef int k, kr, r, p
+    cdef int k, kr, r, p, t, n_k = k1 - k0
     cdef ptrdiff_t at
-    for r in range(k1 - k0):
+    cdef real* g = scratch
+    for r in range(n_k):
         sums_reset(&sums[r])
+    if packed:
+        g = scratch + round_up(UNIT_TILES * TILE_ROWS * n, PANEL)
+        pack_inputs(n_k, iota + k0, n, rows, x, ldx, scratch)
+        x = scratch
     # Panels outside: a panel of dz and the rows' inputs then stay in the first-level cache.
     for p in range(layer.n_panels):
-        k = k0
-        while k < k1:
-            kr = min(TILE_ROWS, k1 - k)
-            at = k * layer.ldw + p * PANEL
-            weights_tile_n(kr, n, iota + k, x, ldx, dz + p * PANEL, layer.ld, scratch, PANEL)
-            update_tile(rule, layer.pen, kr, w + at, scratch, m + at, v + at, layer.ldw,
-                        &sums[k - k0])
-            k += kr
-    for r in range(k1 - k0):
+        if n <= WEIGHT_ROWS:
+            for t in range(unit_tiles(n_k)):
+                k = unit_start(n_k, t)
+                kr = unit_start(n_k, t + 1) - k
+                at = (k0 + k) * layer.ldw + p * PANEL
+                weights_tile_n(kr, n, x + t * n * TILE_ROWS if packed else x + k0 + k,
+                               TILE_ROWS if packed else ldx, dz + p * panel, lddz, g, PANEL, 0)
+                update_tile(rule, layer.pen, kr, w + at, g, m + at, v + at, layer.ldw, &sums[k])
+        else:
+            form_gradient(n_k, iota + k0, n, x, ldx, packed, dz + p * panel, lddz, g, PANEL)
+            at = k0 * layer.ldw + p * PANEL
+            update_tile(rule, layer.pen, n_k, w + at, g, m + at, v + at, layer.ldw, sums)
+    for r in range(n_k):
         layer.penalty[k0 + r] = sums_penalty(&sums[r], layer.pen)
         if not sums_finite(&sums[r]):
             layer.finite = 0
 
 
 cdef void update_live_rows(Layer* layer, const update_rule* rule, real* w, real* m, real* v,
-                           const real* x, ptrdiff_t ldx, int n, const unsigned char* live_x,
-                           const int* idx, int n_idx, int k0, int k1, real* scratch,
-                           ptrdiff_t ldg) noexcept nogil:
+                           const real* x, ptrdiff_t ldx, int n, const int* rows,
+                           const unsigned char* live_x, const int* idx, int n_idx, int k0, int k1,
+                           real* scratch, ptrdiff_t ldg) noexcept nogil:
     """The same, computing only the products of live inputs and live outputs; what is left out
     has a gradient of exactly zero and is updated by the same code."""
-    cdef int rows[6]
+    cdef int kk[UNITS]
     cdef update_sums sums
-    cdef int k = k0, kr, r, p, t
-    cdef int panels = (n_idx + PANEL - 1) // PANEL
-    cdef real* compact = scratch
-    cdef real* g = scratch + 6 * ldg
+    cdef int k, p, t, n_k = 0, done = 0
+    cdef real* zeros = scratch
+    cdef real* g = scratch + ldg
+    cdef real* compact = g + ldg
+    cdef real* xp = compact + UNITS * ldg
+    cdef real* row
     cdef ptrdiff_t at
-    cdef int done = k0
-    while done < k1:
-        kr = 0
-        while k < k1 and kr < 6:
-            if live_x[k]:
-                rows[kr] = k
-                kr += 1
-            k += 1
-        if kr:
-            for p in range(panels):
-                weights_tile_n(kr, n, rows, x, ldx, layer.dzc + p * PANEL, layer.ld,
-                               compact + p * PANEL, ldg)
-        r = 0
-        while done < k:
-            memset(g, 0, layer.n_panels * PANEL * sizeof(real))
-            if r < kr and rows[r] == done:
-                for t in range(n_idx):
-                    g[idx[t]] = compact[r * ldg + t]
-                r += 1
-            at = done * layer.ldw
-            sums_reset(&sums)
-            update_span(rule, layer.pen, 2 * layer.n_panels, w + at, g, m + at, v + at, &sums)
-            layer.penalty[done] = sums_penalty(&sums, layer.pen)
-            if not sums_finite(&sums):
-                layer.finite = 0
+    for k in range(k0, k1):
+        if live_x[k]:
+            kk[n_k] = k
+            n_k += 1
+    if n_k:
+        pack_inputs(n_k, kk, n, rows, x, ldx, xp)
+        for p in range((n_idx + PANEL - 1) // PANEL):
+            form_gradient(n_k, kk, n, xp, 0, True, layer.dzp + p * n * PANEL, PANEL,
+                          compact + p * PANEL, ldg)
+    # All live rows have the same columns: g is zero elsewhere for good.
+    memset(scratch, 0, 2 * ldg * sizeof(real))
+    for k in range(k0, k1):
+        row = zeros
+        if done < n_k and kk[done] == k:
+            row = g
+            for t in range(n_idx):
+                g[idx[t]] = compact[done * ldg + t]
             done += 1
+        at = k * layer.ldw
+        sums_reset(&sums)
+        update_span(rule, layer.pen, 2 * layer.n_panels, w + at, row, m + at, v + at, &sums)
+        layer.penalty[k] = sums_penalty(&sums, layer.pen)
+        if not sums_finite(&sums):
+            layer.finite = 0
 
 
 cdef void update_narrow(Layer* layer, const update_rule* rule, real* w, real* m, real* v,
-                        const real* x, ptrdiff_t ldx, int n, int k0, int k1,
+                        const real* x, ptrdiff_t ldx, int n, const int* rows, int k0, int k1,
                         real* scratch) noexcept nogil:
     """Weight gradient and update of a narrow layer for inputs [k0, k1)."""
     cdef update_sums sums
     cdef int k = k0, j, nv, e
     cdef ptrdiff_t at
     while k < k1:
-        nv = (min(PANEL, round_up(k1 - k, VL))) // VL
+        nv = (min(NARROW_COLUMNS, round_up(k1 - k, VL))) // VL
         sums_reset(&sums)
         for j in range(layer.n_out):
-            narrow_weights(nv, n, x + k, ldx, layer.dz + j, layer.ld, scratch)
+            narrow_weights(nv, n, rows, x + k, ldx, layer.dz + j, layer.ld, scratch)
             for e in range(layer.n_in - k, nv * VL):
                 scratch[e] = 0  # padding: an idle unit's output need not be zero there
             at = j * layer.ldw + k
             update_span(rule, layer.pen, nv, w + at, scratch, m + at, v + at, &sums)
-        layer.penalty[k // PANEL] = sums_penalty(&sums, layer.pen)
+        layer.penalty[k // NARROW_COLUMNS] = sums_penalty(&sums, layer.pen)
         if not sums_finite(&sums):
             layer.finite = 0
-        k += PANEL
+        k += NARROW_COLUMNS
 
 
 cdef void update_biases(Layer* layer, const update_rule* rule, real* b, real* m, real* v, int n,
-                        const real* ones, real* scratch) noexcept nogil:
+                        const int* rows, const real* ones, real* scratch) noexcept nogil:
     """Bias gradient (dz summed over the batch in ascending order) and update."""
     cdef update_sums sums
-    cdef int p, zero = 0
+    cdef int p
     sums_reset(&sums)
     for p in range(layer.n_panels):
-        weights_tile_n(1, n, &zero, ones, 0, layer.dz + p * PANEL, layer.ld, scratch, PANEL)
+        weights_row(n, rows, ones, 0, layer.dz + p * PANEL, layer.ld, scratch)
         update_span(rule, layer.pen_b, 2, b + p * PANEL, scratch, m + p * PANEL, v + p * PANEL,
                     &sums)
     layer.penalty_b = sums_penalty(&sums, layer.pen_b)
@@ -207,3 +283,48 @@ cdef int list_live(unsigned char* live, int n_blocks, ptrdiff_t ld, int n,
     for j in range(FORWARD_AHEAD):
         idx[count + j] = idx[count - 1] if count else 0
     return count
+
+
+cdef void list_groups(const Patterns* p, const unsigned char* live, ptrdiff_t ld, int n_units,
+                      int first, int last, int group) noexcept nogil:
+    """Fill one group's list with the units live in any of the rows of flags [first, last)."""
+    cdef int j, t, c, alive, count = 0
+    cdef int* idx = p.idx + group * p.ld
+    cdef int* cut = p.cut + group * p.n_cuts
+    for c in range(p.n_cuts - 1):
+        cut[c] = count
+        for j in range(c * DEPTH, min((c + 1) * DEPTH, n_units)):
+            alive = 0
+            for t in range(first, last):
+                alive |= live[t * ld + j]
+            idx[count] = j
+            count += alive != 0
+    cut[p.n_cuts - 1] = count
+    for j in range(FORWARD_AHEAD):
+        idx[count + j] = idx[count - 1] if count else 0
+
+
+cdef void list_patterns(Layer* layer, int n, int tid, int n_threads) noexcept nogil:
+    """The live units of every tile of rows and of every group of lanes, from the tiles' flags."""
+    cdef int n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+    cdef int rows = (n + n_blocks - 1) // n_blocks
+    cdef int row, n_groups = (n + LANE_ROWS - 1) // LANE_ROWS
+    cdef int n_tiles = tile_of_row(n, rows, n - 1) + 1
+    cdef int t = tid, group = n_groups - 1 - tid
+    while t < n_tiles:
+        list_groups(&layer.tiles, layer.live_y, layer.ld, layer.n_out, t, t + 1, t)
+        t += n_threads
+    while group >= 0:
+        row = group * LANE_ROWS
+        list_groups(&layer.lanes, layer.live_y, layer.ld, layer.n_out, tile_of_row(n, rows, row),
+                    tile_of_row(n, rows, min(row + LANE_ROWS, n) - 1) + 1, group)
+        group -= n_threads
+
+
+cdef int tile_of_row(int n, int rows, int row) noexcept nogil:
+    """The tile that holds a row, where blocks of `rows` rows are cut into tiles."""
+    cdef int block = row // rows, t = 0
+    cdef int m = min(rows, n - block * rows)
+    while tile_start(m, t + 1) <= row - block * rows:
+        t += 1
+    return block * tiles_of(rows) + t

@@ -41,6 +41,9 @@ typedef int32_t ireal;
 /* Columns that one tile covers: two vectors. Weights' rows are padded to whole panels. */
 #define PANEL (2 * VL)
 
+/* Rows of a batch that lie side by side where vectors run along the batch: see feature_at. */
+#define LANE_ROWS (4 * VL < 16 ? 4 * VL : 16)
+
 typedef real vreal __attribute__((vector_size(VBYTES), may_alias));
 typedef real vreal_u __attribute__((vector_size(VBYTES), may_alias, aligned(sizeof(real))));
 typedef ireal vint __attribute__((vector_size(VBYTES), may_alias));

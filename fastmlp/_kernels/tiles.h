@@ -14,7 +14,8 @@
 
 /* Rows of W fetched ahead of their use in the forward pass. */
 #define FORWARD_AHEAD 20
-/* Units whose gradients one tile forms together. */
+/* Rows of a batch that one tile takes forward, and units whose gradients one tile forms. */
+#define ROW_TILE 6
 #define TILE_ROWS 6
 
 /* y[i, 0:2*VL] (+)= sum over t of x[i, idx[t]] * w[idx[t], 0:2*VL], for mr rows i.
@@ -42,13 +43,24 @@ INLINE void forward_tile(const int mr, int n_idx, const int *idx, const real *x,
         for (int v = 0; v < 2; v++) vstore(y + r * ldy + v * VL, acc[r][v]);
 }
 
-/* One panel of columns for rows [0, n): tiles of 6 rows, evened out so that none is thin.
- * idx must be readable FORWARD_AHEAD entries past n_idx. */
-static void forward_panel(int n, int n_idx, const int *idx, const real *x, ptrdiff_t ldx,
+/* Inputs that take part in a product, ascending; readable FORWARD_AHEAD entries past the last. */
+typedef struct {
+    const int *idx;
+    int n;
+} index_list;
+
+/* A block of rows is cut into tiles of 6 rows, evened out so that none is thin. */
+INLINE int tiles_of(int n) { return (n + ROW_TILE - 1) / ROW_TILE; }
+INLINE int tile_start(int n, int t) { return n * t / tiles_of(n); }
+
+/* One panel of columns for rows [0, n): tile t sums over lists[t]. */
+static void forward_panel(int n, const index_list *lists, const real *x, ptrdiff_t ldx,
                           const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy, int more) {
-    int tiles = (n + 5) / 6, done = 0;
+    const int tiles = tiles_of(n);
     for (int t = 0; t < tiles; t++) {
-        const int mr = (n - done + (tiles - t) - 1) / (tiles - t);
+        const int done = tile_start(n, t), mr = tile_start(n, t + 1) - done;
+        const int *idx = lists[t].idx, n_idx = lists[t].n;
+        if (more && n_idx == 0) continue;
         const real *xr = x + (ptrdiff_t)done * ldx;
         real *yr = y + (ptrdiff_t)done * ldy;
 #define ROWS(m)                                                                            \
@@ -64,7 +76,6 @@ static void forward_panel(int n, int n_idx, const int *idx, const real *x, ptrdi
             default: ROWS(1); break;
         }
 #undef ROWS
-        done += mr;
     }
 }
 
@@ -95,22 +106,21 @@ static void forward_one(int n_idx, const int *idx, const real *x, const real *w,
     }
 }
 
-/* Backward by data, feature-major so that lanes run along the batch:
- * dxt[k, 0:nv*VL] (+)= sum over t of w[k, idx[t]] * dzt[idx[t], 0:nv*VL], for kr rows k.
- * kk lists the rows k. */
+/* Backward by data, feature-major so that lanes run along the batch, for one group of LANE_ROWS
+ * rows of it: dxt[k, 0:nv*VL] (+)= sum over t of w[k, idx[t]] * dzt[idx[t], 0:nv*VL], for kr
+ * rows k of w. kk lists the rows k. */
 INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, const int *kk,
-                      const real *w, ptrdiff_t ldw, const real *dzt, real *dxt, ptrdiff_t ldt,
-                      int more) {
+                      const real *w, ptrdiff_t ldw, const real *dzt, real *dxt, int more) {
     vreal acc[12][4];
     const real *wr[12];
     for (int r = 0; r < kr; r++) {
         wr[r] = w + (ptrdiff_t)kk[r] * ldw;
         for (int v = 0; v < nv; v++)
-            acc[r][v] = more ? vload(dxt + (ptrdiff_t)kk[r] * ldt + v * VL) : vzero();
+            acc[r][v] = more ? vload(dxt + (ptrdiff_t)kk[r] * LANE_ROWS + v * VL) : vzero();
     }
     for (int t = 0; t < n_idx; t++) {
         const ptrdiff_t j = idx[t];
-        const real *dz = dzt + j * ldt;
+        const real *dz = dzt + j * LANE_ROWS;
         /* The shorter side stays in registers, so that 12 accumulators leave room for it. */
         if (kr < nv) {
             vreal a[4];
@@ -129,7 +139,7 @@ INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, con
         }
     }
     for (int r = 0; r < kr; r++)
-        for (int v = 0; v < nv; v++) vstore(dxt + (ptrdiff_t)kk[r] * ldt + v * VL, acc[r][v]);
+        for (int v = 0; v < nv; v++) vstore(dxt + (ptrdiff_t)kk[r] * LANE_ROWS + v * VL, acc[r][v]);
 }
 
 /* The part of a row of weights that a block of outputs needs. */
@@ -138,61 +148,105 @@ INLINE void fetch_row(const real *w, int n_idx, const int *idx) {
     for (int j = idx[0]; j <= idx[n_idx - 1]; j += 64 / sizeof(real)) PREFETCH(w + j);
 }
 
-/* All listed rows k for nv (1 to 4) vectors of the batch, 12 accumulators at a time; with fetch,
- * the next rows of weights are asked for while the present ones are used. */
+/* All listed rows k for nv (1 to 4) vectors of a group, 12 accumulators at a time; with fetch, the
+ * next rows of weights are asked for while the present ones are used. */
 static void data_block(int nv, int n_k, const int *kk, int n_idx, const int *idx, const real *w,
-                       ptrdiff_t ldw, const real *dzt, real *dxt, ptrdiff_t ldt, int more,
-                       int fetch) {
-#define SWEEP(KR, NV)                                                                      \
-    for (; q + KR <= n_k; q += KR) {                                                       \
-        for (int r = q + KR; fetch && r < q + 2 * KR && r < n_k; r++)                      \
-            fetch_row(w + (ptrdiff_t)kk[r] * ldw, n_idx, idx);                             \
-        data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, dxt, ldt, more);                \
-    }                                                                                      \
-    for (; q < n_k; q++) data_tile(1, NV, n_idx, idx, kk + q, w, ldw, dzt, dxt, ldt, more)
-    int q = 0;
-    switch (nv) {
-        case 4: SWEEP(3, 4); break;
-        case 3: SWEEP(4, 3); break;
-        case 2: SWEEP(6, 2); break;
-        default: SWEEP(8, 1); break;
+                       ptrdiff_t ldw, const real *dzt, real *dxt, int more, int fetch) {
+    const int most = 12 / nv, tiles = (n_k + most - 1) / most;
+    for (int q = 0, t = 0; t < tiles; t++) {
+        const int next = n_k * (t + 1) / tiles, kr = next - q;
+        for (int r = next; fetch && r < next + most && r < n_k; r++)
+            fetch_row(w + (ptrdiff_t)kk[r] * ldw, n_idx, idx);
+#define TILE(KR, NV) data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, dxt, more)
+#define ROWS(KR, NV) case KR: TILE(KR, NV); break
+        if (nv == 1) switch (kr) {
+            ROWS(12, 1); ROWS(11, 1); ROWS(10, 1); ROWS(9, 1); ROWS(8, 1); ROWS(7, 1);
+            ROWS(6, 1); ROWS(5, 1); ROWS(4, 1); ROWS(3, 1); ROWS(2, 1); default: TILE(1, 1);
+        } else if (nv == 2) switch (kr) {
+            ROWS(6, 2); ROWS(5, 2); ROWS(4, 2); ROWS(3, 2); ROWS(2, 2); default: TILE(1, 2);
+        } else if (nv == 3) switch (kr) {
+            ROWS(4, 3); ROWS(3, 3); ROWS(2, 3); default: TILE(1, 3);
+        } else switch (kr) {
+            ROWS(3, 4); ROWS(2, 4); default: TILE(1, 4);
+        }
+#undef ROWS
+#undef TILE
+        q = next;
     }
-#undef SWEEP
 }
 
-/* Backward by weights: g[r, 0:2*VL] = sum over i of x[i, kk[r]] * dz[i, 0:2*VL], for kr units. */
-INLINE void weights_tile(const int kr, int n, const int *kk, const real *x, ptrdiff_t ldx,
-                         const real *dz, ptrdiff_t lddz, real *g, ptrdiff_t ldg) {
+/* Backward by weights: g[r, 0:2*VL] (+)= sum over i of x[i, r] * dz[i, 0:2*VL], for kr units.
+ * `rows`, if not NULL, says where the batch's i-th row lies in x and dz. */
+INLINE void weights_tile(const int kr, int n, const int *rows, const real *x, ptrdiff_t ldx,
+                         const real *dz, ptrdiff_t lddz, real *g, ptrdiff_t ldg, int more) {
     vreal acc[TILE_ROWS][2];
-    const real *xr[TILE_ROWS];
-    for (int r = 0; r < kr; r++) {
-        xr[r] = x + kk[r];
-        acc[r][0] = acc[r][1] = vzero();
-    }
+    for (int r = 0; r < kr; r++)
+        for (int v = 0; v < 2; v++) acc[r][v] = more ? vload(g + r * ldg + v * VL) : vzero();
     for (int i = 0; i < n; i++) {
-        const vreal b0 = vload(dz), b1 = vload(dz + VL);
+        const ptrdiff_t at = rows ? rows[i] : i;
+        const real *xi = x + at * ldx, *di = dz + at * lddz;
+        const vreal b0 = vload(di), b1 = vload(di + VL);
         for (int r = 0; r < kr; r++) {
-            const vreal a = vset1(xr[r][(ptrdiff_t)i * ldx]);
+            const vreal a = vset1(xi[r]);
             acc[r][0] = vfma(a, b0, acc[r][0]);
             acc[r][1] = vfma(a, b1, acc[r][1]);
         }
-        dz += lddz;
     }
-    for (int r = 0; r < kr; r++) {
-        vstore(g + r * ldg, acc[r][0]);
-        vstore(g + r * ldg + VL, acc[r][1]);
+    for (int r = 0; r < kr; r++)
+        for (int v = 0; v < 2; v++) vstore(g + r * ldg + v * VL, acc[r][v]);
+}
+
+static void weights_tile_n(int kr, int n, const real *x, ptrdiff_t ldx, const real *dz,
+                           ptrdiff_t lddz, real *g, ptrdiff_t ldg, int more) {
+    switch (kr) {
+        case 6: weights_tile(6, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
+        case 5: weights_tile(5, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
+        case 4: weights_tile(4, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
+        case 3: weights_tile(3, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
+        case 2: weights_tile(2, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
+        default: weights_tile(1, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
     }
 }
 
-static void weights_tile_n(int kr, int n, const int *kk, const real *x, ptrdiff_t ldx,
-                           const real *dz, ptrdiff_t lddz, real *g, ptrdiff_t ldg) {
-    switch (kr) {
-        case 6: weights_tile(6, n, kk, x, ldx, dz, lddz, g, ldg); break;
-        case 5: weights_tile(5, n, kk, x, ldx, dz, lddz, g, ldg); break;
-        case 4: weights_tile(4, n, kk, x, ldx, dz, lddz, g, ldg); break;
-        case 3: weights_tile(3, n, kk, x, ldx, dz, lddz, g, ldg); break;
-        case 2: weights_tile(2, n, kk, x, ldx, dz, lddz, g, ldg); break;
-        default: weights_tile(1, n, kk, x, ldx, dz, lddz, g, ldg); break;
+/* The same for one unit whose rows lie anywhere. */
+static void weights_row(int n, const int *rows, const real *x, ptrdiff_t ldx, const real *dz,
+                        ptrdiff_t lddz, real *g) {
+    weights_tile(1, n, rows, x, ldx, dz, lddz, g, PANEL, 0);
+}
+
+/* Columns kk[0:n_k] of x for n rows, side by side for the tiles that use them together: tile t's
+ * lie in xp[t * n * TILE_ROWS:], a row each TILE_ROWS. `rows` says where the rows lie. */
+INLINE int unit_tiles(int n_k) { return (n_k + TILE_ROWS - 1) / TILE_ROWS; }
+INLINE int unit_start(int n_k, int t) { return n_k * t / unit_tiles(n_k); }
+static void pack_inputs(int n_k, const int *kk, int n, const int *rows, const real *x,
+                        ptrdiff_t ldx, real *xp) {
+    for (int t = 0; t < unit_tiles(n_k); t++) {
+        const int first = unit_start(n_k, t), kr = unit_start(n_k, t + 1) - first;
+        const int *k = kk + first;
+        const int whole = kr == TILE_ROWS && k[kr - 1] - k[0] == TILE_ROWS - 1;
+        for (int i = 0; i < n; i++, xp += TILE_ROWS) {
+            const real *row = x + rows[i] * ldx;
+            if (whole) memcpy(xp, row + k[0], TILE_ROWS * sizeof(real));
+            else for (int r = 0; r < kr; r++) xp[r] = row[k[r]];
+        }
+    }
+}
+
+/* Listed columns of dz for n rows as panels, [panel, n, PANEL]: panels [first, last) of them. */
+static void pack_panels(int n_idx, const int *idx, int n, const int *rows, const real *dz,
+                        ptrdiff_t lddz, int first, int last, real *out) {
+    for (int p = first; p < last; p++) {
+        const int *j = idx + p * PANEL;
+        const int width = n_idx - p * PANEL < PANEL ? n_idx - p * PANEL : PANEL;
+        real *to = out + (ptrdiff_t)p * n * PANEL;
+        const int whole = width == PANEL && j[PANEL - 1] - j[0] == PANEL - 1;
+        for (int i = 0; i < n; i++, to += PANEL) {
+            const real *row = dz + rows[i] * lddz;
+            if (whole)
+                for (int v = 0; v < PANEL; v += VL) vstoreu(to + v, vloadu(row + j[0] + v));
+            else
+                for (int e = 0; e < width; e++) to[e] = row[j[e]];
+        }
     }
 }
 
@@ -235,23 +289,26 @@ static void narrow_backward_data(int n, int J, int q0, int q1, const real *dz, p
 }
 
 /* g[0:nv vectors] = sum over i of dz[i] * x[i, same]. */
-INLINE void narrow_weights_tile(const int nv, int n, const real *x, ptrdiff_t ldx, const real *dz,
-                                ptrdiff_t lddz, real *g) {
+INLINE void narrow_weights_tile(const int nv, int n, const int *rows, const real *x,
+                                ptrdiff_t ldx, const real *dz, ptrdiff_t lddz, real *g) {
     vreal acc[8];
     for (int v = 0; v < nv; v++) acc[v] = vzero();
     for (int i = 0; i < n; i++) {
-        const vreal a = vset1(dz[i * lddz]);
-        for (int v = 0; v < nv; v++) acc[v] = vfma(a, vload(x + i * ldx + v * VL), acc[v]);
+        const real *xi = x + rows[i] * ldx;
+        const vreal a = vset1(dz[rows[i] * lddz]);
+        for (int v = 0; v < nv; v++) acc[v] = vfma(a, vload(xi + v * VL), acc[v]);
     }
     for (int v = 0; v < nv; v++) vstore(g + v * VL, acc[v]);
 }
 
-static void narrow_weights(int nv, int n, const real *x, ptrdiff_t ldx, const real *dz,
-                           ptrdiff_t lddz, real *g) {
+static void narrow_weights(int nv, int n, const int *rows, const real *x, ptrdiff_t ldx,
+                           const real *dz, ptrdiff_t lddz, real *g) {
     int v = 0;
     for (; v + 8 <= nv; v += 8)
-        narrow_weights_tile(8, n, x + v * VL, ldx, dz, lddz, g + v * VL);
-    for (; v < nv; v++) narrow_weights_tile(1, n, x + v * VL, ldx, dz, lddz, g + v * VL);
+        narrow_weights_tile(8, n, rows, x + v * VL, ldx, dz, lddz, g + v * VL);
+    for (; v + 2 <= nv; v += 2)
+        narrow_weights_tile(2, n, rows, x + v * VL, ldx, dz, lddz, g + v * VL);
+    if (v < nv) narrow_weights_tile(1, n, rows, x + v * VL, ldx, dz, lddz, g + v * VL);
 }
 
 #endif

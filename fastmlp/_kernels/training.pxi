@@ -21,11 +21,17 @@ cdef struct State:
     double learning_rate, weight_decay, clip_norm, clip_value
     double beta_1, beta_2
     long long initial_step, step
+    const double* rates     # [n_rates], of steps from rates_first on; NULL: learning_rate for all
+    long long n_rates, rates_first
     # Work space for a batch
     int capacity
     int skip                # leave out dead units
     int shallow             # shallow.h serves
-    ptrdiff_t ldx, ldt
+    int may_order           # whether rows of a batch are put in order
+    int ordered             # whether those in xb are: then neighbours are alike
+    int* place              # [capacity]: where in xb the batch's i-th row lies
+    unsigned long long* keys    # [capacity]: space for sorting
+    ptrdiff_t ldx
     real* xb                # [capacity, ldx], zero beyond n_inputs
     real* yb                # [capacity, n_targets]
     real* wb                # [capacity]
@@ -43,7 +49,7 @@ cdef struct State:
     long long n_rows, n_targets
     int batch_size, shuffle, loaded
     unsigned long long seed
-    long long* order
+    int64_t* order
     long long epoch, batch, order_epoch
     double batch_loss, loss_sum
     double* metric_sums
@@ -64,46 +70,113 @@ cdef inline int skips(const State* s, const Layer* layer) noexcept nogil:
     return s.skip and layer.may_skip
 
 
+cdef inline int reads_patterns(const State* s, const Layer* layer) noexcept nogil:
+    """Whether groups of rows have lists of this layer's live units."""
+    return s.ordered and skips(s, layer) and layer.act == ACT_RELU
+
+
+cdef inline long long batch_row(const State* s, long long i) noexcept nogil:
+    return s.order[i] if s.shuffle else i
+
+
+cdef void order_batch(State* s, int n) noexcept nogil:
+    """Decide where in xb each row of the batch goes: like beside like, so that units which are
+    inactive for a whole group of rows are many. Sums over rows keep the batch's own order."""
+    cdef int i
+    cdef long long first = s.batch * s.batch_size
+    s.ordered = s.may_order and n > ROW_TILE
+    for i in range(n):
+        s.keys[i] = i
+    if s.ordered:
+        bisect_rows(s, s.keys, n, first)
+    for i in range(n):
+        s.place[<int>s.keys[i]] = i
+
+
+cdef void bisect_rows(const State* s, unsigned long long* keys, int n,
+                      long long first) noexcept nogil:
+    """Order rows (low halves of keys) by halving them along their widest input, recursively."""
+    cdef int i, k, best = 0
+    cdef real low, high, value, width, widest = -1
+    cdef float rounded
+    cdef unsigned int bits
+    if n <= ROW_TILE:
+        return
+    for k in range(s.n_inputs):
+        low = high = s.x[batch_row(s, first + <int>keys[0]) * s.n_inputs + k]
+        for i in range(1, n):
+            value = s.x[batch_row(s, first + <int>keys[i]) * s.n_inputs + k]
+            low = min(low, value)
+            high = max(high, value)
+        width = high - low
+        if width > widest:
+            widest = width
+            best = k
+    for i in range(n):
+        k = <int>keys[i]
+        rounded = <float>s.x[batch_row(s, first + k) * s.n_inputs + best]
+        memcpy(&bits, &rounded, sizeof(bits))
+        # A float's bits as an integer that sorts like the float.
+        bits = ~bits if bits >> 31 else bits | (<unsigned int>1 << 31)
+        keys[i] = (<unsigned long long>bits << 32) | <unsigned int>k
+    qsort(keys, n, sizeof(keys[0]), compare_keys)
+    if s.n_inputs > 1:
+        # Half of the tiles each.
+        k = min(n - 1, (n + ROW_TILE - 1) // ROW_TILE // 2 * ROW_TILE)
+        bisect_rows(s, keys, k, first)
+        bisect_rows(s, keys + k, n - k, first)
+
+
+cdef int compare_keys(const void* a, const void* b) noexcept nogil:
+    cdef unsigned long long x = (<const unsigned long long*>a)[0]
+    cdef unsigned long long y = (<const unsigned long long*>b)[0]
+    return (x > y) - (x < y)
+
+
 cdef void load_batch(State* s, int n, int tid, int n_threads) noexcept nogil:
-    cdef int i, start, stop
+    cdef int i, start, stop, place
     cdef long long row, first = s.batch * s.batch_size
     share(n, 1, tid, n_threads, &start, &stop)
     for i in range(start, stop):
-        row = s.order[first + i] if s.shuffle else first + i
-        memcpy(s.xb + i * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))
-        memcpy(s.yb + i * s.n_targets, s.y + row * s.n_targets, s.n_targets * sizeof(real))
-        s.wb[i] = s.sample_weight[row] if s.sample_weight != NULL else 1
+        row = batch_row(s, first + i)
+        place = s.place[i]
+        memcpy(s.xb + place * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))
+        memcpy(s.yb + place * s.n_targets, s.y + row * s.n_targets, s.n_targets * sizeof(real))
+        s.wb[place] = s.sample_weight[row] if s.sample_weight != NULL else 1
 
 
 cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int tid,
                       int n_threads) noexcept nogil:
     """layers[h].x = x with dropout applied, and its mask."""
     cdef Layer* layer = &s.layers[h]
-    cdef int i, k, start, stop
+    cdef int i, k, start, stop, place
     cdef real* mask
     cdef real* out
     share(n, 1, tid, n_threads, &start, &stop)
     for i in range(start, stop):
-        mask = layer.mask + i * ldx
-        out = layer.x + i * ldx
+        place = s.place[i]
+        mask = layer.mask + place * ldx
+        out = layer.x + place * ldx
         dropout_row(s.seed, s.step, h, i, layer.dropout, layer.n_in, mask)
         for k in range(layer.n_in):
-            out[k] = x[i * ldx + k] * mask[k] if mask[k] != 0 else 0
+            out[k] = x[place * ldx + k] * mask[k] if mask[k] != 0 else 0
 
 
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
                        int tid, int n_threads) noexcept nogil:
     """Outputs of the first n_layers layers for the batch x, into the layers' own arrays."""
-    cdef int h, start, stop, n_idx, n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+    cdef int h, start, stop, n_idx, flags, n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
     cdef Layer* layer
     cdef Layer* below = NULL
     cdef const int* idx
+    cdef const Patterns* patterns
     if tid == 0:
         memset(s.tickets + s.n_layers, 0, s.n_layers * sizeof(int))
     for h in range(n_layers):
         layer = &s.layers[h]
         idx = s.iota
         n_idx = layer.n_in
+        patterns = NULL
         if training and layer.dropout > 0:
             drop_inputs(s, h, x, ldx, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
@@ -111,17 +184,25 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         if training and h > 0 and skips(s, below):
             idx = below.idx_y
             n_idx = below.n_y
-        forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, x, ldx, n,
-                     layer.y, layer.z, layer.live_y if training and skips(s, layer) else NULL,
-                     s.tickets + h, tid, n_threads)
+            if reads_patterns(s, below):
+                patterns = &below.tiles
+        forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns, x,
+                     ldx, n, layer.y, layer.z,
+                     layer.live_y if training and skips(s, layer) else NULL,
+                     reads_patterns(s, layer), s.tickets + h, tid, n_threads)
         team_barrier(&s.gate, n_threads)
         if layer.act == ACT_SOFTMAX:
             share(n, 1, tid, n_threads, &start, &stop)
             softmax_rows(layer, start, stop, layer.z, layer.y)
             team_barrier(&s.gate, n_threads)
         elif training and skips(s, layer) and h + 1 < s.n_layers:
+            flags = n_blocks
+            if reads_patterns(s, layer):
+                flags = tile_of_row(n, (n + n_blocks - 1) // n_blocks, n - 1) + 1
+                list_patterns(layer, n, tid, n_threads)
+                team_barrier(&s.gate, n_threads)
             if tid == 0:
-                layer.n_y = list_live(layer.live_y, n_blocks, layer.ld, layer.n_out, layer.idx_y)
+                layer.n_y = list_live(layer.live_y, flags, layer.ld, layer.n_out, layer.idx_y)
             team_barrier(&s.gate, n_threads)
         x = layer.y
         ldx = layer.ld
@@ -176,7 +257,7 @@ cdef void score_rows(State* s, int n, const real* y, const real* weight, int wit
                 s.metrics[q], last.act, J, s.huber_delta, p, z, t, NULL, &from_logits)
 
 
-cdef void finish_softmax(State* s, Layer* below, int n, int from_t, int keep_t, ptrdiff_t ldt,
+cdef void finish_softmax(State* s, Layer* below, int n, int from_t, int keep_t,
                          const real* mask, int tid, int n_threads) noexcept nogil:
     """The part of backward_data that couples a row's units: a hidden softmax layer."""
     cdef int i, j, start, stop
@@ -187,13 +268,13 @@ cdef void finish_softmax(State* s, Layer* below, int n, int from_t, int keep_t, 
         at = i * below.ld
         for j in range(below.n_out):
             if from_t:
-                below.dz[at + j] = below.t[j * ldt + i]
+                below.dz[at + j] = below.t[feature_at(below.group, j, i)]
             if mask != NULL:
                 below.dz[at + j] *= mask[at + j]
         softmax_backward_row(below.n_out, below.y + at, below.dz + at)
         if keep_t:
             for j in range(below.n_out):
-                below.t[j * ldt + i] = below.dz[at + j]
+                below.t[feature_at(below.group, j, i)] = below.dz[at + j]
     if below.live_dz != NULL:
         share(below.n_out, 1, tid, n_threads, &start, &stop)
         for j in range(start, stop):
@@ -205,10 +286,11 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
     """From the last layer's dz to updated weights, layer by layer. A task takes rows of weights
     backward by data and then updates them, so one barrier a layer is enough. With OPT_STORE as
     rule the gradient goes to m and weights stay."""
-    cdef int h, start, stop, unit, n_idx, compacted, keep_t, mine
+    cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t, mine
     cdef Layer* layer
     cdef Layer* below
     cdef const int* idx
+    cdef const int* columns
     cdef const real* input
     cdef const real* mask
     cdef real* w
@@ -218,11 +300,13 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
         memset(s.tickets, 0, s.n_layers * sizeof(int))
         for h in range(s.n_layers):
             layer = &s.layers[h]
-            layer.n_penalty = (layer.n_in + PANEL - 1) // PANEL if layer.narrow else layer.n_in
+            layer.n_penalty = layer.n_in
+            if layer.narrow:
+                layer.n_penalty = (layer.n_in + NARROW_COLUMNS - 1) // NARROW_COLUMNS
     layer = &s.layers[s.n_layers - 1]
     if s.n_layers > 1 and not layer.narrow:
         share(layer.n_out, PANEL, tid, n_threads, &start, &stop)
-        to_feature_major(start, round_up(stop, VL), n, layer.dz, layer.ld, layer.t, s.ldt)
+        to_feature_major(start, round_up(stop, VL), n, layer.dz, layer.ld, layer.t, layer.group)
         team_barrier(&s.gate, n_threads)
     for h in range(s.n_layers - 1, -1, -1):
         layer = &s.layers[h]
@@ -251,16 +335,22 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
                 and 10 * <long long>below.n_y * n_idx
                 < 9 * <long long>layer.n_in * layer.n_out):
             compacted = 1
-            share(n, 1, tid, n_threads, &start, &stop)
-            compact_columns(layer, idx, n_idx, start, stop)
+        packed = not layer.narrow and (compacted or s.ordered)
+        if packed:
+            columns = idx if compacted else s.iota
+            n_columns = n_idx if compacted else layer.n_out
+            share((n_columns + PANEL - 1) // PANEL, 1, tid, n_threads, &start, &stop)
+            pack_panels(n_columns, columns, n, s.place, layer.dz, layer.ld, start, stop, layer.dzp)
             team_barrier(&s.gate, n_threads)
         keep_t = h > 1 and not below.narrow
         if h > 0 and below.act == ACT_SOFTMAX:
             share(layer.n_in, PANEL, tid, n_threads, &start, &stop)
             backward_data(layer, below, w, s.iota + start, stop - start, start, stop, idx, n_idx,
-                          n, s.ldt, mask, keep_t)
-            finish_softmax(s, below, n, not layer.narrow, keep_t, s.ldt, mask, tid, n_threads)
-        unit = min(UNITS, max(PANEL, round_up(layer.n_in // (4 * n_threads), PANEL)))
+                          False, n, mask, keep_t)
+            finish_softmax(s, below, n, not layer.narrow, keep_t, mask, tid, n_threads)
+        unit = UNITS
+        if not layer.narrow:
+            unit = min(UNITS, max(PANEL, round_up(layer.n_in // (4 * n_threads), PANEL)))
         mine = 0
         while True:
             start = next_item(s.tickets + s.n_layers + h, &mine, n_threads) * unit
@@ -271,16 +361,18 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
                 data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t)
             if layer.narrow:
                 update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
-                              start, stop, scratch)
+                              s.place, start, stop, scratch)
             elif compacted:
                 update_live_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
-                                 below.live_y, idx, n_idx, start, stop, scratch, s.ldg)
+                                 s.place, below.live_y, idx, n_idx, start, stop, scratch, s.ldg)
             else:
-                update_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, layer.dz,
-                            n, s.iota, start, stop, scratch)
+                update_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld,
+                            layer.dzp if packed else layer.dz, PANEL if packed else layer.ld,
+                            n * PANEL if packed else PANEL, n, s.place,
+                            packed or n > PACKED_ROWS, s.iota, start, stop, scratch)
             if start == 0 and layer.use_bias:
                 update_biases(layer, rule, s.params + layer.b_at, m + layer.b_at,
-                              v + layer.b_at, n, s.ones, scratch)
+                              v + layer.b_at, n, s.place, s.ones, scratch)
         team_barrier(&s.gate, n_threads)
 
 
@@ -290,34 +382,12 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
     """dz of the layer below for its units [start, stop)."""
     cdef const int* kk = s.iota + start
     cdef int n_k = stop - start
+    cdef int by_group = (training and reads_patterns(s, below) and reads_patterns(s, layer)
+                         and not layer.narrow)
     if training and below.act == ACT_RELU and skips(s, below):
         # A unit that is off in every row passes nothing back.
         kk = live_range(below.idx_y, below.n_y, start, stop, &n_k)
-    backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, n, s.ldt, mask, keep_t)
-
-
-cdef void compact_columns(Layer* layer, const int* idx, int n_idx, int start,
-                          int stop) noexcept nogil:
-    cdef int i, t
-    cdef real* out
-    cdef const real* dz
-    for i in range(start, stop):
-        out = layer.dzc + i * layer.ld
-        dz = layer.dz + i * layer.ld
-        for t in range(n_idx):
-            out[t] = dz[idx[t]]
-
-
-cdef const int* live_range(const int* idx, int n, int start, int stop, int* count) noexcept nogil:
-    """The part of an ascending list that lies in [start, stop)."""
-    cdef int a = 0, b
-    while a < n and idx[a] < start:
-        a += 1
-    b = a
-    while b < n and idx[b] < stop:
-        b += 1
-    count[0] = b - a
-    return idx + a
+    backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, by_group, n, mask, keep_t)
 
 
 cdef double penalty_sum(const State* s) noexcept nogil:
@@ -335,13 +405,14 @@ cdef double penalty_sum(const State* s) noexcept nogil:
 
 cdef void prepare_rule(State* s) noexcept nogil:
     """The scalars of the step about to be made."""
-    cdef double t = s.step + s.initial_step + 1
+    cdef double t = s.step + s.initial_step + 1, rate = s.learning_rate
+    if s.rates != NULL:
+        rate = s.rates[max(0, min(s.n_rates - 1, s.step - s.rates_first))]
     s.rule.kind = s.optimizer
-    s.rule.rate = <real>s.learning_rate
+    s.rule.rate = <real>rate
     if s.optimizer == OPT_ADAM:
-        s.rule.rate = <real>(s.learning_rate * sqrt(1 - pow(s.beta_2, t))
-                             / (1 - pow(s.beta_1, t)))
-    s.rule.decay = <real>(s.learning_rate * s.weight_decay)
+        s.rule.rate = <real>(rate * sqrt(1 - pow(s.beta_2, t)) / (1 - pow(s.beta_1, t)))
+    s.rule.decay = <real>(rate * s.weight_decay)
 
 
 cdef void gradient_norm_parts(State* s, int tid, int n_threads) noexcept nogil:
@@ -452,7 +523,7 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
             last.finite = 0
         if item == 0 and last.use_bias:
             update_biases(last, rule, s.params + last.b_at, m + last.b_at, v + last.b_at, n,
-                          s.ones, s.scratch + tid * s.n_scratch)
+                          s.place, s.ones, s.scratch + tid * s.n_scratch)
     team_barrier(&s.gate, n_threads)
 
 
@@ -485,7 +556,7 @@ cdef void end_step(State* s, int n) noexcept nogil:
     cdef int i, h, q
     cdef double total = 0
     for i in range(n):
-        total += s.row_loss[i]
+        total += s.row_loss[s.place[i]]
     s.batch_loss = total / n + penalty_sum(s)
     s.step += 1
     for h in range(s.n_layers):
@@ -501,7 +572,7 @@ cdef void end_step(State* s, int n) noexcept nogil:
     s.loss_sum += s.batch_loss * n
     for i in range(n):
         for q in range(s.n_metrics):
-            s.metric_sums[q] += s.row_metrics[i * s.n_metrics + q]
+            s.metric_sums[q] += s.row_metrics[s.place[i] * s.n_metrics + q]
     s.rows_done += n
     s.rows_summed += n
     s.batch += 1
@@ -538,6 +609,10 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
         team_barrier(&s.gate, n_threads)
         n = <int>min(<long long>s.batch_size, s.n_rows - s.batch * s.batch_size)
         if not (whole and s.loaded):
+            if s.may_order:
+                if tid == 0:
+                    order_batch(s, n)
+                team_barrier(&s.gate, n_threads)
             load_batch(s, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
         step_team(s, n, tid, n_threads)
