@@ -74,8 +74,9 @@ cdef extern from "optimizers.h" nogil:
         pass
     void update_span(const update_rule* rule, penalty_rule pen, int n_vec, real* w,
                      const real* g, real* m, real* v, update_sums* sums)
-    void update_tile(const update_rule* rule, penalty_rule pen, int rows, real* w,
-                     const real* g, real* m, real* v, ptrdiff_t ld, update_sums* sums)
+    void update_block(const update_rule* rule, penalty_rule pen, int rows, int n_vec, real* w,
+                      const real* g, ptrdiff_t ldg, real* m, real* v, ptrdiff_t ld,
+                      update_sums* sums)
     void clip_span(const update_rule* rule, int n_vec, real* g)
     void sums_reset(update_sums* s)
     double sums_penalty(const update_sums* s, penalty_rule pen)
@@ -117,6 +118,7 @@ cdef enum:
     DEPTH = 256     # inputs of a forward panel that stay in the first-level cache
     WIDTH = 512     # outputs of a backward block that stay in the first-level cache
     UNITS = 64      # inputs of a layer that one task takes backward: a multiple of PANEL
+    SUBUNITS = 32   # of which so many are updated together
     UNIT_TILES = 11 # tiles of so many inputs
     WEIGHT_ROWS = 256  # rows of a batch whose dz stays in the first-level cache
     PACKED_ROWS = 64   # with more rows inputs are packed for the weights' gradient

@@ -484,8 +484,8 @@ cdef class Network:
             if layer.dropout > 0:
                 layer.x = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
                 layer.mask = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
-        s.ldg = widest
-        per_thread = (UNITS + 2) * max(widest, PANEL) + UNIT_TILES * TILE_ROWS * rows
+        s.ldg = padded(widest)
+        per_thread = (UNITS + 2) * s.ldg + UNIT_TILES * TILE_ROWS * rows
         per_thread = round_up(per_thread + PANEL, 64) + 64
         s.n_scratch = per_thread
         s.scratch = self._take(per_thread * n_threads)

@@ -94,21 +94,18 @@ INLINE void update_case(const int kind, const int penalised, const update_rule *
     *sums = local;
 }
 
-/* A tile of rows, two vectors wide: their gradient g is packed, each row has its own sums. The
- * tile to its right is fetched meanwhile: that one's turn comes next. */
-INLINE void update_tile_case(const int kind, const int penalised, const update_rule *rule,
-                             penalty_rule pen, int rows, real *w, const real *g, real *m, real *v,
-                             ptrdiff_t ld, update_sums *sums) {
+/* Some rows, each with sums of its own; rows of the gradient lie ldg apart. */
+INLINE void update_block_case(const int kind, const int penalised, const update_rule *rule,
+                              penalty_rule pen, int rows, int n_vec, real *w, const real *g,
+                              ptrdiff_t ldg, real *m, real *v, ptrdiff_t ld, update_sums *sums) {
     const update_rule fixed = *rule;
     for (int r = 0; r < rows; r++) {
-        const ptrdiff_t at = r * ld;
-        PREFETCH_W(w + at + PANEL);
-        PREFETCH_W(m + at + PANEL);
-        PREFETCH_W(v + at + PANEL);
         update_sums local = sums[r];
-        for (int c = 0; c < PANEL; c += VL)
-            update_vector(kind, penalised, &fixed, pen, w + at + c, g + r * PANEL + c, m + at + c,
-                          v + at + c, &local);
+        for (int q = 0; q < n_vec; q++) {
+            const ptrdiff_t at = r * ld + q * VL;
+            update_vector(kind, penalised, &fixed, pen, w + at, g + r * ldg + q * VL, m + at,
+                          v + at, &local);
+        }
         sums[r] = local;
     }
 }
@@ -140,9 +137,10 @@ static void update_span(const update_rule *rule, penalty_rule pen, int n_vec, re
     FOR_RULE(update_case, n_vec, w, g, m, v, sums);
 }
 
-static void update_tile(const update_rule *rule, penalty_rule pen, int rows, real *w,
-                        const real *g, real *m, real *v, ptrdiff_t ld, update_sums *sums) {
-    FOR_RULE(update_tile_case, rows, w, g, m, v, ld, sums);
+static void update_block(const update_rule *rule, penalty_rule pen, int rows, int n_vec, real *w,
+                         const real *g, ptrdiff_t ldg, real *m, real *v, ptrdiff_t ld,
+                         update_sums *sums) {
+    FOR_RULE(update_block_case, rows, n_vec, w, g, ldg, m, v, ld, sums);
 }
 
 /* Scales and cuts a stored gradient in place, as clipping asks. */

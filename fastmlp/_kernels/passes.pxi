@@ -157,37 +157,32 @@ cdef void form_gradient(int n_k, const int* kk, int n, const real* x, ptrdiff_t 
 cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, real* v,
                       const real* x, ptrdiff_t ldx, const real* dz, ptrdiff_t lddz,
                       ptrdiff_t panel, int n, const int* rows, int packed, const int* iota, int k0,
-                      int k1, real* scratch) noexcept nogil:
-    """Weight gradient and update of rows [k0, k1), at most UNITS, with nothing skipped: the
-    gradient lives in one tile only. Panels of dz begin `panel` items apart."""
-    cdef update_sums sums[UNITS]
-    cdef int k, kr, r, p, t, n_k = k1 - k0
+                      int k1, real* scratch, ptrdiff_t ldg) noexcept nogil:
+    """Weight gradient and update of rows [k0, k1), at most UNITS, with nothing skipped. Panels of
+    dz begin `panel` items apart."""
+    cdef update_sums sums[SUBUNITS]
+    cdef int k = k0, r, p, n_k
     cdef ptrdiff_t at
-    cdef real* g = scratch
-    for r in range(n_k):
-        sums_reset(&sums[r])
-    if packed:
-        g = scratch + round_up(UNIT_TILES * TILE_ROWS * n, PANEL)
-        pack_inputs(n_k, iota + k0, n, rows, x, ldx, scratch)
-        x = scratch
-    # Panels outside: a panel of dz and the rows' inputs then stay in the first-level cache.
-    for p in range(layer.n_panels):
-        if n <= WEIGHT_ROWS:
-            for t in range(unit_tiles(n_k)):
-                k = unit_start(n_k, t)
-                kr = unit_start(n_k, t + 1) - k
-                at = (k0 + k) * layer.ldw + p * PANEL
-                weights_tile_n(kr, n, x + t * n * TILE_ROWS if packed else x + k0 + k,
-                               TILE_ROWS if packed else ldx, dz + p * panel, lddz, g, PANEL, 0)
-                update_tile(rule, layer.pen, kr, w + at, g, m + at, v + at, layer.ldw, &sums[k])
-        else:
-            form_gradient(n_k, iota + k0, n, x, ldx, packed, dz + p * panel, lddz, g, PANEL)
-            at = k0 * layer.ldw + p * PANEL
-            update_tile(rule, layer.pen, n_k, w + at, g, m + at, v + at, layer.ldw, sums)
-    for r in range(n_k):
-        layer.penalty[k0 + r] = sums_penalty(&sums[r], layer.pen)
-        if not sums_finite(&sums[r]):
-            layer.finite = 0
+    cdef real* xp = scratch + SUBUNITS * ldg
+    # The gradient of some rows waits in the second-level cache until they are complete: weights
+    # and moments are then read and written in the order they lie in memory.
+    while k < k1:
+        n_k = min(SUBUNITS, k1 - k)
+        if packed:
+            pack_inputs(n_k, iota + k, n, rows, x, ldx, xp)
+        for p in range(layer.n_panels):
+            form_gradient(n_k, iota + k, n, xp if packed else x, ldx, packed, dz + p * panel,
+                          lddz, scratch + p * PANEL, ldg)
+        for r in range(n_k):
+            sums_reset(&sums[r])
+        at = k * layer.ldw
+        update_block(rule, layer.pen, n_k, 2 * layer.n_panels, w + at, scratch, ldg, m + at,
+                     v + at, layer.ldw, sums)
+        for r in range(n_k):
+            layer.penalty[k + r] = sums_penalty(&sums[r], layer.pen)
+            if not sums_finite(&sums[r]):
+                layer.finite = 0
+        k += n_k
 
 
 cdef void update_live_rows(Layer* layer, const update_rule* rule, real* w, real* m, real* v,

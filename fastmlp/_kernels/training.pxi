@@ -369,7 +369,7 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
                 update_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld,
                             layer.dzp if packed else layer.dz, PANEL if packed else layer.ld,
                             n * PANEL if packed else PANEL, n, s.place,
-                            packed or n > PACKED_ROWS, s.iota, start, stop, scratch)
+                            packed or n > PACKED_ROWS, s.iota, start, stop, scratch, s.ldg)
             if start == 0 and layer.use_bias:
                 update_biases(layer, rule, s.params + layer.b_at, m + layer.b_at,
                               v + layer.b_at, n, s.place, s.ones, scratch)
