@@ -1,181 +1,36 @@
 """Time fastmlp beside NumPy, PyTorch, JAX, Keras and scikit-learn on the same work.
 
-    python benchmarks/compare_peers.py                        # all cases, all that is installed
-    python benchmarks/compare_peers.py --cases lecture,table-32 --peers fastmlp,torch --threads 2
+    python benchmarks/compare_peers.py -o results.json --chart results.png
+    python benchmarks/compare_peers.py --cases lecture,table-32 --peers numpy,torch --threads 2
+    python benchmarks/compare_peers.py --from results.json --chart results.png
     python benchmarks/compare_peers.py --list
 
-Each measurement is a process of its own. Peers take turns within a round, in an order that rotates
-from round to round, so that a slow minute of the machine meets all of them alike. What is reported
-is the median over all windows of all rounds, and its ratio to fastmlp's (above 1: slower).
+Cases, libraries and the way of measuring are `fastmlp.bench`'s; this program measures for longer
+than `fastmlp bench` does, in several rounds of fresh processes, and draws.
 """
 
 import argparse
-import importlib.metadata
-import json
-import os
-import platform
-import re
-import resource
-import statistics
-import subprocess
 import sys
-import time
-import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from peers import CASES, PEERS, Work, installed
+import recording
 
-CHECKED_STEPS = 5
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+from fastmlp import bench, plots
+from fastmlp.plots import _style
+from fastmlp.progress import ProgressLine
 
-
-def measure(name, case_name, windows, seconds):
-    """Measure one peer on one case, in this process; return a dict that JSON can hold."""
-    warnings.simplefilter("ignore")
-    case = CASES[case_name]
-    work = Work(case)
-    peer = PEERS[name](work)
-    sample = None
-    if name != "sklearn":  # it does not start from given weights
-        if case.what == "train" and work.full:
-            for _ in range(CHECKED_STEPS):
-                peer.train(1)
-        sample = np.asarray(peer.predict()).ravel()[:20].astype(float).tolist()
-    if case.what == "train":
-        run = peer.train
-    else:
-
-        def run(calls):
-            for _ in range(calls):
-                peer.predict()
-            return calls
-
-    def timed(amount):
-        start = time.perf_counter()
-        done = run(amount)
-        return (time.perf_counter() - start) / done
-
-    amount = 1
-    while True:  # find out how much work fills a window; compiles and warms up on the way
-        run(amount)
-        each = timed(amount)
-        if each * amount > seconds / 4 or amount > 10**7:
-            break
-        amount *= 4
-    amount = max(1, round(seconds / each))
-    run(amount)
-    times = [1e6 * timed(amount) for _ in range(windows)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    version = importlib.metadata.version(DISTRIBUTIONS.get(peer.package, peer.package))
-    return {
-        "microseconds": times,
-        "repetitions": amount,
-        "sample": sample,
-        "version": version,
-        "backend": os.environ.get("KERAS_BACKEND") if name == "keras" else None,
-        "peak_rss_mb": round(peak / 1024),
-    }
-
-
-def in_a_process(name, case_name, options):
-    """Run `measure` in a fresh process; return its dict, or one that holds the error."""
-    environment = os.environ.copy()
-    if options.threads:
-        environment |= dict.fromkeys(THREAD_VARIABLES, str(options.threads))
-    command = [sys.executable, __file__, "--measure", name, case_name]
-    command += ["--windows", str(options.windows), "--seconds", str(options.seconds)]
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=options.timeout
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"no result within {options.timeout} s"}
-    if done.returncode:
-        return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def compiler_and_flags():
-    """Return what the kernels were compiled with: from the module in use, and the build file."""
-    from fastmlp import _kernels
-
-    isa = _kernels.isa()
-    module = sys.modules[_kernels.network_class("float32").__module__]
-    found = re.search(
-        rb"(GCC: \([^\0]+|clang version [^\0]+)\0", Path(module.__file__).read_bytes()
-    )
-    build = Path(__file__).parent.parent / "fastmlp" / "_kernels" / "CMakeLists.txt"
-    flags = "unknown"
-    if build.is_file():
-        text = " ".join(build.read_text().split())
-        common = re.search(r"target_compile_options\(\$\{name\} PRIVATE (.*?) ?\$\{ARGN\}", text)
-        own = re.search(rf"network_modules\({isa} ?(.*?)\)", text)
-        flags = " ".join(m.group(1) for m in (common, own) if m)
-    return isa, found.group(1).decode() if found else "unknown", flags
-
-
-def machine():
-    """Return what a reader needs to judge the numbers."""
-    info = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
-    isa, compiler, flags = compiler_and_flags()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": model.group(1) if model else platform.processor(),
-        "processors": os.cpu_count(),
-        "processors_usable": usable,
-        "load_before": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "instruction_set": isa,
-        "compiler": compiler,
-        "flags": flags,
-    }
-
-
-def agreement(sample, expected):
-    """Return the largest difference of outputs from fastmlp's, relative to their spread."""
-    if sample is None or expected is None:
-        return None
-    spread = max(np.ptp(expected), 0.1)
-    return float(np.abs(np.subtract(sample, expected)).max() / spread)
-
-
-def summarise(runs, case_names, peer_names):
-    """Turn {(case, peer): [dict, ...]} into one row a pair."""
-    rows = []
-    for case in case_names:
-        expected = next((r["sample"] for r in runs[case, "fastmlp"] if "sample" in r), None)
-        base = None
-        for peer in ["fastmlp", *(p for p in peer_names if p != "fastmlp")]:
-            good = [r for r in runs[case, peer] if "error" not in r]
-            row = {"case": case, "peer": peer}
-            if not good:
-                rows.append(row | {"error": runs[case, peer][-1]["error"]})
-                continue
-            windows = [t for r in good for t in r["microseconds"]]
-            median = statistics.median(windows)
-            base = median if peer == "fastmlp" else base
-            rows.append(
-                row
-                | {
-                    "version": good[0]["version"],
-                    "backend": good[0]["backend"],
-                    "microseconds": round(median, 3),
-                    "lowest": round(min(windows), 3),
-                    "highest": round(max(windows), 3),
-                    "ratio": round(median / base, 3) if base else None,
-                    "gflops": round(CASES[case].flops / median / 1e3, 2),
-                    "peak_rss_mb": max(r["peak_rss_mb"] for r in good),
-                    "difference": agreement(good[0]["sample"], expected),
-                    "windows": [round(t, 3) for t in windows],
-                }
-            )
-    return rows
+LOOKS = {  # colour, marker
+    "fastmlp": (_style.BLUE, "o"),
+    "numpy": (_style.VERMILLION, "s"),
+    "torch": (_style.GREEN, "D"),
+    "jax": (_style.PURPLE, "^"),
+    "keras": (_style.ORANGE, "v"),
+    "sklearn": (_style.SKY, "P"),
+}
+NAMES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "keras": "Keras",
+         "sklearn": "scikit-learn"}  # fmt: skip
+GAP = 0.9  # between cases, in rows
+LATE = 1e3  # microseconds; what is to be written from there on goes to the left
 
 
 def table(rows):
@@ -193,54 +48,168 @@ def table(rows):
     return "\n".join(lines)
 
 
+def duration(microseconds):
+    for size, unit in ((1e6, "s"), (1e3, "ms")):
+        if microseconds >= size:
+            return f"{microseconds / size:.3g} {unit}"
+    return f"{microseconds:.3g} µs"
+
+
+def factor(ratio):
+    if ratio >= 9.95:
+        return f"{ratio:.0f}x"
+    return f"{ratio:.1f}x" if ratio >= 0.995 else f"{ratio:.2f}x"
+
+
+@_style.styled
+def chart(document):
+    """Draw a dot for each library in each case, over time on a log axis; return the figure."""
+    groups = {}
+    for row in document["results"]:
+        groups.setdefault(row["case"], []).append(row)
+    n_rows = sum(len(rows) for rows in groups.values()) + GAP * len(groups)
+    figure = _style.new_figure(8.5, 1.6 + 0.17 * n_rows)
+    axes = figure.subplots()
+    y, middles = 0.0, []
+    for rows in groups.values():
+        draw_case(axes, rows, y)
+        middles.append(y + (len(rows) - 1) / 2)
+        y += len(rows) - 1 + 1 + GAP
+        axes.axhline(y - (1 + GAP) / 2, color="0.88", linewidth=0.8, zorder=0)
+    finish(axes, groups, middles, y - GAP)
+    legend(figure, axes)
+    figure.supxlabel(
+        f"Factors: median time by fastmlp's; above 1x is slower than fastmlp, below 1x faster.\n"
+        f"{recording.conditions(document)}",
+        fontsize=8,
+        x=0.01,
+        ha="left",
+        color=_style.INK,
+    )
+    return figure
+
+
+def draw_case(axes, rows, y):
+    measured = [row for row in rows if "error" not in row]
+    if not measured:
+        return
+    base = measured[0]["microseconds"]  # fastmlp's, unless that is what failed
+    axes.plot([base, base], [y, y + len(rows) - 1], color=_style.BLUE, linewidth=0.8, alpha=0.5)
+    for k, row in enumerate(rows):
+        note = {"va": "center", "fontsize": 8, "color": _style.INK}
+        place = {"xycoords": "data", "textcoords": "offset points"}
+        if "error" in row:
+            text = f"{NAMES.get(row['peer'], row['peer'])}: {row['error'][:60]}"
+            right = base < LATE
+            axes.annotate(
+                text, (base, y + k), (7 if right else -7, 0), ha="left" if right else "right",
+                **place, **note | {"color": _style.GREY},
+            )  # fmt: skip
+            continue
+        colour, marker = LOOKS[row["peer"]]
+        time = row["microseconds"]
+        if row["peer"] == "fastmlp":
+            axes.annotate(duration(time), (time, y), (-7, 0), ha="right", **place, **note)
+        else:
+            axes.plot([base, time], [y + k] * 2, color=colour, linewidth=1.4)
+            side = 1 if time >= base else -1
+            axes.annotate(
+                factor(time / base), (time, y + k), (7 * side, 0),
+                ha="left" if side > 0 else "right", **place, **note,
+            )  # fmt: skip
+        axes.plot(time, y + k, marker, color=colour, markersize=5.5, clip_on=False, zorder=3)
+
+
+def finish(axes, groups, middles, bottom):
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    labels = [f"{name}\n{bench.CASES[name]}" if name in bench.CASES else name for name in groups]
+    axes.set_yticks(middles, labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(bottom, -1)
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 3, high * 3)  # room for the figures at the ends
+    axes.xaxis.set_major_locator(LogLocator(numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.grid(axis="x", color="0.92", linewidth=0.8, zorder=0)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("time (log scale)")
+
+
+def legend(figure, axes):
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=NAMES.get(peer, peer), markersize=5.5)
+        for peer, (colour, marker) in LOOKS.items()
+        if any(line.get_marker() == marker for line in axes.lines)
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=len(handles),
+        title="Time of a training step or a prediction",
+        title_fontsize=12,
+        alignment="left",
+        borderaxespad=0.6,
+    )
+
+
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", default=",".join(CASES), help="comma-separated")
-    parser.add_argument("--peers", help="comma-separated; default: all that are installed")
+    parser.add_argument("--cases", default="all", help="comma-separated")
+    parser.add_argument("--peers", default="all", help="comma-separated; default: all installed")
     parser.add_argument("--threads", type=int, help="threads for everybody; default: their own")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--windows", type=int, default=3, help="timed windows a process")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of fresh processes")
+    parser.add_argument("--windows", type=int, default=5, help="timed windows of a round")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a window")
-    parser.add_argument("--timeout", type=float, default=600.0, help="seconds a process may take")
-    parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds of one answer")
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the figures here")
+    parser.add_argument("--chart", type=Path, metavar="PNG", help="draw them here; also .svg, .pdf")
+    parser.add_argument("--from", dest="source", type=Path, metavar="JSON",
+                        help="take the figures from this file, and measure nothing")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="print cases and peers, and end")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    options.cases = options.cases.split(",")
-    options.peers = options.peers.split(",") if options.peers else installed()
-    unknown = set(options.cases) - set(CASES) | set(options.peers) - set(PEERS)
-    if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; see --list")
-    if "fastmlp" not in options.peers:
-        options.peers.insert(0, "fastmlp")  # the ratios are to it
+    try:
+        options.cases = bench.parse_cases(options.cases)
+        options.peers = bench.parse_peers(options.peers)
+    except ValueError as error:
+        parser.error(str(error))
     return options
+
+
+def measure(options):
+    about, results = recording.machine(), []
+    settings = {k: getattr(options, k) for k in ("threads", "rounds", "windows", "seconds")}
+    with ProgressLine("compare_peers", len(options.cases), "cases") as line:
+        done = bench.compare(
+            options.cases,
+            options.peers,
+            **settings,
+            timeout=options.timeout,
+            progress=line.update,
+        )
+        for timings in done:
+            results += [timing.to_dict() for timing in timings]
+    return {"machine": about, "settings": settings, "results": results}
 
 
 def main():
     options = parse()
     if options.list:
-        print("\n".join(f"{name:16}{case}" for name, case in CASES.items()))
-        print("installed:", ", ".join(installed()))
+        print("\n".join(f"{name:16}{case}" for name, case in bench.CASES.items()))
+        print("installed:", ", ".join(bench.installed()))
         return
-    if options.measure:
-        print(json.dumps(measure(*options.measure, options.windows, options.seconds)))
-        return
-    about = machine()
-    runs = {(case, peer): [] for case in options.cases for peer in options.peers}
-    for k in range(options.rounds):
-        turn = k % len(options.peers)
-        for case in options.cases:
-            for peer in options.peers[turn:] + options.peers[:turn]:
-                print(f"round {k + 1}/{options.rounds}: {case}, {peer}", file=sys.stderr)
-                runs[case, peer].append(in_a_process(peer, case, options))
-    rows = summarise(runs, options.cases, options.peers)
-    print(table(rows))
+    document = recording.read(options.source) if options.source else measure(options)
+    print(table(document["results"]))
     if options.output:
-        settings = {k: getattr(options, k) for k in ("threads", "rounds", "windows", "seconds")}
-        document = {"machine": about, "settings": settings, "results": rows}
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(document, indent=1) + "\n")
+        recording.write(options.output, document)
+    if options.chart:
+        plots.save(chart(document), options.chart)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

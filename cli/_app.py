@@ -17,6 +17,7 @@ import click
 from fastmlp.errors import DataError, DivergedError, ModelFileError
 
 from ._streams import Unbroken, forget
+from .completion import with_files
 
 # With the first sentences of their help, so that listing them loads none of them.
 COMMANDS = {
@@ -24,10 +25,14 @@ COMMANDS = {
     "train": "Train one network.",
     "summary": "Print the layers of a network.",
     "evaluate": "Print a model's loss and metrics on a table.",
+    "compare": "Print several models' metrics on a table, side by side.",
+    "inspect": "Print what a model depends on, or how its layers fare.",
     "predict": "Write a model's predictions for a table.",
     "plot": "Draw a model, or data.",
     "datasets": "Write the lecture's data as CSV.",
+    "bench": "Compare the speed with other libraries.",
     "doctor": "Print what a bug report needs.",
+    "completion": "Print a shell's completion script.",
 }
 RUN_TIME, USAGE, DIVERGED, BAD_FILE, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -44,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
-        return command
+        return with_files(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands in the help."""
@@ -168,7 +173,7 @@ Exit codes:
 
 \b
 Shell completion:
-  eval "$(_FASTMLP_COMPLETE=bash_source fastmlp)"   also zsh_source, fish_source
+  eval "$(fastmlp completion bash)"   also zsh, fish; as _FASTMLP_COMPLETE=bash_source fastmlp
 """
 
 

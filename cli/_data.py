@@ -1,20 +1,24 @@
-"""What `fastmlp train` trains on: the lecture's data or a table, cut and preprocessed."""
+"""What commands work on: the lecture's data, or a table, cut and preprocessed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from fastmlp.datasets import ParquetStream, Table
+    from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
 
+    from ._model import Loaded
     from ._output import Messages
 
     Arrays = tuple[np.ndarray, np.ndarray]
+    Part = Arrays | ParquetStream
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Columns:
     categorical, drop : tuple of str
     standardize : bool
     impute : str or None
+    indicator : bool
     """
 
     target: str | None
@@ -38,6 +43,7 @@ class Columns:
     drop: tuple[str, ...]
     standardize: bool
     impute: str | None
+    indicator: bool
 
     def first_given(self) -> str | None:
         """Return the first option that was given, for an error message."""
@@ -46,31 +52,93 @@ class Columns:
 
 
 @dataclass
+class Streaming:
+    """The options that say whether and how a file is streamed.
+
+    Parameters
+    ----------
+    stream : bool or None
+        None: if it is large.
+    buffer_rows : int or None
+    """
+
+    stream: bool | None = None
+    buffer_rows: int | None = None
+
+    def wanted(self, path: str) -> bool:
+        """Say whether to stream this file."""
+        from fastmlp import datasets
+
+        return datasets.is_large(path) if self.stream is None else self.stream
+
+    def first_given(self) -> str | None:
+        """Return the first option that was given, for an error message."""
+        if self.stream is not None:
+            return "stream" if self.stream else "no-stream"
+        return None if self.buffer_rows is None else "buffer-rows"
+
+
+@dataclass
 class Data:
-    """Arrays to train and validate on.
+    """Rows to train and validate on.
 
     Parameters
     ----------
     source : str
         The file's name, or 'lecture:regression' and the like.
     preprocessing : Preprocessing
-    train : tuple (x, y)
-    validation : tuple (x, y) or None
+    train : tuple (x, y), or ParquetStream
+    validation : tuple (x, y), ParquetStream or None
     notes : list of str
         What was decided that nobody asked for.
     """
 
     source: str
     preprocessing: Preprocessing
-    train: Arrays
-    validation: Arrays | None
+    train: Part
+    validation: Part | None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def stream(self) -> ParquetStream | None:
+        """The training rows, if they are streamed."""
+        return None if isinstance(self.train, tuple) else self.train
+
+    @property
+    def n_rows(self) -> int:
+        """The number of training rows."""
+        return _n_rows(self.train)
+
+    def sample(self) -> Arrays:
+        """Return training rows to draw: all that are in memory, the first of a stream."""
+        if isinstance(self.train, tuple):
+            return self.train
+        x, y = next(self.train.arrays("float32"))
+        assert y is not None
+        return x, y
+
+    def nbytes(self, batch_size: int) -> int:
+        """Return the memory that the rows take, of a stream its buffers."""
+        total = 0
+        for part in (self.train, self.validation):
+            if isinstance(part, tuple):
+                total += sum(array.nbytes for array in part)
+            elif part is not None and part is self.train:
+                total += 2 * part.buffer_rows(batch_size) * (part.n_inputs + 1) * 4
+        return total
+
+
+def _n_rows(part: Part | None) -> int:
+    if part is None:
+        return 0
+    return len(part[0]) if isinstance(part, tuple) else part.n_rows
 
 
 def read(
     path: str | None,
     lecture: str | None,
     columns: Columns,
+    streaming: Streaming,
     validation: str | None,
     share: float,
     seed: int,
@@ -81,12 +149,13 @@ def read(
     Parameters
     ----------
     path : str or None
-        A CSV file; None for the lecture's data.
+        A file with a table; None for the lecture's data.
     lecture : str or None
         Which of the lecture's data.
     columns : Columns
+    streaming : Streaming
     validation : str or None
-        A CSV file to validate on.
+        A file to validate on.
     share : float
         Of the rows to hold out for validation.
     seed : int
@@ -99,13 +168,12 @@ def read(
     """
     if path is None:
         data = _lecture(lecture or "regression", share, seed)
+    elif streaming.wanted(path):
+        data = _streamed(path, columns, share, seed, streaming.buffer_rows)
     else:
         data = _table(path, columns, share, seed)
     if validation is not None:
-        from fastmlp import datasets
-
-        table = datasets.read_csv(validation)
-        data.validation = (data.preprocessing.inputs(table), data.preprocessing.targets(table))
+        data.validation = prepared(validation, data.preprocessing)
     # Said only now: of data that cannot be used, the error line says enough.
     for text in data.notes:
         report.note(text)
@@ -114,9 +182,10 @@ def read(
             report.detail(f"Column '{column.name}': {len(column.categories)} categories.")
     if data.preprocessing.target.labels:
         report.detail(f"Classes: {', '.join(map(str, data.preprocessing.target.labels))}.")
-    n_val = 0 if data.validation is None else len(data.validation[0])
-    shape = data.train[0].shape
-    report.detail(f"{shape[0]} training rows, {n_val} validation rows, {shape[1]} inputs.")
+    report.detail(
+        f"{data.n_rows} training rows, {_n_rows(data.validation)} validation rows, "
+        f"{data.preprocessing.n_inputs} inputs."
+    )
     return data
 
 
@@ -135,7 +204,7 @@ def _table(path: str, columns: Columns, share: float, seed: int) -> Data:
     from fastmlp import datasets
     from fastmlp.preprocessing import Preprocessing, choose_task, split
 
-    table = datasets.read_csv(path)
+    table = datasets.read_table(path)
     target = table.names[-1] if columns.target is None else columns.target
     notes = []
     if columns.target is None:
@@ -155,12 +224,106 @@ def _table(path: str, columns: Columns, share: float, seed: int) -> Data:
         drop=columns.drop,
         standardize=columns.standardize,
         impute=columns.impute,
+        indicator=columns.indicator,
         rows=rows,
     )
     x, y = state.inputs(table), state.targets(table)
     if rows is None or held is None:
         return Data(path, state, (x, y), None, notes)
     return Data(path, state, (x[rows], y[rows]), (x[held], y[held]), notes)
+
+
+def _streamed(
+    path: str, columns: Columns, share: float, seed: int, buffer_rows: int | None
+) -> Data:
+    from fastmlp.datasets import ParquetStream
+
+    notes = [f"{path} is streamed, not held in memory."]
+    stream = ParquetStream(
+        path,
+        columns.target,
+        columns.task,
+        categorical=columns.categorical,
+        drop=columns.drop,
+        standardize=columns.standardize,
+        impute=columns.impute,
+        indicator=columns.indicator,
+        buffer_rows=buffer_rows,
+        validation_split=share,
+        split_seed=seed,
+    )
+    state = stream.preprocessing
+    if columns.target is None:
+        notes.append(f"Target: '{state.target.name}', the last column.")
+    if columns.task is None:
+        notes.append(f"Task: {state.task}, because {stream.reason}.")
+    return Data(path, state, stream, stream.held_out, notes)
+
+
+def opened(
+    path: str, loaded: Loaded, target: str | None, with_target: bool
+) -> tuple[Preprocessing, Table | ParquetStream]:
+    """Open a table for a saved model: read it, or stream it if it is large.
+
+    Parameters
+    ----------
+    path : str
+    loaded : Loaded
+    target : str or None
+        The target column as the user names it.
+    with_target : bool
+        Whether the target is needed.
+
+    Returns
+    -------
+    preprocessing : Preprocessing
+    rows : Table or ParquetStream
+    """
+    from fastmlp import datasets
+
+    if not datasets.is_large(path):
+        table = datasets.read_table(path)
+        return loaded.for_table(table, target, with_target), table
+    state = loaded.for_table(datasets.read_head(path), target, with_target)
+    return state, datasets.ParquetStream(path, preprocessing=state)
+
+
+def prepared(path: str, state: Preprocessing, dtype: str = "float32") -> Part:
+    """Read a table as inputs and targets, or stream it if it is large."""
+    from fastmlp import datasets
+
+    if datasets.is_large(path):
+        return datasets.ParquetStream(path, preprocessing=state)
+    table = datasets.read_table(path)
+    return state.inputs(table, dtype), state.targets(table, dtype)
+
+
+def figures(model: Sequential, state: Preprocessing, part: Part, quiet: bool) -> dict[str, float]:
+    """Evaluate: the loss and the metrics by their short names, errors in the target's units.
+
+    Parameters
+    ----------
+    model : Sequential
+    state : Preprocessing
+    part : tuple (x, y), or ParquetStream
+    quiet : bool
+
+    Returns
+    -------
+    dict of str to float
+    """
+    from fastmlp import streaming
+
+    from ._model import SHORT
+
+    options: dict[str, Any] = {"verbose": 0 if quiet else 1, "return_dict": True}
+    if isinstance(part, tuple):
+        values = model.evaluate(*part, **options)
+    else:
+        values = streaming.evaluate(model, part, **options)
+    scale, power = state.target.scale, {"mse": 2, "mae": 1}
+    short = {SHORT.get(name, name): float(value) for name, value in values.items()}
+    return {name: value * scale ** power.get(name, 0) for name, value in short.items()}
 
 
 def check_streams(path: str | None, validation: str | None) -> None:

@@ -66,7 +66,10 @@ def _facts() -> dict[str, dict[str, Any]]:
             "supported": list(_kernels.supported_isas()),
             "threads": count,
             "threads chosen": "automatically" if automatic else "by setting",
-            "editable install": importlib.util.find_spec("_fastmlp_editable") is not None,
+            "editable install": any(
+                importlib.util.find_spec(name) is not None
+                for name in ("_fastmlp_editable", "_editable_skbc_fastmlp")
+            ),
         },
         "machine": {
             "system": platform.platform(),

@@ -11,6 +11,7 @@ EPILOG = """\b
 Examples:
   fastmlp evaluate my.fmlp test.csv
   fastmlp evaluate my.fmlp test.csv --json
+  fastmlp evaluate my.fmlp test.parquet
   fastmlp datasets regression_validation | fastmlp evaluate lecture.fmlp -
 
 The file needs the columns that the model was trained on, and the target; others are ignored.
@@ -31,26 +32,28 @@ def command(
 ) -> None:
     """Print a model's loss and metrics on a table.
 
-    MODEL is a model file, DATA a CSV file with a header (- is standard input).
+    MODEL is a model file, DATA a file with a table (- is CSV from standard input).
     """
     report = _options.messages(quiet, verbose)
     from fastmlp import datasets
     from fastmlp.errors import ModelFileError
 
-    from . import _model
+    from . import _data, _model
 
     loaded = _model.load(model)
     if loaded.model.loss is None:
         raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
-    table = datasets.read_csv(data)
-    preprocessing = loaded.for_table(table, target, with_target=True)
-    report.detail(f"{table.n_rows} rows, target '{preprocessing.target.name}'.")
-    dtype = loaded.model.dtype.name
-    x, y = preprocessing.inputs(table, dtype), preprocessing.targets(table, dtype)
-    values = _model.figures(loaded.model, preprocessing, x, y, quiet)
+    preprocessing, rows = _data.opened(data, loaded, target, with_target=True)
+    report.detail(f"{rows.n_rows} rows, target '{preprocessing.target.name}'.")
+    if isinstance(rows, datasets.Table):
+        dtype = loaded.model.dtype.name
+        part: _data.Part = preprocessing.inputs(rows, dtype), preprocessing.targets(rows, dtype)
+    else:
+        part = rows
+    values = _data.figures(loaded.model, preprocessing, part, quiet)
     if as_json:
-        print_json({"model": model, "data": data, "rows": table.n_rows, **values})
+        print_json({"model": model, "data": data, "rows": rows.n_rows, **values})
         return
-    click.echo(f"{'rows':<10} {table.n_rows}")
+    click.echo(f"{'rows':<10} {rows.n_rows}")
     for name, value in values.items():
         click.echo(f"{name:<10} {significant(value)}")

@@ -12,16 +12,20 @@ from ._output import check_output, open_text, print_json
 if TYPE_CHECKING:
     import numpy as np
 
+    from fastmlp.datasets import ParquetStream, Table
+    from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
 
 EPILOG = """\b
 Examples:
   fastmlp predict my.fmlp new.csv                     print predictions as CSV
   fastmlp predict my.fmlp new.csv -o predictions.csv
+  fastmlp predict my.fmlp new.parquet -o predictions.csv
   cut -d, -f1,2 new.csv | fastmlp predict my.fmlp - | head
 
 A regression model writes one column, prediction, in the target's units. A classifier writes the
-label, as it was in the training data, and a probability for each class.
+label, as it was in the training data, and a probability for each class. DATA may have any format
+that `fastmlp train` reads, and need not be the format of the training data.
 """
 
 
@@ -38,19 +42,17 @@ def command(
 ) -> None:
     """Write a model's predictions for a table.
 
-    MODEL is a model file, DATA a CSV file with a header (- is standard input).
+    MODEL is a model file, DATA a file with a table (- is CSV from standard input).
     """
     report = _options.messages(quiet, verbose)
     check_output(output, force)
     from fastmlp import datasets
 
-    from . import _model
+    from . import _data, _model
 
     loaded = _model.load(model)
-    table = datasets.read_csv(data)
-    preprocessing = loaded.for_table(table, None, with_target=False)
-    x = preprocessing.inputs(table, loaded.model.dtype.name)
-    outputs = loaded.model.predict(x, verbose=0 if quiet else 1)
+    preprocessing, rows = _data.opened(data, loaded, None, with_target=False)
+    outputs = _outputs(loaded.model, preprocessing, rows, quiet)
     columns = _columns(preprocessing, outputs)
     if as_json and output == "-":
         print_json({name: [_plain(value) for value in c] for name, c in columns.items()})
@@ -58,10 +60,23 @@ def command(
     with open_text(output) as file:
         datasets.write_csv(file, list(columns), list(columns.values()))
     if output != "-":
-        report.note(f"Wrote {table.n_rows} predictions to {output}.")
+        report.note(f"Wrote {len(outputs)} predictions to {output}.")
         if as_json:
-            document = {"model": model, "data": data, "rows": table.n_rows, "output": output}
+            document = {"model": model, "data": data, "rows": len(outputs), "output": output}
             print_json(document)
+
+
+def _outputs(
+    model: Sequential, preprocessing: Preprocessing, rows: Table | ParquetStream, quiet: bool
+) -> np.ndarray:
+    import numpy as np
+
+    from fastmlp import datasets, streaming
+
+    verbose = 0 if quiet else 1
+    if isinstance(rows, datasets.ParquetStream):
+        return np.concatenate(list(streaming.predict(model, rows, verbose=verbose)))
+    return model.predict(preprocessing.inputs(rows, model.dtype.name), verbose=verbose)
 
 
 def _columns(preprocessing: Preprocessing, outputs: np.ndarray) -> dict[str, Any]:

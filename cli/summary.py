@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _options
+from . import _config, _options
 from ._output import print_json
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ Examples:
   fastmlp summary --units 64,32 --inputs 10 --outputs 3
   fastmlp summary --units 1024x5 --l2 0,0,0.1,0.1,0.1,0.01
   fastmlp summary my.fmlp                          a saved model
+  fastmlp summary my.fmlp --verbose                weights that are not zero, norms, memory
+  fastmlp summary my.fmlp --config > run.toml      what it was trained with
+
+What --config prints of a model that `fastmlp train` made is a file for its --config. Of one that
+was saved from Python it is what the model knows.
 """
 
 
@@ -31,8 +36,15 @@ Examples:
 @_options.penalties
 @_options.activation
 @_options.dropout
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Also the share of weights that are not zero, norms, memory.",
+)
+@click.option("--config", is_flag=True, help="How MODEL was trained, as TOML, instead of layers.")
 @_options.as_json
-def command(model: str | None, as_json: bool, **options: Any) -> None:
+def command(model: str | None, verbose: bool, config: bool, as_json: bool, **options: Any) -> None:
     """Print the layers of a network.
 
     Of the MODEL file, or of a network to be, from its --units.
@@ -40,6 +52,8 @@ def command(model: str | None, as_json: bool, **options: Any) -> None:
     With nothing at all: five hidden layers of 1024 units on two inputs.
     """
     if model is None:
+        if config:
+            raise click.UsageError("--config is of a MODEL that is trained")
         network = _build(**options)
     else:
         given = [name for name, value in options.items() if value is not None]
@@ -48,14 +62,22 @@ def command(model: str | None, as_json: bool, **options: Any) -> None:
         from . import _model
 
         network = _model.load(model).model
+    if config:
+        kept = network.extras.get(_config.KEPT)
+        run = _known(network) if kept is None else _in_order(_config.checked(kept, str(model)))
+        if as_json:
+            print_json(run)
+        else:
+            click.echo(_config.to_toml(run), nl=False)
+        return
     if as_json:
-        print_json(_document(network))
+        print_json(_document(network, verbose))
         return
     from fastmlp.summary import summary_text
 
     # Off a terminal, wide enough for everything; COLUMNS is obeyed by both.
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
-    click.echo(summary_text(network, width))
+    click.echo(summary_text(network, width, verbose))
 
 
 def _build(
@@ -80,11 +102,32 @@ def _build(
     )
 
 
-def _document(model: Sequential) -> dict[str, Any]:
+def _in_order(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration in the order of the options of `train`; a file sorts by name."""
+    from .train import command as train
+
+    keys = [key for key in train.keys() if key in run]  # noqa: SIM118
+    return {key: run[key] for key in [*keys, *(key for key in run if key not in keys)]}
+
+
+def _known(model: Sequential) -> dict[str, Any]:
+    """Return how a model was trained that keeps no configuration of a run."""
+    run: dict[str, Any] = {"seed": model.seed, "dtype": model.dtype.name}
+    if model.optimizer is not None and model.loss is not None:
+        run |= {"optimizer": model.optimizer.name, "loss": model.loss.name}
+        run["learning-rate"] = model.optimizer.learning_rate
+        run["metrics"] = [metric.name for metric in model.metrics]
+    run |= {key.replace("_", "-"): value for key, value in model.training_config.items()}
+    return {key: value for key, value in run.items() if _config.is_plain(value)}
+
+
+def _document(model: Sequential, verbose: bool) -> dict[str, Any]:
+    from fastmlp import summary
     from fastmlp.layers import Dense
 
     layers = []
-    for layer in model.layers:
+    weights = summary.weight_figures(model) if verbose else [None] * len(model.layers)
+    for layer, figures in zip(model.layers, weights, strict=True):
         document: dict[str, Any] = {
             "name": layer.name,
             "type": type(layer).__name__,
@@ -96,5 +139,8 @@ def _document(model: Sequential) -> dict[str, Any]:
             document["activation"] = layer.activation
             document["l1"] = float(penalty.l1) if penalty is not None else 0.0
             document["l2"] = float(penalty.l2) if penalty is not None else 0.0
+            if figures is not None:
+                document["nonzero"], document["norm"] = figures
         layers.append(document)
-    return {"name": model.name, "layers": layers, "parameters": model.count_params()}
+    document = {"name": model.name, "layers": layers, "parameters": model.count_params()}
+    return {**document, "memory": summary.memory(model)} if verbose else document

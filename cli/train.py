@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _data, _options
+from . import _config, _data, _options, _resume
 from ._output import check_output, check_outputs, console, print_json, significant
 
 if TYPE_CHECKING:
@@ -26,14 +26,31 @@ Examples:
   fastmlp train houses.csv --units 64,32 --target price --standardize -o houses.fmlp
   fastmlp train iris.csv --units 16 --target species --validation-split 0.2 --seed 1
   fastmlp train new.csv --units 64 --categorical zone --impute median --validation test.csv
+  fastmlp train big.parquet --units 256x3 --target y --standardize --stream --batch-size 256
   fastmlp train --units 8192x3 --dry-run
+  fastmlp train --units 64 --seed 1 --print-config > run.toml
+  fastmlp train --config run.toml --epochs 500
+  fastmlp train big.csv --units 1024x5 --checkpoint run.fmlp --checkpoint-every 300
+  fastmlp train --resume run.fmlp -o big.fmlp
 
 Without DATA: the lecture's data, 1000 epochs, each batch all rows. With DATA: 100 epochs, 32 rows
-a batch. Text columns are categorical, one input for each category; a cell that is empty or holds
-NA, N/A, NaN or null is missing.
+a batch. DATA may be CSV, TSV (.tsv), NumPy .npy or .npz, and with fastmlp[data] installed Parquet,
+Arrow or Feather. Text columns are categorical, one input for each category; true and false are 1
+and 0; dates (2024-05-31) are days, standardised. A cell that is empty or holds NA, N/A, NaN or
+null is missing.
+
+With --stream a Parquet file is read anew for every epoch, not held in memory; rows are shuffled in
+a buffer. A file of more than 2^28 values, rows times columns, is streamed by itself.
+
+In a TOML file a key is the name of an option, such as batch-size; data is DATA, and lecture is
+--data. Files in it are found from where the command runs.
 
 Ctrl-C ends training; the model up to there is kept where -o says. If training diverges, the last
 good weights are.
+
+A run with --checkpoint can be killed at any moment; --resume goes on with it, to the same bits.
+It reads the same data again; -o, --plot and the like are given anew. The file can be used as a
+model, too.
 """
 
 
@@ -55,7 +72,7 @@ class Settings:
     optimizer: Optimizer
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_resume.Resumable, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @_options.units(required=True)
 @_options.penalties
@@ -103,20 +120,38 @@ class Settings:
     "[default: missing values are an error]",
 )
 @click.option(
+    "--indicator",
+    is_flag=True,
+    help="With --impute: one more input for each column with missing values, 1 where one is.",
+)
+@click.option(
     "--validation-split",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     help="Share of the rows to hold out, drawn at random.",
 )
-@click.option("--validation", metavar="CSV", help="A file to validate on.")
+@click.option("--validation", metavar="DATA", help="A file to validate on.")
 @click.option(
     "--validation-every",
     metavar="N",
     type=click.IntRange(min=1),
     help="Validate every N epochs.  [default: 1; on the lecture's data, 20 times in all]",
 )
+@click.option(
+    "--stream/--no-stream",
+    default=None,
+    help="Read a Parquet file anew for every epoch, or hold it in memory.  "
+    "[default: stream more than 2^28 values]",
+)
+@click.option(
+    "--buffer-rows",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="With --stream: rows that are shuffled together.  [default: 131072, or 64 MiB of them]",
+)
 @click.option("-o", "--output", metavar="MODEL", help="Keep the model in this file.")
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
+@_resume.options
 @_options.force
 @click.option("--dry-run", is_flag=True, help="Check everything, show sizes, do not train.")
 @_options.as_json
@@ -137,8 +172,12 @@ def command(
     validation_split: float,
     validation: str | None,
     validation_every: int | None,
+    stream: bool | None,
+    buffer_rows: int | None,
     output: str | None,
     figures: str | None,
+    checkpoint: str | None,
+    checkpoint_every: str | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -148,30 +187,43 @@ def command(
 ) -> None:
     """Train one network.
 
-    DATA is a CSV file with a header (- is standard input); without it, the lecture's data.
+    DATA is a file with a table (- is CSV from standard input); without it, the lecture's data.
     """
     report = _options.messages(quiet, verbose)
-    chosen = _data.Columns(**columns)
-    _check_combinations(data, lecture, chosen, validation, validation_split, output)
+    chosen, streaming = _data.Columns(**columns), _data.Streaming(stream, buffer_rows)
+    _check_combinations(data, lecture, chosen, streaming, validation, validation_split, output)
     network = _options.parse_network(units, l1, l2, activation, dropout)
     settings = _settings(
         data is None, optimizer, learning_rate, epochs, batch_size, validation_every, seed
     )
+    run = _resolved(settings)
+    if _config.print_wanted():
+        click.echo(_config.to_toml(run), nl=False)
+        return
     check_output(output, force)
-    read = _data.read(data, lecture, chosen, validation, validation_split, settings.seed, report)
-    model = _build(network, read, settings)
+    _resume.check(checkpoint, checkpoint_every, output, force)
+    read = _data.read(
+        data, lecture, chosen, streaming, validation, validation_split, settings.seed, report
+    )
+    if checkpoint is not None and read.stream is not None:
+        raise click.UsageError("--checkpoint keeps no training on rows that are streamed")
+    if data is not None:
+        target = read.preprocessing.target.name
+        run = {**run, "target": target, "task": read.preprocessing.task}
+    model = _resume.model() or _build(network, read, settings)
+    model.extras.setdefault(_config.KEPT, run)
     drawing = _drawing(model, read)
     plots = {f"{kind}.png": kind for kind in drawing.fitting()} if figures else {}
     check_outputs(figures, plots, force, create=not dry_run)
-    settings.batch_size = min(settings.batch_size, len(read.train[0]))
+    settings.batch_size = min(settings.batch_size, read.n_rows)
     if dry_run:
         _print_sizes(model, read, settings, as_json)
         return
     if verbose:
         model.summary(print_fn=report.detail)
     start = time.perf_counter()
-    with _kept(model, output):
-        _fit(model, read, settings, quiet)
+    with _kept(model, output, _resume.hint(checkpoint)):
+        _fit(model, read, settings, quiet, **_resume.arguments(checkpoint, checkpoint_every))
     seconds = time.perf_counter() - start
     if output is not None:
         _save(model, output)
@@ -194,17 +246,20 @@ def _check_combinations(
     data: str | None,
     lecture: str | None,
     columns: _data.Columns,
+    streaming: _data.Streaming,
     validation: str | None,
     validation_split: float,
     output: str | None,
 ) -> None:
     if data is not None and lecture is not None:
         raise click.UsageError(f"--data {lecture} is the lecture's data; DATA is given as well")
-    name = columns.first_given()
+    name = columns.first_given() or streaming.first_given()
     if data is None and name is not None:
         raise click.UsageError(f"--{name} describes DATA, which is not given")
     if validation is not None and validation_split:
         raise click.UsageError("--validation and --validation-split exclude each other")
+    if columns.indicator and columns.impute is None:
+        raise click.UsageError("--indicator needs --impute; without, missing values are an error")
     if output == "-":
         raise click.BadParameter("a model goes to a file", param_hint="'--output'")
     _data.check_streams(data, validation)
@@ -223,7 +278,7 @@ def _settings(
 
     from fastmlp import optimizers
 
-    config = {} if learning_rate is None else {"learning_rate": learning_rate}
+    config: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     with _options.wrong_option("--learning-rate"):
         chosen = type(optimizers.get(optimizer))(**config)
     epochs = epochs or (1000 if on_lecture else 100)
@@ -233,6 +288,18 @@ def _settings(
         validation_every=validation_every or (-(-epochs // 20) if on_lecture else 1),
         seed=secrets.randbits(31) if seed is None else seed,
         optimizer=chosen,
+    )
+
+
+def _resolved(settings: Settings) -> dict[str, Any]:
+    """Return the options, with what was decided where they were not given."""
+    whole = settings.batch_size == 2**31  # all rows, however many
+    return _config.resolved(
+        epochs=settings.epochs,
+        batch_size=None if whole else settings.batch_size,
+        validation_every=settings.validation_every,
+        seed=settings.seed,
+        learning_rate=settings.optimizer.learning_rate,
     )
 
 
@@ -263,24 +330,32 @@ def _drawing(model: Sequential, data: _data.Data) -> Any:
     from ._figures import Drawing
 
     # The lecture's figures show its true curve as well.
-    train = None if data.source.startswith("lecture:") else data.train
+    train = None if data.source.startswith("lecture:") else data.sample()
     return Drawing(model, data.preprocessing, train)
 
 
-def _fit(model: Sequential, data: _data.Data, settings: Settings, quiet: bool) -> None:
-    model.fit(
-        *data.train,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        verbose=0 if quiet else 1,
-        shuffle=settings.batch_size < len(data.train[0]),
-        validation_data=data.validation,
-        validation_freq=settings.validation_every,
-    )
+def _fit(
+    model: Sequential, data: _data.Data, settings: Settings, quiet: bool, **keeping: Any
+) -> None:
+    options: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "epochs": settings.epochs,
+        "verbose": 0 if quiet else 1,
+        "shuffle": settings.batch_size < data.n_rows,
+        "validation_data": data.validation,
+        "validation_freq": settings.validation_every,
+    }
+    if isinstance(data.train, tuple):
+        x, y = data.train
+        model.fit(x, y, **options, **keeping)
+    else:
+        from fastmlp import streaming
+
+        streaming.fit(model, data.train, **options)
 
 
 @contextlib.contextmanager
-def _kept(model: Sequential, output: str | None) -> Iterator[None]:
+def _kept(model: Sequential, output: str | None, hint: str) -> Iterator[None]:
     """Keep the model if training is interrupted or diverges, and say so."""
     from fastmlp.errors import DivergedError
 
@@ -294,7 +369,7 @@ def _kept(model: Sequential, output: str | None) -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             _save(model, output)
             kept = f"; {output} has the model up to there"
-        raise KeyboardInterrupt(f"Interrupted after {done} epochs{kept}.") from None
+        raise KeyboardInterrupt(f"Interrupted after {done} epochs{kept}{hint}.") from None
     except DivergedError as error:
         what = "the loss" if error.layer is None else f"a weight or moment of layer '{error.layer}'"
         message = f"training diverged in epoch {error.epoch}: {what} is not finite"
@@ -315,10 +390,8 @@ def _save(model: Sequential, output: str) -> None:
 def _result(
     model: Sequential, data: _data.Data, settings: Settings, seconds: float, quiet: bool
 ) -> dict[str, Any]:
-    from . import _model
-
     figures = [
-        None if part is None else _model.figures(model, data.preprocessing, *part, quiet)
+        None if part is None else _data.figures(model, data.preprocessing, part, quiet)
         for part in (data.train, data.validation)
     ]
     return {**_described(model, data, settings), "train": figures[0], "val": figures[1],
@@ -368,6 +441,8 @@ def _print_table(result: dict[str, Any], scaled: bool) -> None:
 
 
 def _print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_json: bool) -> None:
+    from fastmlp.summary import readable_bytes
+
     described = _described(model, data, settings)
     item = model.dtype.itemsize
     widths = [layer.units for layer in model.dense_layers]
@@ -376,24 +451,16 @@ def _print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_jso
         "optimizer": model.count_params() * item * len(settings.optimizer.slots),
         # Each layer's output, and the gradient by it.
         "activations": 2 * settings.batch_size * sum(widths) * item,
-        "data": sum(a.nbytes for part in (data.train, data.validation) if part for a in part),
+        "data": data.nbytes(settings.batch_size),
     }
     memory["total"] = sum(memory.values())
     if as_json:
-        print_json({**described, "rows": len(data.train[0]), "memory": memory})
+        print_json({**described, "rows": data.n_rows, "memory": memory})
         return
-    click.echo(f"rows         {len(data.train[0])}")
+    click.echo(f"rows         {data.n_rows}")
     click.echo(f"inputs       {model.n_inputs}")
     click.echo(f"outputs      {model.n_outputs}")
     click.echo(f"parameters   {described['parameters']:,}")
-    click.echo(f"steps        {settings.epochs * -(-len(data.train[0]) // settings.batch_size):,}")
+    click.echo(f"steps        {settings.epochs * -(-data.n_rows // settings.batch_size):,}")
     for name, size in memory.items():
-        click.echo(f"{name:<12} {_bytes(size)}")
-
-
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+        click.echo(f"{name:<12} {readable_bytes(size)}")

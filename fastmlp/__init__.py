@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Little more than the OpenMP runtime: threadpoolctl limits only what is loaded.
+from ._kernels import cpu as _cpu  # noqa: F401
+
 if TYPE_CHECKING:
     from . import (
         backend,
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
         datasets,
         errors,
         initializers,
+        inspection,
         layers,
         lecture,
         losses,
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
         optimizers,
         plots,
         regularizers,
+        schedules,
     )
     from .threads import get_num_threads, set_num_threads
 
@@ -32,6 +37,7 @@ _SUBMODULES = frozenset(
         "datasets",
         "errors",
         "initializers",
+        "inspection",
         "layers",
         "lecture",
         "losses",
@@ -40,6 +46,8 @@ _SUBMODULES = frozenset(
         "optimizers",
         "plots",
         "regularizers",
+        "schedules",
+        "sklearn",
     }
 )
 _FUNCTIONS = {"set_num_threads": "threads", "get_num_threads": "threads"}
@@ -52,6 +60,7 @@ __all__ = [
     "errors",
     "get_num_threads",
     "initializers",
+    "inspection",
     "layers",
     "lecture",
     "losses",
@@ -60,6 +69,7 @@ __all__ = [
     "optimizers",
     "plots",
     "regularizers",
+    "schedules",
     "set_num_threads",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -64,12 +64,30 @@ def numeric(name: str, value: Any) -> np.ndarray:
         raise DataError(f"{name} must have no masked values. Received: {describe(value)}")
     else:
         array = _as_array(name, value)
+    if array.dtype.kind == "O":
+        array = _by_column(name, value, array)
     if array.dtype.kind not in "fiub":
         raise DataError(
             f"{name} must hold real numbers. "
             f"Received: {describe(value if array.ndim == 0 else array)}"
         )
     return array
+
+
+def _by_column(name: str, frame: Any, array: np.ndarray) -> np.ndarray:
+    """Join the columns of a data frame, such as numbers and booleans; `array` if it is none."""
+    labels = getattr(frame, "column_names", getattr(frame, "columns", None))
+    if isinstance(frame, np.ndarray) or not isinstance(labels, Iterable):
+        return array
+    columns = {label: np.asarray(frame[label]) for label in labels}
+    for label, column in columns.items():
+        if column.ndim != 1 or column.dtype.kind not in "fiub":
+            raise DataError(
+                f"{name} must hold real numbers. Received: {describe(frame)} whose column "
+                f"{label!r} holds others; preprocessing.Preprocessing makes numbers of text, "
+                "dates and missing values"
+            )
+    return np.column_stack(list(columns.values()))
 
 
 def converted(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:

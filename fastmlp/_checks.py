@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import re
@@ -55,6 +54,8 @@ def snake_case(name: str) -> str:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
     """Make the error for a name that is not known, with the nearest one that is."""
+    import difflib
+
     names = sorted(known)
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]!r}? " if near else ""

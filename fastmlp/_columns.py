@@ -1,15 +1,15 @@
-"""Columns of a table: what is learnt of each from the training rows, and how it is applied."""
+"""Columns of a table as a model knows them, and how they are applied to a later table."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ._table import Table
+from ._table import Table, is_finite
 from .errors import DataError
 
 MAX_CATEGORIES = 1000
@@ -18,19 +18,43 @@ Label = int | float | str
 
 @dataclass
 class Column:
-    """One input column: numeric, or categorical with one 0/1 input for each category."""
+    """One input column.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"numeric", "boolean", "date", "categorical"}
+        A boolean is one input, 0 or 1; a date its days since 1970-01-01; a categorical column
+        has one 0/1 input for each category.
+    mean, scale : float
+        What is subtracted from a number or a date, and what it is then divided by.
+    fill : float or str, optional
+        Stands for a missing cell; None: missing cells are refused.
+    categories : list of str
+    indicator : bool
+        Whether one more 0/1 input says that the cell was missing.
+    """
 
     name: str
     kind: str = "numeric"
     mean: float = 0.0
     scale: float = 1.0
-    fill: float | str | None = None  # stands for a missing cell; None: missing cells are refused
+    fill: float | str | None = None
     categories: list[str] = field(default_factory=list)
+    indicator: bool = False
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the network's inputs."""
+        names = [self.name]
+        if self.kind == "categorical":
+            names = [f"{self.name}={category}" for category in self.categories]
+        return [*names, f"{self.name} missing"] if self.indicator else names
 
     @property
     def width(self) -> int:
         """Number of network inputs."""
-        return len(self.categories) if self.kind == "categorical" else 1
+        return (len(self.categories) if self.kind == "categorical" else 1) + self.indicator
 
 
 @dataclass
@@ -43,91 +67,6 @@ class Target:
     labels: list[Label] = field(default_factory=list)
 
 
-def fit_numeric(
-    table: Table,
-    name: str,
-    numbers: np.ndarray,
-    standardize: bool,
-    impute: str | None,
-    rows: np.ndarray,
-) -> Column:
-    column = Column(name)
-    missing = np.isnan(numbers)
-    if impute is None:
-        refuse_missing(table, name, missing)
-    else:
-        present = numbers[rows][~missing[rows]]
-        if not present.size:
-            raise DataError(
-                f"{table.source}: column '{name}' has no value to impute the missing ones from"
-            )
-        column.fill = float(np.median(present) if impute == "median" else _mean(present))
-        numbers = np.where(missing, column.fill, numbers)
-    if standardize:
-        column.mean, column.scale = mean_and_scale(numbers[rows], table, name)
-    return column
-
-
-def _mean(values: np.ndarray) -> float:
-    largest = float(np.abs(values).max()) or 1.0
-    return float((values / largest).mean()) * largest  # the sum of huge values could overflow
-
-
-def mean_and_scale(values: np.ndarray, table: Table, name: str) -> tuple[float, float]:
-    largest = float(np.abs(values).max()) or 1.0
-    mean, scale = _mean(values), float((values / largest).std()) * largest
-    if values.max() / 2 - values.min() / 2 > np.finfo(np.float64).max / 2:
-        raise DataError(f"{table.source}: the numbers of column '{name}' are too far apart")
-    # Rounding leaves a constant column a tiny deviation; it becomes 0, not noise.
-    return mean, scale if scale > 1e-12 * largest else 1.0
-
-
-def fit_categorical(table: Table, name: str, impute: str | None, rows: np.ndarray) -> Column:
-    cells = table.text(name)
-    missing = np.array([not cell for cell in cells])
-    if impute is None:
-        refuse_missing(table, name, missing)
-    categories = sorted(set(cells) - {""})
-    if not categories:
-        raise DataError(f"{table.source}: column '{name}' has no values")
-    if len(categories) > MAX_CATEGORIES:
-        raise DataError(
-            f"{table.source}: column '{name}' has {len(categories)} categories, "
-            f"more than {MAX_CATEGORIES}; leave it out"
-        )
-    counts = Counter(cell for cell in (cells[row] for row in rows) if cell)
-    fill = None
-    if impute is not None:
-        fill = min(counts, key=lambda category: (-counts[category], category), default="")
-        fill = fill or categories[0]
-    return Column(name, "categorical", fill=fill, categories=categories)
-
-
-def fit_labels(table: Table, name: str) -> list[Label]:
-    cells = table.text(name)
-    refuse_missing(table, name, np.array([not cell for cell in cells]), "the target")
-    distinct = set(cells)
-    if len(distinct) < 2:
-        raise DataError(
-            f"{table.source}: column '{name}' holds one class only ('{cells[0]}'); "
-            "classification needs at least two"
-        )
-    if len(distinct) > MAX_CATEGORIES:
-        raise DataError(
-            f"{table.source}: column '{name}' has {len(distinct)} classes, "
-            f"more than {MAX_CATEGORIES}; for numbers, choose regression"
-        )
-    # Numbers only where they are written as numbers are: 007 stays text.
-    for kind in (int, float):
-        try:
-            labels = {kind(cell) for cell in distinct}
-        except ValueError:
-            continue
-        if {str(label) for label in labels} == distinct and np.isfinite(list(labels)).all():
-            return sorted(labels)
-    return sorted(distinct)
-
-
 # ---- cells -----------------------------------------------------------------------------------
 
 
@@ -135,56 +74,95 @@ def refuse_missing(table: Table, name: str, missing: np.ndarray, what: str = "th
     if not missing.any():
         return
     row = int(np.argmax(missing))
-    held = table.columns[name][row].strip()
+    held = table.held(row, name)
     shown = f" ('{held}')" if held else ""
     advice = "" if what == "the target" else "; fill it in or have it imputed"
     raise DataError(f"{table.where(row, name)}: {what} is missing{shown}{advice}")
 
 
-def filled_numbers(table: Table, column: Column) -> np.ndarray:
-    numbers = table.numbers(column.name)
-    if numbers is None:
-        cells = table.text(column.name)
-        row = next((row for row, cell in enumerate(cells) if cell), 0)
+_KINDS = {"number": "numeric", "boolean": "boolean", "date": "date"}
+_TRAINED_ON = {"numeric": "numbers", "boolean": "true and false", "date": "dates"}
+_IS = {"number": "a number", "boolean": "true or false", "date": "a date", "text": "text"}
+
+
+def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return numbers, 0 and 1 or days, the missing ones filled in; and which were missing."""
+    name = column.name
+    kind = table.kind(name)
+    if _KINDS.get(kind) == column.kind:
+        values = table.columns[name].floats()
+        if is_finite(values):
+            return values, None
+    if kind == "text":  # all missing, or an error
+        _refuse_unfit(table, column, table.coded(name).codes >= 0)
+        values = np.full(table.n_rows, np.nan)
+    else:
+        values = table.values(name)
+    missing = np.isnan(values)
+    # Booleans are 0 and 1 to a model of numbers, and the other way round.
+    if kind == "number" and column.kind == "boolean":
+        _refuse_unfit(table, column, ~(missing | (values == 0) | (values == 1)))
+    elif _KINDS.get(kind) != column.kind and (kind, column.kind) != ("boolean", "numeric"):
+        _refuse_unfit(table, column, ~missing)
+    if column.fill is None:
+        refuse_missing(table, name, missing)
+    return np.where(missing, column.fill or 0.0, values), missing
+
+
+def _refuse_unfit(table: Table, column: Column, unfit: np.ndarray) -> None:
+    if unfit.any():
+        row, name = int(np.argmax(unfit)), column.name
         raise DataError(
-            f"{table.where(row, column.name)}: '{cells[row]}' is text; "
-            "the model was trained on numbers"
+            f"{table.where(row, name)}: '{table.held(row, name)}' is {_IS[table.kind(name)]}; "
+            f"the model was trained on {_TRAINED_ON[column.kind]}"
         )
-    missing = np.isnan(numbers)
+
+
+def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's category, that of `fill` where the cell is missing; and which were."""
+    codes, texts = table.coded(column.name)
+    missing = codes < 0
     if column.fill is None:
         refuse_missing(table, column.name, missing)
-        return numbers
-    return np.where(missing, column.fill, numbers)
-
-
-def category_codes(table: Table, column: Column) -> np.ndarray:
-    cells = table.text(column.name)
-    if column.fill is None:
-        refuse_missing(table, column.name, np.array([not cell for cell in cells]))
     known = {category: i for i, category in enumerate(column.categories)}
-    if isinstance(column.fill, str):
-        known[""] = known[column.fill]
-    codes = np.empty(len(cells), np.int64)
-    for row, cell in enumerate(cells):
-        code = known.get(cell)
-        if code is None:
-            raise DataError(
-                f"{table.where(row, column.name)}: the category '{cell}' was not seen in "
-                f"training; known are {listed(column.categories)}"
-            )
-        codes[row] = code
-    return codes
+    found = [known.get(text, -1) for text in texts]
+    if -1 in found:
+        # What has a type may be written otherwise: 1 and 1.0, true and True.
+        kind = table.columns[column.name].kind
+        readers: dict[str, Callable[[str], Any]] = {"number": float, "boolean": str.lower}
+        read = readers.get(kind)
+        if read is not None:
+            typed = _by_value(column.categories, read)
+            found = [typed.get(read(t), -1) if i < 0 else i
+                     for t, i in zip(texts, found, strict=True)]  # fmt: skip
+    fill = known[column.fill] if isinstance(column.fill, str) else 0
+    result = np.array([*found, fill], np.int64)[codes]
+    if -1 in found:
+        row = int(np.argmax(result < 0))
+        raise DataError(
+            f"{table.where(row, column.name)}: the category '{table.held(row, column.name)}' was "
+            f"not seen in training; known are {listed(column.categories)}"
+        )
+    return result, missing
+
+
+def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any, int]:
+    values: dict[Any, int] = {}
+    for i, category in enumerate(categories):
+        with contextlib.suppress(ValueError):
+            values.setdefault(read(category), i)
+    return values
 
 
 def cast(values: np.ndarray, dtype: str, table: Table, name: str) -> np.ndarray:
-    too_large = np.abs(values) > np.finfo(dtype).max
-    if too_large.any():
-        row = int(np.argmax(too_large))
-        raise DataError(
-            f"{table.where(row, name)}: '{table.columns[name][row].strip()}' is too large for "
-            f"{dtype}; standardising brings it into range"
-        )
-    return values.astype(dtype)
+    most = np.finfo(dtype).max
+    if -most <= values.min() and values.max() <= most:
+        return values.astype(dtype)
+    row = int(np.argmax(np.abs(values) > most))
+    raise DataError(
+        f"{table.where(row, name)}: '{table.held(row, name)}' is too large for "
+        f"{dtype}; standardising brings it into range"
+    )
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
@@ -195,19 +173,28 @@ def listed(names: Sequence[str], most: int = 10) -> str:
 # ---- from JSON ---
 
 
-def column_from(name: Any, kind: Any, mean: Any, scale: Any, fill: Any, categories: Any) -> Column:
+def column_from(
+    name: Any,
+    kind: Any,
+    mean: Any,
+    scale: Any,
+    fill: Any,
+    categories: Any,
+    indicator: Any = False,
+) -> Column:
     mean, scale = _checked_scale(mean, scale)
     _expect(isinstance(name, str) and isinstance(categories, list), "a column's name or categories")
     _expect(all(isinstance(category, str) for category in categories), "categories")
     _expect(len(set(categories)) == len(categories), "categories")
-    _expect(kind in ("numeric", "categorical"), "a column's kind")
+    _expect(kind in ("numeric", "boolean", "date", "categorical"), "a column's kind")
+    _expect(isinstance(indicator, bool) and (fill is not None or not indicator), "an indicator")
     _expect((kind == "categorical") == bool(categories), "a column's categories")
     if fill is not None and kind == "categorical":
         _expect(fill in categories, "a column's fill")
     elif fill is not None:
         fill = float(fill)
         _expect(bool(np.isfinite(fill)), "a column's fill")
-    return Column(name, kind, mean, scale, fill, categories)
+    return Column(name, kind, mean, scale, fill, categories, indicator)
 
 
 def target_from(name: Any, mean: Any, scale: Any, labels: Any) -> Target:

@@ -1,4 +1,9 @@
-"""Data sets: the lecture's simulated data, and tables read from CSV files."""
+"""Data sets: the lecture's simulated data, and tables from files and frames.
+
+`read_table` reads a file of any format, `as_table` takes a data frame, an Arrow table or arrays,
+and `preprocessing.Preprocessing` turns the table into a network's inputs and targets. A
+`ParquetStream` is for files that do not fit into memory; see `streaming`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._table import Table, read_csv, write_csv
+from ._csv import read_csv, write_csv
+from ._formats import read_table
+from ._frames import as_table
+from ._parquet import ParquetStream, is_large, read_head
+from ._table import Table
 
 __all__ = [
     "NAMES",
+    "ParquetStream",
     "Table",
+    "as_table",
     "classification_train",
     "classification_validation",
     "grid",
+    "is_large",
     "load",
     "read_csv",
+    "read_head",
+    "read_table",
     "regression_train",
     "regression_true_function",
     "regression_validation",

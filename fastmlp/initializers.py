@@ -7,14 +7,14 @@ draw the same values whatever model it is used in; without one it draws from the
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from . import _checks
 from ._tf1 import tf1_standard_normal
 
-Seed = int | np.random.Generator | None
+Seed: TypeAlias = "int | np.random.Generator | None"  # quoted: numpy.random is loaded when used
 Shape = tuple[int, ...]
 
 
@@ -79,6 +79,11 @@ class Initializer:
         if isinstance(config.get("seed"), np.random.Generator):
             config["seed"] = None
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Initializer:
+        """Make an initializer from what `get_config` returned."""
+        return cls(**config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())

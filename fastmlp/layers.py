@@ -166,6 +166,11 @@ class Layer:
         """Return the constructor's arguments; plain JSON values."""
         return {"name": self.name}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make a layer from what `get_config` returned."""
+        return cls(**config)
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
@@ -183,6 +188,10 @@ class InputLayer(Layer):
 
     def __init__(self, shape: Any, name: str | None = None) -> None:
         super().__init__(name, _width_of(shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; plain JSON values."""
+        return {"shape": [self.n_inputs], "name": self.name}
 
 
 Input = InputLayer

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from . import _checks
 
+SPARSE = "sparse_categorical_crossentropy"  # the one that reads y as class indices
 FLOOR = 1e-7  # probabilities are clipped to [FLOOR, 1 - FLOOR], as Keras does
 
 
@@ -156,18 +158,76 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any) -> np.ndarray:
 class Loss:
     """Base class: called with (y_true, y_pred, sample_weight=None), it returns one float.
 
+    A loss of one's own is a subclass that defines `call`, or just a function that returns what
+    `call` does. Training then makes its steps from Python, with the same kernels forward and
+    backward: for small networks slower than with a loss of this module, for large ones hardly.
+
     Attributes
     ----------
     name : str
-        The engine's and Keras's name of the loss.
+        The engine's and Keras's name of the loss; by default the class's in snake case.
     """
 
     name: str
-    function: Callable[..., np.ndarray]
+    function: Callable[..., Any]
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = _checks.snake_case(cls.__name__)
+
+    @property
+    def in_python(self) -> bool:
+        """Whether the loss is written in Python, by a user."""
+        return type(self).call is not Loss.call
+
+    def call(self, y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
+        """Return each row's loss and its gradient by that row's outputs.
+
+        Parameters
+        ----------
+        y_true : ndarray of shape (n, m)
+            Rows of y in the model's type; m need not be the number of outputs.
+        y_pred : ndarray of shape (n, n_outputs)
+            Outputs of the model for these rows, after the last activation.
+
+        Returns
+        -------
+        values : ndarray of shape (n,)
+            Each row's loss; without weights, penalty or division by n.
+        gradient : ndarray of shape (n, n_outputs)
+            d values[i] / d y_pred[i, j].
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
+
+    def values_and_gradient(
+        self, y_true: np.ndarray, y_pred: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `call` does, as float64 and checked to have the shapes it should."""
+        result = self.call(y_true, y_pred)
+        n, width = y_pred.shape
+        pair = result if isinstance(result, (tuple, list)) and len(result) == 2 else None
+        if pair is not None:
+            with contextlib.suppress(TypeError, ValueError):
+                values, gradient = (np.asarray(part, np.float64) for part in pair)
+                # (n,) and (n, 1) mean the same, as everywhere; nothing is broadcast.
+                by_output = {(n, width), (n,) if width == 1 else (n, width)}
+                if values.shape in ((n,), (n, 1)) and gradient.shape in by_output:
+                    return values.reshape(n), gradient.reshape(n, width)
+        raise ValueError(
+            f"Loss {self.name!r} must return (values, gradient): one value a row, of shape "
+            f"({n},), and its gradient by the outputs, of shape ({n}, {width}). "
+            f"Received: {', '.join(map(_described, pair)) if pair else _described(result)}"
+        )
 
     def rows(self, y_true: Any, y_pred: Any) -> np.ndarray:
         """Return each row's loss, shape (n,)."""
-        return type(self).function(y_true, y_pred, **self.get_config())
+        if self.in_python:
+            true, pred = np.asarray(y_true), np.asarray(y_pred)
+            true = true.reshape(-1, 1) if true.ndim < 2 else true
+            pred = pred.reshape(-1, 1) if pred.ndim < 2 else pred
+            return self.values_and_gradient(true, pred)[0]
+        values: np.ndarray = type(self).function(y_true, y_pred, **self.get_config())
+        return values
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return sum_i(w_i * loss_i) / n.
@@ -190,9 +250,45 @@ class Loss:
         """Return the constructor's arguments."""
         return dict(vars(self))
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        """Make a loss from what `get_config` returned."""
+        return cls(**config)
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _described(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ + ("" if shape is None else f" of shape {shape}")
+
+
+class FunctionLoss(Loss):
+    """A loss given as a function.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns what `Loss.call` does.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+
+    def call(self, y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
+        """Call the function."""
+        result: tuple[Any, Any] = self.function(y_true, y_pred)
+        return result
+
+    def get_config(self) -> dict[str, Any]:
+        """Return nothing: a function is no data."""
+        return {}
+
+    def __repr__(self) -> str:
+        return f"FunctionLoss({self.name})"
 
 
 class MeanSquaredError(Loss):
@@ -268,15 +364,18 @@ _CLASSES: tuple[type[Loss], ...] = (
 ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_crossentropy"}
 _TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
 _TABLE |= {alias: _TABLE[name] for alias, name in ALIASES.items()} | {"huber_loss": Huber}
-_FUNCTIONS: dict[Any, type[Loss]] = {cls.function: cls for cls in _CLASSES}
+_FUNCTIONS = [(cls.function, cls) for cls in _CLASSES]
 
 
-def get(identifier: Any) -> Loss:
+def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Loss:
     """Return the loss that `identifier` means.
 
     Parameters
     ----------
-    identifier : str, function of this module, Loss class or object
+    identifier : str, function, Loss class or object, or saved configuration
+        A function that is not of this module is a loss of one's own; see `Loss.call`.
+    custom : mapping of str to function or class, optional
+        Losses of one's own, by their names.
 
     Returns
     -------
@@ -287,6 +386,18 @@ def get(identifier: Any) -> Loss:
     ValueError
         If there is none of that name; the message suggests the nearest.
     """
+    if isinstance(identifier, dict) and custom:
+        own = custom.get(str(identifier.get("class_name")))
+        if own is not None:
+            return own(**identifier["config"]) if isinstance(own, type) else get(own)
     if callable(identifier) and not isinstance(identifier, (Loss, type)):
-        identifier = _FUNCTIONS.get(identifier, identifier)
+        known = (cls for function, cls in _FUNCTIONS if function is identifier)
+        identifier = next(known, None) or FunctionLoss(identifier)
     return _checks.resolve("loss", identifier, Loss, _TABLE)
+
+
+def saved(loss: Loss) -> dict[str, Any]:
+    """Return what `get` makes the same loss from, with its name in `custom` if it is in Python."""
+    if isinstance(loss, FunctionLoss):
+        return {"class_name": loss.name, "config": {}}
+    return _checks.saved(loss)

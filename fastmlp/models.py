@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _arrays, _checks, backend, losses, optimizers, threads
-from . import metrics as _metrics
+from . import _arrays, _checks, _evaluation, _fit_data, backend, threads
 from . import training as _training
-from .callbacks import Callback, History
+from ._callback import Callback, History, as_list, overriding
+from ._compiled import Compiled
 from .layers import Dense, Layer
 from .mlp import mlp, parse_layer_values, parse_units
 from .progress import ProgressLine
-from .stack import Stack
 
-__all__ = ["Sequential", "load_model", "mlp", "parse_layer_values", "parse_units"]
+__all__ = ["Sequential", "load_model", "mlp", "parse_layer_values", "parse_units", "resume"]
 
 # Multiplications: what takes a tenth of a second or so, and what is not worth a second thread.
 _LONG, _SHORT = 4_000_000_000, 400_000
 
 
-class Sequential(Stack):
+class Sequential(Compiled):
     """A network whose layers follow one another.
 
     Parameters
@@ -59,73 +58,12 @@ class Sequential(Stack):
         dtype: str = "float32",
         name: str | None = None,
     ) -> None:
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self.metrics: list[_metrics.Metric] = []
         self.history: History | None = None
         self.stop_training = False
         self.training_config: dict[str, Any] = {}
         self.extras: dict[str, Any] = {}
         self.n_fits = 0
         super().__init__(layers, seed, dtype, name)
-
-    # ---- compile ----
-
-    def compile(self, optimizer: Any, loss: Any, metrics: Any = None) -> None:
-        """Choose how to train; forgets the state of an optimizer used before.
-
-        Parameters
-        ----------
-        optimizer : str or Optimizer
-            Such as 'adam' or ``optimizers.Adam(0.01)``.
-        loss : str or Loss
-            Such as 'mean_squared_error', 'mse'.
-        metrics : list of str or Metric, optional
-            Reported beside the loss, under the names given here.
-        """
-        given = [metrics] if isinstance(metrics, (str, _metrics.Metric)) else list(metrics or ())
-        chosen = [_metrics.get(identifier) for identifier in given]
-        names = ["loss", *(metric.name for metric in chosen)]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Names of metrics must differ. Received: {', '.join(names[1:])}")
-        optimizer, loss = optimizers.get(optimizer), losses.get(loss)
-        if self._layers and isinstance(self._layers[-1], Dense):
-            _training.check_last(self._layers[-1], loss, chosen)
-        self.optimizer, self.loss, self.metrics = optimizer, loss, chosen
-        self._configured = False
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """What `evaluate` returns: 'loss', then the metrics."""
-        return ["loss", *(metric.name for metric in self.metrics)]
-
-    def ready(self, trained: bool = True) -> Any:
-        """Return the network, checked to be complete and, if `trained`, configured to train."""
-        last = self._required_layers()[-1]
-        if not isinstance(last, Dense):
-            raise ValueError(
-                "The last layer must be Dense: dropout of the output itself is no model. "
-                f"Received: {last.name!r} at the end"
-            )
-        network = self.materialise()
-        self._usable = True
-        if not trained or self._configured:
-            return network
-        if self.optimizer is None or self.loss is None:
-            raise RuntimeError(
-                f"Model {self.name!r} is not compiled yet: call compile(optimizer, loss) first"
-            )
-        _training.check_last(last, self.loss, self.metrics)
-        network.configure(
-            loss=self.loss.name,
-            metrics=[m.engine_name(self.loss.name, network.n_outputs) for m in self.metrics],
-            huber_delta=getattr(self.loss, "delta", 1.0),
-            **self.optimizer.engine_options(),
-        )
-        for i, layer in enumerate(self.dense_layers):
-            network.set_penalty(i, *layer.penalties())
-        self._configured = True
-        return network
 
     # ---- train, evaluate, predict ----
 
@@ -143,8 +81,13 @@ class Sequential(Stack):
         class_weight: Any = None,
         sample_weight: Any = None,
         validation_freq: int | Sequence[int] = 1,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float | str | None = None,
     ) -> History:
         """Train; a second call goes on from the first, the optimizer's state included.
+
+        A model that `resume` returned goes on with its run: it needs the data again, and
+        callbacks that write files or are one's own; other arguments are the run's.
 
         Parameters
         ----------
@@ -168,6 +111,12 @@ class Sequential(Stack):
         sample_weight : array-like of shape (n,), optional
         validation_freq : int or list of int
             Validate every so many epochs, or after these epochs, counted from 1.
+        checkpoint : str or Path, optional
+            Where the run is kept, so that `models.resume` goes on with it after a crash, a kill
+            or Ctrl-C, to the same bits. A file that holds an unfinished run is an error.
+        checkpoint_every : float or str, optional
+            Seconds between two checkpoints, 60 by default; or 'epoch', or '10 epochs'. One is
+            written at the beginning, on Ctrl-C and at the end as well.
 
         Returns
         -------
@@ -185,16 +134,20 @@ class Sequential(Stack):
             self,
             x,
             y,
-            batch_size=32 if batch_size is None else batch_size,
-            epochs=epochs,
-            verbose=verbose,
+            {
+                "batch_size": 32 if batch_size is None else batch_size,
+                "epochs": epochs,
+                "verbose": verbose,
+                "validation_split": validation_split,
+                "shuffle": shuffle,
+                "class_weight": class_weight,
+                "validation_freq": validation_freq,
+            },
             callbacks=callbacks,
-            validation_split=validation_split,
             validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
             sample_weight=sample_weight,
-            validation_freq=validation_freq,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
         )
 
     def checked_inputs(self, x: Any, name: str = "x") -> np.ndarray:
@@ -212,6 +165,7 @@ class Sequential(Stack):
         verbose: int | str = 1,
         sample_weight: Any = None,
         return_dict: bool = False,
+        callbacks: Callback | Sequence[Callback] | None = None,
     ) -> Any:
         """Return the loss, penalty included, and the metrics.
 
@@ -224,55 +178,64 @@ class Sequential(Stack):
             1: a progress line on stderr for work of more than a second.
         sample_weight : array-like of shape (n,), optional
         return_dict : bool
+        callbacks : list of Callback, optional
+            Their hooks on_test_begin, on_test_end and so on are called.
 
         Returns
         -------
         float, or list of float
             The loss; [loss, metrics...] if there are metrics. A dict by name if asked.
         """
-        _training.check_verbose(verbose)
+        _fit_data.check_verbose(verbose)
         if batch_size is not None:
             _checks.integer("batch_size", batch_size)
-        x = self.checked_inputs(x)
-        network = self.ready()
-        assert self.loss is not None
-        y = _arrays.targets(y, len(x), network.n_outputs, self.loss.name, self.dtype)
-        weight = _arrays.row_weights(sample_weight, len(x), self.dtype)
-        values = self._evaluate(x, y, weight, verbose)
+        rows = _fit_data.checked(self, x, y, sample_weight)
+        hooked, parts = self._hooked(callbacks, "test")
+        for callback in hooked:
+            callback.on_test_begin({})
+        values = _evaluation.evaluate(self, rows, verbose, parts)
+        named = dict(zip(self.metrics_names, values, strict=True))
+        for callback in hooked:
+            callback.on_test_end(dict(named))
         if return_dict:
-            return dict(zip(self.metrics_names, values, strict=True))
+            return named
         return values if self.metrics else values[0]
 
-    def _evaluate(
-        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, verbose: int | str = 0
-    ) -> list[float]:
-        """Return [loss with penalty, metrics...] for checked arrays."""
-        network = self.ready()
-        n_threads, automatic = threads.resolve()
-        sums = np.zeros(1 + len(self.metrics))
-        for start, stop in self._spans("evaluate", len(x), verbose):
-            part = None if weight is None else weight[start:stop]
-            loss, values = network.evaluate(
-                x[start:stop], y[start:stop], part, n_threads=n_threads, automatic=automatic
-            )
-            sums += (stop - start) * np.array([loss, *values])
-        sums /= len(x)
-        sums[0] += network.penalty()
-        return sums.tolist()
+    def _hooked(self, callbacks: Any, kind: str) -> tuple[list[Callback], Any]:
+        """Return callbacks of evaluate or predict that have hooks, and those hooks of parts."""
+        if callbacks is None:
+            return [], None
+        given = as_list(callbacks)
+        for callback in given:
+            callback.set_model(self)
+        hooked = overriding(given, f"on_{kind}_begin", f"on_{kind}_end")
+        return hooked, _evaluation.batch_hooks(given, kind)
 
-    def _spans(self, label: str, n_rows: int, verbose: int | str) -> Iterable[tuple[int, int]]:
+    def _spans(
+        self, label: str, n_rows: int, verbose: int | str, hooks: Any = None
+    ) -> Iterable[tuple[int, int]]:
         """Cut rows into spans of bounded work; shows progress, and lets signals in between."""
         size = max(256, _LONG // self._n_weights)
-        if n_rows <= size:
+        if n_rows <= size and not hooks:
             yield 0, n_rows
             return
         with ProgressLine(label, n_rows, "rows", enabled=verbose in (1, "auto")) as line:
-            for start in range(0, n_rows, size):
+            for batch, start in enumerate(range(0, n_rows, size)):
                 stop = min(start + size, n_rows)
+                for hook in hooks[::2] if hooks else ():
+                    hook(batch, {})
                 yield start, stop
+                for hook in hooks[1::2] if hooks else ():
+                    hook(batch, {})
                 line.update(stop)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: int | str = 1) -> np.ndarray:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = 1,
+        callbacks: Callback | Sequence[Callback] | None = None,
+    ) -> np.ndarray:
         """Return the output for each row.
 
         A row's prediction has the same bits whatever rows accompany it.
@@ -284,6 +247,8 @@ class Sequential(Stack):
             Accepted for Keras's sake; the result does not depend on it.
         verbose : {0, 1, 2}
             1: a progress line on stderr for work of more than a second.
+        callbacks : list of Callback, optional
+            Their hooks on_predict_begin, on_predict_end and so on are called.
 
         Returns
         -------
@@ -291,18 +256,23 @@ class Sequential(Stack):
         """
         if batch_size is not None:
             _checks.integer("batch_size", batch_size)
-        _training.check_verbose(verbose)
+        _fit_data.check_verbose(verbose)
         x = self.checked_inputs(x)
         network = self._network if self._usable else self.ready(trained=False)
         out = np.empty((len(x), network.n_outputs), self.dtype)
-        if len(x) * self._n_weights < _SHORT:
+        if len(x) * self._n_weights < _SHORT and callbacks is None:
             network.predict(x, out, n_threads=1)
             return out
+        hooked, parts = self._hooked(callbacks, "predict")
+        for callback in hooked:
+            callback.on_predict_begin({})
         n_threads, automatic = threads.resolve()
-        for start, stop in self._spans("predict", len(x), verbose):
+        for start, stop in self._spans("predict", len(x), verbose, parts):
             network.predict(
                 x[start:stop], out[start:stop], n_threads=n_threads, automatic=automatic
             )
+        for callback in hooked:
+            callback.on_predict_end({})
         return out
 
     __call__ = predict
@@ -353,7 +323,12 @@ class Sequential(Stack):
         network = self.ready(trained=y is not None)
         if y is not None:
             assert self.loss is not None
-            y = _arrays.targets(y, len(x), network.n_outputs, self.loss.name, self.dtype)
+            if self.loss.in_python:
+                raise RuntimeError(
+                    "gradients(x, y) knows the losses of fastmlp only. "
+                    f"Received: loss {self.loss.name!r}, written in Python"
+                )
+            y = _fit_data.targets(self, y, len(x))
         weight = _arrays.row_weights(sample_weight, len(x), self.dtype)
         n_threads, automatic = threads.resolve()
         network.gradients(x, y, weight, n_threads=n_threads, automatic=automatic)
@@ -363,7 +338,10 @@ class Sequential(Stack):
         ]
 
     def summary(
-        self, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None
+        self,
+        line_length: int | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        verbose: bool = False,
     ) -> None:
         """Print a table of the layers.
 
@@ -373,10 +351,13 @@ class Sequential(Stack):
             The terminal's width by default.
         print_fn : callable, optional
             Takes the text; `print` by default.
+        verbose : bool
+            Add the share of weights that are not zero, their norms, and what takes how much
+            memory. Weights that are not drawn yet stay so.
         """
         from .summary import summary_text
 
-        (print_fn or print)(summary_text(self, line_length))
+        (print_fn or print)(summary_text(self, line_length, verbose))
 
     # ---- keep ----
 
@@ -394,22 +375,51 @@ class Sequential(Stack):
 
         save_model(self, path, overwrite)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from .persistence import from_bytes, to_bytes
+    def get_config(self) -> dict[str, Any]:
+        """Return the architecture: name, type, seed, width of the input and layers.
 
-        return from_bytes, (to_bytes(self),)
+        Returns
+        -------
+        dict
+            Plain JSON values, without weights and compilation.
+        """
+        return {
+            "name": self.name,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "n_inputs": self.n_inputs,
+            "layers": [_checks.saved(layer) for layer in self._layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+        """Make a model, with weights of its own, from what `get_config` returned."""
+        from .persistence import made_layers
+
+        model = cls(made_layers(config["layers"]), config["seed"], config["dtype"], config["name"])
+        if config["n_inputs"] is not None:
+            model.build((config["n_inputs"],))
+        return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .persistence import from_bytes, own_objects, to_bytes
+
+        return from_bytes, (to_bytes(self), "the data", own_objects(self))
 
     def __repr__(self) -> str:
         units = ", ".join(str(layer.units) for layer in self.dense_layers)
         return f"<Sequential {self.name!r}: {self.n_inputs or '?'} inputs, units {units or 'none'}>"
 
 
-def load_model(path: str | Path) -> Sequential:
+def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """Read a model from a file; no code of the file's is ever run.
 
     Parameters
     ----------
     path : str or Path
+    custom_objects : mapping of str to function or class, optional
+        Losses, metrics, optimizers and schedules of one's own that the model was compiled with,
+        by name. Without them it is read all the same, and has to be compiled again.
 
     Returns
     -------
@@ -423,4 +433,34 @@ def load_model(path: str | Path) -> Sequential:
     """
     from .persistence import load_model as load
 
-    return load(path)
+    return load(path, custom_objects)
+
+
+def resume(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    """Read a run from the checkpoint that `fit` wrote, to go on with.
+
+    ``models.resume("run.fmlp").fit(x, y)`` trains up to the epochs that the run was started
+    for, and ends with the bits that it would have had without a break. Nothing but data and
+    callbacks need be given again; data must be the same, to the bit.
+
+    Parameters
+    ----------
+    path : str or Path
+        What `fit` was given as `checkpoint`; it goes on to be written there.
+    custom_objects : mapping of str to function or class, optional
+        As for `load_model`.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged or holds no run.
+    ValueError
+        If it needs something in `custom_objects` that is not there.
+    """
+    from .checkpoint import resume as resumed
+
+    return resumed(path, custom_objects)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from . import _checks
+import numpy as np
+
+from . import _checks, schedules
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
 
 class Optimizer:
@@ -12,35 +17,61 @@ class Optimizer:
 
     Parameters
     ----------
-    learning_rate : float
-        May be changed at any time; training reads it before it goes on.
+    learning_rate : float or LearningRateSchedule
+        May be changed at any time; training reads it before it goes on. A schedule, one of
+        `schedules`, gives every step of the optimizer a rate of its own.
     global_clipnorm : float, optional
         The gradient, of all weights and biases together, is scaled down to this Euclidean norm.
     clipvalue : float, optional
         Each entry of a gradient is cut to [-clipvalue, clipvalue].
+    clipnorm : None
+        Keras's clipping of each array of weights by itself, which the kernels do not know:
+        anything but None is an error.
     """
 
     rule: str
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | schedules.LearningRateSchedule = 0.001,
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        clipnorm: None = None,
     ) -> None:
+        if clipnorm is not None:
+            raise ValueError(
+                "clipnorm, which clips each array of weights by itself, is not available; use "
+                f"global_clipnorm or clipvalue. Received: clipnorm={clipnorm!r}"
+            )
         self.learning_rate = learning_rate
         self.global_clipnorm = _optional_positive("global_clipnorm", global_clipnorm)
         self.clipvalue = _optional_positive("clipvalue", clipvalue)
 
     @property
-    def learning_rate(self) -> float:
-        """Step size; finite and at least 0."""
+    def learning_rate(self) -> Any:
+        """Step size, finite and at least 0; or the schedule that gives it."""
         return self._learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._learning_rate = _checks.non_negative("learning_rate", value)
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(value, (schedules.LearningRateSchedule, dict)):
+            self._learning_rate: Any = schedules.get(value)
+        else:
+            self._learning_rate = _checks.non_negative("learning_rate", value)
+
+    @property
+    def schedule(self) -> schedules.LearningRateSchedule | None:
+        """The schedule that gives the learning rate; None if it is a number."""
+        rate = self._learning_rate
+        return rate if isinstance(rate, schedules.LearningRateSchedule) else None
+
+    def rates(self, first_step: int, n_steps: int) -> np.ndarray:
+        """Return the learning rates of `n_steps` steps; `first_step` steps come before them."""
+        if self.schedule is None:
+            return np.full(n_steps, self._learning_rate, np.float64)
+        rates: np.ndarray = self.schedule(np.arange(first_step, first_step + n_steps))
+        return rates
 
     @property
     def name(self) -> str:
@@ -58,8 +89,16 @@ class Optimizer:
         return self.slots[-1:]
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {key.lstrip("_"): value for key, value in vars(self).items()}
+        """Return the constructor's arguments; plain JSON values."""
+        config = {key.lstrip("_"): value for key, value in vars(self).items()}
+        if self.schedule is not None:
+            config["learning_rate"] = _checks.saved(self.schedule)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+        """Make an optimizer from what `get_config` returned."""
+        return cls(**config)
 
     def engine_options(self) -> dict[str, Any]:
         """Return the settings under the names that the network's `configure` takes."""
@@ -67,12 +106,14 @@ class Optimizer:
         clip_norm, clip_value = options.pop("global_clipnorm"), options.pop("clipvalue")
         return options | {
             "optimizer": self.rule,
+            "learning_rate": float(self.rates(0, 1)[0]),
             "clip_norm": clip_norm or 0.0,
             "clip_value": clip_value or 0.0,
         }
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        config = self.get_config() | {"learning_rate": self.learning_rate}
+        arguments = ", ".join(f"{key}={value!r}" for key, value in config.items())
         return f"{type(self).__name__}({arguments})"
 
 
@@ -91,12 +132,12 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or LearningRateSchedule
     momentum : float
         In [0, 1).
     nesterov : bool
         The step is then momentum*v - rate*g with the new v.
-    global_clipnorm, clipvalue : float, optional
+    global_clipnorm, clipvalue, clipnorm
         See `Optimizer`.
     """
 
@@ -104,14 +145,17 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: float | schedules.LearningRateSchedule = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        clipnorm: None = None,
     ) -> None:
-        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        super().__init__(
+            learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
+        )
         self.momentum = _checks.fraction("momentum", momentum)
         self.nesterov = _checks.flag("nesterov", nesterov)
 
@@ -131,11 +175,11 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or LearningRateSchedule
     rho : float
         v = rho*v + (1 - rho)*g**2; in [0, 1).
     epsilon : float
-    global_clipnorm, clipvalue : float, optional
+    global_clipnorm, clipvalue, clipnorm
         See `Optimizer`.
     """
 
@@ -143,14 +187,17 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | schedules.LearningRateSchedule = 0.001,
         rho: float = 0.9,
         epsilon: float = 1e-7,
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        clipnorm: None = None,
     ) -> None:
-        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        super().__init__(
+            learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
+        )
         self.rho = _checks.fraction("rho", rho)
         self.epsilon = _positive("epsilon", epsilon)
 
@@ -165,11 +212,11 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or LearningRateSchedule
     initial_accumulator_value : float
         What the sum a of squares starts at.
     epsilon : float
-    global_clipnorm, clipvalue : float, optional
+    global_clipnorm, clipvalue, clipnorm
         See `Optimizer`.
     """
 
@@ -177,14 +224,17 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | schedules.LearningRateSchedule = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        clipnorm: None = None,
     ) -> None:
-        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        super().__init__(
+            learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
+        )
         self.initial_accumulator_value = _checks.non_negative(
             "initial_accumulator_value", initial_accumulator_value
         )
@@ -210,13 +260,13 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or LearningRateSchedule
     beta_1, beta_2 : float
         Decay of the mean m of gradients and of the mean v of their squares; in [0, 1).
     epsilon : float
     initial_step : int
         Steps that the bias correction counts as done before the first.
-    global_clipnorm, clipvalue : float, optional
+    global_clipnorm, clipvalue, clipnorm
         See `Optimizer`.
 
     References
@@ -228,7 +278,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | schedules.LearningRateSchedule = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -236,8 +286,11 @@ class Adam(Optimizer):
         initial_step: int = 0,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        clipnorm: None = None,
     ) -> None:
-        super().__init__(learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        super().__init__(
+            learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
+        )
         self.beta_1 = _checks.fraction("beta_1", beta_1)
         self.beta_2 = _checks.fraction("beta_2", beta_2)
         self.epsilon = _positive("epsilon", epsilon)
@@ -254,9 +307,9 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or LearningRateSchedule
     weight_decay : float
-    beta_1, beta_2, epsilon, initial_step, global_clipnorm, clipvalue
+    beta_1, beta_2, epsilon, initial_step, global_clipnorm, clipvalue, clipnorm
         See `Adam`.
 
     References
@@ -268,7 +321,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | schedules.LearningRateSchedule = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
@@ -277,6 +330,7 @@ class AdamW(Adam):
         initial_step: int = 0,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        clipnorm: None = None,
     ) -> None:
         super().__init__(
             learning_rate,
@@ -286,6 +340,7 @@ class AdamW(Adam):
             initial_step=initial_step,
             global_clipnorm=global_clipnorm,
             clipvalue=clipvalue,
+            clipnorm=clipnorm,
         )
         self.weight_decay = _checks.non_negative("weight_decay", weight_decay)
 
@@ -299,12 +354,14 @@ _TABLE: dict[str, type[Optimizer]] = {
 }
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Optimizer:
     """Return the optimizer that `identifier` means.
 
     Parameters
     ----------
-    identifier : str, Optimizer class or object
+    identifier : str, Optimizer class or object, or saved configuration
+    custom : mapping of str to class, optional
+        Optimizers and schedules of one's own, by their names.
 
     Returns
     -------
@@ -315,4 +372,9 @@ def get(identifier: Any) -> Optimizer:
     ValueError
         If there is none of that name; the message suggests the nearest.
     """
-    return _checks.resolve("optimizer", identifier, Optimizer, _TABLE)
+    if custom and isinstance(identifier, dict):
+        config = dict(identifier.get("config", {}))
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = schedules.get(config["learning_rate"], custom)
+        identifier = {**identifier, "config": config}
+    return _checks.resolve("optimizer", identifier, Optimizer, {**_TABLE, **(custom or {})})

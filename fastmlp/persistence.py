@@ -1,8 +1,9 @@
 """Model files: safetensors for the arrays, JSON in its metadata for the rest. Data only, no code.
 
 A file holds everything that a further `fit` needs to go on: architecture, weights, compilation,
-the optimizer's state, seed and history; and `training_config` and `extras`. What a file says is
-checked against its size before anything of that size is allocated.
+the optimizer's state, seed and history; and `training_config` and `extras`. A checkpoint is such a
+file with, besides, a run in it. What a file says is checked against its size before anything of
+that size is allocated.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
@@ -19,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks
-from .callbacks import History
+from . import _checks, losses, metrics, optimizers
+from ._callback import History
 from .errors import DataError, ModelFileError
 from .layers import Dense, Dropout, Layer
 
@@ -56,32 +58,44 @@ def write_atomically(path: str | Path, data: bytes, overwrite: bool = True) -> N
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     temporary = target.with_name(f".fastmlp-{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    directory = os.open(target.parent, os.O_RDONLY)
     try:
+        descriptor, named = _new_file(directory, temporary)
         with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+            if not named:
+                # With a directory's descriptor, or the link to the file would itself be linked.
+                os.link(f"/proc/self/fd/{file.fileno()}", temporary, src_dir_fd=directory)
         if overwrite:
             temporary.replace(target)
         else:
             os.link(temporary, target)  # fails if the name is taken, without a race
             temporary.unlink()
+        os.fsync(directory)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
     finally:
         os.close(directory)
 
 
-def _arrays(model: Sequential) -> Iterator[tuple[str, np.ndarray]]:
+def _new_file(directory: int, path: Path) -> tuple[int, bool]:
+    """Open a new file and say whether it has a name: without, a killed process leaves nothing."""
+    if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        with contextlib.suppress(OSError):  # of file systems that know no such files
+            return os.open(".", os.O_WRONLY | os.O_TMPFILE, 0o666, dir_fd=directory), False
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), True
+
+
+def _arrays(model: Sequential, weights_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and a view of every array that a file keeps."""
     network = model.network
-    slots = model.optimizer.slots if model.optimizer and _step(model) else ()
+    slots: tuple[int, ...] = ()
+    if model.optimizer and _step(model) and not weights_only:
+        slots = model.optimizer.slots
     for i, layer in enumerate(model.dense_layers):
         yield f"layers.{i}.weights", network.weights(i)
         if layer.use_bias:
@@ -97,50 +111,86 @@ def _step(model: Sequential) -> int:
     return int(model.network.step) if model.configured else 0
 
 
-def _described(model: Sequential) -> dict[str, Any]:
-    saved = _checks.saved
-    compiled = model.optimizer is not None and model.loss is not None
-    history = model.history
+def own_objects(model: Sequential) -> dict[str, Any]:
+    """Return what the model was compiled with that is no part of fastmlp, by its name in a file.
+
+    Parameters
+    ----------
+    model : Sequential
+
+    Returns
+    -------
+    dict of str to class or function
+        Losses, metrics, optimizers and schedules written in Python.
+    """
+    if model.optimizer is None or model.loss is None:
+        return {}
+    things = [model.optimizer, model.optimizer.schedule, model.loss, *model.metrics]
+    own: dict[str, Any] = {}
+    for thing in things:
+        if isinstance(thing, losses.FunctionLoss):
+            own[thing.name] = thing.function
+        elif thing is not None and not type(thing).__module__.startswith("fastmlp."):
+            own[type(thing).__name__] = type(thing)
+    return own
+
+
+def _compilation(model: Sequential) -> dict[str, Any] | None:
+    if model.optimizer is None or model.loss is None:
+        return None
+    own = sorted(own_objects(model))
     return {
+        "optimizer": _checks.saved(model.optimizer),
+        "loss": losses.saved(model.loss),
+        "metrics": [_checks.saved(metric) for metric in model.metrics],
+        **({"custom": own} if own else {}),
+    }
+
+
+def plain(value: float) -> float | str:
+    """Return a float as JSON takes it: a string where that has no number, 'inf' or 'nan'."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _described_history(history: History | None) -> dict[str, Any] | None:
+    if history is None:
+        return None
+    return {
+        "epoch": history.epoch,
+        "history": {key: [plain(v) for v in values] for key, values in history.history.items()},
+        "params": history.params,
+        "interrupted": history.interrupted,
+    }
+
+
+def _described(model: Sequential, weights_only: bool) -> dict[str, Any]:
+    return {
+        **model.get_config(),
         "version": _VERSION,
-        "name": model.name,
-        "dtype": model.dtype.name,
-        "seed": model.seed,
         "n_fits": model.n_fits,
-        "n_inputs": model.n_inputs,
-        "layers": [saved(layer) for layer in model.layers],
-        "compile": {
-            "optimizer": saved(model.optimizer),
-            "loss": saved(model.loss),
-            "metrics": [saved(metric) for metric in model.metrics],
-        }
-        if compiled
-        else None,
-        "step": _step(model),
-        "history": None
-        if history is None
-        else {
-            "epoch": history.epoch,
-            # A string where JSON has no number: 'inf', 'nan'.
-            "history": {
-                key: [v if math.isfinite(v) else str(v) for v in values]
-                for key, values in history.history.items()
-            },
-            "params": history.params,
-            "interrupted": history.interrupted,
-        },
+        "compile": None if weights_only else _compilation(model),
+        "step": 0 if weights_only else _step(model),
+        "history": None if weights_only else _described_history(model.history),
         "training_config": model.training_config,
         "extras": model.extras,
     }
 
 
-def to_bytes(model: Sequential) -> bytes:
+def to_bytes(
+    model: Sequential,
+    run: tuple[dict[str, Any], dict[str, np.ndarray]] | None = None,
+    weights_only: bool = False,
+) -> bytes:
     """Return what `save_model` writes.
 
     Parameters
     ----------
     model : Sequential
         Built; its weights are drawn if they were not yet.
+    run : tuple (dict, dict of str to ndarray), optional
+        Where a run stands: plain JSON values, and arrays whose names begin with 'run.'.
+    weights_only : bool
+        Whether compilation, the optimizer's state and the history are left out.
 
     Returns
     -------
@@ -150,22 +200,28 @@ def to_bytes(model: Sequential) -> bytes:
     Raises
     ------
     ValueError
-        If `extras` or `training_config` hold anything but plain JSON values.
+        If `extras`, `training_config` or a configuration hold anything but plain JSON values.
     """
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(view) for name, view in _arrays(model)}
+    arrays = {name: np.ascontiguousarray(view) for name, view in _arrays(model, weights_only)}
+    table = _described(model, weights_only)
+    if run is not None:
+        table["run"] = run[0]
+        arrays |= run[1]
     try:
-        text = json.dumps(_described(model), allow_nan=False, sort_keys=True)
+        text = json.dumps(table, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
-            "model.extras and model.training_config must hold plain, finite JSON values. "
-            f"Received: {error}"
+            "model.extras, model.training_config and what get_config returns must hold plain, "
+            f"finite JSON values. Received: {error}"
         ) from None
     return save(arrays, {_KEY: text})
 
 
-def save_model(model: Sequential, path: str | Path, overwrite: bool = True) -> None:
+def save_model(
+    model: Sequential, path: str | Path, overwrite: bool = True, weights_only: bool = False
+) -> None:
     """Write a model to a file, atomically.
 
     Parameters
@@ -174,101 +230,107 @@ def save_model(model: Sequential, path: str | Path, overwrite: bool = True) -> N
     path : str or Path
     overwrite : bool
         If False, an existing file is an error (FileExistsError).
+    weights_only : bool
+        Whether compilation, the optimizer's state and the history are left out.
     """
-    write_atomically(path, to_bytes(model), overwrite)
+    write_atomically(path, to_bytes(model, weights_only=weights_only), overwrite)
 
 
 # ---- reading -----------------------------------------------------------------------------------
 
 
-class _BadFileError(Exception):
+class BadFileError(Exception):
     """Says what is wrong with a file; becomes a ModelFileError that names it."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise _BadFileError("a name in it occurs twice")
+        raise BadFileError("a name in it occurs twice")
     return result
 
 
 def _no_constant(text: str) -> Any:
-    raise _BadFileError(f"{text} is no JSON number")
+    raise BadFileError(f"{text} is no JSON number")
 
 
 def _parsed(text: str | bytes) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise _BadFileError("its header is not JSON") from None
-    return _of_type("its header", value, dict)
+        raise BadFileError("its header is not JSON") from None
+    return of_type("its header", value, dict)
 
 
-def _of_type(what: str, value: Any, kind: type) -> Any:
+def of_type(what: str, value: Any, kind: type) -> Any:
+    """Return `value` if it is of that type; a bool is no int."""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _BadFileError(f"{what} must be of type {kind.__name__}, not {type(value).__name__}")
+        raise BadFileError(f"{what} must be of type {kind.__name__}, not {type(value).__name__}")
     return value
 
 
-def _take(table: Mapping[str, Any], key: str, kind: type) -> Any:
+def take(table: Mapping[str, Any], key: str, kind: type) -> Any:
+    """Return ``table[key]`` if it is there and of that type."""
     if key not in table:
-        raise _BadFileError(f"{key!r} is missing")
-    return _of_type(repr(key), table[key], kind)
+        raise BadFileError(f"{key!r} is missing")
+    return of_type(repr(key), table[key], kind)
 
 
-def _count(table: Mapping[str, Any], key: str, least: int = 0) -> int:
-    value = _take(table, key, int)
+def count(table: Mapping[str, Any], key: str, least: int = 0) -> int:
+    """Return ``table[key]`` if it is an integer of at least `least`."""
+    value = take(table, key, int)
     if not least <= value < 2**63:
-        raise _BadFileError(f"{key!r} must be at least {least} and below 2**63")
+        raise BadFileError(f"{key!r} must be at least {least} and below 2**63")
     return value
 
 
 def _tensor(name: str, entry: Any, data: memoryview) -> tuple[int, int, np.ndarray]:
     """Return where an array begins and ends in the data, and a view of it."""
-    entry = _of_type(f"the entry of {name!r}", entry, dict)
-    kind, shape, span = (_take(entry, "dtype", str), _take(entry, "shape", list),
-                         _take(entry, "data_offsets", list))  # fmt: skip
+    entry = of_type(f"the entry of {name!r}", entry, dict)
+    kind, shape, span = (take(entry, "dtype", str), take(entry, "shape", list),
+                         take(entry, "data_offsets", list))  # fmt: skip
     if kind not in _TYPES:
-        raise _BadFileError(f"array {name!r} has the unknown type {kind!r}")
+        raise BadFileError(f"array {name!r} has the unknown type {kind!r}")
     for number in (*shape, *span):
-        if _of_type(f"a number of {name!r}", number, int) < 0:
-            raise _BadFileError(f"array {name!r} has a negative size or place")
+        if of_type(f"a number of {name!r}", number, int) < 0:
+            raise BadFileError(f"array {name!r} has a negative size or place")
     size = math.prod(shape) * _TYPES[kind].itemsize
     if len(span) != 2 or span[1] > len(data) or span[1] - span[0] != size:
-        raise _BadFileError(f"the size of array {name!r} does not match its shape or the file")
+        raise BadFileError(f"the size of array {name!r} does not match its shape or the file")
     return span[0], span[1], np.frombuffer(data[span[0] : span[1]], _TYPES[kind]).reshape(shape)
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Split a file's content into the description and the arrays, views of `data`."""
     if len(data) < 8:
-        raise _BadFileError("it is too short")
+        raise BadFileError("it is too short")
     length = int.from_bytes(data[:8], "little")
     if length > min(len(data) - 8, _MAX_HEADER):
-        raise _BadFileError("it is cut off, or no model file at all")
+        raise BadFileError("it is cut off, or no model file at all")
     header = _parsed(data[8 : 8 + length])
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
-        raise _BadFileError("it is a safetensors file, but not of fastmlp")
+        raise BadFileError("it is a safetensors file, but not of fastmlp")
     body = memoryview(data)[8 + length :]
     tensors = {name: _tensor(name, entry, body) for name, entry in header.items()}
     end = 0
     for start, stop, _ in sorted(tensors.values(), key=lambda t: t[:2]):
         if start != end:
-            raise _BadFileError("its arrays overlap or leave gaps")
+            raise BadFileError("its arrays overlap or leave gaps")
         end = stop
     if end != len(body):
-        raise _BadFileError("its arrays do not fill it")
+        raise BadFileError("its arrays do not fill it")
     return _parsed(metadata[_KEY]), {name: t[2] for name, t in tensors.items()}
 
 
-def _layers(table: Mapping[str, Any]) -> list[Layer]:
+def made_layers(entries: Any) -> list[Layer]:
+    """Return the layers that a list of saved ones describes."""
     made = []
-    for entry in _take(table, "layers", list):
-        _of_type("a layer", entry, dict)
-        name, config = _take(entry, "class_name", str), _take(entry, "config", dict)
+    for entry in of_type("'layers'", entries, list):
+        of_type("a layer", entry, dict)
+        name, config = take(entry, "class_name", str), take(entry, "config", dict)
         if name not in _LAYERS:
-            raise _BadFileError(f"there is no layer {name!r}")
+            raise BadFileError(f"there is no layer {name!r}")
         made.append(_LAYERS[name](**config))
     return made
 
@@ -288,80 +350,136 @@ def _check_arrays(model: Sequential, step: int, arrays: Mapping[str, np.ndarray]
     expected = _expected_shapes(model, step)
     if expected.keys() != arrays.keys():
         odd = sorted(expected.keys() ^ arrays.keys())
-        raise _BadFileError(
-            f"its arrays do not match its layers: {odd[0]!r} is missing or too many"
-        )
+        raise BadFileError(f"its arrays do not match its layers: {odd[0]!r} is missing or too many")
     kind = model.dtype
     for name, array in arrays.items():
         if array.shape != expected[name] or array.dtype != kind:
-            raise _BadFileError(
+            raise BadFileError(
                 f"array {name!r} must be {expected[name]} of {kind}, "
                 f"not {array.shape} of {array.dtype}"
             )
         if not np.isfinite(array).all():
-            raise _BadFileError(f"array {name!r} holds a value that is not finite")
+            raise BadFileError(f"array {name!r} holds a value that is not finite")
     for s in model.optimizer.square_slots if model.optimizer else ():
         for name, array in arrays.items():
             if name.startswith(f"optimizer.{s}.") and array.min() < 0:
-                raise _BadFileError(f"array {name!r} holds a mean square below 0")
+                raise BadFileError(f"array {name!r} holds a mean square below 0")
 
 
 def _history(table: Any) -> History | None:
     if table is None:
         return None
-    _of_type("'history'", table, dict)
+    of_type("'history'", table, dict)
     history = History()
-    history.epoch = [_of_type("an epoch", e, int) for e in _take(table, "epoch", list)]
+    history.epoch = [of_type("an epoch", e, int) for e in take(table, "epoch", list)]
     history.history = {
-        key: [float(value) for value in _of_type(f"the history of {key!r}", values, list)]
-        for key, values in _take(table, "history", dict).items()
+        key: [float(value) for value in of_type(f"the history of {key!r}", values, list)]
+        for key, values in take(table, "history", dict).items()
     }
-    history.params = _take(table, "params", dict)
-    history.interrupted = _take(table, "interrupted", bool)
+    history.params = take(table, "params", dict)
+    history.interrupted = take(table, "interrupted", bool)
     return history
 
 
-def _made(data: bytes) -> Sequential:
+_OPTIMIZER_ARRAY = re.compile(r"optimizer\.[01]\.\d+\.(weights|bias)")
+
+
+def _compile(model: Sequential, table: Any, custom: Mapping[str, Any]) -> bool:
+    """Compile as the file says; False if that takes something which `custom` does not have."""
+    of_type("'compile'", table, dict)
+    names = [of_type("a name in 'custom'", name, str) for name in table.get("custom", ())]
+    model.missing = sorted(set(names) - custom.keys())
+    if model.missing:
+        return False
+    own = {name: custom[name] for name in names}
+    optimizer, loss = (take(table, key, dict) for key in ("optimizer", "loss"))
+    model.compile(
+        optimizers.get(optimizer, own),
+        losses.get(loss, own),
+        [metrics.get(metric, own) for metric in take(table, "metrics", list)],
+    )
+    return True
+
+
+def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[str, np.ndarray]]:
+    """Return a file's model, what it says of a run, and the arrays of that.
+
+    Raises
+    ------
+    BadFileError, DataError, ValueError, TypeError, OverflowError
+        Whatever is wrong with it.
+    """
     from .models import Sequential
 
     table, arrays = _read(data)
-    version = _take(table, "version", int)
+    version = take(table, "version", int)
     if version != _VERSION:
-        raise _BadFileError(
+        raise BadFileError(
             f"it has format version {version}; this fastmlp reads version {_VERSION}"
         )
-    layers = _layers(table)
+    layers = made_layers(take(table, "layers", list))
     dense = [layer for layer in layers if isinstance(layer, Dense)]
     if not dense or not isinstance(layers[-1], Dense) or len(dense) > len(arrays):
-        raise _BadFileError("its layers make no network, or do not match its arrays")
+        raise BadFileError("its layers make no network, or do not match its arrays")
     model = Sequential(
         layers,
-        seed=_take(table, "seed", int),
-        dtype=_take(table, "dtype", str),
-        name=_take(table, "name", str),
+        seed=take(table, "seed", int),
+        dtype=take(table, "dtype", str),
+        name=take(table, "name", str),
     )
-    model.build((_count(table, "n_inputs", 1),))
-    compiled, step = table.get("compile"), _count(table, "step")
+    model.build((count(table, "n_inputs", 1),))
+    compiled, step, run = table.get("compile"), count(table, "step"), table.get("run")
+    of_run = {}
+    if run is not None:
+        of_type("'run'", run, dict)
+        of_run = {name: arrays.pop(name) for name in list(arrays) if name.startswith("run.")}
     if compiled is not None:
-        _of_type("'compile'", compiled, dict)
-        optimizer, loss = (_take(compiled, key, dict) for key in ("optimizer", "loss"))
-        model.compile(optimizer, loss, _take(compiled, "metrics", list))
+        if not _compile(model, compiled, custom):
+            step = 0
+            arrays = {k: v for k, v in arrays.items() if not _OPTIMIZER_ARRAY.fullmatch(k)}
     elif step:
-        raise _BadFileError("'step' is set though nothing is compiled")
+        raise BadFileError("'step' is set though nothing is compiled")
     _check_arrays(model, step, arrays)
-    model.n_fits = _count(table, "n_fits")
+    model.n_fits = count(table, "n_fits")
     model.history = _history(table.get("history"))
-    model.training_config = _take(table, "training_config", dict)
-    model.extras = _take(table, "extras", dict)
+    model.training_config = take(table, "training_config", dict)
+    model.extras = take(table, "extras", dict)
     model.materialise(draw=False)
-    if compiled is not None:
+    if model.optimizer is not None:
         model.ready().step = step
     for name, view in _arrays(model):
         view[...] = arrays[name]
-    return model
+    return model, run, of_run
 
 
-def from_bytes(data: bytes, name: str = "the data") -> Sequential:
+def read(path: str | Path) -> bytes:
+    """Return a file's content.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be read; the message names it.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            raise ModelFileError(f"{path} is not a usable model file: it is no regular file")
+        return Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelFileError(f"Cannot read model file {path}: {reason}") from None
+
+
+def unusable(name: str, error: Exception) -> ModelFileError:
+    """Make the error for a file with which something is wrong."""
+    return ModelFileError(f"{name} is not a usable model file: {error}")
+
+
+WRONG = (BadFileError, DataError, ValueError, TypeError, OverflowError)  # what `made` raises
+
+
+def from_bytes(
+    data: bytes, name: str = "the data", custom_objects: Mapping[str, Any] | None = None
+) -> Sequential:
     """Return the model that `to_bytes` wrote.
 
     Parameters
@@ -369,6 +487,8 @@ def from_bytes(data: bytes, name: str = "the data") -> Sequential:
     data : bytes
     name : str
         Where they came from, for messages.
+    custom_objects : mapping of str to function or class, optional
+        What is written in Python, by name; see `models.load_model`.
 
     Returns
     -------
@@ -380,17 +500,19 @@ def from_bytes(data: bytes, name: str = "the data") -> Sequential:
         If anything is wrong with them.
     """
     try:
-        return _made(data)
-    except (_BadFileError, DataError, ValueError, TypeError, OverflowError) as error:
-        raise ModelFileError(f"{name} is not a usable model file: {error}") from None
+        return made(data, custom_objects or {})[0]
+    except WRONG as error:
+        raise unusable(name, error) from None
 
 
-def load_model(path: str | Path) -> Sequential:
+def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """Read a model from a file.
 
     Parameters
     ----------
     path : str or Path
+    custom_objects : mapping of str to function or class, optional
+        See `models.load_model`.
 
     Returns
     -------
@@ -401,11 +523,4 @@ def load_model(path: str | Path) -> Sequential:
     ModelFileError
         If the file is missing, damaged or no model; the message names it.
     """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            raise ModelFileError(f"{path} is not a usable model file: it is no regular file")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
-        raise ModelFileError(f"Cannot read model file {path}: {reason}") from None
-    return from_bytes(data, str(path))
+    return from_bytes(read(path), str(path), custom_objects)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _checks
 from ._columns import (
     Column,
     Label,
@@ -20,19 +21,20 @@ from ._columns import (
     cast,
     category_codes,
     column_from,
-    filled_numbers,
-    fit_categorical,
-    fit_labels,
-    fit_numeric,
+    filled_values,
     listed,
-    mean_and_scale,
     refuse_missing,
     target_from,
 )
-from ._table import Table
+from ._frames import as_table
+from ._learning import CategoryLearner, NumberLearner, TargetLearner, regression_numbers
+from ._table import Table, shortened
 from .errors import DataError, ModelFileError
 
-__all__ = ["Column", "Preprocessing", "Target", "choose_task", "split"]
+if TYPE_CHECKING:
+    from .models import Sequential
+
+__all__ = ["Column", "Fitting", "Preprocessing", "Target", "choose_task", "split"]
 
 TASKS = ("regression", "classification")
 
@@ -56,24 +58,30 @@ class Preprocessing:
     @classmethod
     def fit(
         cls,
-        table: Table,
+        table: Any,
         target: str,
-        task: str,
+        task: str | None = None,
         *,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
         standardize: bool = False,
         impute: str | None = None,
+        indicator: bool = False,
         rows: np.ndarray | None = None,
     ) -> Preprocessing:
         """Learn the treatment of a table's columns.
 
+        Numbers stay numbers; true and false become 1 and 0; dates become days since
+        1970-01-01, always standardised; text becomes one 0/1 input for each category.
+
         Parameters
         ----------
-        table : Table
+        table : Table, data frame, Arrow table, array or mapping
+            What `datasets.as_table` takes.
         target : str
             The column to predict.
-        task : {"regression", "classification"}
+        task : {"regression", "classification"}, optional
+            By default what `choose_task` says.
         categorical : collection of str
             Columns to take as categories even where they hold numbers.
         drop : collection of str
@@ -81,7 +89,11 @@ class Preprocessing:
         standardize : bool
             Scale numeric inputs, and a regression target, to mean 0 and deviation 1.
         impute : {"mean", "median"}, optional
-            Replace missing numbers by that, missing categories by the most frequent one.
+            Replace missing numbers and dates by that, missing categories and booleans by the
+            most frequent one.
+        indicator : bool
+            For every column with a missing value among the training rows, add an input that is
+            1 where the value is missing and 0 elsewhere.
         rows : ndarray of int, optional
             The training rows, from which means, scales and replacements are computed.
             Categories and labels come from all rows.
@@ -94,29 +106,53 @@ class Preprocessing:
         ------
         DataError
             If a column is not there, holds what it should not, or misses values while
-            `impute` is None.
+            `impute` is None; if there is a single row, or the target is the same in all.
         """
-        for name in (target, *categorical, *drop):
-            table.require(name, "target column" if name == target else "column")
-        chosen = np.arange(table.n_rows) if rows is None else rows
-        names = [name for name in table.names if name != target and name not in drop]
-        if not names:
-            raise DataError(f"{table.source}: no input columns are left beside '{target}'")
-        columns = []
-        for name in names:
-            numbers = None if name in categorical else table.numbers(name)
-            if numbers is None:
-                columns.append(fit_categorical(table, name, impute, chosen))
-            else:
-                columns.append(fit_numeric(table, name, numbers, standardize, impute, chosen))
-        if task == "classification":
-            goal = Target(target, labels=fit_labels(table, target))
-        else:
-            goal = Target(target)
-            values = cls(task, [], goal)._target_numbers(table)
-            if standardize:
-                goal.mean, goal.scale = mean_and_scale(values[chosen], table, target)
-        return cls(task, columns, goal)
+        table = as_table(table)
+        fitting = Fitting(
+            target,
+            task,
+            categorical=categorical,
+            drop=drop,
+            standardize=standardize,
+            impute=impute,
+            indicator=indicator,
+        )
+        fitting.add(table, rows)
+        return fitting.finish()
+
+    @classmethod
+    def of(cls, model: Sequential) -> Preprocessing:
+        """Return the preprocessing that is kept with a model.
+
+        Parameters
+        ----------
+        model : Sequential
+
+        Returns
+        -------
+        Preprocessing
+
+        Raises
+        ------
+        ValueError
+            If the model has none.
+        """
+        state = model.extras.get("preprocessing")
+        if state is None:
+            raise ValueError(
+                f"Model {model.name!r} has no preprocessing: it was trained on arrays, not a table"
+            )
+        return cls.from_dict(state, f"model {model.name!r}")
+
+    def keep(self, model: Sequential) -> None:
+        """Keep this preprocessing with a model, and so in the model's file.
+
+        Parameters
+        ----------
+        model : Sequential
+        """
+        model.extras["preprocessing"] = self.to_dict()
 
     @classmethod
     def plain(
@@ -153,14 +189,8 @@ class Preprocessing:
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the network's inputs, such as ``age`` and ``colour=red``."""
-        names: list[str] = []
-        for column in self.columns:
-            if column.kind == "categorical":
-                names.extend(f"{column.name}={category}" for category in column.categories)
-            else:
-                names.append(column.name)
-        return names
+        """Names of the network's inputs, such as ``age``, ``colour=red`` and ``age missing``."""
+        return [name for column in self.columns for name in column.input_names]
 
     def scaling(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the means and scales of the inputs, for a model of numeric columns alone.
@@ -175,19 +205,21 @@ class Preprocessing:
             If a column is categorical.
         """
         for column in self.columns:
-            if column.kind != "numeric":
-                raise ValueError(f"column '{column.name}' is categorical, expected numbers")
+            if column.kind != "numeric" or column.indicator:
+                kind = "imputed with an indicator" if column.indicator else column.kind
+                raise ValueError(f"column '{column.name}' is {kind}, expected numbers")
         means = np.array([column.mean for column in self.columns])
         return means, np.array([column.scale for column in self.columns])
 
     # ---- table to arrays ----
 
-    def inputs(self, table: Table, dtype: str = "float32") -> np.ndarray:
+    def inputs(self, table: Any, dtype: str = "float32") -> np.ndarray:
         """Turn a table into the network's inputs; columns it does not know are ignored.
 
         Parameters
         ----------
-        table : Table
+        table : Table, data frame, Arrow table, array or mapping
+            What `datasets.as_table` takes.
         dtype : {"float32", "float64"}
 
         Returns
@@ -200,33 +232,46 @@ class Preprocessing:
             If a column is missing, or a cell is missing, of the wrong kind, or a category
             that training did not see.
         """
+        table = as_table(table)
         absent = [column.name for column in self.columns if column.name not in table.columns]
         if len(absent) == 1:
             table.require(absent[0], "input column")
         elif absent:
             raise DataError(
                 f"{table.source}: there are no input columns {listed(absent)}. "
-                f"Columns: {', '.join(table.names)}"
+                f"Columns: {shortened(table.names)}"
             )
-        x = np.zeros((table.n_rows, self.n_inputs), dtype)
+        # Column by column into rows of a transposed array: quicker than strided writing.
+        xt = np.zeros((self.n_inputs, table.n_rows), dtype)
         start = 0
-        for column in self.columns:
-            if column.kind == "categorical":
-                codes = category_codes(table, column)
-                x[np.arange(table.n_rows), start + codes] = 1
-            else:
-                with np.errstate(over="ignore"):  # `cast` names the cell
-                    values = (filled_numbers(table, column) - column.mean) / column.scale
-                x[:, start] = cast(values, dtype, table, column.name)
-            start += column.width
-        return x
+        missing: np.ndarray | None
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
+            for column in self.columns:
+                if column.kind == "categorical":
+                    codes, missing = category_codes(table, column)
+                    xt[start + codes, np.arange(table.n_rows)] = 1
+                else:
+                    values, missing = filled_values(table, column)
+                    xt[start] = _scaled(values, column)
+                start += column.width
+                if column.indicator and missing is not None:
+                    xt[start - 1] = missing
+        if not (np.isfinite(xt.min()) and np.isfinite(xt.max())):
+            self._refuse_too_large(table, dtype)
+        return np.ascontiguousarray(xt.T)
 
-    def targets(self, table: Table, dtype: str = "float32") -> np.ndarray:
+    def _refuse_too_large(self, table: Table, dtype: str) -> None:
+        for column in self.columns:
+            if column.kind != "categorical":
+                cast(_scaled(filled_values(table, column)[0], column), dtype, table, column.name)
+
+    def targets(self, table: Any, dtype: str = "float32") -> np.ndarray:
         """Turn a table's target column into what the network is trained towards.
 
         Parameters
         ----------
-        table : Table
+        table : Table, data frame, Arrow table, array or mapping
+            What `datasets.as_table` takes.
         dtype : {"float32", "float64"}
 
         Returns
@@ -239,46 +284,41 @@ class Preprocessing:
         DataError
             If the column is not there, or a cell is missing or not a number or a known label.
         """
+        table = as_table(table)
         table.require(self.target.name, "target column")
         if self.task == "regression":
-            with np.errstate(over="ignore"):
-                values = (self._target_numbers(table) - self.target.mean) / self.target.scale
+            values = regression_numbers(table, self.target.name)
+            values = _scaled(values, self.target)
             return cast(values, dtype, table, self.target.name).reshape(-1, 1)
         return self._target_codes(table).astype(dtype).reshape(-1, 1)
 
-    def _target_numbers(self, table: Table) -> np.ndarray:
-        name = self.target.name
-        numbers = table.numbers(name)
-        if numbers is None:
-            row = next(row for row, cell in enumerate(table.text(name)) if cell)
-            raise DataError(
-                f"{table.where(row, name)}: '{table.columns[name][row].strip()}' is text; "
-                "a regression target must hold numbers"
-            )
-        refuse_missing(table, name, np.isnan(numbers), "the target")
-        return numbers
-
     def _target_codes(self, table: Table) -> np.ndarray:
         name, labels = self.target.name, self.target.labels
-        cells = table.text(name)
-        refuse_missing(table, name, np.array([not cell for cell in cells]), "the target")
+        codes, texts = table.coded(name)
+        refuse_missing(table, name, codes < 0, "the target")
         by_text: dict[str, int] = {str(label): i for i, label in enumerate(labels)}
         by_number = {label: i for i, label in enumerate(labels) if not isinstance(label, str)}
-        codes = np.empty(len(cells), np.int64)
-        for row, cell in enumerate(cells):
-            code = by_text.get(cell)
+        lower = {text.lower(): i for text, i in by_text.items()}
+        boolean = table.columns[name].kind == "boolean"
+        found = []
+        for text in texts:
+            code = by_text.get(text)
             if code is None and by_number:  # 1.0 is the class 1
                 try:
-                    code = by_number.get(float(cell))
+                    code = by_number.get(float(text))
                 except ValueError:
                     code = None
-            if code is None:
-                raise DataError(
-                    f"{table.where(row, name)}: '{cell}' is not one of the classes "
-                    f"{listed([str(label) for label in labels])}"
-                )
-            codes[row] = code
-        return codes
+            if code is None and boolean:
+                code = lower.get(text.lower())
+            found.append(-1 if code is None else code)
+        result = np.array(found, np.int64)[codes]
+        if -1 in found:
+            row = int(np.argmax(result < 0))
+            raise DataError(
+                f"{table.where(row, name)}: '{table.held(row, name)}' is not one of the classes "
+                f"{listed([str(label) for label in labels])}"
+            )
+        return result
 
     # ---- the network's outputs back to the table's terms ----
 
@@ -367,12 +407,117 @@ class Preprocessing:
         return result
 
 
-def choose_task(table: Table, target: str, categorical: Collection[str] = ()) -> tuple[str, str]:
+class Fitting:
+    """Learns the treatment of columns from one table, or from the parts of a long one in turn.
+
+    Parameters
+    ----------
+    target, task, categorical, drop, standardize, impute, indicator
+        As for `Preprocessing.fit`.
+    sample : int, optional
+        How many values of a column a median is taken of at most, drawn at random from all. By
+        default it is exact, and all values are kept until `finish`.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        task: str | None = None,
+        *,
+        categorical: Collection[str] = (),
+        drop: Collection[str] = (),
+        standardize: bool = False,
+        impute: str | None = None,
+        indicator: bool = False,
+        sample: int | None = None,
+    ) -> None:
+        if task not in (None, *TASKS):
+            raise _checks.unknown("task", str(task), TASKS)
+        if impute not in (None, "mean", "median"):
+            raise _checks.unknown("impute", str(impute), ("mean", "median"))
+        if indicator and impute is None:
+            raise ValueError(
+                "indicator=True needs impute, or missing values are refused. Received: impute=None"
+            )
+        self._target, self._categorical, self._drop = target, categorical, drop
+        self._standardize, self._impute = standardize, impute
+        self._indicator, self._sample = indicator, sample
+        self._goal = TargetLearner(target, task, target in categorical)
+        self._learners: list[NumberLearner | CategoryLearner] = []
+        self._source, self._n_rows = "", 0
+
+    def add(self, table: Table, rows: np.ndarray | None = None) -> None:
+        """Take in a table; every one has the same columns.
+
+        Parameters
+        ----------
+        table : Table
+        rows : ndarray of int, optional
+            The training rows; all by default.
+        """
+        if not self._learners:
+            self._source = table.source
+            self._learners = self._begun(table)
+        for learner in self._learners:
+            learner.add(table, rows)
+        self._goal.add(table, rows)
+        self._n_rows += table.n_rows
+
+    def _begun(self, table: Table) -> list[NumberLearner | CategoryLearner]:
+        target, drop = self._target, self._drop
+        for name in (target, *self._categorical, *drop):
+            table.require(name, "target column" if name == target else "column")
+        names = [name for name in table.names if name != target and name not in drop]
+        if not names:
+            raise DataError(f"{table.source}: no input columns are left beside '{target}'")
+        return [self._learner(table, name) for name in names]
+
+    def _learner(self, table: Table, name: str) -> NumberLearner | CategoryLearner:
+        kind = "text" if name in self._categorical else table.kind(name)
+        if kind == "text":
+            return CategoryLearner(name, self._impute, self._indicator)
+        kind = "numeric" if kind == "number" else kind
+        return NumberLearner(
+            name, kind, self._standardize, self._impute, self._indicator, self._sample
+        )
+
+    @property
+    def decision(self) -> tuple[str, str]:
+        """The task, and the reason for it."""
+        return self._goal.decision()
+
+    def finish(self) -> Preprocessing:
+        """Return what was learnt.
+
+        Returns
+        -------
+        Preprocessing
+        """
+        if self._n_rows < 2:
+            raise DataError(
+                f"{self._source}: {self._n_rows} row; expected at least two to learn from"
+            )
+        columns = [learner.learnt(self._source) for learner in self._learners]
+        goal = self._goal.learnt(self._source, self._standardize)
+        return Preprocessing(self.decision[0], columns, goal)
+
+
+def _scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:
+    with np.errstate(over="ignore"):  # infinity is an error in the end, and named
+        if column.mean != 0:
+            values = values - column.mean
+        if column.scale != 1:
+            values = values / column.scale
+    return values
+
+
+def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> tuple[str, str]:
     """Decide from the target column whether to fit numbers or classes.
 
     Parameters
     ----------
-    table : Table
+    table : Table, data frame, Arrow table, array or mapping
+        What `datasets.as_table` takes.
     target : str
     categorical : collection of str
         Columns that were declared categorical.
@@ -385,19 +530,11 @@ def choose_task(table: Table, target: str, categorical: Collection[str] = ()) ->
     Raises
     ------
     DataError
-        If there is no such column, or it mixes numbers and text.
+        If there is no such column, it misses a value, mixes numbers and text, or holds dates.
     """
-    table.require(target, "target column")
-    if target in categorical:
-        return "classification", f"'{target}' is declared categorical"
-    numbers = table.numbers(target)
-    if numbers is None:
-        return "classification", f"'{target}' holds text"
-    distinct = np.unique(numbers[~np.isnan(numbers)])
-    if len(distinct) <= 2 and (distinct == np.round(distinct)).all():
-        shown = " and ".join(f"{value:.0f}" for value in distinct)
-        return "classification", f"'{target}' holds only the whole numbers {shown}"
-    return "regression", f"'{target}' holds numbers"
+    learner = TargetLearner(target, None, target in categorical)
+    learner.add(as_table(table))
+    return learner.decision()
 
 
 def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -43,6 +43,11 @@ class Regularizer:
         """Return the constructor's arguments."""
         return {"l1": self.l1, "l2": self.l2}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Regularizer:
+        """Make a regularizer from what `get_config` returned."""
+        return cls(**config)
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"

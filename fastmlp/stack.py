@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,7 +33,9 @@ class Stack:
         dtype: str = "float32",
         name: str | None = None,
     ) -> None:
-        self.seed = secrets.randbits(32) if seed is None else _checks.integer("seed", seed, 0)
+        self.seed = (
+            int.from_bytes(os.urandom(4)) if seed is None else _checks.integer("seed", seed, 0)
+        )
         self.dtype = _checked_dtype(dtype)
         # Loads the kernels here, so that the first fit is as quick as the second.
         _kernels.network_class(self.dtype.name)
@@ -200,7 +202,8 @@ class Stack:
                 rates.append(rate)
                 rate = 0.0
         old = self._network
-        network = _kernels.network_class(self.dtype.name)(
+        widest = max(layer.units for layer in dense)
+        network = _kernels.network_class(self.dtype.name, widest)(
             self.n_inputs,
             [layer.units for layer in dense],
             [layer.activation for layer in dense],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .layers import Dense, Layer
 
 if TYPE_CHECKING:
@@ -50,7 +52,64 @@ def _columns(rows: list[list[str]], line_length: int) -> list[int]:
     return widths
 
 
-def summary_text(model: Sequential, line_length: int | None = None) -> str:
+def _drawn(model: Sequential) -> bool:
+    """Tell whether there are weights: a summary draws none."""
+    return model._complete
+
+
+def weight_figures(model: Sequential) -> list[tuple[float, float] | None]:
+    """Return, for each layer, the share of its weights that are not zero, and their norm.
+
+    Parameters
+    ----------
+    model : Sequential
+        Nothing is drawn for it: before its weights are, there are no figures.
+
+    Returns
+    -------
+    list of (share, norm) or None
+        Of the weights without the biases; None for a layer that has none.
+    """
+    result: list[tuple[float, float] | None] = []
+    for layer in model.layers:
+        if not isinstance(layer, Dense) or not _drawn(model):
+            result.append(None)
+            continue
+        w = layer._views()[0]
+        norm = float(np.linalg.norm(w.astype(np.float64)))
+        result.append((np.count_nonzero(w) / w.size, norm))
+    return result
+
+
+def memory(model: Sequential) -> dict[str, int]:
+    """Return how many bytes the parameters take, and the optimizer's state while training.
+
+    Parameters
+    ----------
+    model : Sequential
+        The width of its input must be known.
+
+    Returns
+    -------
+    dict of str to int
+        'parameters', and 'optimizer' of a model that is compiled.
+    """
+    size = model.count_params() * model.dtype.itemsize
+    if model.optimizer is None:
+        return {"parameters": size}
+    return {"parameters": size, "optimizer": size * len(model.optimizer.slots)}
+
+
+def readable_bytes(size: float) -> str:
+    """Write a number of bytes with the unit that suits it."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def summary_text(model: Sequential, line_length: int | None = None, verbose: bool = False) -> str:
     """Return the table that `Sequential.summary` prints.
 
     Parameters
@@ -59,6 +118,8 @@ def summary_text(model: Sequential, line_length: int | None = None) -> str:
     line_length : int, optional
         Width in characters; the terminal's by default. Columns for activations and lambdas
         are there only if there is something to say.
+    verbose : bool
+        Add the share of weights that are not zero, their norms, and what takes how much memory.
 
     Returns
     -------
@@ -82,6 +143,11 @@ def summary_text(model: Sequential, line_length: int | None = None) -> str:
         if any(values):
             header.append(title)
             rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
+    if verbose and _drawn(model):
+        figures = weight_figures(model)
+        header += ["Nonzero", "Norm"]
+        cells = [["", ""] if f is None else [f"{f[0]:.2%}", f"{f[1]:.4g}"] for f in figures]
+        rows = [[*row, *more] for row, more in zip(rows, cells, strict=True)]
     widths = _columns([header, *rows], line_length)
     width = min(max(sum(widths), min(_KERAS_WIDTH, line_length)), line_length)
 
@@ -95,4 +161,22 @@ def summary_text(model: Sequential, line_length: int | None = None) -> str:
         lines += [line(row), thick if i == len(rows) - 1 else thin]
     total = f"{model.count_params():,}" if known else "? (the input's width is not known yet)"
     lines += [f"Total params: {total}", f"Trainable params: {total}", "Non-trainable params: 0"]
+    if verbose:
+        lines += _verbose_lines(model)
     return "\n".join([*lines, thin])
+
+
+def _verbose_lines(model: Sequential) -> list[str]:
+    lines = []
+    if _drawn(model):
+        views = [view for layer in model.dense_layers for view in layer._views()]
+        nonzero = sum(int(np.count_nonzero(view)) for view in views)
+        share = nonzero / model.count_params()
+        lines.append(f"Nonzero params: {nonzero:,} ({share:.2%})")
+    else:
+        lines.append("Nonzero params: ? (the weights are not drawn yet)")
+    if model.n_inputs is not None:
+        names = {"parameters": "parameters", "optimizer": "optimizer state"}
+        parts = [f"{readable_bytes(size)} of {names[key]}" for key, size in memory(model).items()]
+        lines.append(f"Memory: {', '.join(parts)}")
+    return lines

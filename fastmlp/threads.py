@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 import time
+from typing import Any
+
+from ._kernels import cpu
 
 _explicit: int | None = None
 _counted: tuple[int, float] | None = None
@@ -71,12 +76,48 @@ def _from_environment() -> int | None:
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 
+def _omp_default() -> int:
+    """Count the OpenMP runtime's threads as nobody has limited them: a limit is a thread's own."""
+    counts: list[int] = []
+    thread = threading.Thread(target=lambda: counts.append(cpu.omp_max_threads()))
+    thread.start()
+    thread.join()
+    return counts[0]
+
+
+def _limited_before() -> list[Any]:
+    """Find the libraries that threadpoolctl limited before the kernels' runtime was loaded.
+
+    It reaches only what is loaded, so their counts stand for the one that ours would have.
+    """
+    threadpoolctl = sys.modules.get("threadpoolctl")
+    if threadpoolctl is None or any(name.endswith("_NUM_THREADS") for name in os.environ):
+        return []
+    usual = min(available(), 64)  # OpenBLAS takes no more by itself
+    libraries = threadpoolctl.ThreadpoolController().lib_controllers
+    return [library for library in libraries if (library.num_threads or usual) < usual]
+
+
+_omp_threads = _omp_default()
+_witnesses = _limited_before()
+
+
+def _automatic() -> int:
+    count = _from_environment() or available()
+    limit = cpu.omp_max_threads()
+    # The runtime's default is none: environment and affinity may have changed since its start.
+    if limit != _omp_threads:
+        count = min(count, limit)
+    return min([count, *(library.num_threads for library in _witnesses)])
+
+
 def resolve(n: int | None = None) -> tuple[int, bool]:
     """Decide on a number of threads.
 
     The first of these that is set counts: the argument, `set_num_threads`, the environment
     variable ``OMP_NUM_THREADS``; otherwise one thread a processor this process may use. A count
-    given to fastmlp itself is exact; the others are what work large enough to share gets.
+    given to fastmlp itself is exact; the others are what work large enough to share gets, and no
+    more than a limit that the calling thread has set on the OpenMP runtime, as threadpoolctl does.
 
     Parameters
     ----------
@@ -98,7 +139,7 @@ def resolve(n: int | None = None) -> tuple[int, bool]:
     exact = _checked(n) if n is not None else _explicit
     if _forked:
         return 1, exact is None
-    return (_from_environment() or available(), True) if exact is None else (exact, False)
+    return (_automatic(), True) if exact is None else (exact, False)
 
 
 def set_num_threads(n: int | None) -> None:

@@ -2,110 +2,29 @@
 
 from __future__ import annotations
 
+import numbers
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _checks, threads
-from . import callbacks as _callbacks
-from .callbacks import Callback, History
-from .errors import DataError, DivergedError
+from . import _callback, _evaluation, threads
+from ._callback import Callback, History, Logs
+from ._fit_data import Arguments, Rows, metric_kind, prepared
+from .callbacks import TerminateOnNaN
+from .errors import DivergedError
 from .layers import Dropout
 from .progress import ProgressLine, figures
 
 if TYPE_CHECKING:
-    from .layers import Dense
-    from .losses import Loss
-    from .metrics import Metric
+    from .checkpoint import Checkpoint, Resumed
     from .models import Sequential
 
 _SNAPSHOT_SECONDS = 1.0
 _CALL_SECONDS = 0.1  # how long a signal may wait
 _MAX_EPOCHS = 1 << 16  # of one call: bounds the arrays that receive the losses
-
-
-def check_verbose(verbose: Any) -> None:
-    """Raise unless `verbose` is 0, 1, 2 or 'auto', which means 1."""
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f"verbose must be 0, 1 or 2. Received: verbose={verbose!r}")
-
-
-def check_last(last: Dense, loss: Loss, metrics: Sequence[Metric]) -> None:
-    """Require that the last layer, the loss and the metrics mean something together."""
-    sparse = loss.name.startswith("sparse")
-    if last.units == 1 and last.activation == "softmax":
-        raise ValueError(
-            "activation='softmax' needs at least 2 units: of one it is always 1. "
-            "Received: units=1; for two classes use activation='sigmoid'"
-        )
-    if last.units == 1 and loss.name.endswith("categorical_crossentropy"):
-        raise ValueError(
-            f"loss={loss.name!r} needs at least 2 units in the last layer. Received: units=1; "
-            "for two classes use loss='binary_crossentropy' with activation='sigmoid'"
-        )
-    for metric in metrics:
-        name = metric.engine_name(loss.name, last.units)
-        if name.startswith("sparse") != sparse:
-            raise ValueError(
-                "Metrics must take y in the form that the loss does, class indices or columns. "
-                f"Received: metric {metric.name!r} with loss={loss.name!r}"
-            )
-        if last.units == 1 and "categorical" in name:
-            raise ValueError(
-                f"Metric {metric.name!r} needs at least 2 units in the last layer. "
-                "Received: units=1"
-            )
-
-
-class Rows(NamedTuple):
-    """Checked data: x (n, n_inputs), y (n, n_outputs), weight (n,) or None."""
-
-    x: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray | None
-
-
-def _checked(model: Sequential, x: Any, y: Any, weight: Any, prefix: str = "") -> Rows:
-    x = model.checked_inputs(x, prefix + "x")
-    n_outputs = model.ready().n_outputs
-    assert model.loss is not None
-    y = _arrays.targets(y, len(x), n_outputs, model.loss.name, model.dtype, prefix + "y")
-    name = prefix + "sample_weight"
-    return Rows(x, y, _arrays.row_weights(weight, len(x), model.dtype, name))
-
-
-def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
-    """Keep the last `share` of the rows for validation."""
-    share = _checks.fraction("validation_split", share)
-    if not share:
-        return rows, None
-    n = int(len(rows.x) * (1.0 - share))
-    if n in (0, len(rows.x)):
-        raise DataError(
-            "validation_split must leave rows for training and for validation. "
-            f"Received: validation_split={share} of {len(rows.x)} rows"
-        )
-    x, y, weight = rows
-    tail = None if weight is None else weight[n:]
-    return Rows(x[:n], y[:n], None if weight is None else weight[:n]), Rows(x[n:], y[n:], tail)
-
-
-def _validation_rows(model: Sequential, data: Any) -> Rows:
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise DataError(
-            "validation_data must be (x, y) or (x, y, sample_weight). "
-            f"Received: {_arrays.describe(data)}"
-            + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
-        )
-    return _checked(model, data[0], data[1], data[2] if len(data) == 3 else None, "validation ")
-
-
-def _validation_epochs(freq: Any) -> int | frozenset[int]:
-    if isinstance(freq, (list, tuple, set, frozenset)):
-        return frozenset(_checks.integer("an epoch in validation_freq", epoch) for epoch in freq)
-    return _checks.integer("validation_freq", freq)
+_MAX_RATES = 1 << 13  # of a schedule, worked out at a time
 
 
 class _Snapshot:
@@ -127,116 +46,215 @@ class _Snapshot:
             view[...] = copy
 
 
-class _Run:
-    """One call of fit, from its first step to its last."""
+class _Rates:
+    """Tells the network the learning rate of the next steps."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._schedule: Any = None
+        self._stop = 0
+
+    def prepare(self, optimizer: Any, max_steps: int) -> int:
+        """Set the rates; return how many steps they and `max_steps` allow, 0 for any number."""
+        network, schedule = self._network, optimizer.schedule
+        if schedule is None:
+            self.clear()
+            network.learning_rate = optimizer.learning_rate
+            return max_steps
+        step = network.step
+        if schedule is not self._schedule or step >= self._stop:
+            network.set_rates(optimizer.rates(step, _MAX_RATES), step)
+            self._schedule, self._stop = schedule, step + _MAX_RATES
+        left = self._stop - step
+        return min(max_steps, left) if max_steps else left
+
+    def clear(self) -> None:
+        """Let the network go by a single rate again."""
+        if self._schedule is not None:
+            self._network.set_rates(None)
+            self._schedule = None
+
+
+class Run:
+    """One call of fit, from its first step to its last.
+
+    Attributes
+    ----------
+    done : int
+        Epochs done.
+    within : bool
+        Whether the hooks before the present epoch have been called.
+    logs : dict
+        Of the latest epoch.
+    complete : bool
+        Whether the hooks after the last epoch have been called.
+    """
 
     def __init__(
         self,
         model: Sequential,
         rows: Rows,
         validation: Rows | None,
-        validation_freq: int | frozenset[int],
-        batch_size: int,
-        epochs: int,
-        verbose: int,
+        arguments: Arguments,
         callbacks: list[Callback],
+        checkpoint: Checkpoint | None,
     ) -> None:
-        self.model = model
-        self.network = model.ready()
-        self.validation = validation
-        self.validation_freq = validation_freq
-        self.epochs = epochs
-        self.verbose = verbose
-        self.n_batches = -(-len(rows.x) // batch_size)
-        self.done = self.before = 0  # epochs in all; before the latest call of the network
+        self.model, self.network, self.arguments = model, model.ready(), arguments
+        self.rows, self.validation = rows, validation
+        self.epochs, self.verbose = arguments.epochs, arguments.verbose
+        self.n_batches = -(-len(rows.x) // arguments.batch_size)
+        self.done = self.before = 0  # epochs in all; before the latest call of the session
+        self.within = self.complete = False
+        self.logs: Logs = {}
+        self.seed = 0
+        self.epochs_before = model.training_config.get("epochs", 0)
         self.n_threads, self.automatic = threads.resolve()
-        self.keys = model.metrics_names
-        self.loss_buffer = np.empty(min(epochs, _MAX_EPOCHS))
-        self.metric_buffer = np.empty((len(self.loss_buffer), len(self.keys) - 1))
-        self.history = History()
-        self.history.history = {key: [] for key in self.keys}
-        if validation is not None:
-            self.history.history |= {"val_" + key: [] for key in self.keys}
-        self.history.params = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "steps": self.n_batches,
-            "samples": len(rows.x),
-            "verbose": verbose,
-            "metrics": list(self.history.history),
-        }
-        self.history.set_model(model)
-        hooked = _callbacks.overriding
+        self._sort_metrics()
+        self.loss_buffer = np.empty(min(self.epochs, _MAX_EPOCHS))
+        self.metric_buffer = np.empty((len(self.loss_buffer), len(self.counted)))
+        self.history = self._new_history()
+        hooked = _callback.overriding
         self.callbacks = callbacks
         self.epoch_hooks = hooked(callbacks, "on_epoch_begin", "on_epoch_end")
-        self.batch_hooks = hooked(callbacks, "on_train_batch_begin", "on_train_batch_end")
+        self.batch_hooks = hooked(callbacks, "on_train_batch_begin", "on_train_batch_end",
+                                  "on_batch_begin", "on_batch_end")  # fmt: skip
         self.test_hooks = hooked(callbacks, "on_test_begin", "on_test_end")
+        self.test_batch_hooks = _evaluation.batch_hooks(callbacks, "test")
+        self.checkpoint = checkpoint
+        self.rates = _Rates(self.network)
         self.snapshot = _Snapshot(self.network)
-        self.line = ProgressLine("fit", epochs, "epochs", enabled=verbose == 1)
+        self.line = ProgressLine("fit", self.epochs, "epochs", enabled=self.verbose == 1)
 
-    def train(self) -> None:
+    def _sort_metrics(self) -> None:
+        """Tell metrics that are counted on the way from those that take a pass of their own."""
+        model, loss, n_outputs = self.model, self.model.loss, self.network.n_outputs
+        assert loss is not None
+        kind = metric_kind(loss, self.rows.y, n_outputs)
+        named = [(metric, metric.engine_name(kind, n_outputs)) for metric in model.metrics]
+        self.counted = [metric for metric, name in named if name is not None]
+        self.scored = [metric for metric, name in named if name is None and metric.on_training]
+        self.session: Any = self.network
+        if loss.in_python:
+            from ._python_loss import PythonSession
+
+            self.session = PythonSession(self.network, loss, [n for _, n in named if n])
+
+    def _new_history(self) -> History:
+        history, names = History(), self.model.metrics_names
+        reported = {"loss", *(metric.name for metric in [*self.counted, *self.scored])}
+        self.keys = [name for name in names if name in reported]  # of the training rows
+        history.history = {key: [] for key in self.keys}
+        if self.validation is not None:
+            history.history |= {"val_" + name: [] for name in names}
+        history.params = {
+            "epochs": self.epochs,
+            "batch_size": self.arguments.batch_size,
+            "steps": self.n_batches,
+            "samples": len(self.rows.x),
+            "verbose": self.verbose,
+            "metrics": list(history.history),
+        }
+        history.set_model(self.model)
+        return history
+
+    def begin(self, seed: int, resumed: Resumed | None) -> None:
+        """Begin a session on the rows; or go on with one where it stood."""
+        model, arguments, self.seed = self.model, self.arguments, seed
+        self.session.begin(
+            *self.rows,
+            batch_size=arguments.batch_size,
+            # A sum over all rows has no order.
+            shuffle=arguments.shuffle and arguments.batch_size < len(self.rows.x),
+            seed=seed,
+        )
         for callback in self.callbacks:
             callback.set_params(self.history.params)
-            callback.set_model(self.model)
-            callback.on_train_begin()
-        logs: dict[str, float] = {}
+            callback.set_model(model)
+        if resumed is None:
+            model.n_fits += 1
+            model.stop_training = False
+        else:
+            resumed.restore(self)
+        model.history = self.history
+        self.update_config()
+
+    def train(self, resumed: Resumed | None) -> None:
+        """Train to the last epoch, or until a callback stops it."""
+        for i, callback in enumerate(self.callbacks):
+            if resumed is None:
+                callback.on_train_begin({})
+            else:
+                callback.on_train_resume(resumed.states[i])
+        self.rest()
         while self.done < self.epochs and not self.model.stop_training:
-            goal = self.done + 1 if self.epoch_hooks else self.next_stop()
-            for callback in self.epoch_hooks:
-                callback.on_epoch_begin(self.done)
+            goal = self.next_stop()
+            for callback in [] if self.within else self.epoch_hooks:
+                callback.on_epoch_begin(self.done, {})
+            self.within = True
             self.train_until(goal)
             if self.done < goal:
                 break
-            logs = {key: values[-1] for key, values in zip(
-                self.keys, self.history.history.values(), strict=False)}  # fmt: skip
-            if self.due(goal):
-                logs |= self.validate()
-            self.print_epoch(goal, logs)
-            for callback in self.epoch_hooks:
-                callback.on_epoch_end(goal - 1, dict(logs))
+            self.end_epoch(goal)
+            self.rest()
+        self.end_callbacks()
+
+    def end_callbacks(self) -> None:
+        """Tell the callbacks that training has ended; write that down."""
         for callback in self.callbacks:
-            callback.on_train_end(dict(logs))
+            callback.on_train_end(dict(self.logs))
+        self.complete = True
+        self.rest()
+
+    def rest(self) -> None:
+        """Pass a point at which the run could be left, and gone on with later."""
+        if self.checkpoint is not None:
+            self.checkpoint.pass_by(self)
 
     def next_stop(self) -> int:
         """Return how many epochs will be done when Python is wanted next."""
+        if self.epoch_hooks or self.scored:
+            return self.done + 1
+        stop = self.epochs
+        if self.checkpoint is not None and self.checkpoint.epochs is not None:
+            stop = min(stop, _next_multiple(self.done, self.checkpoint.epochs))
+        freq = self.arguments.validation_freq
         if self.validation is None:
-            return self.epochs
-        if isinstance(self.validation_freq, int):
-            stop = (self.done // self.validation_freq + 1) * self.validation_freq
-        else:
-            stop = min((e for e in self.validation_freq if e > self.done), default=self.epochs)
-        return min(stop, self.epochs)
+            return stop
+        if isinstance(freq, int):
+            return min(stop, _next_multiple(self.done, freq))
+        return min(stop, min((e for e in freq if e > self.done), default=stop))
 
     def due(self, epoch: int) -> bool:
+        """Whether to validate after so many epochs."""
+        freq = self.arguments.validation_freq
         if self.validation is None:
             return False
-        if isinstance(self.validation_freq, int):
-            return epoch % self.validation_freq == 0
-        return epoch in self.validation_freq
+        return epoch % freq == 0 if isinstance(freq, int) else epoch in freq
 
     def train_until(self, goal: int) -> None:
         """Train until `goal` epochs are done, or until a batch hook stops it."""
         while self.done < goal:
             if not self.batch_hooks:
                 self.advance(min(goal - self.done, len(self.loss_buffer)), goal)
-                continue
-            batch = self.network.batch
-            for callback in self.batch_hooks:
-                callback.on_train_batch_begin(batch)
-            ended = self.advance(1, goal, max_steps=1)
-            loss = self.loss_buffer[0] if ended else self.network.running_loss
-            for callback in self.batch_hooks:
-                callback.on_train_batch_end(batch, {"loss": float(loss)})
-            if self.model.stop_training:
-                return
+            else:
+                batch = self.session.batch
+                for callback in self.batch_hooks:
+                    callback.on_train_batch_begin(batch, {})
+                ended = self.advance(1, goal, max_steps=1)
+                loss = self.loss_buffer[0] if ended else self.session.running_loss
+                for callback in self.batch_hooks:
+                    callback.on_train_batch_end(batch, {"loss": float(loss)})
+                if self.model.stop_training:
+                    return
+            if self.done < goal:  # an epoch that is done is left after its hooks only
+                self.rest()
 
     def advance(self, n_epochs: int, goal: int, max_steps: int = 0) -> int:
         """Train on for at most `n_epochs` epochs; record those that ended, return how many."""
-        network, optimizer = self.network, self.model.optimizer
-        assert optimizer is not None
-        network.learning_rate = optimizer.learning_rate
-        self.before = network.epoch
-        ended = network.run(
+        session = self.session
+        max_steps = self.rates.prepare(self.model.optimizer, max_steps)
+        self.before = session.epoch
+        ended: int = session.run(
             n_epochs,
             self.loss_buffer,
             self.metric_buffer,
@@ -248,23 +266,54 @@ class _Run:
         self.record()
         if self.verbose == 2:
             self.print_epochs(ended, goal)
-        if network.diverged is not None:
+        if session.diverged is not None:
             raise self.divergence()
-        if time.monotonic() - self.snapshot.taken >= _SNAPSHOT_SECONDS and network.finite() < 0:
-            self.snapshot.take()
+        if time.monotonic() - self.snapshot.taken >= _SNAPSHOT_SECONDS:
+            self.take_snapshot()
         if self.verbose == 1:
             values = {k: v[-1] for k, v in self.history.history.items() if v}
-            self.line.update(self.done + network.batch / self.n_batches, values)
+            self.line.update(self.done + session.batch / self.n_batches, values)
         return ended
 
+    def take_snapshot(self) -> None:
+        """Keep a copy of the weights, if they are finite and so are the moments."""
+        if self.network.finite() < 0:
+            self.snapshot.take()
+
     def record(self) -> None:
-        """Append what the latest call of the network wrote; after Ctrl-C, what is still missing."""
-        epoch, buffers = self.network.epoch, [self.loss_buffer, *self.metric_buffer.T]
-        for key, buffer in zip(self.keys, buffers, strict=True):
-            values = self.history.history[key]
-            values += buffer[len(values) - self.before : epoch - self.before].tolist()
+        """Append what the latest call of the session wrote; after Ctrl-C, what is missing yet."""
+        epoch, lists = self.session.epoch, self.history.history
+
+        def new(key: str, buffer: np.ndarray) -> np.ndarray:
+            return buffer[len(lists[key]) - self.before : epoch - self.before]
+
+        lists["loss"] += new("loss", self.loss_buffer).tolist()
+        for metric, buffer in zip(self.counted, self.metric_buffer.T, strict=True):
+            means = new(metric.name, buffer)
+            if len(means):
+                lists[metric.name] += metric.finish(means, self.rows.y).tolist()
         self.history.epoch += range(len(self.history.epoch), epoch)
         self.done = epoch
+
+    def end_epoch(self, goal: int) -> None:
+        """Score, validate, print and call the hooks after an epoch."""
+        if self.scored:
+            self.history.append(_evaluation.scores(self.model, self.scored, self.rows))
+        lists = self.history.history
+        logs = {key: lists[key][-1] for key in self.keys}
+        if self.due(goal):
+            logs |= self.validate()
+        self.print_epoch(goal, logs)
+        self.logs = logs
+        self.update_config()
+        if self.epoch_hooks:
+            self.logs = dict(logs)
+            for callback in self.epoch_hooks:
+                callback.on_epoch_end(goal - 1, self.logs)
+            for key in self.logs.keys() - logs.keys():
+                if isinstance(self.logs[key], numbers.Real):
+                    self.history.append({key: self.logs[key]})
+        self.within = False
 
     def print_epochs(self, ended: int, goal: int) -> None:
         """Print the epochs that just ended, but not the goal: its validation comes first."""
@@ -273,23 +322,26 @@ class _Run:
             self.print_epoch(epoch + 1, {key: lists[key][epoch] for key in self.keys})
 
     def print_epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        """Print a line, if that is wanted."""
         if self.verbose == 2:
             print(f"Epoch {epoch}/{self.epochs} - {figures(logs, ' - ')}", flush=True)
 
     def validate(self) -> dict[str, float]:
+        """Evaluate on the validation rows; return the logs of it."""
         assert self.validation is not None
         for callback in self.test_hooks:
-            callback.on_test_begin()
-        values = self.model._evaluate(*self.validation)
-        logs = {"val_" + key: value for key, value in zip(self.keys, values, strict=True)}
+            callback.on_test_begin({})
+        values = _evaluation.evaluate(self.model, self.validation, hooks=self.test_batch_hooks)
+        named = dict(zip(self.model.metrics_names, values, strict=True))
+        logs = {"val_" + key: value for key, value in named.items()}
         self.history.append(logs)
         for callback in self.test_hooks:
-            callback.on_test_end(dict(zip(self.keys, values, strict=True)))
+            callback.on_test_end(dict(named))
         return logs
 
     def divergence(self) -> DivergedError:
         """Put the snapshot back and make the error that says what happened."""
-        epoch, index = self.network.diverged
+        epoch, index = self.session.diverged
         self.snapshot.restore()
         self.model._configured = False  # the optimizer's moments are spoilt: they start anew
         layer = self.model.dense_layers[index].name if index >= 0 else None
@@ -301,68 +353,72 @@ class _Run:
             layer=layer,
         )
 
+    def update_config(self) -> None:
+        """Write down in the model how it has been trained."""
+        self.model.training_config |= {
+            "epochs": self.epochs_before + self.done,
+            "batch_size": self.arguments.batch_size,
+            "shuffle": self.arguments.shuffle,
+            "samples": len(self.rows.x),
+        }
+
+
+def _next_multiple(done: int, step: int) -> int:
+    return (done // step + 1) * step
+
 
 def fit(
     model: Sequential,
     x: Any,
     y: Any,
+    arguments: dict[str, Any],
     *,
-    batch_size: int,
-    epochs: int,
-    verbose: int | str,
     callbacks: Callback | Sequence[Callback] | None,
-    validation_split: float,
     validation_data: Any,
-    shuffle: bool,
-    class_weight: Any,
     sample_weight: Any,
-    validation_freq: Any,
+    checkpoint: Any,
+    checkpoint_every: Any,
 ) -> History:
-    """Train `model`; see `Sequential.fit`."""
-    batch_size = _checks.integer("batch_size", batch_size)
-    epochs = _checks.integer("epochs", epochs)
-    check_verbose(verbose)
-    shuffle = _checks.flag("shuffle", shuffle)
-    hooks = _callbacks.as_list(callbacks)
-    freq = _validation_epochs(validation_freq)
-    rows = _checked(model, x, y, sample_weight)
-    if validation_data is not None:
-        validation: Rows | None = _validation_rows(model, validation_data)
-    else:
-        rows, validation = _split(rows, validation_split)
-    assert model.loss is not None
-    by_class = _arrays.class_weights(class_weight, rows.y, model.loss.name)
-    if by_class is not None:
-        weight = by_class if rows.weight is None else by_class * rows.weight
-        rows = rows._replace(weight=weight.astype(model.dtype))
-    level = 1 if verbose == "auto" else int(verbose)
-    run = _Run(model, rows, validation, freq, batch_size, epochs, level, hooks)
-    run.network.begin(
-        rows.x,
-        rows.y,
-        rows.weight,
-        batch_size=batch_size,
-        shuffle=shuffle and batch_size < len(rows.x),  # a sum over all rows has no order
-        seed=_session_seed(model),
-    )
-    model.n_fits += 1
-    model.history = run.history
-    model.stop_training = False
+    """Train `model`; see `Sequential.fit`. `arguments` are those of `Arguments`."""
+    given, hooks = Arguments(**arguments), _callback.as_list(callbacks)
+    resumed = model.resumed
+    if resumed is not None:
+        given = resumed.arguments(given)
+        hooks = resumed.callbacks(hooks) if not resumed.complete else []
+    rows, validation = prepared(model, x, y, sample_weight, validation_data, given)
+    keeper = None
+    if checkpoint is not None or checkpoint_every is not None or resumed is not None:
+        from . import checkpoint as _checkpoint
+
+        keeper = _checkpoint.keeper(checkpoint, checkpoint_every, rows, validation, resumed)
+    if resumed is not None and resumed.complete:
+        model.resumed = None
+        assert model.history is not None
+        return model.history
+    run = Run(model, rows, validation, given, hooks, keeper)
+    run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
+    model.resumed = None
     try:
         with run.line:
-            run.train()
+            if keeper is None:
+                run.train(resumed)
+            else:
+                with keeper.interrupts:
+                    run.train(resumed)
     except KeyboardInterrupt:
         run.record()
         run.history.interrupted = True
         raise
+    except DivergedError as error:
+        ends = [callback for callback in hooks if isinstance(callback, TerminateOnNaN)]
+        if not ends:
+            raise
+        ends[0].terminate(error)
+        run.end_callbacks()
     finally:
-        run.network.end()
-        model.training_config |= {
-            "epochs": model.training_config.get("epochs", 0) + run.done,
-            "batch_size": batch_size,
-            "shuffle": shuffle,
-            "samples": len(rows.x),
-        }
+        run.session.end()
+        run.rates.clear()
+        run.update_config()
     return run.history
 
 

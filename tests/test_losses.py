@@ -68,7 +68,7 @@ def test_unknown_losses():
     with pytest.raises(
         ValueError, match="loss must be a name, or a class or object of the kind Loss"
     ):
-        losses.get(lambda y_true, y_pred: 0)
+        losses.get(3)
 
 
 def test_shapes_never_broadcast():
@@ -121,3 +121,69 @@ def test_cross_entropies_from_logits_do_not_saturate():
     model.compile("sgd", "binary_crossentropy")
     model.set_weights([[[1.0]], [0.0]])
     assert model.evaluate([[-100.0]], [1]) == pytest.approx(100)
+
+
+# ---- losses written in Python ----
+
+
+def squares(y_true, y_pred):
+    error = y_pred - y_true
+    return (error**2).mean(axis=1), 2 * error / error.shape[1]
+
+
+class Pinball(losses.Loss):
+    def __init__(self, share=0.5):
+        self.share = share
+
+    def call(self, y_true, y_pred):
+        error = y_true - y_pred
+        rows = np.maximum(self.share * error, (self.share - 1) * error).mean(axis=1)
+        return rows, np.where(error > 0, -self.share, 1 - self.share) / error.shape[1]
+
+
+def test_a_loss_may_be_a_function_or_a_class():
+    made = losses.get(squares)
+    assert made.get_config() == {} and losses.saved(made)["class_name"] == "squares"
+    assert made.name == "squares" and made.in_python and repr(made) == "FunctionLoss(squares)"
+    assert made([1, 2], [2, 4]) == 2.5
+    assert made([1, 2], [2, 4], [1, 3]) == (1 + 3 * 4) / 2
+    pinball = losses.get(Pinball(0.9))
+    assert pinball.name == "pinball" and pinball.in_python
+    assert pinball([1.0, 1.0], [0.0, 2.0]) == pytest.approx((0.9 + 0.1) / 2)
+    assert Pinball.from_config(pinball.get_config()).share == 0.9
+    assert losses.get(Pinball).share == 0.5
+    assert not losses.get("mse").in_python
+    with pytest.raises(NotImplementedError, match=r"MeanSquaredError must define call"):
+        losses.MeanSquaredError().call(np.zeros((1, 1)), np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize("cls", [type(losses.get(name)) for name in ("mse", "huber", "poisson")])
+def test_configurations_round_trip(cls):
+    made = cls()
+    assert repr(cls.from_config(made.get_config())) == repr(made)
+    assert repr(losses.get(losses.saved(made))) == repr(made)
+
+
+@pytest.mark.parametrize(
+    ("result", "received"),
+    [
+        (lambda t, p: np.square(t - p).mean(axis=1), r"Received: ndarray of shape \(4,\)"),
+        (lambda t, p: 1.0, "Received: float"),
+        (lambda t, p: None, "Received: NoneType"),
+        (lambda t, p: (1.0, p), r"Received: float, ndarray of shape \(4, 2\)"),
+        (
+            lambda t, p: (np.zeros(4), np.zeros(4)),
+            r"Received: ndarray of shape \(4,\), ndarray of shape \(4,\)",
+        ),
+        (lambda t, p: (np.zeros(4), p, p), "Received: tuple"),
+        (lambda t, p: (["a"] * 4, p), r"Received: list, ndarray of shape \(4, 2\)"),
+        (lambda t, p: (np.zeros((2, 2)), p), r"Received: ndarray of shape \(2, 2\), ndarray"),
+    ],
+)
+def test_what_a_loss_must_return(result, received):
+    rule = (
+        r"must return \(values, gradient\): one value a row, of shape \(4,\), and its gradient "
+        r"by the outputs, of shape \(4, 2\)\. "
+    )
+    with pytest.raises(ValueError, match=rule + received):
+        losses.get(result)(np.zeros((4, 2)), np.zeros((4, 2)))

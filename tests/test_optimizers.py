@@ -47,7 +47,7 @@ def test_names_and_configuration(cls):
     assert made.name == cls.__name__.lower()
     config = made.get_config()
     assert config["learning_rate"] == 0.3 and config["clipvalue"] == 2
-    assert cls(**config).get_config() == config
+    assert cls(**config).get_config() == cls.from_config(config).get_config() == config
     assert repr(made).startswith(cls.__name__ + "(learning_rate=0.3")
 
 
@@ -72,6 +72,10 @@ def test_unknown_name():
             "global_clipnorm must be a finite number above",
         ),
         (lambda: optimizers.SGD(clipvalue=-1), "clipvalue must be a finite number above 0"),
+        *(
+            (lambda cls=cls: cls(clipnorm=1.0), "not available; use global_clipnorm or clipvalue")
+            for cls in ALL
+        ),
         (lambda: optimizers.AdamW(weight_decay=-1), "weight_decay must be a finite number"),
         (lambda: optimizers.RMSprop(rho=1), r"rho must be a number in \[0, 1\)"),
         (lambda: optimizers.Adagrad(initial_accumulator_value=-1), "initial_accumulator_value"),

@@ -6,6 +6,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 import fastmlp
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -52,15 +54,46 @@ def run_python(code, **environment):
     return done.stdout.strip()
 
 
-def test_import_loads_no_numpy():
-    assert run_python("import fastmlp, sys; print('numpy' in sys.modules)") == "False"
+COMMAND = """
+from fastmlp.cli import main
+sys.argv = "fastmlp {}".split()
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+"""
+# What no start may wait for: each is imported where it is used.
+HEAVY = {"click", "difflib", "joblib", "matplotlib", "pandas", "pyarrow", "rich", "safetensors"}
+HEAVY |= {"scipy", "secrets", "sklearn", "threadpoolctl"}
 
 
-def test_models_load_no_matplotlib_and_no_click():
-    code = (
-        "from fastmlp import models; import sys; print({'matplotlib', 'click'} & set(sys.modules))"
-    )
-    assert run_python(code) == "set()"
+def imported(code, before="pass"):
+    """Return what a fresh interpreter imports for `code`, over what `before` had imported."""
+    lines = ["import sys", before, "had = set(sys.modules)", code, "print(*set(sys.modules) - had)"]
+    return set(run_python("\n".join(lines)).splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("code", ["import fastmlp", "from fastmlp import lecture, threads"])
+def test_the_package_imports_no_numpy(code):
+    assert not imported(code) & {"numpy", *HEAVY}
+
+
+@pytest.mark.parametrize("name", ["models", "layers, losses, optimizers, callbacks", "plots"])
+def test_modules_import_numpy_and_little_else(name):
+    found = imported(f"from fastmlp import {name}", before="import numpy")
+    assert not found & {"numpy.random", *HEAVY}
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "train --help"])
+def test_commands_answer_without_numpy(arguments):
+    assert not imported(COMMAND.format(arguments)) & {"numpy", *HEAVY} - {"click", "difflib"}
+
+
+@pytest.mark.parametrize("options", ["--json", "--dry-run"])
+def test_training_imports_only_what_it_uses(options):
+    found = imported(COMMAND.format(f"train --units 4 --epochs 2 {options}"))
+    assert "numpy" in found
+    assert not found & {"matplotlib", "pandas", "rich", "safetensors", "scipy", "sklearn"}
 
 
 def test_every_public_name_resolves():

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pickle
 import stat
 import struct
 
@@ -18,6 +19,7 @@ from fastmlp import (
     models,
     optimizers,
     persistence,
+    regularizers,
 )
 from fastmlp.errors import ModelFileError
 
@@ -173,6 +175,157 @@ def test_extras_must_be_plain(extras, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# ---- what is written in Python ----
+
+
+def squares(y_true, y_pred):
+    error = y_pred - y_true
+    return (error**2).mean(axis=1), 2 * error / error.shape[1]
+
+
+class Pinball(losses.Loss):
+    def __init__(self, share=0.5):
+        self.share = share
+
+    def call(self, y_true, y_pred):
+        error = y_true - y_pred
+        rows = np.maximum(self.share * error, (self.share - 1) * error)
+        return rows.mean(axis=1), np.where(error > 0, -self.share, 1 - self.share)
+
+
+class Largest(metrics.Score):
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return float(np.abs(y_true - y_pred).max())
+
+
+class Halving(optimizers.schedules.LearningRateSchedule):
+    def rates(self, steps):
+        return 0.01 * 0.5**steps
+
+
+class Slow(optimizers.SGD):
+    pass
+
+
+OWN = {"squares": squares, "Pinball": Pinball, "Largest": Largest, "Halving": Halving, "Slow": Slow}
+
+
+def own(loss):
+    model = models.mlp([5], 3, 1, seed=7)
+    model.compile(Slow(Halving(), momentum=0.5), loss, metrics=["mae", Largest("most")])
+    model.fit(*data(), epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("loss", [squares, Pinball(0.8)])
+def test_what_is_written_in_python_is_kept_by_name(tmp_path, loss):
+    model = own(loss)
+    name = model.loss.name if loss is squares else "Pinball"
+    assert persistence.own_objects(model).keys() == {name, "Largest", "Halving", "Slow"}
+    model.save(tmp_path / "m.fmlp")
+    loaded = models.load_model(tmp_path / "m.fmlp", custom_objects=OWN)
+    assert repr(loaded.loss) == repr(model.loss) and repr(loaded.optimizer) == repr(model.optimizer)
+    assert loaded.metrics_names == ["loss", "mae", "most"]
+    x, y = data(seed=1)
+    assert loaded.evaluate(x, y) == model.evaluate(x, y)
+    # With the optimizer's state.
+    assert loaded.fit(x, y, verbose=0).history == model.fit(x, y, verbose=0).history
+    clone = pickle.loads(pickle.dumps(model))
+    assert clone.fit(x, y, verbose=0).history == model.fit(x, y, verbose=0).history
+
+
+def test_without_it_a_model_is_loaded_all_the_same(tmp_path):
+    model = own(squares)
+    loaded = reloaded(model, tmp_path)
+    x, y = data()
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+    assert loaded.history.history == model.history.history and loaded.optimizer is None
+    message = (
+        r"was compiled with Halving, Largest, Slow, squares, written in Python, which its file "
+        r"does not hold: load it with custom_objects=\{'Halving': Halving.*\}, or call compile"
+    )
+    for call in (loaded.fit, loaded.evaluate):
+        with pytest.raises(RuntimeError, match=message):
+            call(x, y)
+    again = models.load_model(tmp_path / "model.fmlp", {"squares": squares, "Slow": Slow})
+    assert again.missing == ["Halving", "Largest"]
+    loaded.compile("adam", squares)
+    assert loaded.missing == []
+    assert len(loaded.fit(x, y, verbose=0).epoch) == 1
+
+
+def test_custom_objects_replace_nothing_of_fastmlps(tmp_path):
+    def huber(y_true, y_pred):
+        raise AssertionError
+
+    model = trained()
+    model.save(tmp_path / "m.fmlp")
+    loaded = models.load_model(tmp_path / "m.fmlp", {"Huber": huber, "Adam": Slow})
+    assert type(loaded.loss) is losses.Huber and type(loaded.optimizer) is optimizers.Adam
+    mine = own(huber_squares := lambda t, p: squares(t, p))
+    huber_squares.__name__ = "huber"
+    mine.compile("adam", huber_squares)  # a name that fastmlp has as well
+    mine.save(tmp_path / "n.fmlp")
+    assert models.load_model(tmp_path / "n.fmlp").loss is None
+    assert models.load_model(tmp_path / "n.fmlp", {"huber": squares}).loss.function is squares
+
+
+# ---- configurations ----
+
+
+def test_a_model_from_its_configuration():
+    model = trained()
+    config = json.loads(json.dumps(model.get_config()))
+    made = models.Sequential.from_config(config)
+    assert made.get_config() == config and made.count_params() == model.count_params()
+    fresh = models.mlp([5, 4], 3, 1, activation=["relu", "gelu"], seed=7, dropout=0.1)
+    for a, b in zip(made.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # weights of its own, drawn from the same seed
+    unbuilt = models.Sequential([layers.Dense(3, name="only")])
+    assert models.Sequential.from_config(unbuilt.get_config()).n_inputs is None
+
+
+LAYERS = [
+    layers.Input((3,), name="i"),
+    layers.Dropout(0.3, seed=2, name="d"),
+    layers.Dense(
+        3,
+        "relu",
+        use_bias=False,
+        kernel_initializer=initializers.RandomNormal(0.1, 0.2, seed=3),
+        kernel_regularizer=regularizers.L1L2(0.1, 0.2),
+        bias_regularizer="l2",
+        name="e",
+    ),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_layers_from_their_configuration(layer):
+    config = json.loads(json.dumps(layer.get_config()))
+    made = type(layer).from_config(config)
+    assert made.get_config() == config and repr(made) == repr(layer)
+    assert made.n_inputs == layer.n_inputs
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        regularizers.L1(0.1),
+        regularizers.L2(0.2),
+        regularizers.L1L2(0.1, 0.2),
+        *(getattr(initializers, name)() for name in
+          ("Zeros", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "HeNormal",
+           "GlorotUniform", "VarianceScaling", "Orthogonal", "Identity")),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)  # fmt: skip
+def test_rules_from_their_configuration(thing):
+    config = json.loads(json.dumps(thing.get_config()))
+    made = type(thing).from_config(config)
+    assert type(made) is type(thing) and made.get_config() == config
+
+
 # ---- writing ----
 
 
@@ -214,6 +367,37 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
         persistence.write_atomically(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_is_written_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch, named):
+    path, calls = tmp_path / "m.fmlp", []
+    path.write_bytes(b"old")
+    if named:  # as on file systems that know no files without names
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    real_sync, real_replace = os.fsync, type(path).replace
+
+    def fsync(descriptor):
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        calls.append((kind, path.read_bytes(), len(list(tmp_path.iterdir()))))
+        real_sync(descriptor)
+
+    def replace(self, target):
+        calls.append(("replace", self.read_bytes()))
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(type(path), "replace", replace)
+    persistence.write_atomically(path, b"new")
+    assert calls == [
+        ("file", b"old", 2 if named or not hasattr(os, "O_TMPFILE") else 1),
+        ("replace", b"new"),
+        ("directory", b"new", 1),
+    ]
+    with pytest.raises(FileExistsError):
+        persistence.write_atomically(path, b"newer", overwrite=False)
+    persistence.write_atomically(tmp_path / "other", b"x", overwrite=False)
+    assert path.read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_new_files_have_the_umasks_mode(tmp_path):
@@ -368,6 +552,9 @@ def set_in(*keys, to):
         (set_in("step", to=0), "is missing or too many"),
         (set_in("compile", to=None), "'step' is set though nothing is compiled"),
         (set_in("compile", to=[]), "'compile' must be of type dict, not list"),
+        (set_in("compile", "custom", to=[3]), "a name in 'custom' must be of type str, not int"),
+        (set_in("compile", "loss", "class_name", to="Pinball"), "Unknown loss: 'Pinball'"),
+        (set_in("run", to=3), "'run' must be of type dict, not int"),
         (set_in("compile", "loss", to="mse"), "'loss' must be of type dict, not str"),
         (set_in("compile", "optimizer", "class_name", to="SGD"), "unexpected keyword argument"),
         (set_in("n_fits", to=1.5), "'n_fits' must be of type int, not float"),

@@ -12,7 +12,17 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgba
 
-from fastmlp import datasets, layers, models, plots, regularizers
+from fastmlp import (
+    datasets,
+    initializers,
+    inspection,
+    layers,
+    lecture,
+    models,
+    plots,
+    regularizers,
+)
+from fastmlp.inspection import Feature, Importance, PartialDependence
 
 
 def network(units, n_inputs=1, n_outputs=1, output="linear", dropout=None, seed=1, **options):
@@ -808,3 +818,193 @@ def test_matplotlib_is_imported_late_and_pyplot_never():
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ---- what a model depends on -------------------------------------------------------------------
+
+
+def importance(means, names=None, n_repeats=3, **options):
+    means = np.array(means, dtype=float)
+    repeats = means[:, None] + np.linspace(-0.1, 0.1, n_repeats)
+    names = names or [f"x{i + 1}" for i in range(len(means))]
+    return Importance(names, repeats, options.pop("metric", "mse"), 0.25, **options)
+
+
+def test_importance_draws_means_and_shuffles_the_most_important_first():
+    figure = plots.plot_importance(importance([0.5, 2.0, -0.05], ["b", "a", "c"]))
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
+    widths = [bar.get_width() for bar in ax.patches]
+    np.testing.assert_allclose(widths, [2.0, 0.5, -0.05])
+    assert ax.yaxis_inverted()
+    points = by_label(ax)["3 shuffles"]
+    np.testing.assert_allclose(points.get_xdata()[:3], [1.9, 2.0, 2.1])
+    np.testing.assert_array_equal(points.get_ydata(), [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    low, high = ax.get_xlim()
+    assert low < -0.15 and high > 2.1  # bars start at zero, and every shuffle is seen
+    assert ax.get_xlabel() == "rise of mse when the column is shuffled"
+    assert ax.get_title(loc="left") == "mse 0.25 unshuffled"
+    assert_tidy(figure)
+
+
+def test_importance_shows_as_many_as_asked_and_cuts_long_names():
+    names = [f"column {i} " + "x" * 60 for i in range(50)]
+    found = importance(np.arange(50), names, 1, metric="accuracy", larger_is_better=True)
+    figure = plots.plot_importance(found, 12, title="Houses")
+    ax = figure.axes[0]
+    texts = [text.get_text() for text in ax.get_yticklabels()]
+    assert len(texts) == 12 and texts[0].startswith("column 49 x") and len(texts[0]) == 30
+    assert ax.get_title(loc="left") == "accuracy 0.25 unshuffled, 12 of 50 columns"
+    assert ax.get_xlabel().startswith("fall of accuracy")
+    assert labels_of(ax) == ["mean"]
+    assert_tidy(figure)
+    with pytest.raises(ValueError, match="n_shown"):
+        plots.plot_importance(found, 0)
+
+
+def dependence(features, n_outputs=1, n=60):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 7)).astype(np.float32)
+    x[:, 2:5] = np.eye(3)[rng.integers(0, 3, n)]
+    x[:, 5] = rng.integers(0, 2, n)
+    x[:, 6] = rng.integers(0, 9000, n)
+    model = models.mlp([8], 7, n_outputs, activation="tanh", seed=1)
+    return [inspection.partial_dependence(model, x, feature, grid=9) for feature in features]
+
+
+AGE = Feature("age", (0,), mean=40.0, scale=12.0)
+SIZE = Feature("size", (1,))
+COLOUR = Feature("colour", (2, 3, 4), "categorical", ("red", "green", "blue"))
+OPEN = Feature("open", (5,), "boolean")
+DAY = Feature("day", (6,), "date")
+
+
+def test_dependence_draws_the_mean_single_rows_and_deciles_on_one_scale():
+    several = dependence([AGE, SIZE])
+    figure = plots.plot_partial_dependence(several, y_label="price")
+    first, second = figure.axes
+    drawn = by_label(first)
+    mean = drawn["mean over 60 rows"]
+    np.testing.assert_array_equal(mean.get_xdata(), several[0].grid[0])
+    np.testing.assert_array_equal(mean.get_ydata(), several[0].average[:, 0])
+    curves = [line for line in first.lines if to_hex(line.get_color()) == "#8a8a8a"]
+    assert len(curves) == 50
+    np.testing.assert_array_equal(curves[7].get_ydata(), several[0].curves[7, :, 0])
+    deciles = drawn["deciles of the rows"].get_xdata()
+    np.testing.assert_allclose(deciles, np.quantile(several[0].rows[0], np.arange(1, 10) / 10))
+    assert first.get_ylim() == second.get_ylim()
+    low, high = first.get_ylim()
+    both = np.concatenate([one.curves.ravel() for one in several])
+    assert low <= both.min() and high >= both.max()
+    assert (first.get_xlabel(), first.get_ylabel()) == ("age", "price")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "single rows",
+        "mean over 60 rows",
+        "deciles of the rows",
+    ]
+    assert_tidy(figure)
+
+
+def test_dependence_on_categories_booleans_and_dates():
+    figure = plots.plot_partial_dependence(dependence([COLOUR, OPEN, DAY, AGE, SIZE]))
+    colour, opened, day = figure.axes[:3]
+    for ax, names in ((colour, list(COLOUR.categories)), (opened, ["false", "true"])):
+        assert [text.get_text() for text in ax.get_xticklabels()] == names
+        assert {text.get_rotation() for text in ax.get_xticklabels()} == {0}
+        assert by_label(ax)["mean over 60 rows"].get_linestyle() == "None"
+    figure.draw_without_rendering()
+    years = [text.get_text() for text in day.get_xticklabels()]
+    assert "1980" in years
+    assert_tidy(figure)
+    long = Feature("colour", (2, 3, 4), "categorical", ("red", "x" * 50, "a very long name"))
+    figure = plots.plot_partial_dependence(dependence([long]))
+    texts = figure.axes[0].get_xticklabels()
+    assert [len(text.get_text()) for text in texts] == [3, 30, 16]
+    assert {text.get_rotation() for text in texts} == {35}
+
+
+def test_dependence_of_several_outputs_has_a_line_each():
+    figure = plots.plot_partial_dependence(
+        dependence([AGE, COLOUR], 3), output_names=["low", "middle", "high"]
+    )
+    for ax in figure.axes:
+        lines = by_label(ax)
+        assert len({to_hex(lines[name].get_color()) for name in ("low", "middle", "high")}) == 3
+        assert "single rows" not in lines
+    assert_tidy(figure)
+
+
+def test_dependence_on_two_features_is_a_map():
+    several = dependence([(AGE, SIZE), (AGE, COLOUR), (OPEN, DAY)])
+    figure = plots.plot_partial_dependence(several, y_label="price")
+    mesh = figure.axes[0].collections[0]
+    np.testing.assert_array_equal(
+        np.asarray(mesh.get_array()).reshape(9, 9), several[0].average[:, :, 0].T
+    )
+    assert figure.axes[0].get_xlabel() == "age" and figure.axes[0].get_ylabel() == "size"
+    assert figure.axes[3].get_ylabel() == "mean price"
+    assert len(figure.axes) == 6
+    figure.draw_without_rendering()
+
+
+def test_dependence_refuses_what_it_cannot_draw():
+    with pytest.raises(ValueError, match="at least one"):
+        plots.plot_partial_dependence([])
+    with pytest.raises(ValueError, match="Received: 3 outputs"):
+        plots.plot_partial_dependence(dependence([(AGE, SIZE)], 3))
+
+
+def test_dependence_on_a_single_value_and_a_constant():
+    x = np.ones((3, 1))
+    one = PartialDependence((SIZE,), (x[:1, 0],), np.ones((1, 1)), np.ones((3, 1, 1)), (x[:, 0],))
+    assert_tidy(plots.plot_partial_dependence(one))
+    grid = np.array([0.0, 1.0, 2.0])
+    flat = PartialDependence(
+        (AGE, SIZE), (grid, grid), np.ones((3, 3, 1)), np.ones((0, 9, 1)), (grid, grid)
+    )
+    plots.plot_partial_dependence(flat).draw_without_rendering()
+
+
+def test_layer_report_shades_what_has_vanished():
+    entry = lecture.Entry("deep", "regression", (32,) * 15, 0.0, 0.0, 65392, 16, 0, {})
+    report = inspection.layer_report(lecture.build(entry), *datasets.regression_train())
+    figure = plots.plot_layer_report(report)
+    signal, ratio, units = figure.axes
+    np.testing.assert_array_equal(
+        signal.lines[0].get_ydata(), [layer.error_signal for layer in report.layers]
+    )
+    np.testing.assert_array_equal(
+        ratio.lines[0].get_ydata(), [layer.ratio for layer in report.layers]
+    )
+    assert signal.get_yscale() == ratio.get_yscale() == "log"
+    assert labels_of(signal) == ["vanished: below 1e-05"]
+    assert units.get_ylim()[0] < 0 < 1 < units.get_ylim()[1]
+    assert " ".join(figure._supxlabel.get_text().split()) == report.verdict
+    assert_tidy(figure)
+
+
+def test_layer_report_of_healthy_exploding_and_dead_networks():
+    train = datasets.regression_train()
+
+    def drawn(activation, initializer="glorot_uniform", n_layers=3, dead=False):
+        model = network([8] * n_layers, kernel_initializer=initializer, seed=2)
+        for layer in model.dense_layers[:-1]:
+            layer.activation = activation
+        model.compile("adam", "mse")
+        if dead:
+            weights = model.get_weights()
+            weights[2][...], weights[5][...] = 0, 0.1
+            model.set_weights(weights)
+        figure = plots.plot_layer_report(inspection.layer_report(model, *train), title="A network")
+        assert_tidy(figure)
+        return figure
+
+    healthy = drawn("tanh")
+    assert healthy.axes[0].get_legend() is None
+    assert labels_of(healthy.axes[2]) == ["dead", "saturated"]
+    low, high = healthy.axes[1].get_ylim()
+    assert high / low > 100
+    wide = initializers.RandomNormal(stddev=3.0, seed=1)
+    assert labels_of(drawn("relu", wide, 10).axes[0]) == ["exploded: above 1000"]
+    dead = drawn("relu", dead=True)
+    assert dead.axes[0].get_title(loc="left") == "no error signal in layers 1, 2"

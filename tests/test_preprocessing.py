@@ -126,7 +126,7 @@ def test_huge_values_do_not_overflow_while_standardised():
         ({"a": [1, 2], "y": [1, "NA"]}, "row 2 (line 3), column 'y': the target is missing"),
         ({"a": [1, 2], "y": ["u", "v"]}, "row 1 (line 2), column 'y': 'u' is text; a regression"),
         ({"a": [1, "x"], "y": [1, 2]}, "row 2 (line 3), column 'a': 'x' is text, but the column"),
-        ({"a": range(1001), "y": range(1001)}, "column 'a' has 1001 categories"),
+        ({"a": range(1001), "y": range(1001)}, "column 'a' has more than 1000 categories"),
     ],
 )
 def test_cells_that_cannot_be_used_are_named(columns, text):
@@ -217,7 +217,7 @@ def test_one_class_or_too_many():
             Preprocessing.fit, t, "y", "classification"
         )
     t = table(a=range(1001), y=range(1001))
-    assert "has 1001 classes" in message(Preprocessing.fit, t, "y", "classification")
+    assert "has more than 1000 classes" in message(Preprocessing.fit, t, "y", "classification")
 
 
 def test_outputs_become_labels_and_probabilities():
@@ -289,6 +289,10 @@ def test_a_damaged_state_is_refused():
         Target("y", labels=["p", "q"]),
     ).to_dict()
     assert Preprocessing.from_dict(good).to_dict() == good
+    for column in good["columns"]:
+        del column["indicator"]  # as a state without any may be written
+    assert not any(column.indicator for column in Preprocessing.from_dict(good).columns)
+    good["columns"][0] |= {"kind": "date", "indicator": True}
 
     def spoilt(path, value):
         copy = json.loads(json.dumps(good))
@@ -310,6 +314,8 @@ def test_a_damaged_state_is_refused():
         spoilt(["columns", 0, "extra"], 1),
         spoilt(["columns", 0, "name"], 5),
         spoilt(["columns", 0, "kind"], "other"),
+        spoilt(["columns", 0, "indicator"], 1),
+        spoilt(["columns", 0, "fill"], None),  # an indicator, but nothing to fill in
         spoilt(["columns", 0, "mean"], "nan"),
         spoilt(["columns", 0, "mean"], 10**400),
         spoilt(["columns", 0, "scale"], 0),

@@ -86,3 +86,57 @@ def test_summary_prints_to_the_terminals_width(capsys, monkeypatch):
     seen = []
     model.summary(line_length=70, print_fn=seen.append)
     assert seen == [summary_text(model, 70)]
+
+
+def test_verbose_adds_weights_and_memory():
+    model = models.Sequential(
+        [layers.Dense(4, "relu", input_shape=(2,)), layers.Dropout(0.5), layers.Dense(1)], seed=1
+    )
+    model.compile("adam", "mse")
+    w = model.get_weights()
+    w[0][...] = [[3.0, 0, 0, 0], [0, 4.0, 0, 0]]
+    w[2][...] = 0
+    model.set_weights(w)
+    lines = summary_text(model, 100, verbose=True).splitlines()
+    assert lines[2].endswith("Activation Nonzero Norm")
+    assert lines[4].endswith("relu       25.00%  5")
+    assert lines[6].split()[-1] == "0"
+    assert lines[8].endswith("linear     0.00%   0")
+    assert lines[-3:-1] == [
+        "Nonzero params: 2 (11.76%)",
+        "Memory: 68 bytes of parameters, 136 bytes of optimizer state",
+    ]
+    assert "Nonzero" not in summary_text(model, 100) and "Memory" not in summary_text(model, 100)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "state"), [("sgd", "0 bytes"), ("rmsprop", "17.6 KiB"), ("adam", "35.2 KiB")]
+)
+def test_verbose_counts_the_optimizers_state(optimizer, state):
+    model = models.mlp([1500], 1, 1, seed=1)
+    model.compile(optimizer, "mse")
+    assert f"Memory: 17.6 KiB of parameters, {state} of" in summary_text(model, verbose=True)
+
+
+def test_verbose_draws_no_weights():
+    model = models.mlp("1000000x3", 2, 1)
+    text = summary_text(model, verbose=True)
+    assert "Nonzero params: ? (the weights are not drawn yet)" in text
+    assert "Memory: 7.3 TiB of parameters" in text
+    assert "Norm" not in text
+    unknown = summary_text(models.Sequential([layers.Dense(3)]), verbose=True)
+    assert "Nonzero params: ?" in unknown and "Memory" not in unknown
+
+
+@pytest.mark.parametrize("width", [40, 65, 80, 120])
+def test_the_verbose_one_fits(width):
+    model = models.mlp("1000x2", 2, 1, l1=0.001, l2=0.001, dropout=0.2)
+    model.predict([[1.0, 2.0]])
+    for line in summary_text(model, width, verbose=True).splitlines():
+        assert len(line) <= width or line.startswith(("Memory", "Total", "Non", "Train"))
+
+
+def test_the_methods_argument(capsys):
+    model = models.mlp([3], 2, 1)
+    model.summary(verbose=True)
+    assert "Memory: 52 bytes of parameters" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""How many threads the kernels are given."""
+"""How many threads the kernels are given, and that processes may be forked around them."""
 
 import os
 import subprocess
@@ -50,32 +50,151 @@ def test_quota_caps_the_automatic_count(monkeypatch):
     monkeypatch.setattr(threads, "_counted", None)
 
 
+def run_python(*arguments, **environment):
+    """Run a process of its own, without any *_NUM_THREADS but those given; return its lines."""
+    kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=kept | environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_affinity_caps_the_automatic_count():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
         "from fastmlp import threads; print(threads.resolve())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "(1, True)", done.stderr
+    assert run_python("-c", code) == ["(1, True)"]
 
 
-def test_a_forked_child_trains_on_one_thread():
-    code = """
-import os, warnings
+# Work that is large enough to share.
+FIT = """
 import numpy as np
-from fastmlp import models, threads
-warnings.simplefilter("ignore", DeprecationWarning)
+from fastmlp import models
 x = np.linspace(-1, 1, 600, dtype="float32").reshape(-1, 1)
 def fit():
     model = models.mlp([300, 300], 1, 1, seed=1)
     model.compile(optimizer="adam", loss="mse")
     model.fit(x, x, epochs=3, batch_size=600, verbose=0)
+    return model
+def used():
+    return fit().materialise().threads_used
+def predicted(model):
     return model.predict(x, verbose=0).tobytes()
-before = fit()
+"""
+
+
+def test_omp_num_threads_is_used():
+    assert run_python("-c", FIT + "print(used())", OMP_NUM_THREADS="3") == ["3"]
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["loaded", "not loaded"])
+def test_threadpoolctl_limits_the_automatic_count(early):
+    """Also when the kernels are loaded under the limit; `import fastmlp` alone suffices before."""
+    code = f"""
+import fastmlp
+from threadpoolctl import threadpool_limits
+{FIT if early else ""}
+with threadpool_limits(2):
+    {"" if early else f"exec({FIT!r}, globals())"}
+    print(fastmlp.get_num_threads(), used())
+    with threadpool_limits(1):
+        print(fastmlp.get_num_threads(), used())
+        fastmlp.set_num_threads(3)
+        print(fastmlp.get_num_threads(), used())
+        fastmlp.set_num_threads(None)
+print(fastmlp.get_num_threads(), used())
+with threadpool_limits(9):
+    print(fastmlp.get_num_threads(), used())
+"""
+    # An explicit count is obeyed above the limit; a limit above the count raises nothing.
+    assert run_python("-c", code, OMP_NUM_THREADS="4") == ["2 2", "1 1", "3 3", "4 4", "4 4"]
+
+
+@pytest.mark.skipif(threads.available() < 2, reason="one processor: nothing to limit")
+def test_a_limit_from_before_the_import_holds_while_it_lasts():
+    code = """
+import numpy
+from threadpoolctl import threadpool_limits
+with threadpool_limits(1):
+    from fastmlp import threads
+    print(threads.resolve())
+print(threads.resolve() == (threads.available(), True))
+"""
+    assert run_python("-c", code) == ["(1, True)", "True"]
+
+
+def test_threads_that_blas_is_given_by_the_environment_limit_nothing():
+    code = """
+import numpy, threadpoolctl
+from fastmlp import threads
+print(threads.resolve() == (threads.available(), True))
+"""
+    assert run_python("-c", code, OPENBLAS_NUM_THREADS="1") == ["True"]
+
+
+def test_a_forked_child_trains_on_one_thread():
+    code = f"""
+import os, warnings
+from fastmlp import threads
+warnings.simplefilter("ignore", DeprecationWarning)
+{FIT}
+model = fit()
+before = predicted(model)
+assert model.materialise().threads_used == 3
+def same():
+    return predicted(model) == predicted(fit()) == before
 pid = os.fork()
 if pid == 0:
-    os._exit(0 if threads.resolve(4)[0] == 1 and fit() == before else 1)
-print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os._exit(0 if threads.resolve(4)[0] == 1 and same() and used() == 1 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), same(), used())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == "0", done.stderr
+    assert run_python("-c", code, OMP_NUM_THREADS="3") == ["0 True 3"]
+
+
+# A worker is sent a model; it and what the worker trains itself must predict as they do here.
+WORKERS = f"""
+import sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+{FIT}
+def work(received):
+    return predicted(received) == predicted(fit())
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_train_and_predict(method, tmp_path):
+    """Forked before this process has shared work out, and after."""
+    script = tmp_path / "workers.py"
+    script.write_text(f"""{WORKERS}
+import multiprocessing
+if __name__ == "__main__":
+    context = multiprocessing.get_context({method!r})
+    with context.Pool(2) as early:
+        model = fit()
+        assert model.materialise().threads_used == 2
+        with context.Pool(2) as late:
+            for pool in (early, late):
+                print(pool.map(work, [model] * 3, chunksize=1))
+        assert used() == 2
+""")
+    assert run_python(str(script), OMP_NUM_THREADS="2") == ["[True, True, True]"] * 2
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_joblib_workers_train_and_predict(backend, tmp_path):
+    pytest.importorskip("joblib")
+    script = tmp_path / "workers.py"
+    script.write_text(f"""{WORKERS}
+import joblib
+if __name__ == "__main__":
+    model = fit()
+    jobs = joblib.Parallel(2, backend={backend!r})
+    print(jobs(joblib.delayed(work)(model) for _ in range(3)))
+""")
+    assert run_python(str(script)) == ["[True, True, True]"]

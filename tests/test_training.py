@@ -455,3 +455,164 @@ def test_penalties_of_layers_count_where_they_are_asked_for():
     w = model.get_weights()
     penalty = 0.1 * np.abs(w[0]).sum() + 0.2 * (w[2] ** 2).sum()
     assert history["loss"][0] - history["mse"][0] == pytest.approx(penalty)
+
+
+# ---- a loss written in Python ----
+
+
+def squares(y_true, y_pred):
+    error = y_pred.astype(np.float64) - y_true
+    return (error**2).mean(axis=1), 2 * error / error.shape[1]
+
+
+def both(in_python, optimizer="adam", metrics=("mae",), **kwargs):
+    model = models.mlp([6, 5], 2, 1, activation="tanh", seed=1, dtype="float64", **kwargs)
+    model.compile(optimizer, squares if in_python else "mse", metrics=list(metrics))
+    return model
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.Adam(0.01),
+        optimizers.SGD(optimizers.schedules.StepDecay(0.1, 5), momentum=0.9),
+        optimizers.RMSprop(0.01, global_clipnorm=0.1),
+        optimizers.AdamW(0.01, clipvalue=0.05),
+    ],
+    ids=repr,
+)
+def test_a_loss_in_python_is_trained_as_the_same_one_in_the_kernels(optimizer):
+    """With batches, weights, dropout, penalties, metrics and validation; up to rounding."""
+    x, y = data(n=50)
+    weight = np.linspace(0, 2, 50)
+    found = []
+    for in_python in (False, True):
+        model = both(in_python, optimizer, ("mae", "rmse", "r2"), dropout=0.3, l1=0.001, l2=0.01)
+        history = model.fit(
+            x, y, batch_size=16, epochs=4, shuffle=False, verbose=0, sample_weight=weight,
+            validation_split=0.2,
+        )  # fmt: skip
+        found.append((history.history, model.get_weights(), model.evaluate(x, y)))
+    (a, weights_a, values_a), (b, weights_b, values_b) = found
+    assert list(a) == list(b)
+    for key in a:
+        np.testing.assert_allclose(b[key], a[key], rtol=1e-9, err_msg=key)
+    for left, right in zip(weights_a, weights_b, strict=True):
+        np.testing.assert_allclose(right, left, rtol=1e-9, atol=1e-12)
+    assert values_b == pytest.approx(values_a, rel=1e-9)
+
+
+def test_a_loss_in_python_shuffles_stops_and_goes_on():
+    x, y = data()
+
+    def run(parts, **kwargs):
+        model = both(True, dropout=0.2)
+        values = [model.fit(x, y, batch_size=16, epochs=e, verbose=0, **kwargs) for e in parts]
+        return [h.history["loss"] for h in values], [w.tobytes() for w in model.get_weights()]
+
+    class Batches(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert math.isfinite(logs["loss"])
+
+    assert run([4]) == run([4]) == run([4], callbacks=Batches())
+    assert run([4]) != run([4], shuffle=False)
+    assert run([2, 2])[0][0] == run([4])[0][0][:2]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_a_loss_in_python_gives_the_same_bits_on_any_number_of_threads(dropout):
+    x, y = data(n=130)
+
+    def run(n_threads):
+        set_num_threads(n_threads)
+        try:
+            model = models.mlp([130, 70], 2, 1, dropout=dropout, l2=0.001, seed=1)
+            model.compile("adam", squares)
+            history = model.fit(x, y, batch_size=50, epochs=3, verbose=0, validation_split=0.3)
+            return history.history, [w.tobytes() for w in model.get_weights()]
+        finally:
+            set_num_threads(None)
+
+    assert run(1) == run(2) == run(3)
+
+
+def test_a_loss_in_python_may_have_targets_of_another_width():
+    """Mean and log deviation of a normal distribution from one column of y."""
+
+    def likelihood(y_true, y_pred):
+        mean, log_deviation = y_pred.T.astype(np.float64)
+        z = (y_true[:, 0] - mean) * np.exp(-log_deviation)
+        return log_deviation + z**2 / 2, np.c_[-z * np.exp(-log_deviation), 1 - z**2]
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 1))
+    y = 3 + 0.5 * rng.normal(size=400)
+    model = models.mlp([], 1, 2, seed=1)
+    model.compile(optimizers.Adam(0.05), likelihood)
+    model.fit(x, y, epochs=60, verbose=0, validation_data=(x, y))
+    mean, log_deviation = model.predict([[0.0]])[0]
+    assert mean == pytest.approx(3, abs=0.15) and math.exp(log_deviation) == pytest.approx(0.5, 0.2)
+    with pytest.raises(DataError, match=r"y must have shape \(400,\) or \(400, k\)"):
+        model.fit(x, y[:3], verbose=0)
+    with pytest.raises(DataError, match="class_weight needs a loss for classes"):
+        model.fit(x, y, class_weight={0: 1}, verbose=0)
+    with pytest.raises(RuntimeError, match=r"gradients.* knows the losses of fastmlp only"):
+        model.gradients(x, y)
+
+
+def test_metrics_beside_a_loss_in_python():
+    def cross_entropy(y_true, y_pred):
+        rows, classes = np.arange(len(y_pred)), y_true[:, 0].astype(int)
+        gradient = np.zeros(y_pred.shape)
+        gradient[rows, classes] = -1 / y_pred[rows, classes]
+        return -np.log(y_pred[rows, classes].astype(np.float64)), gradient
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 2)), rng.integers(0, 3, 60)
+    names = ["accuracy", "log_loss", "auc", "top_2_accuracy"]
+    found = []
+    for loss in ("sparse_categorical_crossentropy", cross_entropy):
+        model = models.mlp([4], 2, 3, output_activation="softmax", seed=1, dtype="float64")
+        model.compile("adam", loss, metrics=names)
+        history = model.fit(x, y, epochs=3, batch_size=20, shuffle=False, verbose=0).history
+        found.append([*history.values(), model.evaluate(x, y)])
+    np.testing.assert_allclose(np.concatenate(found[1]), np.concatenate(found[0]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_hooks", [False, True])
+def test_divergence_under_a_loss_in_python(batch_hooks):
+    x, y = data()
+    model = both(True, optimizers.SGD(1e200))
+    hooks = callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: 0) if batch_hooks else None
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(DivergedError, match="no longer finite") as info,
+    ):
+        model.fit(x, y, epochs=9, verbose=0, callbacks=hooks)
+    assert info.value.epoch >= 1 and all(np.isfinite(w).all() for w in model.get_weights())
+    model.compile(optimizers.SGD(1e-3), lambda t, p: (np.full(len(p), math.nan), p))
+    with pytest.raises(DivergedError, match="the loss is no longer finite") as info:
+        model.fit(x, y, verbose=0)
+    assert info.value.layer is None
+    model.compile(optimizers.SGD(1e-3), lambda t, p: (np.zeros(len(p)), p * math.nan))
+    with pytest.raises(DivergedError, match="a weight or moment of layer") as info:
+        model.fit(x, y, batch_size=40, verbose=0)
+    assert info.value.epoch == 1
+
+
+def test_what_a_loss_returns_is_checked_and_its_arguments_are_protected():
+    x, y = data()
+    model = both(True)
+    model.compile("adam", lambda t, p: ((t - p) ** 2).mean(axis=1))
+    with pytest.raises(ValueError, match=r"Loss '<lambda>' must return \(values, gradient\)"):
+        model.fit(x, y, verbose=0)
+
+    def spoil(y_true, y_pred):
+        y_pred -= y_true
+        return y_pred[:, 0] ** 2, 2 * y_pred
+
+    model.compile("adam", spoil)
+    with pytest.raises(ValueError, match="read-only"):
+        model.fit(x, y, verbose=0)
+    model.compile("adam", squares)
+    assert len(model.fit(x, y, epochs=2, verbose=0).epoch) == 2

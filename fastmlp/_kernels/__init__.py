@@ -53,17 +53,28 @@ def isa() -> str:
     return forced
 
 
+# Up to this many units a layer fill no vector of AVX-512; the half as wide ones of AVX2 are faster.
+_TINY = 16
+
+
 @functools.cache
-def network_class(dtype: str) -> Any:
+def network_class(dtype: str, widest: int | None = None) -> Any:
     """Return the compiled ``Network`` for an element type.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
+    widest : int, optional
+        Units of the network's widest layer: with few, AVX2 serves better than AVX-512 unless
+        ``FASTMLP_ISA`` decides.
 
     Returns
     -------
     type
     """
     suffix = {"float32": "f32", "float64": "f64"}[dtype]
-    return importlib.import_module(f"{__name__}.network_{isa()}_{suffix}").Network
+    chosen = isa()
+    tiny = widest is not None and widest <= _TINY
+    if tiny and chosen == "avx512" and not os.environ.get("FASTMLP_ISA"):
+        chosen = "avx2"
+    return importlib.import_module(f"{__name__}.network_{chosen}_{suffix}").Network

@@ -1,5 +1,8 @@
 # cython: language_level=3
-"""What this processor can run."""
+"""What this processor can run, and how many threads the OpenMP runtime would."""
+
+cdef extern from "omp.h":
+    int omp_get_max_threads()
 
 cdef extern from *:
     """
@@ -44,3 +47,8 @@ def supported_isas():
         names.append("neon")
     names.append("baseline")
     return tuple(names)
+
+
+def omp_max_threads():
+    """Return how many threads the OpenMP runtime would give the calling thread."""
+    return omp_get_max_threads()

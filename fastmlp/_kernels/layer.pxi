@@ -119,7 +119,7 @@ cdef enum:
     WIDTH = 512     # outputs of a backward block that stay in the first-level cache
     UNITS = 64      # inputs of a layer that one task takes backward: a multiple of PANEL
     SUBUNITS = 32   # of which so many are updated together
-    UNIT_TILES = 11 # tiles of so many inputs
+    UNIT_TILES = 11  # tiles of so many inputs
     WEIGHT_ROWS = 256  # rows of a batch whose dz stays in the first-level cache
     PACKED_ROWS = 64   # with more rows inputs are packed for the weights' gradient
     NARROW_COLUMNS = 64  # inputs of a narrow layer whose gradients are formed together

@@ -164,15 +164,17 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
     cdef int k = k0, r, p, n_k
     cdef ptrdiff_t at
     cdef real* xp = scratch + SUBUNITS * ldg
+    cdef const real* given = x
     # The gradient of some rows waits in the second-level cache until they are complete: weights
     # and moments are then read and written in the order they lie in memory.
     while k < k1:
         n_k = min(SUBUNITS, k1 - k)
         if packed:
             pack_inputs(n_k, iota + k, n, rows, x, ldx, xp)
+            given = xp
         for p in range(layer.n_panels):
-            form_gradient(n_k, iota + k, n, xp if packed else x, ldx, packed, dz + p * panel,
-                          lddz, scratch + p * PANEL, ldg)
+            form_gradient(n_k, iota + k, n, given, ldx, packed, dz + p * panel, lddz,
+                          scratch + p * PANEL, ldg)
         for r in range(n_k):
             sums_reset(&sums[r])
         at = k * layer.ldw

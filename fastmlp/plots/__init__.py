@@ -7,6 +7,7 @@ lecture's regression data unless they are given other data.
 
 from ._change_points import plot_change_points
 from ._classes import plot_classification_data, plot_decision_boundary
+from ._inspection import plot_importance, plot_layer_report, plot_partial_dependence
 from ._layers import plot_ensemble, plot_layer_activations_facetted, plot_layers
 from ._network import plot_network
 from ._regression import plot_regression_data
@@ -21,9 +22,12 @@ __all__ = [
     "plot_ensemble",
     "plot_gradients",
     "plot_history",
+    "plot_importance",
     "plot_layer_activations_facetted",
+    "plot_layer_report",
     "plot_layers",
     "plot_network",
+    "plot_partial_dependence",
     "plot_regression_data",
     "plot_weights",
     "save",

@@ -11,8 +11,9 @@ import pytest
 from fastmlp import _kernels
 
 HERE = pathlib.Path(__file__).parent
-# Enough of test_network.py to meet every kernel.
+# Enough of test_network.py to meet every kernel, and of test_threads.py to cut them up.
 SELECTION = "forward or gradients or one_step or hundred or over_their_range"
+SELECTION += " or (training_has and (shallow or wide or odd or low))"
 
 
 def run(isa, *arguments):
@@ -61,22 +62,42 @@ def test_it_is_used_when_asked_for(isa):
 def test_it_agrees_with_the_reference(isa):
     """The set in use is tested here, in this process; the others by the same tests."""
     options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", SELECTION]
-    done = run(isa, "-m", "pytest", *options, str(HERE / "test_network.py"))
+    files = [str(HERE / name) for name in ("test_network.py", "test_threads.py")]
+    done = run(isa, "-m", "pytest", *options, *files)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("isa", ["avx3", "AVX2", "sse9 "])
-def test_an_unknown_one_is_an_error(isa):
-    done = run(isa, "-c", "from fastmlp import _kernels; _kernels.network_class('float32')")
+LACKING = [isa for isa in ("avx512", "avx2", "neon") if isa not in _kernels.supported_isas()]
+
+
+@pytest.mark.parametrize("isa", ["avx3", "AVX2", "sse9 ", *LACKING])
+def test_one_that_is_unknown_or_lacking_is_an_error(isa):
+    done = run(isa, "-c", "from fastmlp import models; models.Sequential()")
     assert done.returncode == 1
-    assert "ValueError: FASTMLP_ISA must be one of" in done.stderr
-    assert f"Received: {isa!r}" in done.stderr
+    supported = ", ".join(_kernels.supported_isas())
+    assert done.stderr.splitlines()[-1] == (
+        f"ValueError: FASTMLP_ISA must be one of {supported} on this processor. Received: {isa!r}"
+    )
 
 
-def test_one_that_this_processor_lacks_is_an_error():
-    missing = [i for i in ("avx512", "neon") if i not in _kernels.supported_isas()]
-    for isa in missing:
-        done = run(isa, "-c", "from fastmlp import _kernels; _kernels.network_class('float32')")
-        assert done.returncode == 1
-        assert "on this processor" in done.stderr
+@pytest.mark.parametrize("isa", ["avx3", *LACKING[:1]])
+@pytest.mark.parametrize("command", ["--version", "doctor", "train --units 4 --epochs 1"])
+def test_the_command_line_says_so_in_one_line(isa, command):
+    done = run(isa, "-m", "fastmlp.cli", *command.split())
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: FASTMLP_ISA must be one of ")
+    assert line.endswith(f"Received: {isa!r}")
+
+
+def test_what_needs_no_kernels_does_not_ask():
+    done = run("avx3", "-m", "fastmlp.cli", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
+
+
+def test_an_empty_one_is_none():
+    done = run("", "-c", "from fastmlp import _kernels; print(_kernels.isa())")
+    assert done.stdout.split() == [_kernels.supported_isas()[0]], done.stderr

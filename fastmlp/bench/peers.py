@@ -1,4 +1,4 @@
-"""The same network in fastmlp and in its peers: what compare_peers.py measures.
+"""The same network in fastmlp and in its peers.
 
 Every class here trains the same weights on the same data with Adam in float32. `train(steps)`
 makes at least that many optimizer steps and returns how many it made; `predict()` returns the
@@ -6,98 +6,85 @@ outputs for the case's rows. Each peer is written the way its own documentation 
 speed.
 """
 
+from __future__ import annotations
+
+import importlib
 import importlib.util
 import itertools
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
+from .. import datasets
+from .cases import KERAS_BACKENDS, Case
+
+Array = np.ndarray
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-7
 
 
-@dataclass(frozen=True)
-class Case:
-    """One workload: relu layers and a linear output (a sigmoid for classification)."""
-
-    rows: int
-    inputs: int
-    hidden: tuple[int, ...]
-    batch: int
-    l1: float = 0.0
-    l2: float = 0.0
-    loss: str = "mse"
-    what: str = "train"
-
-    @property
-    def dims(self):
-        return [self.inputs, *self.hidden, 1]
-
-    @property
-    def flops(self):
-        """Floating-point operations of a step (6 a weight and row, 4 in layer 1) or a predict."""
-        products = [a * b for a, b in itertools.pairwise(self.dims)]
-        if self.what == "predict":
-            return 2 * self.rows * sum(products)
-        return min(self.batch, self.rows) * (6 * sum(products) - 2 * products[0])
-
-
-LECTURE = (1024,) * 5
-TABLE = (256,) * 3
-CASES = {
-    "units-2": Case(50, 1, (2,), 50),
-    "units-16x4": Case(50, 1, (16,) * 4, 50),
-    "units-128": Case(50, 1, (128,), 50),
-    "units-1024": Case(50, 1, (1024,), 50),
-    "units-8192": Case(50, 1, (8192,), 50),
-    "lecture": Case(50, 1, LECTURE, 50),
-    "lecture-l2": Case(50, 1, LECTURE, 50, l2=1e-3),
-    "lecture-l1": Case(50, 1, LECTURE, 50, l1=1e-3),
-    "lecture-classes": Case(100, 2, LECTURE, 100, l2=1e-3, loss="bce"),
-    "table-32": Case(20000, 64, TABLE, 32, l2=1e-4),
-    "table-256": Case(20000, 64, TABLE, 256, l2=1e-4),
-    "wide-512": Case(8192, 256, LECTURE, 512, l2=1e-4),
-    "predict-10000": Case(10000, 2, LECTURE, 0, what="predict"),
-    "predict-1": Case(1, 64, TABLE, 0, what="predict"),
-}
-
-
 class Work:
-    """Data and initial weights of a case, the same for every peer."""
+    """Data and initial weights of a case, the same for every peer.
 
-    def __init__(self, case, seed=20200217):
-        rng = np.random.default_rng(seed)
+    Where the case has a warm-up, the weights are those after it. It is made by fastmlp, so that
+    every peer begins with the same dead units.
+
+    Parameters
+    ----------
+    case : Case
+    seed : int
+        Of the weights, of data that are drawn, and of the order of rows.
+    """
+
+    def __init__(self, case: Case, seed: int = 20200217) -> None:
         self.case = case
-        x = rng.uniform(-2, 2, (case.rows, case.inputs))
-        y = 0.2 * np.cos(5 * x[:, :1]) - 0.25 * x[:, -1:] ** 2
-        y += 0.15 * rng.standard_normal(y.shape)
-        if case.loss == "bce":
-            y = y > np.median(y)
+        self.rng = np.random.default_rng(seed)
+        x, y = self._data()
         self.x, self.y = x.astype("float32"), y.astype("float32")
-        shapes = list(itertools.pairwise(case.dims))
-        self.weights = [(0.05 * rng.standard_normal(s)).astype("float32") for s in shapes]
-        self.biases = [(0.05 * rng.standard_normal(s[1])).astype("float32") for s in shapes]
-        self.rng = rng
-        self.full = case.batch >= case.rows
-        self.per_epoch = max(1, case.rows // max(1, case.batch))
-        # Whole batches only, so that every step of every peer does the same work.
-        n = self.per_epoch * case.batch if case.batch and not self.full else case.rows
-        self.x, self.y = self.x[:n], self.y[:n]
+        shapes = list(itertools.pairwise(case.widths))
+        self.weights = [self._small(shape) for shape in shapes]
+        self.biases = [self._small(shape[1:]) for shape in shapes]
+        if case.warm_up:
+            peer = FastMLP(self)
+            peer.train(case.warm_up)
+            self.weights = [layer.get_weights()[0] for layer in peer.net.layers]
+            self.biases = [layer.get_weights()[1] for layer in peer.net.layers]
 
-    def batches(self):
+    def _small(self, shape: tuple[int, ...]) -> Array:
+        return (0.05 * self.rng.standard_normal(shape)).astype("float32")
+
+    def _data(self) -> tuple[Array, Array]:
+        case = self.case
+        if case.data != "drawn":
+            return datasets.load(f"{case.data}_train")[1:]
+        # Whole batches only, so that every step of every peer does the same work.
+        n = case.rows if case.what == "predict" else case.steps_per_epoch * case.batch
+        x = self.rng.standard_normal((n, case.inputs))
+        return x, np.sin(2 * x[:, :1]) + 0.1 * self.rng.standard_normal((n, 1))
+
+    def batches(self) -> Iterator[Array]:
         """Yield row indices of shuffled minibatches for ever."""
         while True:
-            yield from np.split(self.rng.permutation(len(self.x)), self.per_epoch)
+            yield from np.split(self.rng.permutation(len(self.x)), self.case.steps_per_epoch)
 
 
-def epochs(steps, per_epoch):
-    return max(1, -(-steps // per_epoch))
+class Peer(Protocol):
+    """What is measured."""
+
+    def __init__(self, work: Work) -> None: ...
+
+    def train(self, steps: int) -> int:
+        """Make at least `steps` steps; return how many it made."""
+
+    def predict(self) -> Array:
+        """Return the outputs for the case's rows."""
 
 
 class NumPy:
-    package = "numpy"
+    """Plain NumPy, the optimizer in place."""
 
-    def __init__(self, work):
+    def __init__(self, work: Work) -> None:
         self.work, self.t = work, 0
         self.w = [w.copy() for w in work.weights]
         self.b = [b.copy() for b in work.biases]
@@ -105,7 +92,8 @@ class NumPy:
         self.v = [np.zeros_like(p) for p in self.w + self.b]
         self.batches = work.batches()
 
-    def forward(self, x):
+    def forward(self, x: Array) -> list[Array]:
+        """Return the input and every layer's output."""
         layers = [x]
         for w, b in zip(self.w, self.b, strict=True):
             layers.append(layers[-1] @ w + b)
@@ -115,10 +103,12 @@ class NumPy:
             layers[-1] = 1 / (1 + np.exp(-layers[-1]))
         return layers
 
-    def step(self, x, y):
+    def step(self, x: Array, y: Array) -> None:
+        """Make one step."""
         case, layers = self.work.case, self.forward(x)
         dz = (layers[-1] - y) * np.float32((1 if case.loss == "bce" else 2) / len(x))
-        dw, db = [], []
+        dw: list[Array] = []
+        db: list[Array] = []
         for i in reversed(range(len(self.w))):
             g = layers[i].T @ dz
             if case.l2:
@@ -139,23 +129,24 @@ class NumPy:
             v += (1 - b2) * (g * g)
             p -= rate * m / (np.sqrt(v) + np.float32(EPSILON))
 
-    def train(self, steps):
+    def train(self, steps: int) -> int:
+        """Make `steps` steps."""
         for _ in range(steps):
-            rows = slice(None) if self.work.full else next(self.batches)
+            rows = slice(None) if self.work.case.full_batch else next(self.batches)
             self.step(self.work.x[rows], self.work.y[rows])
         return steps
 
-    def predict(self):
+    def predict(self) -> Array:
+        """Return the outputs."""
         return self.forward(self.work.x)[-1]
 
 
 class PyTorch:
-    package = "torch"
+    """PyTorch with its fused Adam."""
 
-    def __init__(self, work):
-        import torch
-
-        self.torch, self.work = torch, work
+    def __init__(self, work: Work) -> None:
+        self.torch: Any = importlib.import_module("torch")
+        torch, self.work = self.torch, work
         if os.environ.get("OMP_NUM_THREADS"):
             torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         layers = []
@@ -165,7 +156,7 @@ class PyTorch:
             linear.bias.data = torch.tensor(b)
             layers += [linear, torch.nn.ReLU()]
         self.net = torch.nn.Sequential(*layers[:-1])
-        self.w = [m.weight for m in layers[::2]]
+        self.w = [linear.weight for linear in layers[::2]]
         self.adam = torch.optim.Adam(self.net.parameters(), RATE, BETAS, EPSILON, fused=True)
         functional = torch.nn.functional
         bce = work.case.loss == "bce"
@@ -173,11 +164,12 @@ class PyTorch:
         self.x, self.y = torch.tensor(work.x), torch.tensor(work.y)
         self.batches = work.batches()
 
-    def train(self, steps):
+    def train(self, steps: int) -> int:
+        """Make `steps` steps."""
         case = self.work.case
         for _ in range(steps):
             x, y = self.x, self.y
-            if not self.work.full:
+            if not case.full_batch:
                 rows = self.torch.from_numpy(next(self.batches))
                 x, y = x[rows], y[rows]
             self.adam.zero_grad(set_to_none=True)
@@ -190,36 +182,39 @@ class PyTorch:
             self.adam.step()
         return steps
 
-    def predict(self):
+    def predict(self) -> Array:
+        """Return the outputs."""
         with self.torch.inference_mode():
             out = self.net(self.x)
-            return (self.torch.sigmoid(out) if self.work.case.loss == "bce" else out).numpy()
+            if self.work.case.loss == "bce":
+                out = self.torch.sigmoid(out)
+            outputs: Array = out.numpy()
+        return outputs
 
 
 class JAX:
-    package = "jax"
+    """JAX with the whole loop over steps compiled."""
 
-    def __init__(self, work):
-        import jax
-        import jax.numpy as jnp
-
-        self.jax, self.work, case = jax, work, work.case
+    def __init__(self, work: Work) -> None:
+        self.jax: Any = importlib.import_module("jax")
+        jax, jnp, case = self.jax, self.jax.numpy, work.case
+        self.work = work
         x, y = jnp.array(work.x), jnp.array(work.y)
 
-        def forward(layers, a):
+        def forward(layers: Any, a: Any) -> Any:
             for i, (w, b) in enumerate(layers):
                 a = a @ w + b
                 a = jnp.maximum(a, 0) if i < len(layers) - 1 else a
             return a
 
-        def loss(layers, x, y):
+        def loss(layers: Any, x: Any, y: Any) -> Any:
             out = forward(layers, x)
             rows = jnp.logaddexp(0, out) - y * out if case.loss == "bce" else (out - y) ** 2
             l1 = case.l1 * sum(jnp.abs(w).sum() for w, _ in layers) if case.l1 else 0.0
             l2 = case.l2 * sum((w * w).sum() for w, _ in layers) if case.l2 else 0.0
             return rows.mean() + l1 + l2
 
-        def step(state, rows):
+        def step(state: Any, rows: Any) -> tuple[Any, None]:
             layers, m, v, t = state
             g = jax.grad(loss)(layers, *((x, y) if rows is None else (x[rows], y[rows])))
             t = t + 1
@@ -245,27 +240,29 @@ class JAX:
         self.forward = jax.jit(lambda layers: last(forward(layers, x)))
         self.batches = work.batches()
 
-    def train(self, steps):
+    def train(self, steps: int) -> int:
+        """Make `steps` steps; compiles for each new number of them."""
         rows = None
-        if not self.work.full:
+        if not self.work.case.full_batch:
             rows = np.stack(list(itertools.islice(self.batches, steps)))
         self.state = self.jax.block_until_ready(self.many(self.state, rows, steps))
         return steps
 
-    def predict(self):
+    def predict(self) -> Array:
+        """Return the outputs."""
         return np.asarray(self.forward(self.state[0]))
 
 
 class _KerasLike:
     """Keras and fastmlp share a vocabulary, and so this code."""
 
-    def __init__(self, work):
+    def __init__(self, work: Work) -> None:
         keras, case = self.module(), work.case
         self.work = work
         self.net = keras.models.Sequential()
-        for i, units in enumerate((*case.hidden, 1)):
+        for i, units in enumerate(case.widths[1:]):
             last = i == len(case.hidden)
-            options = {"activation": "relu"}
+            options: dict[str, Any] = {"activation": "relu"}
             if last:
                 options["activation"] = "sigmoid" if case.loss == "bce" else "linear"
             if case.l1 or case.l2:
@@ -277,81 +274,93 @@ class _KerasLike:
         loss = "binary_crossentropy" if case.loss == "bce" else "mean_squared_error"
         self.net.compile(optimizer=keras.optimizers.Adam(RATE, epsilon=EPSILON), loss=loss)
 
-    def train(self, steps):
-        n = epochs(steps, self.work.per_epoch)
-        batch = self.work.case.batch
-        self.net.fit(self.work.x, self.work.y, epochs=n, batch_size=batch, verbose=0)
-        return n * self.work.per_epoch
+    def module(self) -> Any:
+        raise NotImplementedError
+
+    def train(self, steps: int) -> int:
+        """Train whole epochs of at least `steps` steps."""
+        case, n = self.work.case, _epochs(steps, self.work)
+        self.net.fit(self.work.x, self.work.y, epochs=n, batch_size=case.batch, verbose=0)
+        return n * case.steps_per_epoch
 
 
 class Keras(_KerasLike):
-    package = "keras"
+    """Keras on the first of its backends that is installed, or on KERAS_BACKEND."""
 
-    def module(self):
-        backends = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
-        installed = [b for b, p in backends.items() if importlib.util.find_spec(p)]
-        os.environ.setdefault("KERAS_BACKEND", installed[0])
-        import keras
+    def module(self) -> Any:
+        """Import Keras."""
+        found = [name for name in KERAS_BACKENDS if importlib.util.find_spec(name)]
+        os.environ.setdefault("KERAS_BACKEND", found[0])
+        return importlib.import_module("keras")
 
-        return keras
-
-    def predict(self):
-        return self.net.predict(self.work.x, batch_size=min(1024, len(self.work.x)), verbose=0)
+    def predict(self) -> Array:
+        """Return the outputs."""
+        batch = min(1024, len(self.work.x))
+        outputs: Array = self.net.predict(self.work.x, batch_size=batch, verbose=0)
+        return outputs
 
 
 class FastMLP(_KerasLike):
-    package = "fastmlp"
+    """Fastmlp itself."""
 
-    def module(self):
-        import fastmlp
+    def module(self) -> Any:
+        """Import fastmlp."""
+        return importlib.import_module("fastmlp")
 
-        return fastmlp
-
-    def predict(self):
-        return self.net.predict(self.work.x)
+    def predict(self) -> Array:
+        """Return the outputs."""
+        outputs: Array = self.net.predict(self.work.x)
+        return outputs
 
 
 class ScikitLearn:
-    package = "sklearn"
+    """scikit-learn's estimators; each call of `train` starts Adam's moments anew."""
 
-    def __init__(self, work):
-        from sklearn.neural_network import MLPClassifier, MLPRegressor
-
-        case = work.case
+    def __init__(self, work: Work) -> None:
+        neural_network: Any = importlib.import_module("sklearn.neural_network")
+        case, self.work = work.case, work
         if case.l1:
-            raise NotImplementedError("scikit-learn has no L1 penalty")
-        self.work = work
-        self.make = MLPClassifier if case.loss == "bce" else MLPRegressor
-        # Its loss is half the squared error, its penalty alpha / (2 * rows of a batch).
-        self.alpha = case.l2 * max(1, case.batch)
-        self.y = work.y[:, 0].astype(int if case.loss == "bce" else "float32")
-        if case.what == "predict":
-            self.net = self.fit(1, np.vstack([work.x] * 2), np.tile(self.y, 2))
-
-    def fit(self, n_epochs, x, y):
-        case = self.work.case
-        net = self.make(
+            raise NotImplementedError("no L1 penalty")
+        self.bce = case.loss == "bce"
+        make = neural_network.MLPClassifier if self.bce else neural_network.MLPRegressor
+        self.y = work.y[:, 0].astype(int if self.bce else "float32")
+        self.net = make(
             hidden_layer_sizes=case.hidden,
-            alpha=self.alpha,
-            batch_size=case.batch or len(x),
-            max_iter=n_epochs,
+            # Its penalty is alpha / (2 * rows of a batch), its loss half the squared error.
+            alpha=case.l2 * max(1, case.batch) * (2 if self.bce else 1),
+            batch_size=max(1, case.batch),
+            max_iter=1,
             learning_rate_init=RATE,
             epsilon=EPSILON,
             tol=1e-30,
             n_iter_no_change=10**9,
+            warm_start=True,
         )
-        return net.fit(x, y)
+        # One epoch on two rows makes the arrays; the weights then are those of the others.
+        self.net.fit(np.resize(work.x, (2, case.inputs)), np.array([0, 1], self.y.dtype))
+        self.net.coefs_ = [w.copy() for w in work.weights]
+        self.net.intercepts_ = [b.copy() for b in work.biases]
 
-    def train(self, steps):
-        n = epochs(steps, self.work.per_epoch)
-        self.fit(n, self.work.x, self.y)
-        return n * self.work.per_epoch
+    def train(self, steps: int) -> int:
+        """Train whole epochs of at least `steps` steps."""
+        n = _epochs(steps, self.work)
+        self.net.set_params(max_iter=n).fit(self.work.x, self.y)
+        return n * self.work.case.steps_per_epoch
 
-    def predict(self):
-        return self.net.predict(self.work.x)
+    def predict(self) -> Array:
+        """Return the outputs."""
+        if self.bce:
+            shares: Array = self.net.predict_proba(self.work.x)[:, 1]
+            return shares
+        outputs: Array = self.net.predict(self.work.x)
+        return outputs
 
 
-PEERS = {
+def _epochs(steps: int, work: Work) -> int:
+    return max(1, -(-steps // work.case.steps_per_epoch))
+
+
+PEERS: dict[str, type[Peer]] = {
     "fastmlp": FastMLP,
     "numpy": NumPy,
     "torch": PyTorch,
@@ -359,10 +368,3 @@ PEERS = {
     "keras": Keras,
     "sklearn": ScikitLearn,
 }
-
-
-def installed():
-    """Return the names of the peers that this interpreter can run."""
-    names = [name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package)]
-    backends = any(importlib.util.find_spec(p) for p in ("tensorflow", "jax", "torch"))
-    return [name for name in names if name != "keras" or backends]

@@ -1,0 +1,45 @@
+"""What the programs here write down, and how."""
+
+import json
+import re
+from pathlib import Path
+
+from fastmlp import bench
+
+BUILD_FILE = Path(__file__).parent.parent / "fastmlp" / "_kernels" / "CMakeLists.txt"
+
+
+def machine():
+    """Return what a reader needs to judge the figures."""
+    about = bench.machine()
+    return about | {"flags": compiler_flags(about["instruction_set"])}
+
+
+def compiler_flags(isa):
+    """Return the flags of the kernels in use; the build file is their source."""
+    text = " ".join(BUILD_FILE.read_text().split())
+    common = re.search(r"target_compile_options\(\$\{name\} PRIVATE (.*?) ?\$\{ARGN\}", text)
+    own = re.search(rf"network_modules\({isa} ?(.*?)\)", text)
+    return " ".join(match[1] for match in (common, own) if match)
+
+
+def write(path, document):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def conditions(document):
+    """Return one line for a chart: where, when and how its figures were measured."""
+    about, threads = document["machine"], document["settings"]["threads"]
+    return ", ".join(
+        [
+            f"{about['processor']} with {about['processors_usable']} processors",
+            f"fastmlp {about['fastmlp']} ({about['instruction_set']})",
+            f"{threads} threads" if threads else "each library's own number of threads",
+            about["date"][:10],
+        ]
+    )

@@ -1,0 +1,142 @@
+"""The programs here run, write what they say, and draw it; the machine's peak is stood in for."""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastmlp import _kernels, bench, threads
+
+HERE = Path(__file__).parent
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def program(monkeypatch, tmp_path):
+    """Run a program by its name, in a directory of its own."""
+    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTMLP_SKIP_DEAD", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run(name, *arguments):
+        module = importlib.import_module(name)
+        monkeypatch.setattr("sys.argv", [name, *arguments])
+        module.main()
+        return module
+
+    return run
+
+
+@pytest.fixture
+def peak(monkeypatch):
+    """A machine of 100 GFLOP/s a thread."""
+    asked = []
+
+    def peak_flops(n_threads, seconds):
+        asked.append(n_threads)
+        return 1e11 * n_threads
+
+    kernels = sys.modules[_kernels.network_class("float32").__module__]
+    monkeypatch.setattr(kernels, "peak_flops", peak_flops)
+    return asked
+
+
+GRID = ("--units", "2,64", "--batches", "1,8", "--layers", "1,2", "--seconds", "0.001")
+
+
+def test_roofline(program, peak, capsys, tmp_path):
+    module = program("roofline", *GRID, "--threads", "2", "-o", "r.json", "--chart", "r.png")
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert document["peak_gflops"] == {"1": 100.0, "2": 200.0}
+    assert document["threads"] == 2
+    assert set(peak) == {1, 2}
+    rows = document["results"]
+    assert len(rows) == 2 * 2 * 2 * 2
+    for row in rows:
+        flops = module.Point(row["units"], row["batch"], row["layers"], 1).case.flops
+        assert row["gflops"] == pytest.approx(flops / row["microseconds"] / 1e3, rel=0.01)
+        assert row["microseconds"] > 0.05  # nothing is done in less
+    assert (tmp_path / "r.png").read_bytes().startswith(PNG)
+    printed = capsys.readouterr().out
+    assert "peak GFLOP/s: 100 with 1 thread, 200 with 2 threads" in printed
+    assert printed.count("dense") == 4
+    program("roofline", "--from", "r.json", "--chart", "again.png")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "r.png").read_bytes()
+    assert capsys.readouterr().out == printed
+
+
+def test_roofline_takes_the_higher_peak_and_warns_of_a_busy_machine(
+    program, peak, capsys, tmp_path, monkeypatch
+):
+    module = program("roofline", *GRID)
+    assert capsys.readouterr().err == ""
+    tries = iter([1.0, 2.0])
+    monkeypatch.setattr(module, "measured_peak", lambda n_threads: next(tries))
+    program("roofline", *GRID, "-o", "r.json")
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert document["peak_gflops"] == {"1": 2.0}
+    assert "without leaving work out are above the peak of 2" in capsys.readouterr().err
+
+
+def test_roofline_leaves_out_what_is_too_large_or_too_slow(program, peak):
+    module = program("roofline", *GRID)
+    point = module.Point(units=8192, batch=32, layers=16, inputs=1)
+    assert point.weights == 2 * 8192 + 15 * 8192**2
+    assert "GiB" in point.reason_to_leave_out(peak=1e11, limit=1e9, memory=2**30)
+    assert " s" in point.reason_to_leave_out(peak=1e11, limit=1.0, memory=2**60)
+    assert point.reason_to_leave_out(peak=1e11, limit=1e9, memory=2**60) is None
+
+
+def test_roofline_counts_as_the_cases_do(program, peak):
+    module = program("roofline", *GRID)
+    for name in ("units-1024", "lecture"):
+        case = bench.CASES[name]
+        point = module.Point(case.hidden[0], case.batch, len(case.hidden), case.inputs)
+        assert point.case.flops == case.flops
+
+
+def test_compare_peers(program, capsys, tmp_path):
+    options = ["--cases", "tiny2,units-16x4", "--peers", "numpy", "--rounds", "1"]
+    options += ["--windows", "2", "--seconds", "0.001", "-o", "c.json", "--chart", "c.png"]
+    program("compare_peers", *options)
+    document = json.loads((tmp_path / "c.json").read_text())
+    assert document["settings"] == {"threads": None, "rounds": 1, "windows": 2, "seconds": 0.001}
+    assert "-O3" in document["machine"]["flags"]
+    named = [(row["case"], row["peer"]) for row in document["results"]]
+    assert named == [(c, p) for c in ("tiny2", "units-16x4") for p in ("fastmlp", "numpy")]
+    assert all(len(row["windows"]) == 2 for row in document["results"])
+    assert (tmp_path / "c.png").read_bytes().startswith(PNG)
+    printed = capsys.readouterr().out
+    program("compare_peers", "--from", "c.json", "--chart", "again.png")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "c.png").read_bytes()
+    assert capsys.readouterr().out == printed
+
+
+def test_compare_peers_draws_a_library_that_failed(program, tmp_path):
+    module = program("compare_peers", "--list")
+    good = {"case": "tiny2", "peer": "fastmlp", "microseconds": 1.0, "ratio": 1.0}
+    failed = {"case": "tiny2", "peer": "numpy", "error": "no memory"}
+    machine = {"processor": "P", "processors_usable": 1, "fastmlp": "1", "instruction_set": "i",
+               "date": "2020-01-01"}  # fmt: skip
+    document = {"machine": machine, "settings": {"threads": 1}, "results": [good, failed]}
+    texts = [text.get_text() for text in module.chart(document).axes[0].texts]
+    assert texts == ["1 µs", "NumPy: no memory"]
+
+
+def test_compare_peers_names_what_it_does_not_know(program, capsys):
+    for options in (["--cases", "tiny3"], ["--peers", "pytorch"]):
+        with pytest.raises(SystemExit) as end:
+            program("compare_peers", *options)
+        assert end.value.code == 2
+        assert "Did you mean" in capsys.readouterr().err
+
+
+def test_threads_are_a_limit(program, peak, tmp_path):
+    program("roofline", *GRID, "--threads", "1", "-o", "r.json")
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert threads.resolve() == (1, True)
+    assert json.loads((tmp_path / "r.json").read_text())["peak_gflops"] == {"1": 100.0}

@@ -1,0 +1,178 @@
+"""`fastmlp compare`: several models on one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import _options
+from ._output import console, print_json, significant
+from .completion import FILE
+
+if TYPE_CHECKING:
+    from fastmlp.datasets import Table
+    from fastmlp.preprocessing import Preprocessing
+
+    from ._model import Loaded
+
+# By task, the one to sort by first; and those of which more is better.
+METRICS = {"regression": ("mse", "mae", "r2"), "classification": ("accuracy", "log_loss")}
+LARGER_IS_BETTER = ("r2", "accuracy")
+
+EPILOG = """\b
+Examples:
+  fastmlp compare small.fmlp large.fmlp test.csv
+  fastmlp compare models/*.fmlp test.csv --target price
+  fastmlp compare models/*.fmlp test.csv --sort mae --json
+
+Every model treats the table's columns as its own training did. Figures are worked out from
+predictions in the target's units, without penalties, so that models with different losses can be
+compared: mean squared and absolute error and the coefficient of determination, or the share of
+rows whose class is right and the mean of minus the logarithm of its probability.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("models", nargs=-1, required=True, type=FILE)
+@_options.file_argument("data")
+@_options.target
+@click.option(
+    "--sort",
+    type=click.Choice([name for names in METRICS.values() for name in names]),
+    help="The figure to sort by, best first.  [default: mse or accuracy]",
+)
+@_options.threads
+@_options.as_json
+@_options.common
+def command(
+    models: tuple[str, ...],
+    data: str,
+    target: str | None,
+    sort: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Print several models' metrics on a table, side by side.
+
+    MODELS are model files, DATA a file with a table (- is CSV from standard input). The best of
+    each figure is marked.
+    """
+    report = _options.messages(quiet, verbose)
+    from fastmlp import datasets
+
+    from . import _model
+
+    loaded = [_model.load(path) for path in models]
+    table = datasets.read_table(data)
+    fitted = [_fitted(one, table, target) for one in loaded]
+    task, name = _common(models, fitted)
+    names = METRICS[task]
+    if sort is not None and sort not in names:
+        raise click.BadParameter(
+            f"{sort} is no figure of a {task}; expected one of {', '.join(names)}",
+            param_hint="'--sort'",
+        )
+    report.detail(f"{table.n_rows} rows, target '{name}'.")
+    rows: list[dict[str, Any]] = [
+        {"model": one.path, "parameters": one.model.count_params(), **_figures(one, state, table)}
+        for one, state in zip(loaded, fitted, strict=True)
+    ]
+    by = sort or names[0]
+    rows.sort(key=lambda row: row[by], reverse=by in LARGER_IS_BETTER)
+    best = {key: _best(key)(row[key] for row in rows) for key in names}
+    if as_json:
+        winners = {key: [row["model"] for row in rows if row[key] == best[key]] for key in names}
+        head = {"data": data, "rows": table.n_rows, "target": name, "task": task}
+        print_json({**head, "sorted_by": by, "models": rows, "best": winners})
+        return
+    _print_table(rows, best)
+
+
+def _best(metric: str) -> Any:
+    return max if metric in LARGER_IS_BETTER else min
+
+
+def _fitted(loaded: Loaded, table: Table, target: str | None) -> Preprocessing:
+    from fastmlp.errors import DataError
+
+    try:
+        return loaded.for_table(table, target, with_target=True)
+    except DataError as error:
+        raise DataError(_misfit(loaded, error)) from error
+
+
+def _misfit(loaded: Loaded, error: Exception) -> str:
+    text = str(error)
+    # Of a model without names the complaint names it already.
+    return text if loaded.path in text else f"model {loaded.path} does not fit: {text}"
+
+
+def _common(models: tuple[str, ...], fitted: list[Preprocessing]) -> tuple[str, str]:
+    """Return the task and the target that all models have."""
+    from fastmlp.errors import DataError
+
+    first = fitted[0]
+    for path, state in zip(models, fitted, strict=True):
+        if state.task != first.task:
+            raise DataError(
+                f"model {path} does not fit: it is for {state.task}, {models[0]} for {first.task}"
+            )
+        if state.target.name != first.target.name:
+            raise DataError(
+                f"model {path} does not fit: it predicts '{state.target.name}', {models[0]} "
+                f"'{first.target.name}'; --target names one column for all"
+            )
+    return first.task, first.target.name
+
+
+def _figures(loaded: Loaded, state: Preprocessing, table: Table) -> dict[str, float]:
+    """Work a model's figures out from its predictions, in the target's units."""
+    import numpy as np
+
+    from fastmlp import metrics
+    from fastmlp.errors import DataError
+
+    try:
+        x = state.inputs(table, loaded.model.dtype.name)
+        y = state.targets(table, "float64")[:, 0]
+    except DataError as error:
+        raise DataError(_misfit(loaded, error)) from error
+    outputs = loaded.model.predict(x, verbose=0).astype(np.float64)
+    if state.task == "classification":
+        _, probabilities = state.classes(outputs)
+        right = metrics.sparse_categorical_accuracy(y, probabilities)
+        loss = metrics.sparse_categorical_crossentropy(y, probabilities)
+        return {"accuracy": float(right.mean()), "log_loss": float(loss.mean())}
+    errors = outputs[:, 0] - y
+    mse = float(np.mean(errors**2))
+    variance = float(np.var(y))
+    scale = state.target.scale
+    return {
+        "mse": mse * scale**2,
+        "mae": float(np.abs(errors).mean()) * scale,
+        "r2": 1 - mse / variance if variance else float("nan"),
+    }
+
+
+def _print_table(rows: list[dict[str, Any]], best: dict[str, float]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    table.add_column("parameters", justify="right", no_wrap=True)
+    for name in best:
+        table.add_column(f"{name} ", justify="right", no_wrap=True)
+    for row in rows:
+        cells = [
+            f"[bold]{significant(row[name])}*[/bold]"
+            if row[name] == value
+            else f"{significant(row[name])} "
+            for name, value in best.items()
+        ]
+        table.add_row(row["model"].replace("[", r"\["), f"{row['parameters']:,}", *cells)
+    out = console(least_width=64)
+    out.print(table)
+    out.print("* best")

@@ -1,0 +1,302 @@
+"""`fastmlp inspect`: what a model depends on, and how its layers fare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from . import _options
+from ._output import Messages, check_outputs, console, print_json, significant
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from fastmlp.inspection import Importance, LayerReport
+    from fastmlp.preprocessing import Preprocessing
+
+    from ._model import Loaded
+
+# Restated here, and compared by a test, because the library's own list comes with NumPy.
+METRICS = ("mse", "mae", "rmse", "r2", "accuracy", "log_loss", "auc", "precision", "recall")
+# The power of the target's scale that brings a metric into the target's units.
+POWERS = {
+    "mse": 2, "mean_squared_error": 2, "mae": 1, "mean_absolute_error": 1, "rmse": 1,
+    "root_mean_squared_error": 1,
+}  # fmt: skip
+MOST_PANELS = 12
+MOST_ROWS = 5000  # of the dependence: a mean over more looks the same
+
+EPILOG = """\b
+Examples:
+  fastmlp inspect my.fmlp test.csv
+  fastmlp inspect my.fmlp test.csv --metric mae --repeats 30 -o figures
+  fastmlp inspect my.fmlp train.csv --layers
+  fastmlp datasets regression_train | fastmlp inspect lecture.fmlp - --layers --json
+
+A column's importance is how much worse the metric gets when the column's values are shuffled
+among the rows, a column of categories as a whole; columns that say the same share theirs. With
+-o: importance.png, and dependence.png, how the mean prediction over 5000 rows or fewer depends on
+each column, for the 12 most important ones.
+
+With --layers, for each dense layer: units that are zero for every row (dead) or at the ends of
+their range (saturated), mean and deviation of the activations, norm of the weights, |w|, and of
+the loss's gradient by them, |dw|, their ratio, and which share of the error signal at the output
+gets back to the layer; then, in words, what is wrong with it. With -o: layers.png.
+"""
+
+
+def _complete_metric(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in METRICS if name.startswith(incomplete)]
+
+
+@click.command(epilog=EPILOG)
+@_options.file_argument("model")
+@_options.file_argument("data")
+@_options.target
+@click.option("--layers", is_flag=True, help="Report on the layers instead of the columns.")
+@click.option(
+    "--metric",
+    metavar="NAME",
+    shell_complete=_complete_metric,
+    help=f"What to measure importance with: {', '.join(METRICS)} and others.  "
+    "[default: the model's first metric, else its loss]",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Shuffles of each column.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of the shuffles.",
+)
+@click.option("-o", "--output", metavar="DIR", help="Write figures into this directory.")
+@_options.force
+@_options.threads
+@_options.as_json
+@_options.common
+def command(
+    model: str,
+    data: str,
+    target: str | None,
+    layers: bool,
+    metric: str | None,
+    repeats: int,
+    seed: int,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Print what a model depends on, or how its layers fare.
+
+    MODEL is a model file, DATA a file with a table (- is CSV from standard input).
+    """
+    report = _options.messages(quiet, verbose)
+    if layers and metric is not None:
+        raise click.UsageError("--metric is of the columns' importance, which --layers replaces")
+    names = ["layers.png"] if layers else ["importance.png", "dependence.png"]
+    check_outputs(output, names, force)
+    from fastmlp import datasets, inspection
+    from fastmlp.errors import ModelFileError
+
+    from . import _model
+
+    loaded = _model.load(model)
+    if loaded.model.loss is None:
+        raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
+    table = datasets.read_table(data)
+    state = loaded.for_table(table, target, with_target=True)
+    dtype = loaded.model.dtype.name
+    x, y = state.inputs(table, dtype), state.targets(table, dtype)
+    report.detail(f"{table.n_rows} rows, target '{state.target.name}'.")
+    document: dict[str, Any] = {"model": model, "data": data, "rows": table.n_rows}
+    if layers:
+        found = inspection.layer_report(loaded.model, x, y)
+        if as_json:
+            print_json({**document, **found.to_dict()})
+        else:
+            _print_layers(found)
+        figures = {"layers.png": lambda: _layers_figure(found)}
+    else:
+        importance = _importance(loaded, state, x, y, metric, repeats, seed)
+        if as_json:
+            print_json({**document, **_described(importance, repeats, seed)})
+        else:
+            _print_importance(importance, repeats, seed)
+        figures = {
+            "importance.png": lambda: _importance_figure(importance),
+            "dependence.png": lambda: _dependence_figure(loaded, state, x, importance),
+        }
+    if output is not None:
+        _save(figures, output, report)
+
+
+# ---- columns -----------------------------------------------------------------------------------
+
+
+def _importance(
+    loaded: Loaded,
+    state: Preprocessing,
+    x: np.ndarray,
+    y: np.ndarray,
+    metric: str | None,
+    repeats: int,
+    seed: int,
+) -> Importance:
+    """Measure the columns' importance, in the target's units."""
+    import dataclasses
+
+    from fastmlp import inspection
+    from fastmlp.errors import DataError
+
+    from . import _model
+
+    columns = inspection.features(state)
+    try:
+        found = inspection.permutation_importance(
+            loaded.model, x, y, repeats, metric, seed, columns
+        )
+    except ValueError as error:
+        if metric is None or isinstance(error, DataError):
+            raise
+        raise click.BadParameter(str(error), param_hint="'--metric'") from error
+    factor = state.target.scale ** POWERS.get(found.metric, 0)
+    return dataclasses.replace(
+        found,
+        repeats=found.repeats * factor,
+        baseline=found.baseline * factor,
+        metric=_model.SHORT.get(found.metric, found.metric),
+    )
+
+
+def _described(importance: Importance, repeats: int, seed: int) -> dict[str, Any]:
+    mean, deviation = importance.mean, importance.std
+    return {
+        "metric": importance.metric,
+        "value": importance.baseline,
+        "larger_is_better": importance.larger_is_better,
+        "repeats": repeats,
+        "seed": seed,
+        "columns": [
+            {
+                "column": importance.names[i],
+                "importance": float(mean[i]),
+                "deviation": float(deviation[i]),
+            }
+            for i in importance.order
+        ],
+    }
+
+
+def _print_importance(importance: Importance, repeats: int, seed: int) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    change = "fall" if importance.larger_is_better else "rise"
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("column", overflow="fold")
+    table.add_column(f"{change} of {importance.metric}", justify="right", no_wrap=True)
+    table.add_column("deviation", justify="right", no_wrap=True)
+    for row in _described(importance, repeats, seed)["columns"]:
+        figures = (significant(row[key], 4) for key in ("importance", "deviation"))
+        table.add_row(escape(row["column"]), *figures)
+    out = console()
+    out.print(table)
+    plural = "" if repeats == 1 else "s"
+    out.print(
+        f"{importance.metric} {significant(importance.baseline)}, "
+        f"{repeats} shuffle{plural} of each column, seed {seed}"
+    )
+
+
+def _importance_figure(importance: Importance) -> Figure:
+    from fastmlp import plots
+
+    return plots.plot_importance(importance)
+
+
+def _dependence_figure(
+    loaded: Loaded, state: Preprocessing, x: np.ndarray, importance: Importance
+) -> Figure:
+    """Draw the dependence on the most important columns, in the table's terms."""
+    import numpy as np
+
+    from fastmlp import inspection, plots
+
+    kept = np.unique(np.linspace(0, len(x) - 1, MOST_ROWS).round().astype(int))
+
+    def in_own_units(outputs: np.ndarray) -> np.ndarray:
+        return outputs if state.task == "classification" else state.values(outputs)
+
+    columns = inspection.features(state)
+    shown = [
+        inspection.partial_dependence(loaded.model, x[kept], columns[i], postprocess=in_own_units)
+        for i in importance.order[:MOST_PANELS]
+    ]
+    label, names = f"predicted {state.target.name}", None
+    if state.task == "classification":
+        names = [str(name) for name in state.target.labels]
+        label = "probability" if len(names) > 2 else f"probability of {names[1]}"
+    title = None
+    if len(shown) < len(columns):
+        title = f"The {MOST_PANELS} most important of {len(columns)} columns"
+    return plots.plot_partial_dependence(shown, y_label=label, output_names=names, title=title)
+
+
+# ---- layers ------------------------------------------------------------------------------------
+
+
+def _print_layers(found: LayerReport) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold")
+    saturable = any(layer.saturated is not None for layer in found.layers)
+    heads = ("dead", *(("saturated",) if saturable else ()), "mean", "std", "|w|", "|dw|",
+             "ratio", "signal")  # fmt: skip
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", min_width=9)
+    for layer in found.layers:
+        shares = [layer.dead, *([layer.saturated] if saturable else [])]
+        sizes = (layer.mean, layer.std, layer.weight_norm, layer.gradient_norm, layer.ratio,
+                 layer.error_signal)  # fmt: skip
+        table.add_row(
+            escape(layer.name),
+            *("" if share is None else f"{share:.0%}" for share in shares),
+            *(significant(size, 2) for size in sizes),
+            layer.verdict,
+        )
+    out = console(least_width=80)
+    out.print(table)
+    out.print(escape(found.verdict))
+
+
+def _layers_figure(found: LayerReport) -> Figure:
+    from fastmlp import plots
+
+    return plots.plot_layer_report(found)
+
+
+def _save(figures: dict[str, Any], output: str, report: Messages) -> None:
+    from fastmlp import plots
+
+    for name, draw in figures.items():
+        plots.save(draw(), Path(output) / name)
+    report.note(f"Wrote {', '.join(figures)} to {output}.")

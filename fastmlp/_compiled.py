@@ -1,0 +1,117 @@
+"""Layers that are told how to train: loss, metrics and optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import _fit_data, losses, optimizers
+from . import metrics as _metrics
+from .layers import Dense, Layer
+from .stack import Stack
+
+if TYPE_CHECKING:
+    from .checkpoint import Resumed
+
+
+class Compiled(Stack):
+    """Layers that follow one another, with a loss, metrics and an optimizer.
+
+    Parameters
+    ----------
+    layers : sequence of Layer, optional
+    seed : int, optional
+    dtype : {'float32', 'float64'}
+    name : str, optional
+
+    Attributes
+    ----------
+    missing : list of str
+        What a model was compiled with that the file it is from cannot hold.
+    resumed : Resumed or None
+        A run that the next `fit` goes on with.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] | None = None,
+        seed: int | None = None,
+        dtype: str = "float32",
+        name: str | None = None,
+    ) -> None:
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: losses.Loss | None = None
+        self.metrics: list[_metrics.Metric] = []
+        self.missing: list[str] = []
+        self.resumed: Resumed | None = None
+        super().__init__(layers, seed, dtype, name)
+
+    def compile(self, optimizer: Any, loss: Any, metrics: Any = None) -> None:
+        """Choose how to train; forgets the state of an optimizer used before.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+            Such as 'adam' or ``optimizers.Adam(0.01)``.
+        loss : str, Loss or function
+            Such as 'mean_squared_error', 'mse'. A function of one's own takes (y_true, y_pred)
+            and returns each row's loss and its gradient by the outputs; see `losses.Loss.call`.
+        metrics : list of str or Metric, optional
+            Reported beside the loss, under the names given here.
+        """
+        given = [metrics] if isinstance(metrics, (str, _metrics.Metric)) else list(metrics or ())
+        chosen = [_metrics.get(identifier) for identifier in given]
+        names = ["loss", *(metric.name for metric in chosen)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Names of metrics must differ. Received: {', '.join(names[1:])}")
+        optimizer, loss = optimizers.get(optimizer), losses.get(loss)
+        if self._layers and isinstance(self._layers[-1], Dense):
+            _fit_data.check_last(self._layers[-1], loss, chosen)
+        self.optimizer, self.loss, self.metrics = optimizer, loss, chosen
+        self._configured = False
+        self.missing, self.resumed = [], None
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """What `evaluate` returns: 'loss', then the metrics."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    def ready(self, trained: bool = True) -> Any:
+        """Return the network, checked to be complete and, if `trained`, configured to train."""
+        last = self._required_layers()[-1]
+        if not isinstance(last, Dense):
+            raise ValueError(
+                "The last layer must be Dense: dropout of the output itself is no model. "
+                f"Received: {last.name!r} at the end"
+            )
+        network = self.materialise()
+        self._usable = True
+        if not trained or self._configured:
+            return network
+        if self.optimizer is None or self.loss is None:
+            raise RuntimeError(self._why_not_compiled())
+        _fit_data.check_last(last, self.loss, self.metrics)
+        # A loss in Python is no concern of the network's: it is handed gradients.
+        loss, in_python = self.loss.name, self.loss.in_python
+        names = [m.engine_name(loss, network.n_outputs) for m in self.metrics]
+        network.configure(
+            loss="mean_squared_error" if in_python else loss,
+            metrics=[] if in_python else [name for name in names if name is not None],
+            huber_delta=getattr(self.loss, "delta", 1.0),
+            **self.optimizer.engine_options(),
+        )
+        for i, layer in enumerate(self.dense_layers):
+            network.set_penalty(i, *layer.penalties())
+        self._configured = True
+        return network
+
+    def _why_not_compiled(self) -> str:
+        if not self.missing:
+            return f"Model {self.name!r} is not compiled yet: call compile(optimizer, loss) first"
+        names = ", ".join(self.missing)
+        table = ", ".join(f"{name!r}: {name}" for name in self.missing)
+        return (
+            f"Model {self.name!r} was compiled with {names}, written in Python, which its file "
+            f"does not hold: load it with custom_objects={{{table}}}, or call "
+            "compile(optimizer, loss) again"
+        )

@@ -1,0 +1,87 @@
+"""Loss and metrics of given rows: from the kernels where they know them, else from predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import _callback, metrics, threads
+from ._fit_data import Rows, metric_kind
+
+if TYPE_CHECKING:
+    from ._callback import Callback
+    from .metrics import Metric
+    from .models import Sequential
+
+
+def batch_hooks(callbacks: Iterable[Callback], kind: str) -> list[Callable[..., None]] | None:
+    """Return the hooks before and after a part of the rows, flat in pairs; None if none."""
+    names = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
+    wanted = _callback.overriding(callbacks, *names)
+    return [getattr(callback, name) for callback in wanted for name in names] or None
+
+
+def evaluate(
+    model: Sequential,
+    rows: Rows,
+    verbose: int | str = 0,
+    hooks: list[Callable[..., None]] | None = None,
+) -> list[float]:
+    """Return [loss with penalty, metrics...], in the order of the model's metrics.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled.
+    rows : Rows
+    verbose : {0, 1, 2, 'auto'}
+    hooks : list of callable, optional
+        As `batch_hooks` returns them.
+    """
+    network, loss = model.ready(), model.loss
+    assert loss is not None
+    kind = metric_kind(loss, rows.y, network.n_outputs)
+    names = [metric.engine_name(kind, network.n_outputs) for metric in model.metrics]
+    out = None
+    if loss.in_python or None in names:
+        out = np.empty((len(rows.x), network.n_outputs), model.dtype)
+    n_threads, automatic = threads.resolve()
+    counted = [name for name in names if name is not None]
+    sums = [0.0] * (1 + len(counted))
+    for start, stop in model._spans("evaluate", len(rows.x), verbose, hooks):
+        x, y = rows.x[start:stop], rows.y[start:stop]
+        weight = None if rows.weight is None else rows.weight[start:stop]
+        part = None
+        if out is not None:
+            part = out[start:stop]
+            network.predict(x, part, n_threads=n_threads, automatic=automatic)
+        if loss.in_python:
+            values = loss.rows(y, part)
+            value = (values if weight is None else values * weight).mean()
+            means = [metrics.FUNCTIONS[name](y, part).mean() for name in counted]
+        else:
+            value, means = network.evaluate(x, y, weight, n_threads=n_threads, automatic=automatic)
+        for i, mean in enumerate((value, *means)):
+            sums[i] += (stop - start) * mean
+    found = [total / len(rows.x) for total in sums]
+    results = [float(found.pop(0) + network.penalty())]
+    for metric, name in zip(model.metrics, names, strict=True):
+        if name is None:
+            results.append(float(metric(rows.y, out)))
+        else:
+            results.append(float(metric.finish(np.array([found.pop(0)]), rows.y)[0]))
+    return results
+
+
+def scores(model: Sequential, wanted: list[Metric], rows: Rows) -> dict[str, float]:
+    """Return the values of metrics that need all predictions, by name."""
+    network = model.ready()
+    out = np.empty((len(rows.x), network.n_outputs), model.dtype)
+    n_threads, automatic = threads.resolve()
+    for start, stop in model._spans("predict", len(rows.x), 0):
+        network.predict(
+            rows.x[start:stop], out[start:stop], n_threads=n_threads, automatic=automatic
+        )
+    return {metric.name: float(metric(rows.y, out)) for metric in wanted}

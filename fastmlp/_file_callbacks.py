@@ -1,0 +1,240 @@
+"""Callbacks that write files: models after epochs, and a table of what was reported."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import _checks
+from ._callback import Configured, Logs, Monitor
+
+
+class ModelCheckpoint(Monitor):
+    """Save the model after epochs or batches, each time whole or not at all.
+
+    Parameters
+    ----------
+    filepath : str or Path
+        May name figures, as in 'm-{epoch:02d}-{val_loss:.4f}.fmlp': the epoch from 1, the batch
+        from 1 if `save_freq` is a number, and every key of the logs. An epoch whose logs lack
+        one of them, for want of a validation, is not saved.
+    monitor : str
+        A key of the logs, for `save_best_only`.
+    verbose : {0, 1}
+        1 prints a line at every saving.
+    save_best_only : bool
+        Whether to save only when `monitor` has improved.
+    save_weights_only : bool
+        Whether compilation, the optimizer's state and the history are left out of the file.
+    mode : {'auto', 'min', 'max'}
+        Whether small or large is good; 'auto' asks the metric.
+    save_freq : 'epoch' or int
+        After every epoch, or after every so many batches.
+    initial_value_threshold : float, optional
+        A value that the first must be better than already.
+    """
+
+    def __init__(
+        self,
+        filepath: str | Path,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = _checks.flag("save_best_only", save_best_only)
+        self.save_weights_only = _checks.flag("save_weights_only", save_weights_only)
+        if save_freq != "epoch":
+            try:
+                save_freq = _checks.integer("save_freq", save_freq)
+            except ValueError:
+                raise ValueError(
+                    "save_freq must be 'epoch' or a positive number of batches. "
+                    f"Received: save_freq={save_freq!r}"
+                ) from None
+        self.save_freq = save_freq
+        if initial_value_threshold is not None:
+            _checks.number(
+                "initial_value_threshold", initial_value_threshold, "a number or None",
+                lambda v: True,
+            )  # fmt: skip
+        self.initial_value_threshold = initial_value_threshold
+        if save_freq == "epoch":
+            self.idle_hooks = frozenset({"on_epoch_begin", "on_train_batch_end"})
+        else:
+            self.idle_hooks = frozenset({"on_epoch_end"})
+        self.best = math.nan
+        self._epoch = self._batches = 0
+
+    @property
+    def _by_epoch(self) -> bool:
+        return self.save_freq == "epoch"
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Check the names in `filepath`, and start to count afresh."""
+        if self.save_best_only:
+            self.require_monitor()
+        from string import Formatter
+
+        known = {"epoch": 1, **({} if self._by_epoch else {"batch": 1})}
+        figures = [*self.params["metrics"], "learning_rate"] if self._by_epoch else ["loss"]
+        known |= dict.fromkeys(figures, 1.0)  # type: ignore[arg-type]
+        try:
+            names = {name for _, name, _, _ in Formatter().parse(self.filepath) if name}
+            if not names <= known.keys():
+                raise KeyError
+            example = Path(self.filepath.format(**known))
+        except (KeyError, ValueError, IndexError, AttributeError):
+            raise ValueError(
+                f"filepath may name, in braces, {', '.join(known)}. "
+                f"Received: filepath={self.filepath!r}"
+            ) from None
+        if not example.parent.is_dir():
+            raise ValueError(
+                f"filepath must be in a directory that exists. Received: filepath={self.filepath!r}"
+            )
+        first = self.initial_value_threshold
+        self.best = self.worst if first is None else float(first)
+        self._epoch = self._batches = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Remember the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save, if it is time to."""
+        self._batches += 1
+        if not self._by_epoch and self._batches >= int(self.save_freq):
+            self._batches = 0
+            self._save({**(logs or {}), "epoch": self._epoch + 1, "batch": batch + 1})
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save, if every epoch is saved."""
+        if self._by_epoch:
+            self._save({**(logs or {}), "epoch": epoch + 1})
+
+    def _save(self, figures: Mapping[str, float]) -> None:
+        reason = ""
+        if self.save_best_only:
+            value = figures.get(self.monitor)
+            if value is None or not self.better(value, self.best):
+                return
+            reason = f"{self.monitor} improved from {self.best:.5g} to {value:.5g}, "
+        try:
+            path = self.filepath.format(**figures)
+        except KeyError:
+            return
+        if self.save_best_only:
+            self.best = figures[self.monitor]
+        if self.verbose:
+            print(f"Epoch {figures['epoch']}: {reason}saving model to {path}")
+        from .persistence import save_model
+
+        save_model(self.model, path, weights_only=self.save_weights_only)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best figure and the counts."""
+        return {"best": self.best, "epoch": self._epoch, "batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self.best = float(state["best"])
+        self._epoch, self._batches = int(state["epoch"]), int(state["batches"])
+
+
+class CSVLogger(Configured):
+    """Write a table with a row for each epoch: its number, from 0, and its logs.
+
+    A row is written as soon as its epoch ends, in one piece, and a row that a crash cut short
+    is removed when the file is next appended to. Columns are those of the first row; a figure that
+    an epoch lacks is 'NA'. In a resumed run the table goes on where the checkpoint was written;
+    rows of epochs that are trained again are written again.
+
+    Parameters
+    ----------
+    filename : str or Path
+    separator : str
+        Between two cells; one character.
+    append : bool
+        Whether a table that is there is gone on with; it must have the same columns.
+    """
+
+    def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
+        self.filename = os.fspath(filename)
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
+            raise ValueError(f"separator must be one character. Received: separator={separator!r}")
+        self.separator = separator
+        self.append = _checks.flag("append", append)
+        self._columns: list[str] = []
+        self._appending = False  # to a file whose columns have yet to be compared
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begin the file anew, or make it ready to be appended to."""
+        self._appending = self.append
+        if self.append:
+            self._go_on(None)
+        else:
+            self._columns = []
+            Path(self.filename).write_bytes(b"")
+
+    def on_train_resume(self, state: dict[str, Any]) -> None:
+        """Cut off rows of epochs that will be trained again."""
+        self._go_on(int(state["size"]))
+
+    def _go_on(self, size: int | None) -> None:
+        """Keep whole rows only, of the first `size` bytes if that is given; read the columns."""
+        import csv
+
+        path = Path(self.filename)
+        data = path.read_bytes() if path.exists() else b""
+        kept = data[:size]
+        kept = kept[: kept.rfind(b"\n") + 1]
+        if len(kept) < len(data) or not path.exists():
+            with path.open("ab") as file:
+                file.truncate(len(kept))
+        header = kept.split(b"\n", 1)[0].decode(errors="replace")
+        self._columns = next(csv.reader([header], delimiter=self.separator), [])
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write a row."""
+        import csv
+        import io
+
+        row: dict[str, Any] = {"epoch": epoch, **(logs or {})}
+        names = ["epoch", *sorted({*self.params["metrics"], *(logs or {})})]
+        lines: list[list[Any]] = []
+        if not self._columns:
+            self._columns = names
+            lines.append(names)
+        elif self._appending and {*names} != {*self._columns}:
+            raise ValueError(
+                f"{self.filename} must have the columns {', '.join(names)} to be appended to. "
+                f"Received: a file with the columns {', '.join(self._columns)}"
+            )
+        self._appending = False
+        lines.append([row.get(name, "NA") for name in self._columns])
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(lines)
+        with open(self.filename, "ab", buffering=0) as file:  # noqa: PTH123
+            file.write(text.getvalue().encode())  # at once: a crash does not part a row
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the file's size, with all of it on the disk."""
+        try:
+            descriptor = os.open(self.filename, os.O_RDONLY)
+        except FileNotFoundError:
+            return {"size": 0}
+        try:
+            os.fsync(descriptor)
+            return {"size": os.fstat(descriptor).st_size}
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,369 @@
+"""Learning rates as functions of the optimizer's step, under Keras's names.
+
+A schedule takes the place of the number: ``Adam(learning_rate=CosineDecay(0.001, 10_000))``. It
+is called with the number of steps that the optimizer has made before, 0 for the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _checks
+
+__all__ = [
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "StepDecay",
+    "get",
+]
+
+
+class LearningRateSchedule:
+    """Base class: a subclass says in `rates` what the rate of each step is.
+
+    Parameters
+    ----------
+    name : str, optional
+        Kept, and used for nothing.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rates of `steps`, a float64 array; finite and at least 0."""
+        raise NotImplementedError(f"{type(self).__name__} must define rates(steps)")
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of one step, or of each of an array of steps.
+
+        Parameters
+        ----------
+        step : int or array-like of int
+            Steps made before; 0 for the first.
+
+        Returns
+        -------
+        float, or ndarray of float64
+        """
+        steps = np.asarray(step, np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below says more
+            values = np.asarray(self.rates(np.atleast_1d(steps)), np.float64)
+        if values.shape != np.atleast_1d(steps).shape:
+            raise ValueError(
+                f"{type(self).__name__}.rates must return one rate a step. "
+                f"Received: shape {values.shape} for {steps.size} steps"
+            )
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            bad = int(np.argmin(np.isfinite(values) & (values >= 0)))
+            raise ValueError(
+                "A learning rate must be finite and at least 0. Received: "
+                f"{values[bad]} from {self!r} at step {int(np.atleast_1d(steps)[bad])}"
+            )
+        return float(values[0]) if steps.ndim == 0 else values
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; plain JSON values."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
+        """Make a schedule from what `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = (f"{k}={v!r}" for k, v in self.get_config().items() if k != "name")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _positive(name: str, value: Any) -> float:
+    return _checks.number(name, value, "a finite number above 0", lambda v: v > 0)
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """initial_learning_rate * decay_rate ** (step / decay_steps).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+        Steps that one factor of `decay_rate` takes.
+    decay_rate : float
+    staircase : bool
+        Whether the exponent is rounded down, so that the rate falls every `decay_steps` steps.
+    name : str, optional
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.initial_learning_rate = _checks.non_negative(
+            "initial_learning_rate", initial_learning_rate
+        )
+        self.decay_steps = _checks.integer("decay_steps", decay_steps)
+        self.decay_rate = _positive("decay_rate", decay_rate)
+        self.staircase = _checks.flag("staircase", staircase)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        power = steps / self.decay_steps
+        if self.staircase:
+            power = np.floor(power)
+        return self.initial_learning_rate * self.decay_rate**power
+
+
+class StepDecay(LearningRateSchedule):
+    """initial_learning_rate * drop ** floor(step / steps_per_drop).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    steps_per_drop : int
+    drop : float
+        The factor at each drop.
+    name : str, optional
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        steps_per_drop: int,
+        drop: float = 0.5,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.initial_learning_rate = _checks.non_negative(
+            "initial_learning_rate", initial_learning_rate
+        )
+        self.steps_per_drop = _checks.integer("steps_per_drop", steps_per_drop)
+        self.drop = _positive("drop", drop)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        return self.initial_learning_rate * self.drop ** np.floor(steps / self.steps_per_drop)
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    decay_rate : float
+    staircase : bool
+        Whether step / decay_steps is rounded down.
+    name : str, optional
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.initial_learning_rate = _checks.non_negative(
+            "initial_learning_rate", initial_learning_rate
+        )
+        self.decay_steps = _checks.integer("decay_steps", decay_steps)
+        self.decay_rate = _checks.non_negative("decay_rate", decay_rate)
+        self.staircase = _checks.flag("staircase", staircase)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        time = steps / self.decay_steps
+        if self.staircase:
+            time = np.floor(time)
+        return self.initial_learning_rate / (1.0 + self.decay_rate * time)
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """(initial - end) * (1 - step / decay_steps) ** power + end, then `end`.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    end_learning_rate : float
+    power : float
+    cycle : bool
+        Whether, instead of staying at the end, the decay goes on from higher up: decay_steps
+        grows to the next multiple that is not below the step.
+    name : str, optional
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.initial_learning_rate = _checks.non_negative(
+            "initial_learning_rate", initial_learning_rate
+        )
+        self.decay_steps = _checks.integer("decay_steps", decay_steps)
+        self.end_learning_rate = _checks.non_negative("end_learning_rate", end_learning_rate)
+        self.power = _positive("power", power)
+        self.cycle = _checks.flag("cycle", cycle)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        if self.cycle:
+            total = self.decay_steps * np.maximum(1.0, np.ceil(steps / self.decay_steps))
+        else:
+            total = np.full_like(steps, self.decay_steps)
+        left = 1.0 - np.minimum(steps, total) / total
+        span = self.initial_learning_rate - self.end_learning_rate
+        return span * left**self.power + self.end_learning_rate
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[0] up to and including step boundaries[0], then values[1], and so on.
+
+    Parameters
+    ----------
+    boundaries : sequence of int
+        Steps, ascending.
+    values : sequence of float
+        One more than boundaries.
+    name : str, optional
+    """
+
+    def __init__(
+        self, boundaries: Sequence[int], values: Sequence[float], name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.boundaries = [_checks.integer("a boundary", step, 0) for step in boundaries]
+        self.values = [_checks.non_negative("a value", value) for value in values]
+        if sorted(set(self.boundaries)) != self.boundaries:
+            raise ValueError(f"boundaries must ascend. Received: boundaries={self.boundaries}")
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(
+                "values must be one more than boundaries. "
+                f"Received: {len(self.values)} values and {len(self.boundaries)} boundaries"
+            )
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        return np.asarray(self.values)[np.searchsorted(self.boundaries, steps)]
+
+
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine, from the initial rate down to alpha times it; before that a warm-up if asked.
+
+    With t = min(step, decay_steps) / decay_steps the rate is
+    initial_learning_rate * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha). With a warm-up it first
+    rises in a line from `initial_learning_rate` to `warmup_target`, which the cosine then starts
+    from.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+        Steps of the cosine, without those of the warm-up.
+    alpha : float
+        The last rate as a share of the one that the cosine starts from; at most 1.
+    name : str, optional
+    warmup_target : float, optional
+        None: no warm-up.
+    warmup_steps : int
+
+    References
+    ----------
+    Loshchilov & Hutter (2017), ICLR, eq. 5, without restarts.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        name: str | None = None,
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
+        super().__init__(name)
+        self.initial_learning_rate = _checks.non_negative(
+            "initial_learning_rate", initial_learning_rate
+        )
+        self.decay_steps = _checks.integer("decay_steps", decay_steps)
+        self.alpha = _checks.number("alpha", alpha, "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self.warmup_target = (
+            None if warmup_target is None else _checks.non_negative("warmup_target", warmup_target)
+        )
+        self.warmup_steps = _checks.integer("warmup_steps", warmup_steps, 0)
+        if self.warmup_steps and self.warmup_target is None:
+            raise ValueError(
+                "warmup_steps needs a rate to rise to, warmup_target. "
+                f"Received: warmup_steps={warmup_steps}, warmup_target=None"
+            )
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        first = self.initial_learning_rate
+        top = first if self.warmup_target is None else self.warmup_target
+        time = np.clip(steps - self.warmup_steps, 0, self.decay_steps) / self.decay_steps
+        cosine = top * ((1 - self.alpha) * 0.5 * (1 + np.cos(np.pi * time)) + self.alpha)
+        if not self.warmup_steps:
+            return cosine
+        rise = first + (top - first) * steps / self.warmup_steps
+        return np.where(steps < self.warmup_steps, rise, cosine)
+
+
+_CLASSES: tuple[type[LearningRateSchedule], ...] = (
+    ExponentialDecay,
+    StepDecay,
+    InverseTimeDecay,
+    PolynomialDecay,
+    PiecewiseConstantDecay,
+    CosineDecay,
+)
+_TABLE = {_checks.snake_case(cls.__name__): cls for cls in _CLASSES}
+
+
+def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> LearningRateSchedule:
+    """Return the schedule that `identifier` means.
+
+    Parameters
+    ----------
+    identifier : LearningRateSchedule or dict
+        A schedule, or {'class_name': ..., 'config': ...} as a saved optimizer holds it.
+    custom : mapping of str to class, optional
+        Schedules of one's own, by their names.
+
+    Returns
+    -------
+    LearningRateSchedule
+
+    Raises
+    ------
+    ValueError
+        If it is neither; the message suggests the nearest name.
+    """
+    if isinstance(identifier, (dict, LearningRateSchedule)):
+        table = {**_TABLE, **(custom or {})}
+        return _checks.resolve("schedule", identifier, LearningRateSchedule, table)
+    raise ValueError(
+        "schedule must be an object of optimizers.schedules, such as CosineDecay(0.001, 10_000). "
+        f"Received: {identifier!r}"
+    )

@@ -1,0 +1,363 @@
+"""What the two estimators share: fit and partial_fit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import is_regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+
+from .. import optimizers
+from ..errors import DivergedError
+from ..models import Sequential
+from ._fitted import FittedMLP, network, validated
+from ._lbfgs import minimise
+from ._problem import Problem, Rows, mean_and_scale, row_weights, rows_per_step
+from ._settings import Settings, checked
+from ._watch import Watch
+
+_CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_",
+           "best_validation_score_", "_no_improvement_count", "_best_weights", "_split_state",
+           "_compiled")  # fmt: skip
+
+
+def has_epochs(estimator: Any) -> bool:
+    """Whether the solver goes over the data epoch by epoch; an AttributeError if not."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit needs solver='adam' or 'sgd'. Received: solver='lbfgs'")
+    return True
+
+
+class BaseMLP(FittedMLP):
+    """Base class of MLPRegressor and MLPClassifier; not to be used by itself."""
+
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_loss_: float | None
+    best_validation_score_: float | None
+    _best_weights: list[np.ndarray] | None
+
+    # ---- what a subclass says of its targets ----
+
+    def _encoded(self, y: Any) -> np.ndarray:
+        """Return y as (n, columns) of float64; classes by their index."""
+        raise NotImplementedError
+
+    def _target(self, y: Any, fresh: bool, incremental: bool, classes: Any) -> np.ndarray:
+        """Return an encoded y of training; learn its classes if it is the first."""
+        return self._encoded(y)
+
+    def _last_layer(self, y: np.ndarray) -> tuple[str, int]:
+        """Return the activation's public name, and the width, for an encoded y."""
+        raise NotImplementedError
+
+    def _score(self, y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
+        """Return the validation score of the network's predictions for an encoded y."""
+        raise NotImplementedError
+
+    def _class_weights(self, y: Any, incremental: bool) -> np.ndarray | None:
+        """Return each row's weight by its class, or None."""
+        return None
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return what the split for early stopping is stratified by, or None."""
+        return None
+
+    def _scaled_target(self, y: np.ndarray) -> np.ndarray:
+        """Return an encoded y as the network is to predict it."""
+        return y
+
+    # ---- fit ----
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> Any:
+        """Fit to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Computed in float32 if that is its type, else in float64; a sparse X is made dense.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            A row of weight k counts as k rows.
+        X_val, y_val : array-like, optional
+            Validation data, instead of a share of X. After each epoch the score and the loss on
+            them are recorded; with ``early_stopping=True`` they decide when to stop.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, incremental=False)
+
+    @available_if(has_epochs)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> Any:
+        """Train for one epoch on X and y, from where the last call ended.
+
+        With ``early_stopping=True`` every call is scored, on X_val and y_val or on a share of X
+        (for as many rows, in every call the same). When more than `n_iter_no_change` calls have
+        brought no progress, the best weights are put back and `converged_` is True.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+        X_val, y_val : array-like, optional
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, incremental=True)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        incremental: bool,
+        classes: Any = None,
+    ) -> Any:
+        settings = checked(self)
+        fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validated(X, y, reset=fresh)
+        encoded = self._target(y, fresh, incremental, classes)
+        rows, held = Rows(X, encoded, row_weights(sample_weight, len(X))), None
+        by_class = self._class_weights(y, incremental)
+        rng = check_random_state(self.random_state)
+        if fresh:
+            self._draw(settings, rows, rng)
+        model = self._prepared_model(settings, keep=incremental)
+        if X_val is not None or y_val is not None:
+            held = self._given_validation(X_val, y_val, encoded.shape[1])
+        elif self.early_stopping and self.solver != "lbfgs":
+            train, test = self._split(encoded, rng)
+            rows, held = rows.take(train), rows.take(test)
+            by_class = None if by_class is None else by_class[train]
+        if model.n_fits == 0:
+            model.seed = int(rng.randint(np.iinfo(np.int32).max))
+        if fresh:
+            self._learn_scale(rows)
+        if by_class is not None:
+            rows = rows._replace(weight=by_class if rows.weight is None else by_class * rows.weight)
+        self._begin(held is not None)
+        try:
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(settings, model, rows)
+            else:
+                self._fit_epochs(settings, model, rows, held, incremental)
+        finally:
+            self._bind(model)
+        return self
+
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, Any]:
+        X, y = validated(
+            self, X=X, y=y, reset=reset, multi_output=True, y_numeric=is_regressor(self)
+        )
+        return (X.toarray() if sparse.issparse(X) else X), y
+
+    def _draw(self, settings: Settings, rows: Rows, rng: np.random.RandomState) -> None:
+        """Draw weights and biases, and forget what an earlier fit left."""
+        self.out_activation_, self.n_outputs_ = self._last_layer(rows.y)
+        widths = [rows.x.shape[1], *settings.architecture.units, self.n_outputs_]
+        self.n_layers_ = len(widths)
+        self.coefs_, self.intercepts_ = [], []
+        for (n_in, n_out), factor in zip(itertools.pairwise(widths), settings.factors, strict=True):
+            bound = math.sqrt(factor / (n_in + n_out))
+            # Weights, then biases, in float64: the stream that scikit-learn draws.
+            for array, shape in ((self.coefs_, (n_in, n_out)), (self.intercepts_, n_out)):
+                array.append(rng.uniform(-bound, bound, shape).astype(rows.x.dtype))
+        self.t_ = 0
+        for name in ("_model", *_CURVES):
+            self.__dict__.pop(name, None)
+
+    def _begin(self, validates: bool) -> None:
+        """Bring the attributes that training writes to their start."""
+        self.converged_, self.n_iter_ = False, 0
+        if self.solver == "lbfgs":
+            return
+        for name, value in (("t_", 0), ("loss_curve_", []), ("_no_improvement_count", 0),
+                            ("_best_weights", None)):  # fmt: skip
+            self.__dict__.setdefault(name, value)
+        if not validates:
+            self.validation_scores_ = self.validation_loss_curve_ = None
+            self.best_validation_score_ = None
+        elif self.__dict__.get("validation_scores_") is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
+            self.best_validation_score_ = -math.inf
+        stopped = self.__dict__.get("best_loss_", 0) is None
+        if validates and self.early_stopping:
+            if not stopped:  # the best score so far, if there is one, has no weights
+                self.best_validation_score_ = -math.inf
+            self.best_loss_ = None
+        elif stopped or not hasattr(self, "best_loss_"):
+            self.best_loss_ = math.inf
+
+    def _given_validation(self, X_val: Any, y_val: Any, n_columns: int) -> Rows:
+        if X_val is None or y_val is None:
+            missing = "X_val" if X_val is None else "y_val"
+            raise ValueError(f"X_val and y_val must be given together. Received: {missing}=None")
+        if self.solver == "lbfgs":
+            raise ValueError("X_val needs solver='adam' or 'sgd'. Received: solver='lbfgs'")
+        X_val, y_val = self._validated(X_val, y_val, reset=False)
+        encoded = self._encoded(y_val)
+        if encoded.shape[1] != n_columns:
+            raise ValueError(
+                f"y_val must have as many columns as y, {n_columns}. Received: {encoded.shape[1]}"
+            )
+        return Rows(X_val, encoded, None)
+
+    def _split(self, y: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows to train on and which to validate on."""
+        from sklearn.model_selection import train_test_split
+
+        if not hasattr(self, "_split_state"):
+            self._split_state = rng.get_state()
+        rng = np.random.RandomState()
+        rng.set_state(self._split_state)  # a later call must not train on what was held out
+        train, test = train_test_split(
+            np.arange(len(y)),
+            test_size=self.validation_fraction,
+            stratify=self._strata(y),
+            random_state=rng,
+        )
+        if len(test) < 2:
+            raise ValueError(
+                "The validation set is too small: it needs 2 rows. Received: "
+                f"validation_fraction={self.validation_fraction} of {len(y)} rows"
+            )
+        return train, test
+
+    def _learn_scale(self, rows: Rows) -> None:
+        """Learn mean and standard deviation of the training rows, if `standardize` asks for it."""
+        for name in ("x_mean_", "x_scale_"):
+            self.__dict__.pop(name, None)
+        if self.standardize:
+            self.x_mean_, self.x_scale_ = mean_and_scale(rows.x, rows.weight)
+
+    def _fit_epochs(
+        self, settings: Settings, model: Sequential, rows: Rows, held: Rows | None,
+        incremental: bool,
+    ) -> None:  # fmt: skip
+        """Train by Adam or SGD, in one call of the model's fit."""
+        n = len(rows.x)
+        batch_size = min(n, 200 if self.batch_size == "auto" else int(self.batch_size))
+        if self.batch_size != "auto" and self.batch_size > n:
+            warnings.warn(f"batch_size={self.batch_size} is cut to the {n} rows", stacklevel=4)
+        output = self._output()
+        if not incremental or self.__dict__.get("_compiled") != self.solver:
+            model.compile(self._made_optimizer(), output.loss)
+            self._compiled = self.solver
+        problem = Problem(self, settings, output, rows, rows_per_step(batch_size, n))
+        problem.set_penalties(model, settings.l1)
+        if held is not None:
+            held = Rows(self._scaled(held.x), self._scaled_target(held.y), held.weight)
+            if held.weight is not None and not held.weight.any():
+                raise ValueError("Sample weights of the rows held out must not all be zero")
+        stops = held is not None and self.early_stopping
+        if stops and self.validation_scores_ and self._best_weights is None:
+            self._best_weights = model.get_weights()  # those of best_validation_score_
+        watch = Watch(self, output, problem.constant, n, held, stops)
+        self._train(model, problem, watch, batch_size, incremental)
+        if stops and (self.converged_ or not incremental):
+            if self._best_weights is not None:
+                model.set_weights(self._best_weights)
+            self._best_weights, self._no_improvement_count = None, 0
+
+    def _train(
+        self, model: Sequential, problem: Problem, watch: Watch, batch_size: int,
+        incremental: bool,
+    ) -> None:  # fmt: skip
+        try:
+            model.fit(
+                problem.x,
+                problem.y,
+                batch_size=batch_size,
+                epochs=1 if incremental else self.max_iter,
+                verbose=0,
+                callbacks=[watch],
+                shuffle=self.shuffle,
+                sample_weight=problem.weight,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training was interrupted; the model is as it was then", stacklevel=5)
+        except DivergedError as error:
+            if not watch.stops or self._best_weights is None:
+                raise _not_finite(error) from error
+            watch.diverged()
+            warnings.warn(f"{error}. The best weights are kept", ConvergenceWarning, stacklevel=5)
+        else:
+            if not (self.converged_ or incremental):
+                warnings.warn(
+                    f"Training has not converged after max_iter={self.max_iter} epochs",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+        finally:
+            model.history = None  # its curves are attributes here
+
+    def _made_optimizer(self) -> optimizers.Optimizer:
+        if self.solver == "adam":
+            return optimizers.Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+        # fastmlp's momentum ends below 1.
+        momentum = min(self.momentum, math.nextafter(1, 0))
+        return optimizers.SGD(self.learning_rate_init, momentum, bool(self.nesterovs_momentum))
+
+    def _fit_lbfgs(self, settings: Settings, model: Sequential, rows: Rows) -> None:
+        output = self._output()
+        problem = Problem(self, settings, output, rows, len(rows.x))
+        work = model
+        if model.dtype != np.float64:  # a line search needs more digits than float32 has
+            work = network(settings, rows.x.shape[1], output, "float64")
+            work.set_weights(model.get_weights())
+        work.compile("sgd", output.loss)
+        self._compiled = self.solver
+        problem.set_penalties(work, [0.0] * len(settings.l1))
+
+        def report(iteration: int, value: float) -> None:
+            print(f"Iteration {iteration}, loss = {value - problem.constant:.8f}", flush=True)
+
+        result = minimise(
+            work,
+            problem.x.astype(np.float64),
+            problem.y.astype(np.float64),
+            None if problem.weight is None else problem.weight.astype(np.float64),
+            settings.l1,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            report=report if self.verbose else None,
+        )
+        if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
+            raise _not_finite("L-BFGS ended at a loss or weight that is not finite")
+        if work is not model:
+            model.set_weights(work.get_weights())
+        problem.set_penalties(work, settings.l1)
+        penalty = work.network.penalty()
+        self.loss_ = output.share * (float(result.fun) - problem.constant - penalty) + penalty
+        self.n_iter_ = int(result.nit)
+        self.converged_ = bool(result.success)
+        if not result.success:
+            warnings.warn(
+                f"L-BFGS has not converged after {self.n_iter_} iterations: {result.message}. "
+                "More max_iter or max_fun, or scaled data, may help",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+
+def _not_finite(error: object) -> ValueError:
+    return ValueError(f"{error}, or scaled data")

@@ -1,0 +1,188 @@
+"""A network that has been trained: its weights as attributes, predictions, pickling."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from .. import optimizers
+from ..mlp import mlp
+from ..models import Sequential
+from ._outputs import Output, output_for
+from ._settings import Architecture, Settings, checked
+
+try:
+    from sklearn.utils.validation import validate_data as _validate_data
+except ImportError:  # scikit-learn 1.5
+    _validate_data = None
+
+_DENSE_ENTRIES = 1 << 22  # of a sparse X, made dense at a time by predictions
+_SMALL = 4096  # entries of X: with more, the checks are no longer what takes the time
+
+
+class FittedMLP(BaseEstimator):
+    """The weights of an estimator and what can be done with them.
+
+    `coefs_` and `intercepts_` are views of the weights of `_model`, which computes.
+    """
+
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    _architecture: Architecture
+    _model: Sequential
+
+    # ---- the weights ----
+
+    @property
+    def _optimizer(self) -> optimizers.Optimizer | None:
+        """The optimizer at work; its `learning_rate` is the present one."""
+        return self._model.optimizer
+
+    def _output(self) -> Output:
+        return output_for(self.out_activation_, self.n_outputs_)
+
+    def _prepared_model(self, settings: Settings, keep: bool = True) -> Sequential:
+        """Return the model with the weights that `coefs_` and `intercepts_` hold.
+
+        Parameters
+        ----------
+        settings : Settings
+        keep : bool
+            Whether a model that is there goes on, with the state of its optimizer.
+        """
+        units = settings.architecture.units
+        widths = [self.n_features_in_, *units, self.n_outputs_]
+        shapes = [np.shape(w) for w in self.coefs_], [np.shape(b) for b in self.intercepts_]
+        expected = list(itertools.pairwise(widths)), [(n,) for n in widths[1:]]
+        if shapes != expected:
+            raise ValueError(
+                f"coefs_ and intercepts_ must fit the layers' widths {widths}: a fit that goes on "
+                f"cannot change them. Received: weights of shapes {shapes[0]}, biases {shapes[1]}"
+            )
+        old = self.__dict__.get("_model")
+        if keep and old is not None and settings.architecture == self._architecture:
+            return self._current_model()
+        dtype = "float32" if np.asarray(self.coefs_[0]).dtype == np.float32 else "float64"
+        model = network(settings, widths[0], self._output(), dtype)
+        if old is not None:
+            model.seed, model.n_fits = old.seed, old.n_fits
+        self._architecture = settings.architecture
+        weights, biases = self.coefs_, self.intercepts_
+        self._bind(model)
+        self.coefs_, self.intercepts_ = weights, biases
+        return self._current_model()
+
+    def _bind(self, model: Sequential) -> None:
+        """Make `coefs_` and `intercepts_` views of the model's weights."""
+        network, shift = model.network, self._output().shift
+        self._model = model
+        self._views = [
+            [view(i) for i in range(network.n_layers)] for view in (network.weights, network.bias)
+        ]
+        self.coefs_, self.intercepts_ = list(self._views[0]), list(self._views[1])
+        if shift:
+            self.intercepts_[-1] = self.intercepts_[-1] - shift
+
+    def _current_model(self) -> Sequential:
+        """Return the model, after taking over arrays that were put into the lists of weights."""
+        model: Sequential | None = self.__dict__.get("_model")
+        if model is None:
+            return self._prepared_model(checked(self))
+        shift = self._output().shift
+        for given, views in zip((self.coefs_, self.intercepts_), self._views, strict=True):
+            for i, view in enumerate(views):
+                if given[i] is view:
+                    continue
+                if np.shape(given[i]) != view.shape:
+                    raise ValueError(
+                        f"coefs_ and intercepts_ must keep their shapes. Received: "
+                        f"shape {np.shape(given[i])} in place of {view.shape}"
+                    )
+                if shift and given is self.intercepts_ and i == len(views) - 1:
+                    view[...] = given[i] + shift
+                else:
+                    view[...] = given[i]
+                    given[i] = view
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if self.__dict__.get("_model") is not None:
+            self._current_model()
+            for name in ("coefs_", "intercepts_", "_views"):  # the model has them
+                del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.__dict__.get("_model") is not None:
+            self._bind(self._model)
+
+    # ---- predict ----
+
+    def _scaled(self, x: np.ndarray) -> np.ndarray:
+        """Return x as the network takes it."""
+        return (x - self.x_mean_) / self.x_scale_ if hasattr(self, "x_mean_") else x
+
+    def _predicted(self, X: Any) -> np.ndarray:
+        """Return the network's predictions, (n, n_outputs), in its own scale."""
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)
+        model, output = self._current_model(), self._output()
+        if not self._needs_no_check(X):
+            X = validated(self, X=X, reset=False)
+        if not sparse.issparse(X):
+            return output.predicted(model.predict(self._scaled(X), verbose=0))
+        step, X = max(1, _DENSE_ENTRIES // X.shape[1]), X.tocsr()
+        parts = [X[start : start + step].toarray() for start in range(0, X.shape[0], step)]
+        return output.predicted(
+            np.concatenate([model.predict(self._scaled(part), verbose=0) for part in parts])
+        )
+
+    def _needs_no_check(self, X: Any) -> bool:
+        """Whether validate_data would find nothing: it takes longer than a small prediction."""
+        return (
+            type(X) is np.ndarray
+            and X.dtype == self._model.dtype
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and 0 < X.size <= _SMALL
+            and "feature_names_in_" not in self.__dict__
+            and math.isfinite(np.vdot(X, X))
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def network(settings: Settings, n_inputs: int, output: Output, dtype: str) -> Sequential:
+    """Return a model of that architecture, its weights not yet drawn."""
+    units, activations, rates = settings.architecture
+    model = mlp(
+        units,
+        n_inputs,
+        output.n_outputs,
+        activation=activations,
+        output_activation=output.activation,
+        dropout=rates,
+        seed=0,
+        dtype=dtype,
+    )
+    model.materialise(draw=False)
+    return model
+
+
+def validated(estimator: Any, **arguments: Any) -> Any:
+    """Return X, or X and y, checked as scikit-learn's own estimators check them."""
+    arguments |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+    if _validate_data is None:
+        return estimator._validate_data(**arguments)
+    return _validate_data(estimator, **arguments)

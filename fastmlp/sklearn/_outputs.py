@@ -1,0 +1,151 @@
+"""Loss and last layer for each kind of target, in scikit-learn's terms on the engine's losses.
+
+The engine's loss is the mean over rows of weight * loss of the row, and a row's loss the mean over
+its outputs. `factor` is the weight that turns this into what scikit-learn minimises.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import xlogy
+
+from .. import losses
+
+
+class Output:
+    """What the network's last layer is, and how targets and outputs relate to it.
+
+    Parameters
+    ----------
+    n_outputs : int
+
+    Attributes
+    ----------
+    loss, activation : str
+        The engine's.
+    public : str
+        scikit-learn's name of the activation.
+    factor : float
+        Weight of every row.
+    share : float
+        What of the minimised data loss is reported.
+    shift : float
+        Added to the last layer's biases inside the engine.
+    """
+
+    loss: str
+    activation: str
+    public: str
+    factor = 1.0
+    share = 1.0
+    shift = 0.0
+
+    def __init__(self, n_outputs: int) -> None:
+        self.n_outputs = n_outputs
+
+    def targets(self, y: np.ndarray) -> np.ndarray:
+        """Return y as the engine takes it."""
+        return y
+
+    def predicted(self, raw: np.ndarray) -> np.ndarray:
+        """Return predictions for the engine's outputs."""
+        return raw
+
+    def constant(self, y: np.ndarray) -> np.ndarray:
+        """Return what each row's minimised loss has too much, (n,)."""
+        return np.zeros(len(y))
+
+    def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return each row's loss as it is reported, (n,)."""
+        raise NotImplementedError
+
+
+class SquaredError(Output):
+    """Half the squared error: summed over outputs to be minimised, their mean reported."""
+
+    loss, activation, public = "mean_squared_error", "linear", "identity"
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__(n_outputs)
+        self.factor = n_outputs / 2
+        self.share = 1 / n_outputs
+
+    def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return half the mean squared error of each row."""
+        return losses.mean_squared_error(y, predicted) / 2
+
+
+class Poisson(Output):
+    """Half the Poisson deviance of counts with mean exp(z), summed over outputs.
+
+    The engine has no exponential, so counts are taken for successes in `TRIALS` trials of
+    probability sigmoid(z - log TRIALS): a binomial law so close to Poisson's that the mean differs
+    by a share of mean / TRIALS.
+    """
+
+    loss, activation, public = "binary_crossentropy", "sigmoid", "exp"
+    TRIALS = 2.0**46  # its logarithm is the largest below 32, where float32 becomes coarser
+    shift = -math.log(TRIALS)
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__(n_outputs)
+        self.factor = n_outputs * self.TRIALS
+
+    def targets(self, y: np.ndarray) -> np.ndarray:
+        """Return counts as shares of the trials."""
+        if y.min() < 0 or y.max() > self.TRIALS:
+            bad = y[(y < 0) | (y > self.TRIALS)][0]
+            raise ValueError(
+                f"y must be at least 0 and at most {self.TRIALS:.0e} for loss='poisson'. "
+                f"Received: {bad}"
+            )
+        return np.asarray(y, np.float64) / self.TRIALS
+
+    def predicted(self, raw: np.ndarray) -> np.ndarray:
+        """Return means of counts."""
+        return raw * raw.dtype.type(self.TRIALS)
+
+    def constant(self, y: np.ndarray) -> np.ndarray:
+        """Return what turns the cross-entropy into the deviance."""
+        return (y - xlogy(y, y) - self.shift * y).sum(axis=1)
+
+    def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return half the deviance of each row."""
+        tiny = np.finfo(predicted.dtype).tiny
+        return (xlogy(y, y / np.maximum(predicted, tiny)) - y + predicted).sum(axis=1)
+
+
+class Bernoulli(Output):
+    """Log loss of labels 0 and 1, one probability each, summed over outputs."""
+
+    loss, activation, public = "binary_crossentropy", "sigmoid", "logistic"
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__(n_outputs)
+        self.factor = float(n_outputs)
+
+    def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return the log loss of each row."""
+        return self.n_outputs * losses.binary_crossentropy(y, predicted)
+
+
+class Categorical(Output):
+    """Log loss of one class of several; y holds its index."""
+
+    loss, activation, public = "sparse_categorical_crossentropy", "softmax", "softmax"
+
+    def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return the log loss of each row."""
+        return losses.sparse_categorical_crossentropy(y, predicted)
+
+
+_KINDS: dict[str, type[Output]] = {
+    kind.public: kind for kind in (SquaredError, Poisson, Bernoulli, Categorical)
+}
+
+
+def output_for(public: str, n_outputs: int) -> Output:
+    """Return the kind of output whose activation scikit-learn calls `public`."""
+    return _KINDS[public](n_outputs)

@@ -1,0 +1,224 @@
+"""MLPRegressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils import column_or_1d
+
+from .. import _checks
+from ._base import BaseMLP
+from ._problem import Rows, mean_and_scale
+from ._settings import keep
+
+_LOSSES = {"squared_error": "identity", "poisson": "exp"}
+
+
+class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
+    """Multilayer perceptron for regression, with scikit-learn's parameters and fastmlp's kernels.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson'}
+        Half the squared error, or half the Poisson deviance with mean exp(output), for y of at
+        least 0. The gradient is that of the sum over outputs; of the squared error the mean over
+        outputs is reported, as in scikit-learn.
+    hidden_layer_sizes : int or sequence of int
+        Widths of the hidden layers. See units.
+    activation : str or list of str
+        Of the hidden layers, or of each: 'identity', 'logistic', 'tanh', 'relu', 'leaky_relu',
+        'elu', 'gelu', 'silu', 'softplus', 'softmax'.
+    solver : {'adam', 'sgd', 'lbfgs'}
+        'lbfgs' takes all rows at every step, in float64; it knows no epochs, so no early
+        stopping, and no dropout.
+    alpha : float
+        The penalty alpha / 2 * sum(w**2) of all weights is divided by the rows of a batch, as
+        scikit-learn does; where the last batch is smaller, by the batches' harmonic mean. See l2.
+    batch_size : int or 'auto'
+        'auto' means 200, or all rows if there are fewer. Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}
+        For 'sgd'. 'invscaling' divides learning_rate_init by t**power_t after t rows;
+        'adaptive' divides it by 5 when training would else stop, down to 1e-6.
+    learning_rate_init : float
+    power_t : float
+    max_iter : int
+        Epochs of 'adam' and 'sgd', iterations of 'lbfgs'.
+    shuffle : bool
+        Whether each epoch takes the rows in a new order.
+    random_state : int, RandomState instance or None
+        Of initial weights, split, order and dropout: one int, the same bits every time.
+    tol : float
+        A loss (or score, with early stopping) must improve by this much to count as progress;
+        'lbfgs' ends when no entry of the gradient is larger.
+    verbose : bool
+        Whether to print a line an epoch.
+    warm_start : bool
+        Whether fit goes on from the weights of the fit before.
+    momentum : float
+    nesterovs_momentum : bool
+        For 'sgd'.
+    early_stopping : bool
+        Whether to hold out rows, to stop when their score makes no progress, and to end with
+        the weights of the best epoch.
+    validation_fraction : float
+        The share of rows held out, drawn at random.
+    beta_1, beta_2, epsilon : float
+        For 'adam'.
+    n_iter_no_change : int or inf
+        More epochs than this without progress end training.
+    max_fun : int
+        Evaluations of the loss that 'lbfgs' may make.
+    units : str or list of int, optional
+        Hidden layers as one value to search over, such as "256x3" or "64,32"; used instead of
+        hidden_layer_sizes.
+    l1 : float or list of float
+        Adds l1 * sum(abs(w)) to the loss: one for all layers, or one per layer, output included.
+        With solver='lbfgs' weights become exactly 0.
+    l2 : float or list of float, optional
+        Adds l2 * sum(w**2), Keras's convention: not halved and not divided by rows. Used
+        instead of alpha, likewise one or per layer.
+    dropout : float or list of float
+        Share of outputs of the hidden layers, or of each, set to 0 while training.
+    standardize : bool
+        Whether to bring the columns of X, and y with squared error, to mean 0 and standard
+        deviation 1, learned from the first rows trained on. Weights, loss and penalty are those
+        in that scale.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases (n_out,) by layer; changing them changes the model.
+    loss_ : float
+        Of the last epoch.
+    loss_curve_ : list of float
+        By epoch. Not set by 'lbfgs'.
+    best_loss_ : float or None
+        The smallest; None with early stopping.
+    validation_scores_, validation_loss_curve_ : list of float or None
+        By epoch; R squared and loss without penalty on the validation data.
+    best_validation_score_ : float or None
+    converged_ : bool
+        Whether training ended because there was no more progress.
+    n_iter_ : int
+        Epochs or iterations of the last fit.
+    t_ : int
+        Rows trained on, counted anew in each epoch.
+    n_layers_ : int
+        Input and output included.
+    n_outputs_ : int
+    out_activation_ : str
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If X had names of columns.
+    x_mean_, x_scale_ : ndarray
+        If standardized.
+    y_mean_, y_scale_ : ndarray of shape (n_outputs,)
+        If standardized.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp.sklearn import MLPRegressor
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> y = np.sin(3 * X[:, 0])
+    >>> model = MLPRegressor(units="32x2", solver="lbfgs", random_state=0).fit(X, y)
+    >>> round(model.score(X, y), 3)
+    1.0
+    """
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        units: Any = None,
+        l1: Any = 0.0,
+        l2: Any = None,
+        dropout: Any = 0.0,
+        standardize: bool = False,
+    ) -> None:
+        keep(self, locals())
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        predicted = self._predicted(X)
+        if hasattr(self, "y_mean_"):
+            predicted = predicted * self.y_scale_ + self.y_mean_
+        return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+
+    def _encoded(self, y: Any) -> np.ndarray:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return np.asarray(y, np.float64).reshape(len(y), -1)
+
+    def _last_layer(self, y: np.ndarray) -> tuple[str, int]:
+        if not isinstance(self.loss, str):
+            raise ValueError(f"loss must be a name; it comes first. Received: loss={self.loss!r}")
+        return _checks.lookup("loss", self.loss, _LOSSES), y.shape[1]
+
+    def _score(self, y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
+        return _r2(y, predicted, weight)
+
+    def _learn_scale(self, rows: Rows) -> None:
+        super()._learn_scale(rows)
+        for name in ("y_mean_", "y_scale_"):
+            self.__dict__.pop(name, None)
+        if self.standardize and self.out_activation_ == "identity":
+            mean, scale = mean_and_scale(rows.y, rows.weight)
+            self.y_mean_, self.y_scale_ = mean.astype(rows.x.dtype), scale.astype(rows.x.dtype)
+
+    def _scaled_target(self, y: np.ndarray) -> np.ndarray:
+        return (y - self.y_mean_) / self.y_scale_ if hasattr(self, "y_mean_") else y
+
+
+def _r2(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
+    """Return the mean over outputs of R squared; of a constant y it is 1 if exact, else 0.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n, k)
+    weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    float
+    """
+    w = 1.0 if weight is None else weight[:, None]
+    spread = (w * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0)
+    error = (w * (y - predicted) ** 2).sum(axis=0)
+    constant = spread == 0
+    ratio = error / np.where(constant, 1, spread)
+    return float(np.where(constant, error == 0, 1 - ratio).mean())

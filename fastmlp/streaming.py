@@ -1,0 +1,568 @@
+"""Training, evaluation and prediction on a Parquet file that need not fit into memory.
+
+    stream = datasets.ParquetStream("big.parquet", target="price", standardize=True)
+    model = models.mlp([256, 256], stream.n_inputs, stream.n_outputs, seed=1)
+    model.compile("adam", "mse")
+    streaming.fit(model, stream, epochs=10, batch_size=256)
+
+A background thread decodes and prepares the next buffer of rows while the kernels train on the
+present one. Each epoch takes the row groups in a new order and shuffles every buffer; batches
+are whole but for the last of an epoch. The order depends on the model's seed and the file alone:
+the same seed gives the same bits on any number of threads.
+
+Rows are shuffled within a buffer, row groups within the file. In a file of few row groups, each
+larger than a buffer, distant rows never meet in a batch: write such a file in random order, or
+with smaller row groups.
+
+Metrics that are no means over rows, such as the AUC, are reported for validation rows only, and
+hold the predictions of all of them in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arrays, _callback, _fit_data, metrics, threads, training
+from ._callback import Callback, History
+from ._learning import Moments
+from ._parquet import ParquetStream, buffer_seed, shuffled
+from .callbacks import TerminateOnNaN
+from .errors import DataError, DivergedError
+from .progress import ProgressLine
+
+if TYPE_CHECKING:
+    from .models import Sequential
+
+__all__ = ["evaluate", "fit", "predict"]
+
+_POLL_SECONDS = 0.1
+_EVALUATED_ROWS = 1 << 14  # at a time
+
+
+# ---- buffers -----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Buffer:
+    """Rows to train on: the first `n` of x and y."""
+
+    x: np.ndarray
+    y: np.ndarray
+    n: int = 0
+    last: bool = False  # of its epoch
+
+
+class _Feeder:
+    """Fills buffers in a thread of its own, one ahead of the one in use; a context manager.
+
+    Parameters
+    ----------
+    stream : ParquetStream
+    size : int
+        Rows of a buffer.
+    dtype : dtype
+    orders : sequence of (list of int or None)
+        The row groups of each epoch in their order; None: as they are.
+    check : callable
+        Called with every part's targets; returns them as the network takes them.
+    """
+
+    def __init__(
+        self,
+        stream: ParquetStream,
+        size: int,
+        dtype: np.dtype,
+        orders: Callable[[int], list[int] | None],
+        epochs: int,
+        check: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self._stream, self._size, self._dtype = stream, size, dtype
+        self._orders, self._epochs, self._check = orders, epochs, check
+        self._ready: queue.Queue[_Buffer | BaseException] = queue.Queue()
+        self._free: queue.Queue[_Buffer] = queue.Queue()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="fastmlp-feeder", daemon=True)
+
+    def __enter__(self) -> _Feeder:
+        for _ in range(2):
+            x = np.empty((self._size, self._stream.n_inputs), self._dtype)
+            self._free.put(_Buffer(x, np.empty((self._size, 1), self._dtype)))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def get(self) -> _Buffer:
+        """Wait for the next buffer; an error of the thread is raised here."""
+        while True:  # in short waits, so that Ctrl-C is heard
+            try:
+                item = self._ready.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            return item
+
+    def give_back(self, buffer: _Buffer) -> None:
+        """Let a buffer be filled anew."""
+        self._free.put(buffer)
+
+    def _take_free(self) -> _Buffer | None:
+        while not self._stop.is_set():
+            try:
+                return self._free.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+        return None
+
+    def _work(self) -> None:
+        try:
+            for epoch in range(self._epochs):
+                if not self._fill_epoch(self._orders(epoch)):
+                    return
+        except BaseException as error:  # whatever it is, it belongs to the thread that waits
+            self._ready.put(error)
+
+    def _fill_epoch(self, order: list[int] | None) -> bool:
+        """Fill buffers with an epoch's rows; False if it was told to stop."""
+        left = self._stream.n_rows
+        buffer = self._take_free()
+        if buffer is None:
+            return False
+        at = 0
+        for x, y in self._stream.arrays(self._dtype.name, order):
+            assert y is not None
+            y, done = self._check(y), 0
+            left -= len(x)
+            if left < 0:
+                break
+            while done < len(x):
+                n = min(len(x) - done, self._size - at)
+                buffer.x[at : at + n] = x[done : done + n]
+                buffer.y[at : at + n] = y[done : done + n]
+                at, done = at + n, done + n
+                last = left == 0 and done == len(x)
+                if at == self._size or last:
+                    buffer.n, buffer.last, at = at, last, 0
+                    self._ready.put(buffer)
+                    if last:
+                        break
+                    buffer = self._take_free()
+                    if buffer is None:
+                        return False
+            if self._stop.is_set():
+                return False
+        if left:
+            raise DataError(f"{self._stream.path}: the file changed while it was read")
+        return True
+
+
+def _checked(model: Sequential, stream: Any) -> ParquetStream:
+    """Check that a stream's columns are what a model takes; build one that takes anything."""
+    if not isinstance(stream, ParquetStream):
+        raise DataError(
+            f"a stream must be a datasets.ParquetStream. Received: {_arrays.describe(stream)}"
+        )
+    if model.n_inputs is None:
+        model.build(stream.n_inputs)
+    if model.n_inputs != stream.n_inputs:
+        raise DataError(
+            f"{stream.path}: its columns make {stream.n_inputs} inputs, the model has "
+            f"{model.n_inputs}"
+        )
+    return stream
+
+
+def _targets(model: Sequential) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the check of every part's targets."""
+    return lambda y: _fit_data.targets(model, y, len(y))
+
+
+def _like(moments: Moments) -> np.ndarray:
+    """Return two targets that have the mean and the variance of all: what a metric may ask for."""
+    if not moments.count:
+        return np.zeros((2, 1))
+    mean, deviation = moments.mean(), moments.deviation()
+    return np.array([[mean - deviation], [mean + deviation]])
+
+
+# ---- training ----------------------------------------------------------------------------------
+
+
+class _Rows:
+    """Stands where the fit loop looks at its rows, which are in a file."""
+
+    weight = None
+
+    def __init__(self, stream: ParquetStream) -> None:
+        self.x = range(stream.n_rows)  # as long, and nothing else is asked of it
+        self.moments = Moments()
+
+    @property
+    def y(self) -> np.ndarray:
+        """Targets like those of the epoch that ended."""
+        return _like(self.moments)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.x, self.y, self.weight))
+
+
+class _Session:
+    """Stands where the network does in the fit loop, and trains on one buffer after another.
+
+    Each buffer is a session of the network (or of what stands in its place for a loss in
+    Python), whose steps go on where those of the last one ended.
+
+    Parameters
+    ----------
+    inner : Network or PythonSession
+    stream : ParquetStream
+    rows : _Rows
+        Told the moments of the targets.
+    model : Sequential
+    epochs : int
+    """
+
+    def __init__(
+        self, inner: Any, stream: ParquetStream, rows: _Rows, model: Sequential, epochs: int
+    ) -> None:
+        self._inner, self._stream, self._rows = inner, stream, rows
+        self._model, self._epochs = model, epochs
+        self._running = contextlib.ExitStack()
+        self._buffer: _Buffer | None = None
+        self.epoch = 0
+        self.diverged: tuple[int, int] | None = None
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self._mean: Any = np.zeros(1)  # of the loss and the metrics
+        self._rows_done = self._batches_done = self._number = 0
+        self._moments = Moments()
+
+    def begin(
+        self, x: Any, y: Any, weight: Any = None, *, batch_size: int, shuffle: bool, seed: int
+    ) -> None:
+        """Begin to fill buffers."""
+        stream = self._stream
+        self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
+
+        def order(epoch: int) -> list[int] | None:
+            return shuffled(seed, epoch, stream.n_groups) if shuffle else None
+
+        size, dtype = stream.buffer_rows(batch_size), self._model.dtype
+        self._feeder = self._running.enter_context(
+            _Feeder(stream, size, dtype, order, self._epochs, _targets(self._model))
+        )
+
+    def end(self) -> None:
+        """Let go of the data."""
+        self._running.close()
+        self._buffer = None
+        self._inner.end()
+
+    @property
+    def batch(self) -> int:
+        """Batches done in the present epoch."""
+        within = 0 if self._buffer is None else self._inner.batch
+        return self._batches_done + int(within)
+
+    @property
+    def running_loss(self) -> float:
+        """Mean loss of the present epoch so far."""
+        within = 0 if self._buffer is None else self._inner.batch * self._batch_size
+        total = self._rows_done + within
+        part = self._inner.running_loss * within if within else 0.0
+        return float(self._mean[0] * self._rows_done + part) / total if total else math.nan
+
+    def run(
+        self,
+        n_epochs: int,
+        losses: np.ndarray,
+        metrics: np.ndarray,
+        *,
+        n_threads: int,
+        automatic: bool,
+        max_seconds: float,
+        max_steps: int = 0,
+    ) -> int:
+        """Train on from where the session stands; return how many epochs ended."""
+        deadline, ended, left = time.monotonic() + max_seconds, 0, max_steps
+        loss, means = np.empty(1), np.empty((1, metrics.shape[1]))
+        while ended < n_epochs and self.diverged is None:
+            buffer = self._buffer or self._next()
+            before = self._inner.batch
+            done = self._inner.run(
+                1,
+                loss,
+                means,
+                n_threads=n_threads,
+                automatic=automatic,
+                max_seconds=deadline - time.monotonic(),
+                max_steps=left,
+            )
+            after = -(-buffer.n // self._batch_size) if done else self._inner.batch
+            left -= after - before
+            if self._inner.diverged is not None:
+                self.diverged = (self.epoch, self._inner.diverged[1])
+            elif done and self._finish(buffer, np.append(loss, means)):
+                losses[ended], metrics[ended] = self._mean[0], self._mean[1:]
+                ended += 1
+                self._end_epoch()
+            if (max_steps and left <= 0) or time.monotonic() > deadline:
+                break
+        return ended
+
+    def _next(self) -> _Buffer:
+        """Begin to train on the next buffer."""
+        buffer = self._feeder.get()
+        self._inner.begin(
+            buffer.x[: buffer.n],
+            buffer.y[: buffer.n],
+            None,
+            batch_size=self._batch_size,
+            shuffle=self._shuffle,
+            seed=buffer_seed(self._seed, self.epoch, self._number),
+        )
+        self._number += 1
+        self._buffer = buffer
+        return buffer
+
+    def _finish(self, buffer: _Buffer, values: np.ndarray) -> bool:
+        """Count what a buffer gave; return whether it was the last of its epoch."""
+        share = buffer.n / (self._rows_done + buffer.n)
+        self._mean = (1 - share) * self._mean + share * values
+        self._rows_done += buffer.n
+        self._batches_done += -(-buffer.n // self._batch_size)
+        self._moments.add(buffer.y[: buffer.n, 0].astype(np.float64))
+        self._buffer = None
+        self._feeder.give_back(buffer)
+        return buffer.last
+
+    def _end_epoch(self) -> None:
+        self.epoch += 1
+        self._rows.moments = self._moments
+        self._begin_epoch()
+
+
+class _Run(training.Run):
+    """One call of fit on a stream: the same loop, over another session."""
+
+    def __init__(
+        self,
+        model: Sequential,
+        stream: ParquetStream,
+        validation: Any,
+        arguments: _fit_data.Arguments,
+        callbacks: list[Callback],
+    ) -> None:
+        rows: Any = _Rows(stream)
+        super().__init__(model, rows, validation, arguments, callbacks, None)
+        self.session = _Session(self.session, stream, rows, model, arguments.epochs)
+
+    def _sort_metrics(self) -> None:
+        super()._sort_metrics()
+        self.scored = []  # they would need the predictions for all rows
+
+    def validate(self) -> dict[str, float]:
+        """Evaluate on the validation rows; return the logs of it."""
+        if not isinstance(self.validation, ParquetStream):
+            return super().validate()
+        for callback in self.test_hooks:
+            callback.on_test_begin({})
+        values = _evaluated(self.model, self.validation)
+        named = dict(zip(self.model.metrics_names, values, strict=True))
+        logs = {"val_" + key: value for key, value in named.items()}
+        self.history.append(logs)
+        for callback in self.test_hooks:
+            callback.on_test_end(dict(named))
+        return logs
+
+
+def fit(
+    model: Sequential,
+    stream: ParquetStream,
+    batch_size: int = 32,
+    epochs: int = 1,
+    verbose: int | str = 1,
+    callbacks: Callback | Sequence[Callback] | None = None,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    validation_freq: int | Sequence[int] = 1,
+) -> History:
+    """Train a model on a file, reading it once an epoch; see `Sequential.fit`.
+
+    The stream's preprocessing is kept with the model.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled.
+    stream : ParquetStream
+    batch_size : int
+        Rows a step; the last batch of an epoch may be smaller.
+    epochs : int
+    verbose : {0, 1, 2}
+    callbacks : list of Callback, optional
+    validation_data : ParquetStream, or tuple (x, y) or (x, y, sample_weight), optional
+        By default the rows that the stream holds out, if it does.
+    shuffle : bool
+        Whether each epoch takes the rows in a new order, as far as the buffer reaches.
+    validation_freq : int or list of int
+        Validate every so many epochs, or after these epochs, counted from 1.
+
+    Returns
+    -------
+    History
+        The loss and the metrics of an epoch are means over its rows.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used.
+    DivergedError
+        As from `Sequential.fit`.
+    """
+    stream = _checked(model, stream)
+    arguments = _fit_data.Arguments(
+        batch_size=batch_size,
+        epochs=epochs,
+        verbose=verbose,
+        shuffle=shuffle,
+        validation_freq=validation_freq,
+    )
+    hooks = _callback.as_list(callbacks)
+    validation = stream.held_out if validation_data is None else validation_data
+    if isinstance(validation, ParquetStream):
+        validation = _checked(model, validation)
+    elif validation is not None:
+        validation = _fit_data._validation_rows(model, validation)
+    run = _Run(model, stream, validation, arguments, hooks)
+    try:
+        run.begin(training._session_seed(model), None)
+        stream.preprocessing.keep(model)
+        with run.line:
+            run.train(None)
+    except KeyboardInterrupt:
+        run.record()
+        run.history.interrupted = True
+        raise
+    except DivergedError as error:
+        ends = [callback for callback in hooks if isinstance(callback, TerminateOnNaN)]
+        if not ends:
+            raise
+        ends[0].terminate(error)
+        run.end_callbacks()
+    finally:
+        run.session.end()
+        run.rates.clear()
+        run.update_config()
+    return run.history
+
+
+# ---- evaluation and prediction -----------------------------------------------------------------
+
+
+def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0) -> list[float]:
+    """Return [loss with penalty, metrics...]: `_evaluation.evaluate` part by part."""
+    network, loss = model.ready(), model.loss
+    assert loss is not None
+    kind = _fit_data.metric_kind(loss, np.zeros((1, 1)), network.n_outputs)
+    names = [metric.engine_name(kind, network.n_outputs) for metric in model.metrics]
+    n_threads, automatic = threads.resolve()
+    mean: Any = 0.0
+    moments, n_rows = Moments(), 0
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    size = min(stream.n_rows, _EVALUATED_ROWS)
+    feeder = _Feeder(stream, size, model.dtype, lambda epoch: None, 1, _targets(model))
+    line = ProgressLine("evaluate", stream.n_rows, "rows", enabled=verbose in (1, "auto"))
+    with line, feeder:
+        while n_rows < stream.n_rows:
+            buffer = feeder.get()
+            x, y = buffer.x[: buffer.n], buffer.y[: buffer.n]
+            if loss.in_python or None in names:
+                out = model.predict(x, verbose=0)
+                kept.append((y.copy(), out))
+            if loss.in_python:
+                means = [metrics.FUNCTIONS[name](y, out).mean() for name in names if name]
+                values = np.array([loss.rows(y, out).mean(), *means])
+            else:
+                value, means = network.evaluate(x, y, n_threads=n_threads, automatic=automatic)
+                values = np.array([value, *means])
+            share = buffer.n / (n_rows + buffer.n)
+            mean = (1 - share) * mean + share * values
+            moments.add(y[:, 0].astype(np.float64))
+            n_rows += buffer.n
+            line.update(n_rows)
+            feeder.give_back(buffer)
+    whole = [np.concatenate(parts) for parts in zip(*kept, strict=True)] if None in names else []
+    results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])
+    for metric, name in zip(model.metrics, names, strict=True):
+        if name is None:
+            results.append(float(metric(*whole)))
+        else:
+            results.append(float(metric.finish(np.array([next(counted)]), _like(moments))[0]))
+    return results
+
+
+def evaluate(
+    model: Sequential, stream: ParquetStream, verbose: int | str = 1, return_dict: bool = False
+) -> Any:
+    """Return the loss, penalty included, and the metrics of a model on a file.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled.
+    stream : ParquetStream
+    verbose : {0, 1, 2}
+    return_dict : bool
+
+    Returns
+    -------
+    float, or list of float
+        As from `Sequential.evaluate`.
+    """
+    _fit_data.check_verbose(verbose)
+    values = _evaluated(model, _checked(model, stream), verbose)
+    if return_dict:
+        return dict(zip(model.metrics_names, values, strict=True))
+    return values if model.metrics else values[0]
+
+
+def predict(
+    model: Sequential, stream: ParquetStream, verbose: int | str = 1
+) -> Iterator[np.ndarray]:
+    """Return a model's outputs for a file, part by part in the file's order.
+
+    Parameters
+    ----------
+    model : Sequential
+    stream : ParquetStream
+    verbose : {0, 1, 2}
+
+    Yields
+    ------
+    ndarray of shape (n, n_outputs)
+    """
+    _fit_data.check_verbose(verbose)
+    return _predicted(model, _checked(model, stream), verbose in (1, "auto"))
+
+
+def _predicted(model: Sequential, stream: ParquetStream, shown: bool) -> Iterator[np.ndarray]:
+    n_rows = 0
+    with ProgressLine("predict", stream.n_rows, "rows", enabled=shown) as line:
+        for x, _ in stream.arrays(model.dtype.name, with_targets=False):
+            yield model.predict(x, verbose=0)
+            n_rows += len(x)
+            line.update(n_rows)
