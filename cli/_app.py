@@ -113,6 +113,8 @@ class Commands(click.Group):
             if error.errno == errno.EPIPE:  # the reader has left, which is no error
                 forget(sys.stdout)
                 return 0
+            if not error.filename:
+                forget(sys.stdout)  # what it could not write would fail again at the end
             name = f"{error.filename}: " if error.filename else ""
             return _fail(f"{name}{(error.strerror or str(error)).lower()}", RUN_TIME)
         except MemoryError as error:
