@@ -6,8 +6,9 @@
     python benchmarks/stream.py --from results.json
 
 Every measurement is a process of its own, which adds a line to the JSON file. The files are read
-once before the clock starts, so that the disk's cache is warm. The time is that of an epoch, the
-first not counted; memory is the process's peak.
+once before the clock starts, so that the disk's cache is warm. The time is the mean of the epochs
+after the first, each taken from the round in which it was quickest, because whatever else the
+machine does can only slow it; memory is the process's peak.
 """
 
 import argparse
@@ -27,7 +28,7 @@ UNITS = [256, 256, 256]
 BATCH_SIZE = 256
 ROWS = (400_000, 800_000)  # about 160 and 320 MB
 GROUP_ROWS = 100_000
-EPOCHS = 5
+EPOCHS = 4
 
 
 def file_of(directory, rows):
@@ -99,11 +100,16 @@ def run(how, path):
         "file_mb": path.stat().st_size / 1e6,
         "preparing_s": prepared,
         "epochs_s": times,
-        "epoch_s": statistics.median(times[1:]),
         "loss": history.history["loss"][-1],
         "start_mb": before,
         "peak_mb": peak_mb(),
     }
+
+
+def quickest(results):
+    """Return the mean of the epochs after the first, each at its quickest."""
+    epochs = zip(*(result["epochs_s"] for result in results), strict=True)
+    return statistics.mean([min(times) for times in epochs][1:])
 
 
 def table(results):
@@ -113,8 +119,7 @@ def table(results):
     for rows in sorted({r["rows"] for r in results}):
         ways = {how: [r for r in results if (r["how"], r["rows"]) == (how, rows)]
                 for how in ("memory", "stream")}  # fmt: skip
-        epochs = {how: statistics.median(r["epoch_s"] for r in of)
-                  for how, of in ways.items() if of}  # fmt: skip
+        epochs = {how: quickest(of) for how, of in ways.items() if of}
         for how, of in ways.items():
             if of:
                 speed = f"{epochs['memory'] / epochs[how]:.0%}" if "memory" in epochs else ""
