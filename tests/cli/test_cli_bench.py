@@ -66,7 +66,7 @@ def test_measures_and_prints_a_table(run, quick):
 def test_json_is_one_document_and_so_is_the_file(run, quick, tmp_path):
     outcome = run("bench", "--cases", "tiny2", "--json", "-o", "b.json", "--threads", "1")
     assert outcome.code == 0, outcome.err
-    assert outcome.err == "Wrote b.json.\n"
+    assert outcome.err.endswith("Wrote b.json.\n")  # after a line of progress if slow
     document = json.loads(outcome.out)
     assert document == json.loads((tmp_path / "b.json").read_text())
     assert document["settings"] == {"threads": 1, "rounds": 1, "windows": 2, "seconds": 0.001}
@@ -146,7 +146,7 @@ def test_interruption_prints_what_is_done(run, measured, tmp_path):
     measured(first, KeyboardInterrupt())
     outcome = run("bench", "--cases", CASES, "-o", "b.json")
     assert outcome.code == 130
-    assert outcome.err == "Interrupted after 1 of 2 cases.\n"
+    assert outcome.err.endswith("Interrupted after 1 of 2 cases.\n")
     assert "123 ms" in outcome.out
     assert not (tmp_path / "b.json").exists()
     measured(KeyboardInterrupt())
