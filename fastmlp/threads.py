@@ -11,6 +11,24 @@ from typing import Any
 from ._kernels import cpu
 
 _explicit: int | None = None
+
+
+class Worker(threading.local):
+    """What holds in one Python thread: those that train networks side by side set it.
+
+    Attributes
+    ----------
+    n_threads : int or None
+        How many threads the kernels get, whatever anyone asks for.
+    halt : threading.Event or None
+        Once set, training in this thread ends as Ctrl-C ends it in the main thread.
+    """
+
+    n_threads: int | None = None
+    halt: threading.Event | None = None
+
+
+worker = Worker()
 _counted: tuple[int, float] | None = None
 _forked = False
 
@@ -114,7 +132,8 @@ def _automatic() -> int:
 def resolve(n: int | None = None) -> tuple[int, bool]:
     """Decide on a number of threads.
 
-    The first of these that is set counts: the argument, `set_num_threads`, the environment
+    In a thread that trains one of many networks it is what `worker` says. Elsewhere the first of
+    these that is set counts: the argument, `set_num_threads`, the environment
     variable ``OMP_NUM_THREADS``; otherwise one thread a processor this process may use. A count
     given to fastmlp itself is exact; the others are what work large enough to share gets, and no
     more than a limit that the calling thread has set on the OpenMP runtime, as threadpoolctl does.
@@ -136,6 +155,8 @@ def resolve(n: int | None = None) -> tuple[int, bool]:
     ValueError
         If `n` is not a positive integer.
     """
+    if worker.n_threads is not None:
+        return worker.n_threads, False
     exact = _checked(n) if n is not None else _explicit
     if _forked:
         return 1, exact is None

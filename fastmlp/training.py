@@ -264,6 +264,8 @@ class Run:
             max_steps=max_steps,
         )
         self.record()
+        if threads.worker.halt is not None and threads.worker.halt.is_set():
+            raise KeyboardInterrupt
         if self.verbose == 2:
             self.print_epochs(ended, goal)
         if session.diverged is not None:
