@@ -230,7 +230,7 @@ class CSVLogger(Configured):
     def get_state(self) -> dict[str, Any]:
         """Return the file's size, with all of it on the disk."""
         try:
-            descriptor = os.open(self.filename, os.O_RDONLY)
+            descriptor = os.open(self.filename, os.O_RDWR)  # Windows flushes no others
         except FileNotFoundError:
             return {"size": 0}
         try:

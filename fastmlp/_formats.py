@@ -215,6 +215,8 @@ def first_line(error: Exception) -> str:
 
 def refuse_oversize(path: str | Path, what: str, n_bytes: int) -> None:
     """Raise DataError if data would not fit into this machine's memory, before any is read."""
+    if not hasattr(os, "sysconf"):  # Windows: what does not fit raises MemoryError
+        return
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if n_bytes > memory:
         raise DataError(

@@ -58,7 +58,7 @@ def write_atomically(path: str | Path, data: bytes, overwrite: bool = True) -> N
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     temporary = target.with_name(f".fastmlp-{secrets.token_hex(8)}.tmp")
-    directory = os.open(target.parent, os.O_RDONLY)
+    directory = _opened_directory(target.parent)
     try:
         descriptor, named = _new_file(directory, temporary)
         with open(descriptor, "wb") as file:  # noqa: PTH123
@@ -73,21 +73,29 @@ def write_atomically(path: str | Path, data: bytes, overwrite: bool = True) -> N
         else:
             os.link(temporary, target)  # fails if the name is taken, without a race
             temporary.unlink()
-        os.fsync(directory)
+        if directory is not None:
+            os.fsync(directory)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     finally:
-        os.close(directory)
+        if directory is not None:
+            os.close(directory)
 
 
-def _new_file(directory: int, path: Path) -> tuple[int, bool]:
+def _opened_directory(path: Path) -> int | None:
+    """Open a directory, to have its entries on the disk; Windows opens none, nor needs it."""
+    return None if os.name == "nt" else os.open(path, os.O_RDONLY)
+
+
+def _new_file(directory: int | None, path: Path) -> tuple[int, bool]:
     """Open a new file and say whether it has a name: without, a killed process leaves nothing."""
     if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):  # noqa: PTH112
         with contextlib.suppress(OSError):  # of file systems that know no such files
             return os.open(".", os.O_WRONLY | os.O_TMPFILE, 0o666, dir_fd=directory), False
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), True
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o666), True
 
 
 def _arrays(model: Sequential, weights_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:

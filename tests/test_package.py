@@ -105,3 +105,8 @@ def test_every_public_name_resolves():
 
 def test_version_is_the_distributions():
     assert fastmlp.__version__ == metadata.version("fastmlp")
+
+
+def test_the_citation_names_this_version():
+    text = (CHECKOUT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {fastmlp.__version__}\n" in text

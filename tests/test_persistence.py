@@ -400,6 +400,18 @@ def test_what_is_written_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch
     assert path.read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 2
 
 
+def test_writing_where_directories_cannot_be_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(persistence, "_opened_directory", lambda path: None)
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = tmp_path / "model.fmlp"
+    persistence.write_atomically(path, b"old")
+    persistence.write_atomically(path, b"new")
+    with pytest.raises(FileExistsError):
+        persistence.write_atomically(path, b"other", overwrite=False)
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_new_files_have_the_umasks_mode(tmp_path):
     old = os.umask(0o027)
     try:

@@ -6,22 +6,25 @@ cdef extern from "omp.h":
 
 cdef extern from *:
     """
-    static int cpu_has_avx2(void) {
     #if defined(__x86_64__)
-        __builtin_cpu_init();
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    #else
-        return 0;
-    #endif
+    #include <cpuid.h>
+    /* By the instruction itself: what __builtin_cpu_supports reads is no part of every runtime.
+     * Features are of leaf 7; `saved` are the registers that the system keeps for each thread. */
+    static int cpu_has(unsigned features, unsigned saved) {
+        unsigned a, b, c, d, low, high;
+        const unsigned fma_and_osxsave = 1u << 12 | 1u << 27;
+        if (!__get_cpuid(1, &a, &b, &c, &d) || (c & fma_and_osxsave) != fma_and_osxsave) return 0;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        if ((low & saved) != saved || __get_cpuid_max(0, NULL) < 7) return 0;
+        __cpuid_count(7, 0, a, b, c, d);
+        return (b & features) == features;
     }
-    static int cpu_has_avx512(void) {
-    #if defined(__x86_64__)
-        __builtin_cpu_init();
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
-            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
     #else
-        return 0;
+    static int cpu_has(unsigned features, unsigned saved) { return 0; }
     #endif
+    static int cpu_has_avx2(void) { return cpu_has(1u << 5, 0x06); }
+    static int cpu_has_avx512(void) {  /* F, DQ, BW and VL, beside AVX2 */
+        return cpu_has(1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, 0xE6);
     }
     static int cpu_is_arm64(void) {
     #if defined(__aarch64__)

@@ -10,6 +10,7 @@ cdef extern from "simd.h" nogil:
 
 cdef extern from "memory.h" nogil:
     void* block_alloc(size_t n_bytes, size_t skew, void** base)
+    void block_free(void* base)
     ctypedef struct barrier:
         pass
     void team_barrier(barrier* b, int n_threads)
@@ -84,7 +85,7 @@ cdef extern from "optimizers.h" nogil:
 
 cdef extern from "peak.h" nogil:
     double PEAK_FLOPS
-    double peak_rounds(long rounds)
+    double peak_rounds(long long rounds)
 
 cdef extern from "shallow.h" nogil:
     int SHALLOW_INPUTS, SHALLOW_OUTPUTS, SHALLOW_ROWS

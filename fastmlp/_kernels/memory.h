@@ -3,29 +3,62 @@
 #define FASTMLP_MEMORY_H
 
 #include <omp.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <malloc.h>
+#include <windows.h>
+#else
+#include <sched.h>
 #include <time.h>
+#endif
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
+#if defined(_WIN32)
+static inline void *aligned_bytes(size_t align, size_t bytes) {
+    return _aligned_malloc(bytes, align);
+}
+static inline void block_free(void *base) { _aligned_free(base); }
+static inline void yield_processor(void) { SwitchToThread(); }
+static inline double seconds_now(void) {
+    LARGE_INTEGER ticks, frequency;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&frequency);
+    return (double)ticks.QuadPart / (double)frequency.QuadPart;
+}
+#else
+static inline void *aligned_bytes(size_t align, size_t bytes) {
+    void *p = NULL;
+    return posix_memalign(&p, align, bytes) ? NULL : p;
+}
+static inline void block_free(void *base) { free(base); }
+static inline void yield_processor(void) { sched_yield(); }
+static inline double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+#endif
+
 /* Zeroed memory on a cache line's boundary; large blocks in 2 MiB pages, for rows of a few
  * kilobytes would otherwise miss the TLB at every step. `skew` bytes in front keep arrays that
- * are walked together out of one another's cache sets. NULL when there is none. */
+ * are walked together out of one another's cache sets. NULL when there is none; `base` is what
+ * block_free takes. */
 static void *block_alloc(size_t bytes, size_t skew, void **base) {
     const size_t huge = (size_t)1 << 21;
     const size_t align = bytes >= huge ? huge : 64;
     const size_t total = (bytes + skew + align - 1) / align * align;
-    void *p = NULL;
-    *base = NULL;
-    if (total < bytes || posix_memalign(&p, align, total)) return NULL;
+    void *p = total < bytes ? NULL : aligned_bytes(align, total);
+    *base = p;
+    if (p == NULL) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (bytes >= huge) madvise(p, total, MADV_HUGEPAGE);
 #endif
     memset(p, 0, total);
-    *base = p;
     return (char *)p + skew;
 }
 
@@ -45,7 +78,7 @@ static inline void team_barrier(barrier *b, int n_threads) {
         return;
     }
     for (int spins = 0; __atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) == phase; spins++) {
-        if (spins > 600) sched_yield();
+        if (spins > 600) yield_processor();
 #if defined(__x86_64__)
         else __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -56,12 +89,6 @@ static inline void team_barrier(barrier *b, int n_threads) {
 
 static inline int take_ticket(int *counter) {
     return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
-}
-
-static inline double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 #endif

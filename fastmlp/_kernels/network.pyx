@@ -53,7 +53,7 @@ cdef class _Block:
             raise MemoryError(f"Cannot allocate {self.n_bytes} bytes for a network.")
 
     def __dealloc__(self):
-        free(self.base)
+        block_free(self.base)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         view.buf = self.data
@@ -889,7 +889,7 @@ cdef class Network:
 def peak_flops(int n_threads, double seconds):
     """Measure floating-point operations a second in multiply-adds that wait for nothing."""
     cdef double start, passed
-    cdef long rounds = 1000
+    cdef long long rounds = 1000
     cdef double[::1] sums = np.zeros(n_threads)
     while True:
         start = seconds_now()

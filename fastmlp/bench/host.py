@@ -27,7 +27,7 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "processors": os.cpu_count(),
         "processors_usable": threads.available(),
-        "load_before": os.getloadavg()[0],
+        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": platform.platform(),
         "python": platform.python_version(),
         "fastmlp": fastmlp.__version__,
