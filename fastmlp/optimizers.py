@@ -24,9 +24,9 @@ class Optimizer:
         The gradient, of all weights and biases together, is scaled down to this Euclidean norm.
     clipvalue : float, optional
         Each entry of a gradient is cut to [-clipvalue, clipvalue].
-    clipnorm : None
-        Keras's clipping of each array of weights by itself, which the kernels do not know:
-        anything but None is an error.
+    clipnorm : float, optional
+        The gradient of each layer's weights, and of its biases, is scaled down to this Euclidean
+        norm by itself. Not together with global_clipnorm.
     """
 
     rule: str
@@ -37,16 +37,17 @@ class Optimizer:
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
-        clipnorm: None = None,
+        clipnorm: float | None = None,
     ) -> None:
-        if clipnorm is not None:
+        if clipnorm is not None and global_clipnorm is not None:
             raise ValueError(
-                "clipnorm, which clips each array of weights by itself, is not available; use "
-                f"global_clipnorm or clipvalue. Received: clipnorm={clipnorm!r}"
+                "clipnorm and global_clipnorm cannot be combined. "
+                f"Received: clipnorm={clipnorm!r}, global_clipnorm={global_clipnorm!r}"
             )
         self.learning_rate = learning_rate
         self.global_clipnorm = _optional_positive("global_clipnorm", global_clipnorm)
         self.clipvalue = _optional_positive("clipvalue", clipvalue)
+        self.clipnorm = _optional_positive("clipnorm", clipnorm)
 
     @property
     def learning_rate(self) -> Any:
@@ -103,12 +104,13 @@ class Optimizer:
     def engine_options(self) -> dict[str, Any]:
         """Return the settings under the names that the network's `configure` takes."""
         options = self.get_config()
-        clip_norm, clip_value = options.pop("global_clipnorm"), options.pop("clipvalue")
-        return options | {
+        return {
             "optimizer": self.rule,
+            "clip_norm": options.pop("global_clipnorm") or 0.0,
+            "clip_array_norm": options.pop("clipnorm") or 0.0,
+            "clip_value": options.pop("clipvalue") or 0.0,
+            **options,
             "learning_rate": float(self.rates(0, 1)[0]),
-            "clip_norm": clip_norm or 0.0,
-            "clip_value": clip_value or 0.0,
         }
 
     def __repr__(self) -> str:
@@ -151,7 +153,7 @@ class SGD(Optimizer):
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
-        clipnorm: None = None,
+        clipnorm: float | None = None,
     ) -> None:
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
@@ -193,7 +195,7 @@ class RMSprop(Optimizer):
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
-        clipnorm: None = None,
+        clipnorm: float | None = None,
     ) -> None:
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
@@ -230,7 +232,7 @@ class Adagrad(Optimizer):
         *,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
-        clipnorm: None = None,
+        clipnorm: float | None = None,
     ) -> None:
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
@@ -286,7 +288,7 @@ class Adam(Optimizer):
         initial_step: int = 0,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
-        clipnorm: None = None,
+        clipnorm: float | None = None,
     ) -> None:
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
@@ -330,7 +332,7 @@ class AdamW(Adam):
         initial_step: int = 0,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
-        clipnorm: None = None,
+        clipnorm: float | None = None,
     ) -> None:
         super().__init__(
             learning_rate,

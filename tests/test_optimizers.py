@@ -72,9 +72,10 @@ def test_unknown_name():
             "global_clipnorm must be a finite number above",
         ),
         (lambda: optimizers.SGD(clipvalue=-1), "clipvalue must be a finite number above 0"),
-        *(
-            (lambda cls=cls: cls(clipnorm=1.0), "not available; use global_clipnorm or clipvalue")
-            for cls in ALL
+        (lambda: optimizers.Adam(clipnorm="1"), "clipnorm must be a finite number above 0"),
+        (
+            lambda: optimizers.AdamW(clipnorm=1.0, global_clipnorm=2.0),
+            "clipnorm and global_clipnorm cannot be combined. Received: clipnorm=1.0",
         ),
         (lambda: optimizers.AdamW(weight_decay=-1), "weight_decay must be a finite number"),
         (lambda: optimizers.RMSprop(rho=1), r"rho must be a number in \[0, 1\)"),
@@ -98,6 +99,7 @@ STEPS = [
     (optimizers.SGD(0.01, momentum=0.5, nesterov=True), [0.12, 0.06]),
     (optimizers.SGD(0.01, clipvalue=5.0), [0.05, 0.04]),
     (optimizers.SGD(0.01, global_clipnorm=1.0), [8 / math.sqrt(80) / 100, 4 / math.sqrt(80) / 100]),
+    (optimizers.SGD(0.01, clipnorm=5.0), [0.05, 0.04]),
     (optimizers.RMSprop(0.01), [0.01 / math.sqrt(0.1)] * 2),
     (optimizers.Adagrad(0.01), [0.08 / math.sqrt(64.1), 0.04 / math.sqrt(16.1)]),
     (optimizers.Adam(0.01), [0.01, 0.01]),

@@ -61,7 +61,7 @@ def joined(header, description, body):
 OPTIMIZERS = [
     optimizers.SGD(0.01),
     optimizers.SGD(0.01, momentum=0.9, nesterov=True),
-    optimizers.RMSprop(0.01, clipvalue=0.5),
+    optimizers.RMSprop(0.01, clipvalue=0.5, clipnorm=2.0),
     optimizers.Adagrad(0.01),
     optimizers.Adam(0.01, initial_step=1),
     optimizers.AdamW(0.01, global_clipnorm=0.1),

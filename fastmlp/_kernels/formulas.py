@@ -275,12 +275,20 @@ def adam_update(
     w -= lr * math.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + epsilon)
 
 
-def clip_gradients(gradients: list[Array], clip_norm: float, clip_value: float) -> list[Array]:
-    """Scale all gradients to a common Euclidean norm of at most `clip_norm`, then cut each entry.
+def clip_gradients(
+    gradients: list[Array], clip_norm: float, clip_array_norm: float, clip_value: float
+) -> list[Array]:
+    """Scale gradients down to a largest Euclidean norm, then cut each entry.
 
-    The norm is that of all arrays together; entries end within +-`clip_value`; 0 turns either off.
+    `clip_norm` bounds the norm of all arrays together, `clip_array_norm` that of each by itself and
+    goes before it; entries end within +-`clip_value`; 0 turns any of them off.
     """
-    if clip_norm:
-        norm = math.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients))
-        gradients = [g * (clip_norm / norm) if norm > clip_norm else g for g in gradients]
+    limit = clip_array_norm or clip_norm
+    if limit:
+        squares = [np.square(g, dtype=np.float64).sum() for g in gradients]
+        norms = [math.sqrt(total if clip_array_norm else sum(squares)) for total in squares]
+        gradients = [
+            g * (limit / norm) if norm > limit else g
+            for g, norm in zip(gradients, norms, strict=True)
+        ]
     return [np.clip(g, -clip_value, clip_value) if clip_value else g for g in gradients]

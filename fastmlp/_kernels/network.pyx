@@ -196,7 +196,8 @@ cdef class Network:
         self.s.iota = <int*>calloc(widest + 2 * FORWARD_AHEAD, sizeof(int))
         self.s.ones = <real*>calloc(1, sizeof(real))
         self.s.tickets = <int*>calloc(2 * self.s.n_layers, sizeof(int))
-        self.s.norms = <double*>calloc(self.s.n_params // 4096 + 1, sizeof(double))
+        h = self.s.n_params // 4096 + 2 * self.s.n_layers
+        self.s.norms = <double*>calloc(h, sizeof(double))
         if (self.s.iota == NULL or self.s.ones == NULL or self.s.norms == NULL
                 or self.s.tickets == NULL):
             raise MemoryError("Cannot allocate a network's layers.")
@@ -343,7 +344,7 @@ cdef class Network:
                   double beta_2=0.999, double rho=0.9, double epsilon=1e-7,
                   double weight_decay=0.0, long long initial_step=0,
                   double initial_accumulator=0.1, double huber_delta=1.0, double clip_norm=0.0,
-                  double clip_value=0.0):
+                  double clip_array_norm=0.0, double clip_value=0.0):
         """Choose loss, metrics and optimizer; the optimizer starts anew."""
         cdef State* s = &self.s
         cdef int i
@@ -375,7 +376,7 @@ cdef class Network:
         s.rule.rest_rho = <real>(1 - rho)
         s.initial_step = initial_step
         s.huber_delta = huber_delta
-        s.clip_norm, s.clip_value = clip_norm, clip_value
+        s.clip_norm, s.clip_array_norm, s.clip_value = clip_norm, clip_array_norm, clip_value
         self._accumulator = initial_accumulator
         self._release()
         self.reset_optimizer()
@@ -586,7 +587,7 @@ cdef class Network:
         self._reserve(s.batch_size, n_threads)
         self._slot(0)
         self._slot(1)
-        if s.clip_norm > 0 or s.clip_value > 0:
+        if clips(s):
             self._gradients()
         for i in range(s.n_layers):
             s.layers[i].finite = 1

@@ -161,7 +161,8 @@ class ReferenceNetwork:
         learning_rate: float = 0.001, momentum: float = 0.0, nesterov: bool = False,
         beta_1: float = 0.9, beta_2: float = 0.999, rho: float = 0.9, epsilon: float = 1e-7,
         weight_decay: float = 0.0, initial_step: int = 0, initial_accumulator: float = 0.1,
-        huber_delta: float = 1.0, clip_norm: float = 0.0, clip_value: float = 0.0,
+        huber_delta: float = 1.0, clip_norm: float = 0.0, clip_array_norm: float = 0.0,
+        clip_value: float = 0.0,
     ) -> None:  # fmt: skip
         """Choose loss, metrics and optimizer, and forget the optimizer's state."""
         self._settings = {name: value for name, value in locals().items() if name != "self"}
@@ -289,8 +290,9 @@ class ReferenceNetwork:
         self.step += 1
         s = self._settings
         clipped = clip_gradients(
-            list(itertools.chain(*self._gradients)), s["clip_norm"], s["clip_value"]
-        )
+            list(itertools.chain(*self._gradients)),
+            s["clip_norm"], s["clip_array_norm"], s["clip_value"],
+        )  # fmt: skip
         for i, use_bias in enumerate(self._use_bias):
             for kind in range(1 + use_bias):
                 slot_0, slot_1 = self._slots[0][i][kind], self._slots[1][i][kind]

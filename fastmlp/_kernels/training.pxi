@@ -18,7 +18,8 @@ cdef struct State:
     double huber_delta
     update_rule rule
     int optimizer
-    double learning_rate, weight_decay, clip_norm, clip_value
+    double learning_rate, weight_decay
+    double clip_norm, clip_array_norm, clip_value   # 0: not clipped so
     double beta_1, beta_2
     long long initial_step, step
     const double* rates     # [n_rates], of steps from rates_first on; NULL: learning_rate for all
@@ -41,7 +42,7 @@ cdef struct State:
     real* scratch           # [n_threads, n_scratch]
     size_t n_scratch
     ptrdiff_t ldg
-    double* norms           # [rows of all gradient blocks]
+    double* norms           # [pieces of all arrays of the gradient]
     # Session
     const real* x
     const real* y
@@ -415,57 +416,84 @@ cdef void prepare_rule(State* s) noexcept nogil:
     s.rule.decay = <real>(rate * s.weight_decay)
 
 
-cdef void gradient_norm_parts(State* s, int tid, int n_threads) noexcept nogil:
-    """Sums of squares of the stored gradient, by fixed pieces of 4096 entries."""
-    cdef long long i, stop, piece = tid
+cdef inline int clips(const State* s) noexcept nogil:
+    return s.clip_norm > 0 or s.clip_array_norm > 0 or s.clip_value > 0
+
+
+cdef inline long long pieces(size_t size) noexcept nogil:
+    """Pieces of 4096 entries that an array's squares are summed by."""
+    return (size + 4095) // 4096
+
+
+cdef long long square_parts(State* s, size_t at, size_t size, long long piece, int tid,
+                            int n_threads) noexcept nogil:
+    """Sums of squares of one array of the stored gradient, by fixed pieces of 4096 entries, into
+    norms from number `piece` on; returns the number after the last."""
+    cdef size_t i, start, stop
     cdef double total
-    while piece * 4096 < <long long>s.n_params:
-        total = 0
-        stop = min((piece + 1) * 4096, <long long>s.n_params)
-        for i in range(piece * 4096, stop):
-            total += <double>s.gradient[i] * s.gradient[i]
-        s.norms[piece] = total
-        piece += n_threads
+    for start in range(0, size, 4096):
+        if piece % n_threads == tid:
+            total = 0
+            stop = min(start + 4096, size)
+            for i in range(at + start, at + stop):
+                total += <double>s.gradient[i] * s.gradient[i]
+            s.norms[piece] = total
+        piece += 1
+    return piece
+
+
+cdef real norm_scale(const State* s, long long first, long long last, double limit) noexcept nogil:
+    """What brings the gradient whose squares are in norms [first, last) down to that norm."""
+    cdef long long piece
+    cdef double total = 0
+    for piece in range(first, last):
+        total += s.norms[piece]
+    return <real>(limit / sqrt(total)) if sqrt(total) > limit else 1
 
 
 cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
     """Clip the stored gradient (which includes the penalty's) and make one step with it."""
     cdef penalty_rule none
     cdef update_sums sums
+    cdef update_rule rule = s.rule
     cdef int h, start, stop
-    cdef long long piece, n_pieces = (<long long>s.n_params + 4095) // 4096
-    cdef double total
+    cdef long long first = 0, last = 0
     cdef size_t at
     cdef ptrdiff_t n
     cdef Layer* layer
     none.l1 = none.l2 = 0
-    if s.clip_norm > 0:
-        gradient_norm_parts(s, tid, n_threads)
+    rule.scale = 1
+    rule.limit = <real>s.clip_value
+    if s.clip_norm > 0 or s.clip_array_norm > 0:
+        for h in range(s.n_layers):
+            layer = &s.layers[h]
+            last = square_parts(s, layer.w_at, layer.n_rows * layer.ldw, last, tid, n_threads)
+            last = square_parts(s, layer.b_at, layer.ld, last, tid, n_threads)
         team_barrier(&s.gate, n_threads)
-    if tid == 0:
-        s.rule.scale = 1
-        s.rule.limit = <real>s.clip_value
-        if s.clip_norm > 0:
-            total = 0
-            for piece in range(n_pieces):
-                total += s.norms[piece]
-            if sqrt(total) > s.clip_norm:
-                s.rule.scale = <real>(s.clip_norm / sqrt(total))
-    team_barrier(&s.gate, n_threads)
+    if s.clip_norm > 0:
+        rule.scale = norm_scale(s, 0, last, s.clip_norm)
     for h in range(s.n_layers):
         layer = &s.layers[h]
         share(layer.n_rows, 1, tid, n_threads, &start, &stop)
         at = layer.w_at + start * layer.ldw
         n = (stop - start) * layer.ldw // VL
         sums_reset(&sums)
-        clip_span(&s.rule, n, s.gradient + at)
-        update_span(&s.rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
+        if s.clip_array_norm > 0:
+            last = first + pieces(layer.n_rows * layer.ldw)
+            rule.scale = norm_scale(s, first, last, s.clip_array_norm)
+            first = last
+        clip_span(&rule, n, s.gradient + at)
+        update_span(&rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
                     s.slots[1] + at, &sums)
+        if s.clip_array_norm > 0:
+            last = first + pieces(layer.ld)
+            rule.scale = norm_scale(s, first, last, s.clip_array_norm)
+            first = last
         if layer.use_bias and tid == 0:
             at = layer.b_at
             n = layer.n_panels * PANEL // VL
-            clip_span(&s.rule, n, s.gradient + at)
-            update_span(&s.rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
+            clip_span(&rule, n, s.gradient + at)
+            update_span(&rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
                         s.slots[1] + at, &sums)
         if not sums_finite(&sums):
             layer.finite = 0
@@ -531,7 +559,7 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     """One optimizer step on the batch in xb, yb, wb."""
     cdef update_rule store
     cdef int start, stop
-    cdef int clipped = s.clip_norm > 0 or s.clip_value > 0
+    cdef int clipped = clips(s)
     if tid == 0:
         prepare_rule(s)
     if not clipped and s.shallow:

@@ -88,6 +88,7 @@ OPTIMIZERS = {
         "optimizer": "adamw", "learning_rate": 0.01, "epsilon": 1e-7, "weight_decay": 0.1
     },
     "clip_norm": {"optimizer": "sgd", "learning_rate": 0.2, "clip_norm": 0.1},
+    "clip_array_norm": {"optimizer": "sgd", "learning_rate": 0.2, "clip_array_norm": 0.05},
     "clip_value": {"optimizer": "sgd", "learning_rate": 0.5, "clip_value": 0.01},
 }  # fmt: skip
 CASES = [(problem, optimizer) for problem in PROBLEMS for optimizer in OPTIMIZERS]
@@ -229,6 +230,8 @@ def train(problem, options, x, y, weight, start, *, steps=STEPS, dtype="float64"
             norm = torch.cat([p.grad.ravel() for p in parameters]).norm()
             for p in parameters:
                 p.grad *= min(1.0, options["clip_norm"] / norm)
+        for p in parameters if options.get("clip_array_norm") else ():
+            p.grad *= min(1.0, options["clip_array_norm"] / p.grad.norm())
         if options.get("clip_value"):
             torch.nn.utils.clip_grad_value_(parameters, options["clip_value"])
         before(t)

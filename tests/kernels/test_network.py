@@ -269,6 +269,8 @@ CLIPS = [
     {"clip_value": 0.1},
     {"clip_norm": 3.0, "clip_value": 0.2},
     {"clip_norm": 1e9},
+    {"clip_array_norm": 0.7},
+    {"clip_array_norm": 5.0, "clip_value": 0.2},
 ]
 
 
@@ -290,6 +292,10 @@ def test_apply_gradients(optimizer, clip, dtype):
     if "clip_norm" in clip:
         norm = np.sqrt(sum((g**2).sum() for g in given.values()))
         clipped = {k: g * min(1.0, clip["clip_norm"] / norm) for k, g in clipped.items()}
+    if "clip_array_norm" in clip:
+        limits = {k: clip["clip_array_norm"] / np.linalg.norm(g) for k, g in given.items()}
+        assert min(limits.values()) < 1
+        clipped = {k: g * min(1.0, limits[k]) for k, g in given.items()}
     if "clip_value" in clip:
         limit = clip["clip_value"]
         clipped = {k: np.clip(g, -limit, limit) for k, g in clipped.items()}
@@ -308,7 +314,9 @@ def test_apply_gradients(optimizer, clip, dtype):
         assert_within(value, expected[name][0], expected[name][1], name)
 
 
-@pytest.mark.parametrize("clip", [{"clip_norm": 0.05}, {"clip_value": 0.002}])
+@pytest.mark.parametrize(
+    "clip", [{"clip_norm": 0.05}, {"clip_array_norm": 0.01}, {"clip_value": 2e-3}]
+)
 def test_training_clips_what_gradients_and_apply_would(clip, dtype):
     """run() with clipping is gradients() and apply_gradients(), penalty included."""
     options = {"optimizer": "sgd", "learning_rate": 0.5} | clip

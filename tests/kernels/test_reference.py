@@ -188,11 +188,13 @@ def test_optimizers_by_hand():
 
 def test_clipping_by_hand():
     gradients = [np.array([3.0]), np.array([[-4.0]])]
-    scaled = formulas.clip_gradients(gradients, 1.0, 0.0)
+    scaled = formulas.clip_gradients(gradients, 1.0, 0.0, 0.0)
     np.testing.assert_allclose([scaled[0][0], scaled[1][0, 0]], [0.6, -0.8])
-    cut = formulas.clip_gradients(gradients, 1.0, 0.7)
+    cut = formulas.clip_gradients(gradients, 1.0, 0.0, 0.7)
     np.testing.assert_allclose([cut[0][0], cut[1][0, 0]], [0.6, -0.7])
-    assert formulas.clip_gradients(gradients, 6.0, 0.0)[0] is gradients[0]
+    alone = formulas.clip_gradients(gradients, 0.0, 3.5, 0.0)
+    np.testing.assert_allclose([alone[0][0], alone[1][0, 0]], [3.0, -3.5])
+    assert formulas.clip_gradients(gradients, 6.0, 0.0, 0.0)[0] is gradients[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -73,6 +73,9 @@ CASES = {
         20, [150, 96, 40], "relu sigmoid", BCE, dying=True, lambdas=(1e-4, 1e-3),
         settings={"clip_norm": 0.01},
     ),
+    "clipped by arrays' norms": Case(
+        5, [300, 70, 2], "tanh relu linear", lambdas=(0, 1e-3), settings={"clip_array_norm": 1e-2}
+    ),
     "clipped by value": Case(
         4, [70, 3, 65, 1], "relu elu linear", dropout=[0, 0, 0.2, 0], settings={"clip_value": 1e-3}
     ),
