@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,7 @@ def read(
     else:
         data = _table(path, columns, share, seed)
     if validation is not None:
-        data.validation = prepared(validation, data.preprocessing)
+        data.validation = prepared(validation, data.preprocessing, columns.drop)
     # Said only now: of data that cannot be used, the error line says enough.
     for text in data.notes:
         report.note(text)
@@ -261,7 +262,7 @@ def _streamed(
 
 
 def opened(
-    path: str, loaded: Loaded, target: str | None, with_target: bool
+    path: str, loaded: Loaded, target: str | None, with_target: bool, drop: Collection[str]
 ) -> tuple[Preprocessing, Table | ParquetStream]:
     """Open a table for a saved model: read it, or stream it if it is large.
 
@@ -273,6 +274,8 @@ def opened(
         The target column as the user names it.
     with_target : bool
         Whether the target is needed.
+    drop : collection of str
+        Columns of the table to leave out.
 
     Returns
     -------
@@ -283,19 +286,20 @@ def opened(
 
     if not datasets.is_large(path):
         table = datasets.read_table(path)
-        return loaded.for_table(table, target, with_target), table
-    state = loaded.for_table(datasets.read_head(path), target, with_target)
+        return loaded.for_table(table, target, with_target, drop), table
+    state = loaded.for_table(datasets.read_head(path), target, with_target, drop)
     return state, datasets.ParquetStream(path, preprocessing=state)
 
 
-def prepared(path: str, state: Preprocessing, dtype: str = "float32") -> Part:
+def prepared(path: str, state: Preprocessing, drop: Collection[str]) -> Part:
     """Read a table as inputs and targets, or stream it if it is large."""
     from fastmlp import datasets
 
     if datasets.is_large(path):
-        return datasets.ParquetStream(path, preprocessing=state)
+        return datasets.ParquetStream(path, preprocessing=state, drop=drop)
     table = datasets.read_table(path)
-    return state.inputs(table, dtype), state.targets(table, dtype)
+    y = state.targets(table)  # first: that it is missing says more than that another is extra
+    return state.inputs(table, drop=drop), y
 
 
 def figures(model: Sequential, state: Preprocessing, part: Part, quiet: bool) -> dict[str, float]:

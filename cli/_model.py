@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ class Loaded:
     model: Sequential
     preprocessing: Preprocessing | None
 
-    def for_table(self, table: Table, target: str | None, with_target: bool) -> Preprocessing:
+    def for_table(
+        self, table: Table, target: str | None, with_target: bool, drop: Collection[str] = ()
+    ) -> Preprocessing:
         """Return the preprocessing for a table, made from its columns if the model has none.
 
         Parameters
@@ -33,25 +36,45 @@ class Loaded:
         target : str or None
             The target column as the user names it.
         with_target : bool
-            Whether a model without names should find its target in the table, too.
+            Whether the table must have the target, too.
+        drop : collection of str
+            Columns of the table to leave out.
 
         Returns
         -------
         Preprocessing
         """
+        for name in drop:
+            table.require(name)
         if self.preprocessing is not None:
+            self._leave_out(table, drop)
             if target is not None:
                 table.require(target, "target column")
+                self.preprocessing.dropped.append(self.preprocessing.target.name)
                 self.preprocessing.target.name = target
             return self.preprocessing
-        names = table.names
+        names = [name for name in table.names if name not in drop]
         if with_target:
             goal = names[-1] if target is None else target
             table.require(goal, "target column")
             names = [name for name in names if name != goal]
         else:
             goal = "prediction"
-        return self._unnamed(table, names, goal)
+        state = self._unnamed(table, names, goal)
+        state.dropped += drop
+        return state
+
+    def _leave_out(self, table: Table, drop: Collection[str]) -> None:
+        from fastmlp.errors import DataError
+
+        assert self.preprocessing is not None
+        for column in self.preprocessing.columns:
+            if column.name in drop:
+                raise DataError(
+                    f"{table.source}: column '{column.name}' is an input of the model "
+                    f"{self.path}; it cannot be dropped"
+                )
+        self.preprocessing.dropped += drop
 
     def _unnamed(self, table: Table, names: list[str], goal: str) -> Preprocessing:
         from fastmlp.errors import DataError

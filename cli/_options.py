@@ -76,6 +76,12 @@ force: Callable[[F], F] = click.option(
     "--force", is_flag=True, help="Replace output files that exist."
 )
 target: Callable[[F], F] = click.option("--target", metavar="COLUMN", help="The column to predict.")
+drop: Callable[[F], F] = click.option(
+    "--drop",
+    metavar="COLUMN",
+    multiple=True,
+    help="Leave out a column that was not there in training; repeatable.",
+)
 
 
 def _complete_names(

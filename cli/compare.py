@@ -24,9 +24,10 @@ EPILOG = """\b
 Examples:
   fastmlp compare small.fmlp large.fmlp test.csv
   fastmlp compare models/*.fmlp test.csv --target price
-  fastmlp compare models/*.fmlp test.csv --sort mae --json
+  fastmlp compare models/*.fmlp test.csv --drop id --sort mae --json
 
-Every model treats the table's columns as its own training did. Figures are worked out from
+Every model treats the table's columns as its own training did; --drop leaves out a column of
+which a model knows nothing. Figures are worked out from
 predictions in the target's units, without penalties, so that models with different losses can be
 compared: mean squared and absolute error and the coefficient of determination, or the share of
 rows whose class is right and the mean of minus the logarithm of its probability.
@@ -37,6 +38,7 @@ rows whose class is right and the mean of minus the logarithm of its probability
 @click.argument("models", nargs=-1, required=True, type=FILE)
 @_options.file_argument("data")
 @_options.target
+@_options.drop
 @click.option(
     "--sort",
     type=click.Choice([name for names in METRICS.values() for name in names]),
@@ -49,6 +51,7 @@ def command(
     models: tuple[str, ...],
     data: str,
     target: str | None,
+    drop: tuple[str, ...],
     sort: str | None,
     as_json: bool,
     quiet: bool,
@@ -66,7 +69,7 @@ def command(
 
     loaded = [_model.load(path) for path in models]
     table = datasets.read_table(data)
-    fitted = [_fitted(one, table, target) for one in loaded]
+    fitted = [_fitted(one, table, target, drop) for one in loaded]
     task, name = _common(models, fitted)
     names = METRICS[task]
     if sort is not None and sort not in names:
@@ -94,11 +97,16 @@ def _best(metric: str) -> Any:
     return max if metric in LARGER_IS_BETTER else min
 
 
-def _fitted(loaded: Loaded, table: Table, target: str | None) -> Preprocessing:
+def _fitted(
+    loaded: Loaded, table: Table, target: str | None, drop: tuple[str, ...]
+) -> Preprocessing:
     from fastmlp.errors import DataError
 
+    state = loaded.preprocessing
+    inputs = {column.name for column in state.columns} if state is not None else set()
     try:
-        return loaded.for_table(table, target, with_target=True)
+        # One model may know a column that another does not.
+        return loaded.for_table(table, target, True, [n for n in drop if n not in inputs])
     except DataError as error:
         raise DataError(_misfit(loaded, error)) from error
 
@@ -135,8 +143,8 @@ def _figures(loaded: Loaded, state: Preprocessing, table: Table) -> dict[str, fl
     from fastmlp.errors import DataError
 
     try:
-        x = state.inputs(table, loaded.model.dtype.name)
         y = state.targets(table, "float64")[:, 0]
+        x = state.inputs(table, loaded.model.dtype.name)
     except DataError as error:
         raise DataError(_misfit(loaded, error)) from error
     outputs = loaded.model.predict(x, verbose=0).astype(np.float64)

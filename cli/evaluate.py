@@ -14,7 +14,8 @@ Examples:
   fastmlp evaluate my.fmlp test.parquet
   fastmlp datasets regression_validation | fastmlp evaluate lecture.fmlp -
 
-The file needs the columns that the model was trained on, and the target; others are ignored.
+The file needs the columns that the model was trained on, and the target; another one, unless
+training dropped it, is an error that --drop takes away.
 Of a model whose inputs have no names (one saved from Python), every column but the target is an
 input, in order.
 """
@@ -24,11 +25,18 @@ input, in order.
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.target
+@_options.drop
 @_options.threads
 @_options.as_json
 @_options.common
 def command(
-    model: str, data: str, target: str | None, as_json: bool, quiet: bool, verbose: bool
+    model: str,
+    data: str,
+    target: str | None,
+    drop: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """Print a model's loss and metrics on a table.
 
@@ -43,11 +51,12 @@ def command(
     loaded = _model.load(model)
     if loaded.model.loss is None:
         raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
-    preprocessing, rows = _data.opened(data, loaded, target, with_target=True)
+    preprocessing, rows = _data.opened(data, loaded, target, with_target=True, drop=drop)
     report.detail(f"{rows.n_rows} rows, target '{preprocessing.target.name}'.")
     if isinstance(rows, datasets.Table):
         dtype = loaded.model.dtype.name
-        part: _data.Part = preprocessing.inputs(rows, dtype), preprocessing.targets(rows, dtype)
+        y = preprocessing.targets(rows, dtype)
+        part: _data.Part = preprocessing.inputs(rows, dtype), y
     else:
         part = rows
     values = _data.figures(loaded.model, preprocessing, part, quiet)

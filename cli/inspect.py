@@ -59,6 +59,7 @@ def _complete_metric(
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.target
+@_options.drop
 @click.option("--layers", is_flag=True, help="Report on the layers instead of the columns.")
 @click.option(
     "--metric",
@@ -90,6 +91,7 @@ def command(
     model: str,
     data: str,
     target: str | None,
+    drop: tuple[str, ...],
     layers: bool,
     metric: str | None,
     repeats: int,
@@ -118,9 +120,10 @@ def command(
     if loaded.model.loss is None:
         raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
     table = datasets.read_table(data)
-    state = loaded.for_table(table, target, with_target=True)
+    state = loaded.for_table(table, target, True, drop)
     dtype = loaded.model.dtype.name
-    x, y = state.inputs(table, dtype), state.targets(table, dtype)
+    y = state.targets(table, dtype)
+    x = state.inputs(table, dtype)
     report.detail(f"{table.n_rows} rows, target '{state.target.name}'.")
     document: dict[str, Any] = {"model": model, "data": data, "rows": table.n_rows}
     if layers:

@@ -56,9 +56,10 @@ def _complete_kind(
 )
 @click.option(
     "--data",
-    metavar="CSV",
-    help="Data to draw: a CSV file, or the lecture's regression or classification data.",
+    metavar="DATA",
+    help="Data to draw: a file with a table, or the lecture's regression or classification data.",
 )
+@_options.drop
 @click.option(
     "--layer", type=click.IntRange(min=1), default=1, show_default=True, help="Layer of facets."
 )
@@ -71,6 +72,7 @@ def command(
     model: str | None,
     kind: str,
     data: str | None,
+    drop: tuple[str, ...],
     layer: int,
     output: str | None,
     force: bool,
@@ -93,15 +95,19 @@ def command(
             f"{output}: the suffix must be one of {', '.join(FORMATS)}", param_hint="'--output'"
         )
     check_output(output, force)
-    figure = _draw_data(data) if model is None else _draw_model(model, kind, data, layer)
+    figure = (
+        _draw_data(data, drop) if model is None else _draw_model(model, kind, data, drop, layer)
+    )
     _save(figure, output)
     if output != "-":
         report.note(f"Wrote {output}.")
 
 
-def _draw_model(path: str, kind: str, data: str | None, layer: int) -> Figure:
+def _draw_model(
+    path: str, kind: str, data: str | None, drop: tuple[str, ...], layer: int
+) -> Figure:
     from fastmlp import lecture
-    from fastmlp.datasets import read_csv
+    from fastmlp.datasets import read_table
     from fastmlp.errors import DataError
 
     from . import _model
@@ -114,11 +120,12 @@ def _draw_model(path: str, kind: str, data: str | None, layer: int) -> Figure:
     if data in LECTURE and data is not None:
         train = lecture.data(data)[0]
     elif data is not None:
-        table = read_csv(data)
-        state = loaded.for_table(table, None, with_target=True)
+        table = read_table(data)
+        state = loaded.for_table(table, None, True, drop)
         loaded.preprocessing = state
         dtype = loaded.model.dtype.name
-        train = (state.inputs(table, dtype), state.targets(table, dtype))
+        y = state.targets(table, dtype)
+        train = (state.inputs(table, dtype), y)
     elif over_data and own and loaded.preprocessing is not None:
         raise click.UsageError(f"--kind {kind} needs --data for a model of your own data")
     try:
@@ -127,9 +134,9 @@ def _draw_model(path: str, kind: str, data: str | None, layer: int) -> Figure:
         raise DataError(f"{path}: no {kind} figure of this model: {error}") from error
 
 
-def _draw_data(data: str | None) -> Figure:
+def _draw_data(data: str | None, drop: tuple[str, ...]) -> Figure:
     from fastmlp import plots
-    from fastmlp.datasets import read_csv
+    from fastmlp.datasets import read_table
     from fastmlp.errors import DataError
     from fastmlp.preprocessing import Preprocessing, choose_task
 
@@ -137,10 +144,10 @@ def _draw_data(data: str | None) -> Figure:
         return plots.plot_regression_data()
     if data == "classification":
         return plots.plot_classification_data()
-    table = read_csv(data)
-    target = table.names[-1]
+    table = read_table(data)
+    target = next((name for name in table.names[::-1] if name not in drop), table.names[-1])
     task, _ = choose_task(table, target)
-    state = Preprocessing.fit(table, target, task)
+    state = Preprocessing.fit(table, target, task, drop=drop)
     expected = 1 if task == "regression" else 2
     if [column.kind for column in state.columns] != ["numeric"] * expected:
         raise DataError(

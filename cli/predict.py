@@ -20,25 +20,34 @@ EPILOG = """\b
 Examples:
   fastmlp predict my.fmlp new.csv                     print predictions as CSV
   fastmlp predict my.fmlp new.csv -o predictions.csv
-  fastmlp predict my.fmlp new.parquet -o predictions.csv
+  fastmlp predict my.fmlp new.parquet --drop id -o predictions.csv
   cut -d, -f1,2 new.csv | fastmlp predict my.fmlp - | head
 
 A regression model writes one column, prediction, in the target's units. A classifier writes the
 label, as it was in the training data, and a probability for each class. DATA may have any format
-that `fastmlp train` reads, and need not be the format of the training data.
+that `fastmlp train` reads, and need not be the format of the training data. It needs the columns
+that the model was trained on, and may have the target and what training dropped.
 """
 
 
 @click.command(epilog=EPILOG)
 @_options.file_argument("model")
 @_options.file_argument("data")
+@_options.drop
 @click.option("-o", "--output", metavar="CSV", default="-", help="Write to this file.")
 @_options.force
 @_options.threads
 @_options.as_json
 @_options.common
 def command(
-    model: str, data: str, output: str, force: bool, as_json: bool, quiet: bool, verbose: bool
+    model: str,
+    data: str,
+    drop: tuple[str, ...],
+    output: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """Write a model's predictions for a table.
 
@@ -51,7 +60,7 @@ def command(
     from . import _data, _model
 
     loaded = _model.load(model)
-    preprocessing, rows = _data.opened(data, loaded, None, with_target=False)
+    preprocessing, rows = _data.opened(data, loaded, None, with_target=False, drop=drop)
     outputs = _outputs(loaded.model, preprocessing, rows, quiet)
     columns = _columns(preprocessing, outputs)
     if as_json and output == "-":

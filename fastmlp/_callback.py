@@ -31,11 +31,14 @@ class Callback:
         ``metrics`` (every key that logs may have).
     idle_hooks : set of str
         Overridden hooks that this object, as it is set up, has no use for.
+    epoch_period : int
+        The epoch hooks are called for one epoch in so many, or more often; a hook may change it.
     """
 
     model: Sequential
     params: dict[str, Any]
     idle_hooks: frozenset[str] = frozenset()
+    epoch_period: int = 1
 
     def set_model(self, model: Sequential) -> None:
         """Remember the model; called before training."""

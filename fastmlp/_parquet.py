@@ -40,7 +40,9 @@ class ParquetStream:
         Decided from the target by default.
     preprocessing : Preprocessing, optional
         Used as it is, instead of learning one from the file.
-    categorical, drop, standardize, impute, indicator
+    drop : collection of str
+        Columns to leave out, as for `Preprocessing.fit` or `Preprocessing.inputs`.
+    categorical, standardize, impute, indicator
         As for `Preprocessing.fit`; only the median is not exact: of a column of more than
         100,000 values it is that of a sample of so many.
     buffer_rows : int, optional
@@ -108,7 +110,10 @@ class ParquetStream:
             )
             self._learn(fitting, [n for n in self.names if n not in drop], share, split_seed)
             preprocessing = fitting.finish()
+            preprocessing.dropped = list(drop)
             self.reason = fitting.decision[1]
+        else:
+            preprocessing.check_names(self.names, self.path, drop)
         self.preprocessing = preprocessing
         if share:
             self._split(share, split_seed)

@@ -7,8 +7,9 @@ alike.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,11 +50,14 @@ class Preprocessing:
     columns : list of Column
         The inputs, in the order the network takes them.
     target : Target
+    dropped : list of str
+        Columns that were left out in training; a later table may have them or not.
     """
 
     task: str
     columns: list[Column]
     target: Target
+    dropped: list[str] = field(default_factory=list)
 
     @classmethod
     def fit(
@@ -213,14 +217,43 @@ class Preprocessing:
 
     # ---- table to arrays ----
 
-    def inputs(self, table: Any, dtype: str = "float32") -> np.ndarray:
-        """Turn a table into the network's inputs; columns it does not know are ignored.
+    def check_names(self, names: Sequence[str], source: str, drop: Collection[str] = ()) -> None:
+        """Refuse columns that were not there in training.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of a table's columns.
+        source : str
+            What the error message calls the table.
+        drop : collection of str
+            Columns to leave out.
+
+        Raises
+        ------
+        DataError
+            If there are others than inputs, target, and what is or was dropped.
+        """
+        known = {self.target.name, *self.dropped, *drop, *(c.name for c in self.columns)}
+        extra = [name for name in names if name not in known]
+        if extra:
+            several = len(extra) > 1
+            raise DataError(
+                f"{source}: column{'s' if several else ''} {listed(extra)} "
+                f"{'were' if several else 'was'} not there in training; leave "
+                f"{'them' if several else 'it'} out with drop (--drop {shlex.quote(extra[0])})"
+            )
+
+    def inputs(self, table: Any, dtype: str = "float32", drop: Collection[str] = ()) -> np.ndarray:
+        """Turn a table into the network's inputs; it may have the target, too.
 
         Parameters
         ----------
         table : Table, data frame, Arrow table, array or mapping
             What `datasets.as_table` takes.
         dtype : {"float32", "float64"}
+        drop : collection of str
+            Columns to leave out, beside those that were left out in training.
 
         Returns
         -------
@@ -229,8 +262,8 @@ class Preprocessing:
         Raises
         ------
         DataError
-            If a column is missing, or a cell is missing, of the wrong kind, or a category
-            that training did not see.
+            If a column is missing or one too many, or a cell is missing, of the wrong kind, or
+            a category that training did not see.
         """
         table = as_table(table)
         absent = [column.name for column in self.columns if column.name not in table.columns]
@@ -241,6 +274,7 @@ class Preprocessing:
                 f"{table.source}: there are no input columns {listed(absent)}. "
                 f"Columns: {shortened(table.names)}"
             )
+        self.check_names(table.names, table.source, drop)
         # Column by column into rows of a transposed array: quicker than strided writing.
         xt = np.zeros((self.n_inputs, table.n_rows), dtype)
         start = 0
@@ -372,6 +406,7 @@ class Preprocessing:
             "task": self.task,
             "columns": [asdict(column) for column in self.columns],
             "target": asdict(self.target),
+            "dropped": list(self.dropped),
         }
 
     @classmethod
@@ -398,7 +433,10 @@ class Preprocessing:
             if state["version"] != 1 or state["task"] not in TASKS:
                 raise ValueError("unknown version or task")
             columns = [column_from(**column) for column in state["columns"]]
-            result = cls(state["task"], columns, target_from(**state["target"]))
+            dropped = state.get("dropped", [])
+            if not isinstance(dropped, list) or not all(isinstance(n, str) for n in dropped):
+                raise ValueError("dropped columns are no list of names")
+            result = cls(state["task"], columns, target_from(**state["target"]), dropped)
             many = len(result.target.labels)
             if (many >= 2) != (result.task == "classification") or not columns:
                 raise ValueError("labels do not fit the task")
@@ -499,7 +537,7 @@ class Fitting:
             )
         columns = [learner.learnt(self._source) for learner in self._learners]
         goal = self._goal.learnt(self._source, self._standardize)
-        return Preprocessing(self.decision[0], columns, goal)
+        return Preprocessing(self.decision[0], columns, goal, list(self._drop))
 
 
 def _scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:

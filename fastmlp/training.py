@@ -212,9 +212,9 @@ class Run:
 
     def next_stop(self) -> int:
         """Return how many epochs will be done when Python is wanted next."""
-        if self.epoch_hooks or self.scored:
+        if self.scored:
             return self.done + 1
-        stop = self.epochs
+        stop = min([self.epochs, *(self.done + c.epoch_period for c in self.epoch_hooks)])
         if self.checkpoint is not None and self.checkpoint.epochs is not None:
             stop = min(stop, _next_multiple(self.done, self.checkpoint.epochs))
         freq = self.arguments.validation_freq

@@ -240,6 +240,7 @@ TRAINED = (
     "a,k,flag,day,y\n1,u,true,2024-05-30,1.5\n2,v,false,2024-05-31,2.5\n3,u,true,2024-06-02,3.5\n"
 )
 MISFITS = [
+    ("a,k,flag,day,id\n1,u,true,2024-05-30,7\n", "column 'id' was not there in training; leave"),
     ("a,k,flag,day\n1,w,true,2024-05-30\n", "the category 'w' was not seen in training"),
     ("a,flag,day\n1,true,2024-05-30\n", "there is no input column 'k'"),
     ("A,k,flag,day\n1,u,true,2024-05-30\n", "there is no input column 'a'. Did you mean 'A'?"),

@@ -158,9 +158,27 @@ def fitted():
     return Preprocessing.fit(t, "y", "regression")
 
 
-def test_other_columns_and_another_order_do_not_matter(fitted):
-    x = fitted.inputs(table(z=["q"], k=["v"], y=["?"], a=[5]))
+def test_the_target_and_another_order_do_not_matter(fitted):
+    x = fitted.inputs(table(k=["v"], y=["?"], a=[5]))
     np.testing.assert_array_equal(x, [[5, 0, 1]])
+
+
+def test_extra_columns_are_refused_or_dropped(fitted):
+    t = table(z=["q"], k=["v"], a=[5], more=[1])
+    assert message(fitted.inputs, t) == (
+        "t.csv: columns 'z', 'more' were not there in training; leave them out with drop (--drop z)"
+    )
+    assert "column 'z' was not there" in message(fitted.inputs, t, drop=["more"])
+    np.testing.assert_array_equal(fitted.inputs(t, drop=["more", "z"]), [[5, 0, 1]])
+
+
+def test_what_training_dropped_may_be_there_again():
+    t = table(z=["q", "r", "s"], a=[1, 2, 3], y=[1.5, 2, 3])
+    fitted = Preprocessing.fit(t, "y", drop=["z"])
+    for state in (fitted, Preprocessing.from_dict(fitted.to_dict())):
+        np.testing.assert_array_equal(state.inputs(t), [[1], [2], [3]])
+    old = {k: v for k, v in fitted.to_dict().items() if k != "dropped"}
+    assert Preprocessing.from_dict(old).dropped == []
 
 
 @pytest.mark.parametrize(
@@ -333,6 +351,8 @@ def test_a_damaged_state_is_refused():
         spoilt(["target", "name"], None),
         spoilt(["target", "scale"], -1),
         spoilt(["task"], "regression"),
+        spoilt(["dropped"], "a"),
+        spoilt(["dropped"], [5]),
     ]
     for document in bad:
         with pytest.raises(ModelFileError, match=r"^m\.fmlp: damaged preprocessing"):

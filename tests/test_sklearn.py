@@ -605,9 +605,34 @@ def test_ctrl_c_keeps_the_model(kind, x, y, monkeypatch):
 
     monkeypatch.setattr(_watch.Watch, "note", interrupted)
     with pytest.warns(UserWarning, match="interrupted"):
-        ours = kind(**SMALL).fit(x, y)
+        ours = kind(**SMALL, verbose=True).fit(x, y)
     monkeypatch.undo()
     assert_same(ours, kind(**SMALL, max_iter=4).fit(x, y))
+
+
+@pytest.mark.parametrize("options", [
+    {"tol": 1e-3},
+    {"tol": 0.5, "n_iter_no_change": 3},
+    {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.01, "n_iter_no_change": 5},
+    {"tol": 0.0, "n_iter_no_change": float("inf"), "max_iter": 50},
+])  # fmt: skip
+def test_epochs_that_cannot_be_the_last_pass_unseen(options, monkeypatch):
+    """Fewer looks, and no other result: a fit that prints its epochs looks at each."""
+    looks = []
+    end = _watch.Watch.on_epoch_end
+    monkeypatch.setattr(
+        _watch.Watch, "on_epoch_end", lambda self, *args: [looks.append(1), end(self, *args)]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        each = MLPRegressor(**SMALL | options, verbose=True).fit(X, Y)
+        assert len(looks) == each.n_iter_
+        looks.clear()
+        few = MLPRegressor(**SMALL | options).fit(X, Y)
+    assert 1 <= len(looks) <= each.n_iter_ / 2
+    assert few.n_iter_ == each.n_iter_ and few.converged_ == each.converged_
+    assert few.loss_curve_ == each.loss_curve_ and few.best_loss_ == each.best_loss_
+    assert_same(few, each)
 
 
 def test_divergence():

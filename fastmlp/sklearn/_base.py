@@ -293,6 +293,7 @@ class BaseMLP(FittedMLP):
                 sample_weight=problem.weight,
             )
         except KeyboardInterrupt:
+            watch.catch_up()
             warnings.warn("Training was interrupted; the model is as it was then", stacklevel=5)
         except DivergedError as error:
             if not watch.stops or self._best_weights is None:

@@ -13,6 +13,7 @@ from ._problem import Rows
 if TYPE_CHECKING:
     from ._outputs import Output
 
+_MOST_EPOCHS = 1000  # between two looks
 _SMALLEST_RATE = 1e-6  # an adaptive learning rate is not divided further below this
 
 
@@ -49,10 +50,39 @@ class Watch(Callback):
         self.n_rows = n_rows
         self.held = held
         self.stops = stops
+        self._seen = 0  # epochs
+        # What each epoch asks for, beside its loss, is of that epoch alone.
+        self._looks_at_each = bool(
+            held is not None or estimator.verbose or output.share != 1 or self._rate_falls
+        )
+        self._plan()
+
+    @property
+    def _rate_falls(self) -> bool:
+        return bool(self.estimator.solver == "sgd" and self.estimator.learning_rate == "invscaling")
+
+    def _plan(self) -> None:
+        """Say when to look next: patience cannot be lost before."""
+        if not self._looks_at_each:
+            left = self.estimator.n_iter_no_change + 1 - self.estimator._no_improvement_count
+            self.epoch_period = int(min(max(1, left), _MOST_EPOCHS))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Take note of the epoch, and stop training if that is due."""
-        estimator, loss = self.estimator, (logs or {})["loss"] - self.constant
+        """Take note of the epoch, and of those before it that nobody has looked at."""
+        self.catch_up()
+        self._plan()
+
+    def catch_up(self) -> None:
+        """Take note of the epochs that have ended since the last look."""
+        history = self.model.history if hasattr(self, "model") else None
+        losses = history.history["loss"][self._seen :] if history is not None else []
+        self._seen += len(losses)
+        for loss in losses:
+            self._take_note(loss - self.constant)
+
+    def _take_note(self, loss: float) -> None:
+        """Write down an epoch, and stop training if that is due."""
+        estimator = self.estimator
         if self.output.share != 1:
             penalty = self.model.network.penalty()
             loss = self.output.share * (loss - penalty) + penalty
@@ -71,7 +101,7 @@ class Watch(Callback):
         estimator._no_improvement_count = 0 if progress else estimator._no_improvement_count + 1
         optimizer = self.model.optimizer
         assert optimizer is not None
-        if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
+        if self._rate_falls:
             rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
             optimizer.learning_rate = rate
         if estimator._no_improvement_count > estimator.n_iter_no_change:

@@ -95,7 +95,7 @@ def test_booleans_dates_and_indicators(run, write):
     assert "4 training rows, 0 validation rows, 9 inputs." in outcome.err
     kept = models.load_model("m.fmlp").extras["preprocessing"]["columns"]
     assert [column["kind"] for column in kept] == ["numeric", "categorical", "boolean", "date"]
-    write("new.csv", "day,flag,k,a,more\n,,,,?\n2024-05-30,false,v,2,?\n")
+    write("new.csv", "day,flag,k,a,y\n,,,,?\n2024-05-30,false,v,2,?\n")
     assert len(json.loads(run("predict", "m.fmlp", "new.csv", "--json").out)["prediction"]) == 2
     outcome = run("train", "t.csv", *TRAIN, "--indicator")
     assert outcome.code == 2

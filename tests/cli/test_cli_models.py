@@ -202,10 +202,49 @@ def test_predict_names_what_does_not_fit(run, write, regression, content, text):
     assert text in outcome.error
 
 
-def test_extra_columns_are_ignored_by_name(run, write, regression):
-    write("t.csv", "id,b,a\nq,2,1\n")
-    write("u.csv", "a,b\n1,2\n")
-    assert run("predict", regression, "t.csv").out == run("predict", regression, "u.csv").out
+def test_an_extra_column_is_an_error_until_it_is_dropped(run, write, regression):
+    write("t.csv", "id,b,a,y\nq,2,1,3\nr,3,4,5\n")
+    write("u.csv", "a,b,y\n1,2,3\n4,3,5\n")
+    for command in ("predict", "evaluate", "compare", "inspect"):
+        outcome = run(command, regression, "t.csv")
+        assert outcome.code == 4 and outcome.out == ""
+        assert "t.csv: column 'id' was not there in training; leave it out" in outcome.error
+        assert "(--drop id)" in outcome.error
+        dropped = run(command, regression, "t.csv", "--drop", "id")
+        assert dropped.code == 0 and dropped.out == run(command, regression, "u.csv").out
+    outcome = run("predict", regression, "t.csv", "--drop", "id", "--drop", "a")
+    assert outcome.code == 4
+    assert f"column 'a' is an input of the model {regression}; it cannot be" in outcome.error
+    outcome = run("predict", regression, "u.csv", "--drop", "i")
+    assert outcome.code == 4 and "u.csv: there is no column 'i'" in outcome.error
+
+
+def test_what_training_dropped_need_not_be_dropped_again(run, write):
+    write("t.csv", "id,a,y\nq,1,2.5\nr,2,3.5\ns,3,1.5\n")
+    trained = ("train", "t.csv", "--units", 2, "--epochs", 1, "-o", "m.fmlp", "--drop", "id")
+    assert run(*trained, "--validation", "t.csv").code == 0
+    write("u.csv", "a\n1\n2\n3\n")
+    assert run("predict", "m.fmlp", "t.csv").out == run("predict", "m.fmlp", "u.csv").out
+
+
+def test_one_model_may_know_a_column_that_another_does_not(run, write):
+    write("t.csv", "b,a,y\n3,1,2.5\n1,2,3.5\n5,3,1.5\n")
+    write("u.csv", "a,y\n1,2.5\n2,3.5\n3,1.5\n")
+    for name in ("t", "u"):
+        options = ("--units", 2, "--epochs", 1, "-o", f"{name}.fmlp")
+        assert run("train", f"{name}.csv", *options).code == 0
+    models = ("compare", "t.fmlp", "u.fmlp", "t.csv")
+    outcome = run(*models)
+    assert outcome.code == 4
+    assert "model u.fmlp does not fit: t.csv: column 'b' was not there" in outcome.error
+    assert run(*models, "--drop", "b").code == 0
+
+
+def test_target_can_be_another_column(run, write, regression):
+    write("t.csv", "a,b,y,truth\n1,2,9,3\n2,1,9,4\n")
+    write("u.csv", "a,b,y\n1,2,3\n2,1,4\n")
+    renamed = run("evaluate", regression, "t.csv", "--target", "truth")
+    assert renamed.code == 0 and renamed.out == run("evaluate", regression, "u.csv").out
 
 
 # ---- models from Python, without names ----
