@@ -28,12 +28,15 @@ COMMANDS = {
     "compare": "Print several models' metrics on a table, side by side.",
     "inspect": "Print what a model depends on, or how its layers fare.",
     "predict": "Write a model's predictions for a table.",
+    "export": "Write a model for ONNX, Keras, PyTorch or C.",
+    "import": "Make a model of a file of Keras or PyTorch.",
     "plot": "Draw a model, or data.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
     "doctor": "Print what a bug report needs.",
     "completion": "Print a shell's completion script.",
 }
+_MODULES = {"import": "import_"}  # where a command's name cannot be its module's
 RUN_TIME, USAGE, DIVERGED, BAD_FILE, INTERRUPTED = 1, 2, 3, 4, 130
 
 
@@ -48,7 +51,8 @@ class Commands(click.Group):
         """Import a command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
+        module = f".{_MODULES.get(cmd_name, cmd_name)}"
+        command: click.Command = importlib.import_module(module, __package__).command
         return with_files(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

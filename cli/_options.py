@@ -84,7 +84,7 @@ drop: Callable[[F], F] = click.option(
 )
 
 
-def _complete_names(
+def complete_names(
     names: tuple[str, ...],
 ) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Complete the last of a comma-separated list of names."""
@@ -123,7 +123,7 @@ def penalties(function: F) -> F:
 activation: Callable[[F], F] = click.option(
     "--activation",
     metavar="NAMES",
-    shell_complete=_complete_names(ACTIVATIONS),
+    shell_complete=complete_names(ACTIVATIONS),
     help=f"Of hidden layers: one for all or one a layer; {', '.join(ACTIVATIONS)}."
     "  [default: relu]",
 )

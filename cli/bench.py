@@ -38,7 +38,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     from fastmlp import bench
 
     names = bench.CASES if param.name == "cases" else bench.LIBRARIES
-    return _options._complete_names((*names, "all"))(ctx, param, incomplete)
+    return _options.complete_names((*names, "all"))(ctx, param, incomplete)
 
 
 @click.command(epilog=EPILOG)

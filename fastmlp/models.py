@@ -375,6 +375,29 @@ class Sequential(Compiled):
 
         save_model(self, path, overwrite)
 
+    def export(
+        self,
+        path: str | Path,
+        to: str | None = None,
+        overwrite: bool = True,
+        name: str = "model",
+    ) -> None:
+        """Write the model for ONNX, Keras, PyTorch or as C; see `interchange.export_model`.
+
+        Parameters
+        ----------
+        path : str or Path
+        to : {'onnx', 'keras', 'torch', 'c'}, optional
+            By default what the suffix says: .onnx, .keras, .safetensors or .c.
+        overwrite : bool
+            If False, an existing file is an error (FileExistsError).
+        name : str
+            Begins the names of the functions in a C file.
+        """
+        from .interchange import export_model
+
+        export_model(self, path, to, overwrite, name)
+
     def get_config(self) -> dict[str, Any]:
         """Return the architecture: name, type, seed, width of the input and layers.
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from . import _checks, losses, metrics, optimizers
 from ._callback import History
+from ._untrusted import BadFileError, count, of_type, parsed, safetensors, take
 from .errors import DataError, ModelFileError
 from .layers import Dense, Dropout, Layer
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _KEY = "fastmlp"  # one metadata key: the library would write several in an order of its own
 _VERSION = 1
-_MAX_HEADER = 100_000_000  # bytes; the safetensors library reads no longer ones
-_TYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
 
 
@@ -247,88 +246,12 @@ def save_model(
 # ---- reading -----------------------------------------------------------------------------------
 
 
-class BadFileError(Exception):
-    """Says what is wrong with a file; becomes a ModelFileError that names it."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise BadFileError("a name in it occurs twice")
-    return result
-
-
-def _no_constant(text: str) -> Any:
-    raise BadFileError(f"{text} is no JSON number")
-
-
-def _parsed(text: str | bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise BadFileError("its header is not JSON") from None
-    return of_type("its header", value, dict)
-
-
-def of_type(what: str, value: Any, kind: type) -> Any:
-    """Return `value` if it is of that type; a bool is no int."""
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BadFileError(f"{what} must be of type {kind.__name__}, not {type(value).__name__}")
-    return value
-
-
-def take(table: Mapping[str, Any], key: str, kind: type) -> Any:
-    """Return ``table[key]`` if it is there and of that type."""
-    if key not in table:
-        raise BadFileError(f"{key!r} is missing")
-    return of_type(repr(key), table[key], kind)
-
-
-def count(table: Mapping[str, Any], key: str, least: int = 0) -> int:
-    """Return ``table[key]`` if it is an integer of at least `least`."""
-    value = take(table, key, int)
-    if not least <= value < 2**63:
-        raise BadFileError(f"{key!r} must be at least {least} and below 2**63")
-    return value
-
-
-def _tensor(name: str, entry: Any, data: memoryview) -> tuple[int, int, np.ndarray]:
-    """Return where an array begins and ends in the data, and a view of it."""
-    entry = of_type(f"the entry of {name!r}", entry, dict)
-    kind, shape, span = (take(entry, "dtype", str), take(entry, "shape", list),
-                         take(entry, "data_offsets", list))  # fmt: skip
-    if kind not in _TYPES:
-        raise BadFileError(f"array {name!r} has the unknown type {kind!r}")
-    for number in (*shape, *span):
-        if of_type(f"a number of {name!r}", number, int) < 0:
-            raise BadFileError(f"array {name!r} has a negative size or place")
-    size = math.prod(shape) * _TYPES[kind].itemsize
-    if len(span) != 2 or span[1] > len(data) or span[1] - span[0] != size:
-        raise BadFileError(f"the size of array {name!r} does not match its shape or the file")
-    return span[0], span[1], np.frombuffer(data[span[0] : span[1]], _TYPES[kind]).reshape(shape)
-
-
 def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Split a file's content into the description and the arrays, views of `data`."""
-    if len(data) < 8:
-        raise BadFileError("it is too short")
-    length = int.from_bytes(data[:8], "little")
-    if length > min(len(data) - 8, _MAX_HEADER):
-        raise BadFileError("it is cut off, or no model file at all")
-    header = _parsed(data[8 : 8 + length])
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
+    metadata, arrays = safetensors(data)
+    if not isinstance(metadata.get(_KEY), str):
         raise BadFileError("it is a safetensors file, but not of fastmlp")
-    body = memoryview(data)[8 + length :]
-    tensors = {name: _tensor(name, entry, body) for name, entry in header.items()}
-    end = 0
-    for start, stop, _ in sorted(tensors.values(), key=lambda t: t[:2]):
-        if start != end:
-            raise BadFileError("its arrays overlap or leave gaps")
-        end = stop
-    if end != len(body):
-        raise BadFileError("its arrays do not fill it")
-    return _parsed(metadata[_KEY]), {name: t[2] for name, t in tensors.items()}
+    return parsed(metadata[_KEY], len(data)), arrays
 
 
 def made_layers(entries: Any) -> list[Layer]:

@@ -1,0 +1,132 @@
+"""Reading what strangers wrote: JSON and safetensors, checked before much is made of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_MAX_HEADER = 100_000_000  # bytes; the safetensors library reads no longer ones
+_TYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+
+# What Python makes of a character of JSON, in bytes; measured, and rather too much.
+_COSTS = {"{": 200, "[": 64, ",": 36, ":": 150, '"': 15}
+_SPARE = 48 << 20  # bytes that may be made of a text beyond the size of its file
+
+
+class BadFileError(Exception):
+    """Says what is wrong with a file; becomes a ModelFileError that names it."""
+
+
+# ---- JSON --------------------------------------------------------------------------------------
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise BadFileError("a name in it occurs twice")
+    return result
+
+
+def _no_constant(text: str) -> Any:
+    raise BadFileError(f"{text} is no JSON number")
+
+
+def parsed(text: str | bytes | memoryview, size: int, what: str = "its header") -> dict[str, Any]:
+    """Return the dictionary that a JSON text of a file means.
+
+    Parameters
+    ----------
+    text : str, bytes or memoryview
+    size : int
+        Bytes of the whole file, which bound what the text may become.
+    what : str
+        What the text is, to begin messages with.
+
+    Raises
+    ------
+    BadFileError
+        If it is no JSON, no dictionary, has a name twice, or would take much more memory than
+        the file.
+    """
+    try:
+        if not isinstance(text, str):
+            text = str(text, "utf-8")
+        cost = len(text) + sum(weight * text.count(sign) for sign, weight in _COSTS.items())
+        if cost > size + _SPARE:
+            raise BadFileError(f"{what} describes more than a model has")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadFileError(f"{what} is not JSON") from None
+    return of_type(what, value, dict)
+
+
+def of_type(what: str, value: Any, kind: type) -> Any:
+    """Return `value` if it is of that type; a bool is no int."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise BadFileError(f"{what} must be of type {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def take(table: Mapping[str, Any], key: str, kind: type) -> Any:
+    """Return ``table[key]`` if it is there and of that type."""
+    if key not in table:
+        raise BadFileError(f"{key!r} is missing")
+    return of_type(repr(key), table[key], kind)
+
+
+def count(table: Mapping[str, Any], key: str, least: int = 0) -> int:
+    """Return ``table[key]`` if it is an integer of at least `least`."""
+    value = take(table, key, int)
+    if not least <= value < 2**63:
+        raise BadFileError(f"{key!r} must be at least {least} and below 2**63")
+    return value
+
+
+# ---- safetensors -------------------------------------------------------------------------------
+
+
+def _tensor(name: str, entry: Any, data: memoryview) -> tuple[int, int, np.ndarray]:
+    """Return where an array begins and ends in the data, and a view of it."""
+    entry = of_type(f"the entry of {name!r}", entry, dict)
+    kind, shape, span = (take(entry, "dtype", str), take(entry, "shape", list),
+                         take(entry, "data_offsets", list))  # fmt: skip
+    if kind not in _TYPES:
+        raise BadFileError(f"array {name!r} has the unknown type {kind!r}")
+    for number in (*shape, *span):
+        if of_type(f"a number of {name!r}", number, int) < 0:
+            raise BadFileError(f"array {name!r} has a negative size or place")
+    size = math.prod(shape) * _TYPES[kind].itemsize
+    if len(span) != 2 or span[1] > len(data) or span[1] - span[0] != size:
+        raise BadFileError(f"the size of array {name!r} does not match its shape or the file")
+    return span[0], span[1], np.frombuffer(data[span[0] : span[1]], _TYPES[kind]).reshape(shape)
+
+
+def safetensors(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Split a safetensors file into its metadata and its arrays, views of `data`.
+
+    Raises
+    ------
+    BadFileError
+        If it is damaged, or an array is neither float32 nor float64.
+    """
+    if len(data) < 8:
+        raise BadFileError("it is too short")
+    length = int.from_bytes(data[:8], "little")
+    if length > min(len(data) - 8, _MAX_HEADER):
+        raise BadFileError("it is cut off, or no model file at all")
+    header = parsed(memoryview(data)[8 : 8 + length], len(data))
+    metadata = of_type("its metadata", header.pop("__metadata__", {}), dict)
+    body = memoryview(data)[8 + length :]
+    tensors = {name: _tensor(name, entry, body) for name, entry in header.items()}
+    end = 0
+    for start, stop, _ in sorted(tensors.values(), key=lambda t: t[:2]):
+        if start != end:
+            raise BadFileError("its arrays overlap or leave gaps")
+        end = stop
+    if end != len(body):
+        raise BadFileError("its arrays do not fill it")
+    return metadata, {name: t[2] for name, t in tensors.items()}

@@ -1,0 +1,157 @@
+"""C files: compiled with every warning an error, they compute what `predict` returns."""
+
+import ctypes
+import math
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from fastmlp import interchange, layers, models
+from fastmlp.preprocessing import Preprocessing
+
+from . import drawn
+
+STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2"]
+compiler = shutil.which("gcc") or shutil.which("cc")
+needs_compiler = pytest.mark.skipif(compiler is None, reason="needs a C compiler")
+
+
+def compiled(model, directory, name="model"):
+    source, library = directory / f"{name}.c", directory / f"{name}.so"
+    source.write_bytes(interchange.to_bytes(model, "c", name))
+    command = [compiler, *STRICT, "-shared", "-fPIC", str(source), "-o", str(library), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(library))[f"{name}_predict"]
+
+
+def pointer(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def run(function, x, n_outputs, dtype):
+    """Call the function for each row; return outputs and what it returned."""
+    y = np.full((len(x), n_outputs), np.nan, dtype)
+    codes = [function(pointer(a), pointer(b)) for a, b in zip(x, y, strict=True)]
+    return y, codes
+
+
+def as_numbers(state, columns):
+    """Return a table's columns as the C function takes them."""
+    x = np.empty((len(next(iter(columns.values()))), len(state.columns)))
+    for i, column in enumerate(state.columns):
+        for row, cell in enumerate(columns[column.name]):
+            if column.kind == "categorical" and cell is not None:
+                cell = column.categories.index(cell)
+            x[row, i] = drawn.as_number(cell)
+    return x
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", range(25))
+def test_a_network_agrees(tmp_path, seed):
+    rng = np.random.default_rng([8, seed])
+    model = drawn.network(rng)
+    x = drawn.rows(rng, model)
+    found, _ = run(compiled(model, tmp_path), x, model.n_outputs, model.dtype)
+    drawn.close(found, model.predict(x), 1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", range(25))
+def test_a_network_with_preprocessing_agrees(tmp_path, seed):
+    model, state, columns = drawn.network_of_a_table(np.random.default_rng([9, seed]))
+    _, expected = drawn.outputs(model, state, columns)
+    x = as_numbers(state, columns)
+    found, codes = run(compiled(model, tmp_path), x, expected.shape[1], model.dtype)
+    assert set(codes) == {0}
+    drawn.close(found, expected, 1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_activation_agrees_far_out(tmp_path, dtype):
+    x = np.array([[-100, 0, 100], [-20, -1, 20], [3, 5, -7]], dtype)
+    for activation in layers.ACTIVATIONS:
+        layer = layers.Dense(3, activation, input_shape=(3,))
+        model = models.Sequential([layer], seed=1, dtype=dtype)
+        model.set_weights([np.eye(3), np.zeros(3)])
+        found, _ = run(compiled(model, tmp_path, f"m_{activation}"), x, 3, dtype)
+        drawn.close(found, model.predict(x), 1e-6)
+
+
+def small(**fit):
+    table = {"a": [1.0, 2.0, 4.0], "colour": ["red", "blue", "red"], "y": [1.0, 2.0, 5.0]}
+    state = Preprocessing.fit(table, "y", standardize=True, **fit)
+    model = models.mlp([4], state.n_inputs, 1, seed=1)
+    state.keep(model)
+    return model, state
+
+
+@needs_compiler
+def test_a_column_that_cannot_be_used_is_said(tmp_path):
+    model, _ = small()
+    function = compiled(model, tmp_path)
+    nan, inf = math.nan, math.inf
+    rows = [[1, 0], [nan, 0], [inf, 0], [1e300, 0], [1, 2], [1, -1], [1, 0.5], [1, nan], [2, 1]]
+    _, codes = run(function, np.array(rows, float), 1, "float32")
+    assert codes == [0, 1, 1, 1, 2, 2, 2, 2, 0]
+
+
+@needs_compiler
+def test_two_models_link_into_one_program(tmp_path):
+    rng = np.random.default_rng(3)
+    for name in ("first", "second"):
+        model = drawn.network(rng)
+        (tmp_path / f"{name}.c").write_bytes(interchange.to_bytes(model, "c", name))
+    main = "int main(void) { return 0; }\n"
+    (tmp_path / "main.c").write_text(main)
+    sources = [str(tmp_path / f"{name}.c") for name in ("first", "second", "main")]
+    command = [compiler, *STRICT, *sources, "-o", str(tmp_path / "program"), "-lm"]
+    assert subprocess.run(command, capture_output=True, text=True).returncode == 0
+
+
+def test_the_file_needs_nothing_but_mathematics_and_allocates_nothing():
+    for model in (small()[0], drawn.network(np.random.default_rng(1))):
+        text = interchange.to_bytes(model, "c").decode("ascii")
+        assert re.findall(r"#include.*", text) == ["#include <math.h>"]
+        assert not re.search(r"\b(malloc|calloc|alloca|free|printf)\b", text)
+        assert "static const" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["*/ int evil; /*", "a\nb", "\\", "??/", "\u2028", "*\n/", "//", "\x1b[31m", '"']
+)
+def test_names_stay_inside_the_comment(name):
+    model, _ = small()
+    model.extras["preprocessing"]["columns"][0]["name"] = name
+    model.extras["preprocessing"]["columns"][1]["categories"][0] = name
+    model.extras["preprocessing"]["target"]["name"] = name
+    text = interchange.to_bytes(model, "c").decode("ascii")
+    head, rest = text.split("*/", 1)
+    assert head.startswith("/*") and "/*" not in head[2:] and "\\" not in head and "??" not in head
+    assert rest.startswith("\n\n#include <math.h>")
+    assert "evil" not in rest
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "é", "a" * 32, "_a", "a;"])
+def test_a_name_that_is_no_identifier(name):
+    with pytest.raises(ValueError, match="name must be a C identifier"):
+        interchange.to_bytes(small()[0], "c", name)
+
+
+def test_a_spoilt_weight_is_noticed(tmp_path):
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    rng = np.random.default_rng(0)
+    model = drawn.network(rng, output="linear", dtype="float32")
+    x = drawn.rows(rng, model)
+    found, _ = run(compiled(model, tmp_path), x, model.n_outputs, "float32")
+    weights = model.get_weights()
+    weights[-1] = weights[-1] + 2e-5
+    model.set_weights(weights)
+    with pytest.raises(AssertionError):
+        drawn.close(found, model.predict(x), 1e-6)

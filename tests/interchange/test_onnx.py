@@ -1,0 +1,146 @@
+"""ONNX files: what onnxruntime makes of them is what `predict` returns."""
+
+import numpy as np
+import pytest
+
+from fastmlp import interchange, layers, models
+from fastmlp.preprocessing import Preprocessing
+
+from . import drawn
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+
+def session(model):
+    return runtime.InferenceSession(
+        interchange.to_bytes(model, "onnx"), providers=["CPUExecutionProvider"]
+    )
+
+
+def feed(state, columns):
+    """Return a table's columns as the graph takes them."""
+    given = {}
+    for column in state.columns:
+        cells = columns[column.name]
+        if column.kind == "categorical":
+            values = np.array([cell or "" for cell in cells], object)
+        else:
+            values = np.array([drawn.as_number(cell) for cell in cells], np.float64)
+        given[column.name] = values.reshape(-1, 1)
+    return given
+
+
+def run(model, given):
+    made = session(model)
+    names = [value.name for value in made.get_outputs()]
+    return dict(zip(names, made.run(None, given), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_network_agrees(seed):
+    rng = np.random.default_rng([6, seed])
+    model = drawn.network(rng)
+    x = drawn.rows(rng, model)
+    drawn.close(run(model, {"x": x})["y"], model.predict(x), 1e-5)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_network_with_preprocessing_agrees(seed):
+    model, state, columns = drawn.network_of_a_table(np.random.default_rng([7, seed]))
+    found = run(model, feed(state, columns))
+    labels, expected = drawn.outputs(model, state, columns)
+    if labels is None:
+        drawn.close(found["prediction"], expected, 1e-5)
+        return
+    drawn.close(found["probabilities"], expected, 1e-5)
+    # A label may differ only where two are as probable.
+    best = np.sort(expected, axis=1)
+    clear = best[:, -1] - best[:, -2] > 1e-4
+    assert clear.any()
+    assert [a for a, c in zip(found["label"].tolist(), clear, strict=True) if c] == [
+        b for b, c in zip(labels, clear, strict=True) if c
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", layers.ACTIVATIONS)
+def test_every_activation_agrees_far_out(activation, dtype):
+    model = models.Sequential([layers.Dense(3, activation, input_shape=(3,))], seed=1, dtype=dtype)
+    model.set_weights([np.eye(3), np.zeros(3)])
+    x = np.array([[-100, 0, 100], [-20, -1, 20], [3, 5, -7]], dtype)
+    drawn.close(run(model, {"x": x})["y"], model.predict(x), 1e-6)
+
+
+def test_a_spoilt_weight_is_noticed():
+    rng = np.random.default_rng(0)
+    model = drawn.network(rng, output="linear", dtype="float64")
+    x = drawn.rows(rng, model)
+    y = run(model, {"x": x})["y"]
+    weights = model.get_weights()
+    weights[-1] = weights[-1] + 1e-4
+    model.set_weights(weights)
+    with pytest.raises(AssertionError):
+        drawn.close(y, model.predict(x), 1e-5)
+
+
+def small(indicator=False, impute=None, **columns):
+    table = columns or {"size": [1.0, 2.0, 4.0], "colour": ["red", "blue", "red"]}
+    state = Preprocessing.fit(
+        table | {"y": [1.0, 2.0, 5.0]}, "y", standardize=True, impute=impute, indicator=indicator
+    )
+    model = models.mlp([8], state.n_inputs, 1, seed=1)
+    state.keep(model)
+    return model, state
+
+
+def test_what_cannot_be_used_gives_nan_and_spoils_no_other_row():
+    model, state = small()
+    given = {
+        "size": np.array([[1.0], [np.nan], [2.0], [2.0]]),
+        "colour": np.array([["red"], ["red"], ["pink"], ["blue"]], object),
+    }
+    found = run(model, given)["prediction"][:, 0]
+    assert np.isnan(found).tolist() == [False, True, True, False]
+    table = {"size": [1.0, 2.0], "colour": ["red", "blue"]}
+    _, expected = drawn.outputs(model, state, table)
+    drawn.close(found[[0, 3]].reshape(-1, 1), expected, 1e-5)
+
+
+def test_missing_values_are_filled_in_and_shown():
+    columns = {"size": [1.0, None, 4.0], "colour": ["red", None, "red"]}
+    model, state = small(indicator=True, impute="mean", **columns)
+    assert state.input_names == ["size", "size missing", "colour=red", "colour missing"]
+    found = run(model, feed(state, columns))["prediction"]
+    drawn.close(found, drawn.outputs(model, state, columns)[1], 1e-5)
+
+
+def test_names_of_columns_may_be_those_of_outputs():
+    table = {"prediction": [1.0, 2.0, 4.0], "fastmlp_c0": [1.0, 0.0, 0.0], "fastmlp_v0": [1, 2, 4]}
+    model, state = small(**table)
+    found = run(model, feed(state, table))
+    drawn.close(found["prediction_"], drawn.outputs(model, state, table)[1], 1e-5)
+
+
+def test_inputs_and_outputs_are_named_and_typed():
+    model, _ = small()
+    made = session(model)
+    assert {i.name: (i.type, i.shape) for i in made.get_inputs()} == {
+        "size": ("tensor(double)", ["n", 1]),
+        "colour": ("tensor(string)", ["n", 1]),
+    }
+    assert [(o.name, o.type, o.shape) for o in made.get_outputs()] == [
+        ("prediction", "tensor(float)", ["n", 1])
+    ]
+
+
+def test_equal_models_make_equal_files():
+    model, _ = small()
+    assert interchange.to_bytes(model, "onnx") == interchange.to_bytes(model, "onnx")
+
+
+def test_a_column_without_a_name_is_refused():
+    model, _ = small()
+    model.extras["preprocessing"]["columns"][0]["name"] = ""
+    with pytest.raises(ValueError, match="an ONNX input needs a name of its own"):
+        interchange.to_bytes(model, "onnx")
