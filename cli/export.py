@@ -62,7 +62,7 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Write a model in the format of ONNX, Keras or PyTorch, or as C.
+    """Write a model for ONNX, Keras, PyTorch or C.
 
     MODEL is a model file.
     """
@@ -71,6 +71,7 @@ def command(
         raise click.UsageError("--json and -o - both write to standard output")
     check_output(output, force)
     from fastmlp import interchange
+    from fastmlp.errors import DataError, ModelFileError
 
     from . import _model
 
@@ -79,8 +80,12 @@ def command(
     if name is not None and to != "c":
         raise click.UsageError(f"--name is for C. Received: --to {to}")
     loaded = _model.load(model)
-    with _options.wrong_option("--name"):
-        data = interchange.to_bytes(loaded.model, to, name or "model")
+    try:
+        data = interchange.to_bytes(loaded.model, to, "model" if name is None else name)
+    except (DataError, ModelFileError):
+        raise
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--name'") from error
     write_bytes(output, data)
     if output != "-":
         report.note(f"Wrote {len(data):,} bytes to {output}.")

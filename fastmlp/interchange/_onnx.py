@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._columns import Column
+from ..errors import DataError
 from ._parts import Part, needed, parts, preprocessing_of
 
 if TYPE_CHECKING:
@@ -245,14 +246,13 @@ def to_onnx(model: Sequential) -> bytes:
 
     Raises
     ------
-    ValueError
-        If the model is larger than ONNX files can be, or two inputs or outputs share a name.
     DataError
-        If the package onnx is not installed.
+        If the package onnx is not installed, the model is larger than ONNX files can be, or
+        columns have no names or the same.
     """
     network, state = parts(model), preprocessing_of(model)
     if sum(part.weights.nbytes for part in network) > _MOST:
-        raise ValueError("an ONNX file holds at most 2 GB of weights. Received: a larger model")
+        raise DataError("an ONNX file holds at most 2 GB of weights. Received: a larger model")
     if state is None:
         graph = _Graph(model.dtype, ["x"])
         n_in, n_out = network[0].weights.shape[0], network[-1].weights.shape[1]
@@ -262,7 +262,7 @@ def to_onnx(model: Sequential) -> bytes:
     names = [column.name for column in state.columns]
     for name in names:
         if not name or names.count(name) > 1:
-            raise ValueError(f"an ONNX input needs a name of its own. Received: column {name!r}")
+            raise DataError(f"an ONNX input needs a name of its own. Received: column {name!r}")
     graph = _Graph(model.dtype, names)
     x = _columns(graph, state.columns)
     y = _unless_unusable(graph, x, _network(graph, network, x))

@@ -91,7 +91,8 @@ def to_torch(model: Sequential) -> bytes:
             arrays[f"{place}.weight"] = np.ascontiguousarray(part.weights.T)
             if part.bias is not None:
                 arrays[f"{place}.bias"] = np.ascontiguousarray(part.bias)
-    return save(arrays, {"format": "pt", _KEY: ",".join(dense)})
+    # One key alone: the library would write several in an order of its own.
+    return save(arrays, {_KEY: ",".join(dense)})
 
 
 # ---- reading -----------------------------------------------------------------------------------
