@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-_MAX_HEADER = 100_000_000  # bytes; the safetensors library reads no longer ones
+_MAX_HEADER = 60_000_000  # bytes
+_MAX_WIDE = 8_000_000  # of text that is not ASCII: to decode it takes four times as much
 _TYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 # What Python makes of a character of JSON, in bytes; measured, and rather too much.
@@ -35,6 +36,24 @@ def _no_constant(text: str) -> Any:
     raise BadFileError(f"{text} is no JSON number")
 
 
+def too_much(text: str, size: int) -> bool:
+    """Say whether a JSON text might take much more memory than its file, of `size` bytes."""
+    return len(text) + sum(weight * text.count(s) for s, weight in _COSTS.items()) > size + _SPARE
+
+
+def decoded(raw: bytes | memoryview, what: str) -> str:
+    """Return UTF-8 as text, or raise BadFileError."""
+    try:
+        return str(raw, "ascii")
+    except UnicodeDecodeError:
+        if len(raw) > _MAX_WIDE:
+            raise BadFileError(f"{what} is long, and not ASCII") from None
+    try:
+        return str(raw, "utf-8")
+    except UnicodeDecodeError:
+        raise BadFileError(f"{what} is not UTF-8") from None
+
+
 def parsed(text: str | bytes | memoryview, size: int, what: str = "its header") -> dict[str, Any]:
     """Return the dictionary that a JSON text of a file means.
 
@@ -52,12 +71,11 @@ def parsed(text: str | bytes | memoryview, size: int, what: str = "its header") 
         If it is no JSON, no dictionary, has a name twice, or would take much more memory than
         the file.
     """
+    if not isinstance(text, str):
+        text = decoded(text, what)
+    if too_much(text, size):
+        raise BadFileError(f"{what} describes more than a model has")
     try:
-        if not isinstance(text, str):
-            text = str(text, "utf-8")
-        cost = len(text) + sum(weight * text.count(sign) for sign, weight in _COSTS.items())
-        if cost > size + _SPARE:
-            raise BadFileError(f"{what} describes more than a model has")
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BadFileError(f"{what} is not JSON") from None

@@ -12,7 +12,7 @@ from .layers import Dense, Dropout, InputLayer
 if TYPE_CHECKING:
     from .models import Sequential
 
-_MAX_LAYERS = 10_000
+_MAX_LAYERS = 2000  # what a model's file can describe
 
 
 def parse_units(text: str) -> list[int]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import _checks, losses, metrics, optimizers
 from ._callback import History
-from ._untrusted import BadFileError, count, of_type, parsed, safetensors, take
+from ._untrusted import BadFileError, count, of_type, parsed, safetensors, take, too_much
 from .errors import DataError, ModelFileError
 from .layers import Dense, Dropout, Layer
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _KEY = "fastmlp"  # one metadata key: the library would write several in an order of its own
 _VERSION = 1
+_ENTRY = 1500  # bytes that reading an array's name and place may take
+_MOST_VALUES = 1_000_000  # of a history in a file; longer ones keep every second epoch, or fewer
 _LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
 
 
@@ -162,12 +164,21 @@ def plain(value: float) -> float | str:
 def _described_history(history: History | None) -> dict[str, Any] | None:
     if history is None:
         return None
+    every = 1 + sum(map(len, history.history.values())) // _MOST_VALUES
     return {
-        "epoch": history.epoch,
-        "history": {key: [plain(v) for v in values] for key, values in history.history.items()},
+        "epoch": _thinned(history.epoch, every),
+        "history": {
+            key: [plain(v) for v in _thinned(values, every)]
+            for key, values in history.history.items()
+        },
         "params": history.params,
         "interrupted": history.interrupted,
     }
+
+
+def _thinned(values: list[Any], every: int) -> list[Any]:
+    """Keep every so many values, the last one among them."""
+    return values[(len(values) - 1) % every :: every] if values else []
 
 
 def _described(model: Sequential, weights_only: bool) -> dict[str, Any]:
@@ -223,6 +234,11 @@ def to_bytes(
             "model.extras, model.training_config and what get_config returns must hold plain, "
             f"finite JSON values. Received: {error}"
         ) from None
+    if too_much(text, len(text) + sum(array.nbytes - _ENTRY for array in arrays.values())):
+        raise ValueError(
+            "a model's layers, extras and training_config must be few enough to be read again. "
+            f"Received: {len(text):,} characters of JSON in all"
+        )
     return save(arrays, {_KEY: text})
 
 

@@ -557,7 +557,7 @@ def test_parse_units_refuses(text):
 
 
 def test_parse_units_refuses_depths_that_would_fill_memory():
-    with pytest.raises(ValueError, match="10000 layers at most"):
+    with pytest.raises(ValueError, match="2000 layers at most"):
         models.parse_units("2x999999999")
 
 

@@ -156,6 +156,29 @@ def test_a_history_that_is_not_finite(tmp_path):
     assert values[:2] == [1.0, math.inf] and math.isnan(values[2])
 
 
+def test_a_long_history_keeps_fewer_epochs(monkeypatch):
+    monkeypatch.setattr(persistence, "_MOST_VALUES", 1000)
+    model = trained()
+    for n, every in [(998, 1), (999, 2), (1998, 2), (1999, 3)]:
+        model.history.epoch = list(range(n))
+        model.history.history = {"loss": [i / 7 for i in range(n)], "val_loss": [], "mae": [1.0]}
+        loaded = persistence.from_bytes(persistence.to_bytes(model)).history
+        kept = range((n - 1) % every, n, every)
+        assert loaded.epoch == list(kept) and loaded.epoch[-1] == n - 1
+        assert loaded.history == {"loss": [i / 7 for i in kept], "val_loss": [], "mae": [1.0]}
+        assert len(model.history.epoch) == n
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    model = models.mlp([2], 1, 1)
+    model.extras = {"a": ["x" * 8] * 700_000}  # 7 MB, and 46 MB as Python's objects
+    persistence.from_bytes(persistence.to_bytes(model))
+    model.extras = {"a": ["x" * 8] * 800_000}
+    with pytest.raises(ValueError, match="must be few enough to be read again"):
+        model.save(tmp_path / "m.fmlp")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_file_is_safetensors(tmp_path):
     from safetensors.numpy import load_file
 
@@ -470,7 +493,7 @@ def test_other_files():
         (struct.pack("<Q", 2) + b"[]", "its header must be of type dict"),
         (struct.pack("<Q", 2) + b"{}", "a safetensors file, but not of fastmlp"),
         (struct.pack("<Q", 2) + b"xx", "its header is not JSON"),
-        (struct.pack("<Q", 2) + b"\xff\xfe", "its header is not JSON"),
+        (struct.pack("<Q", 2) + b"\xff\xfe", "its header is not UTF-8"),
         (struct.pack("<Q", 20000) + b'{"a":' * 4000, "its header is not JSON"),
         (struct.pack("<Q", 15) + b'{"a":1, "a": 2}', "a name in it occurs twice"),
         (struct.pack("<Q", 9) + b'{"a":NaN}', "NaN is no JSON number"),

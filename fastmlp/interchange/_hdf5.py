@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._untrusted import BadFileError
+from .._untrusted import BadFileError, decoded
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+_LONGEST = 20_000_000  # bytes of a text
 _STEPS = 200_000  # things to look at in one file; a layer has about 50
 _UNDEFINED = 2**64 - 1
 _DATASPACE, _DATATYPE, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _SYMBOLS = 1, 3, 8, 12, 16, 17
@@ -67,9 +68,11 @@ class File:
         version, offsets, lengths = self.unpack("<B4xBB", 8)
         if version != 0 or (offsets, lengths) != (8, 8):
             raise BadFileError("its HDF5 layout is not the one that Keras writes")
-        base, root = self.unpack("<Q", 24)[0], self.unpack("<Q", 64)[0]
+        base, end, root = self.unpack("<Q8xQ16xQ", 24)
         if base != 0:
             raise BadFileError("its HDF5 layout is not the one that Keras writes")
+        if end > len(self._data):
+            raise BadFileError("it is cut off")
         self.root = Node(self, root)
 
     def step(self) -> None:
@@ -269,7 +272,7 @@ class Node:
                 length, place, index = _unpacked("<IQI", raw)
                 raw = self._file.heap_object(place, index)[:length]
                 self._file.spend(len(raw))
-            found.append(_decoded(bytes(raw).rstrip(b"\0")))
+            found.append(_decoded(raw))
         return found
 
     def text(self, name: str) -> str | None:
@@ -290,20 +293,19 @@ def _unpacked(form: str, data: memoryview) -> tuple[int, ...]:
     return struct.unpack_from(form, data)
 
 
-def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise BadFileError("a text in it is not UTF-8") from None
+def _decoded(raw: memoryview) -> str:
+    """Return a text, up to its first zero."""
+    if len(raw) > _LONGEST:
+        raise BadFileError("a text in it is longer than a model's")
+    return decoded(raw, "a text in it").partition("\0")[0]
 
 
 def _name(names: memoryview, place: int) -> str:
     """Return a member's name from its group's heap."""
-    raw = bytes(names[place : place + 1024])
-    end = raw.find(0)
+    end = bytes(names[place : place + 1024]).find(0)
     if end < 1:
         raise BadFileError("a name in it is damaged")
-    return _decoded(raw[:end])
+    return _decoded(names[place : place + end])
 
 
 def _shape(body: memoryview) -> tuple[int, ...]:
@@ -339,5 +341,5 @@ def _attribute(body: memoryview) -> tuple[str, _Attribute]:
             raise BadFileError("an attribute in it is cut off")
         at += _padded(size) if version == 1 else size
     name, kind, space = pieces
-    text = _decoded(bytes(name).rstrip(b"\0"))
+    text = _decoded(name)
     return text, _Attribute(_type(kind), _shape(space), body[at:])

@@ -43,7 +43,9 @@ class Archive:
         end = data.rfind(b"PK\x05\x06", max(0, len(data) - 65557))
         if end < 0:
             raise BadFileError("it is cut off, or no zip archive")
-        count, _, place = _unpack("<HII", self._data, end + 10)
+        count, _, place, comment = _unpack("<HIIH", self._data, end + 10)
+        if end + 22 + comment != len(data):
+            raise BadFileError("it is cut off, or no zip archive")
         if count > _MOST_MEMBERS:
             raise BadFileError(f"it has more than {_MOST_MEMBERS} members, or is a zip64 archive")
         self._entries: dict[str, tuple[int, ...]] = {}

@@ -11,6 +11,7 @@ from fastmlp import interchange, layers, models
 from fastmlp.errors import ModelFileError
 
 from . import drawn
+from .files import hdf5, numbered, old_weights, whole
 
 h5py = pytest.importorskip("h5py")
 
@@ -273,49 +274,11 @@ def test_members_that_grow_too_much():
 # ---- files of older versions ---------------------------------------------------------------------
 
 
-def old_weights(file, model, names=("dense/kernel:0", "dense/bias:0")):
-    """Write weights as Keras 2 did."""
-    dense = model.dense_layers
-    file.attrs["layer_names"] = np.array([d.name.encode() for d in dense])
-    for d in dense:
-        group = file.create_group(d.name)
-        group.attrs["weight_names"] = np.array([name.encode() for name in names])
-        for name, array in zip(names, d.get_weights(), strict=True):
-            group.create_dataset(name, data=array)
-
-
-def old_config(model):
-    """Return the configuration that Keras 2 wrote for a model connected by name."""
-    config: dict = {"name": "input_1", "batch_input_shape": [None, model.n_inputs]}
-    made = [{"class_name": "InputLayer", "inbound_nodes": [], "config": config}]
-    before = "input_1"
-    for d in model.dense_layers:
-        config = {"name": d.name, "units": d.units, "activation": d.activation, "use_bias": True,
-                  "kernel_regularizer": {"class_name": "L2", "config": {"l2": 0.5}}}  # fmt: skip
-        nodes = [[[before, 0, 0, {}]]]
-        made.append({"class_name": "Dense", "name": d.name, "config": config,
-                     "inbound_nodes": nodes})  # fmt: skip
-        before = d.name
-    made.reverse()  # the order in the file is not the network's
-    return {"class_name": "Functional", "config": {"name": "model", "layers": made}}
-
-
-def hdf5(write, **settings):
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", **settings) as file:
-        write(file)
-    return buffer.getvalue()
-
-
 def test_files_of_keras_2():
     model = models.mlp([3, 4], 2, 1, seed=1, activation="tanh")
 
-    def whole(file):
-        file.attrs["model_config"] = json.dumps(old_config(model)).encode()
-        old_weights(file.create_group("model_weights"), model)
-
     x = np.random.default_rng(0).normal(size=(5, 2)).astype("f4")
-    back = interchange.from_bytes(hdf5(whole))
+    back = interchange.from_bytes(hdf5(lambda file: whole(file, model)))
     np.testing.assert_array_equal(back.predict(x), model.predict(x))
     assert all(d.kernel_regularizer.get_config() == {"l2": 0.5} for d in back.dense_layers)
     weights = hdf5(lambda file: old_weights(file, model))
@@ -331,13 +294,6 @@ def test_activations_are_given_for_weights_alone():
         assert not isinstance(error.value, ModelFileError)
     with pytest.raises(ValueError, match="layers is for files of PyTorch"):
         interchange.from_bytes(interchange.to_bytes(model, "keras"), layers=["a"])
-
-
-def numbered(file, names=("dense", "dense_1"), **settings):
-    for name, (n_in, units) in zip(names, ((2, 3), (3, 1)), strict=False):
-        group = file.create_group(f"layers/{name}/vars")
-        group.create_dataset("0", data=np.ones((n_in, units), "f4"), **settings)
-        group.create_dataset("1", data=np.ones(units, "f4"))
 
 
 def test_weights_alone_of_keras_3():

@@ -1,0 +1,207 @@
+"""Read damaged files in a process of its own that watches what reading them does.
+
+Called as ``hostile.py DIRECTORY WHAT START STOP``: the directory holds sound files, WHAT is how to
+damage them: 'cut' at every byte, 'mutate' with the seeds START to STOP, or 'asis'. A file must
+become a model or a ModelFileError, within twice its size and 64 MB of memory, and under an audit
+hook that notes whatever imports, compiles, executes, opens or connects. Prints a JSON document.
+"""
+
+import contextlib
+import difflib  # which errors use, for what was meant by a wrong name
+import json
+import os
+import random
+import resource
+import struct
+import sys
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy.random  # which initializers with a seed use
+
+from fastmlp import interchange, persistence
+from fastmlp.errors import ModelFileError
+
+SPARE = 64 << 20
+HARMLESS = ("object.__", "sys._getframe", "gc.", "array.__new__", "cpython.", "sys.unraisablehook")
+NUMBERS = [
+    0,
+    1,
+    2,
+    7,
+    8,
+    255,
+    256,
+    4096,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**63,
+    2**64 - 1,
+]
+TOKENS = [b"null", b"[]", b"{}", b'""', b"1e999", b"-1", b"0", b"99999999999999999999", b'"exec"',
+          b"true", b"1.5", b'{"a":[[[[]]]]}', b'"\\ud800"', b"NaN", b"[" * 3000]  # fmt: skip
+
+assert difflib and numpy.random
+seen = []
+
+
+def watch(event, args):
+    if not event.startswith(HARMLESS):
+        seen.append(event)
+
+
+# ---- damage --------------------------------------------------------------------------------------
+
+
+def spoil(rng, data):
+    """Change a few things in some bytes."""
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        if not data:
+            break
+        kind, at = rng.randrange(8), rng.randrange(len(data))
+        size = min(rng.choice([1, 2, 4, 8, 16, 64]), len(data) - at)
+        if kind == 0:
+            for _ in range(rng.randrange(1, 9)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        elif kind == 1:
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            del data[at:]
+        elif kind == 3:
+            del data[at : at + size]
+        elif kind == 4:
+            other = rng.randrange(len(data))
+            data[at : at + size] = data[other : other + size]
+        elif kind == 5:
+            data[at:at] = data[at : at + size] * rng.choice([1, 1, 2, 50])
+        elif kind == 6:
+            width = rng.choice([1, 2, 4, 8])
+            number = rng.choice([*NUMBERS, len(data), at]) % 256**width
+            place = at // width * width if rng.randrange(2) else at
+            data[place : place + width] = number.to_bytes(width, "little")
+        else:
+            token(rng, data)
+    return bytes(data)
+
+
+def token(rng, data):
+    """Put something else where JSON has a value, or a name."""
+    places = [i for i, byte in enumerate(data) if byte in b":,[{"]
+    if places:
+        start = rng.choice(places) + 1
+        end = next((i for i in range(start, len(data)) if data[i] in b",]}:"), len(data))
+        data[start:end] = rng.choice(TOKENS)
+
+
+def spoil_header(rng, data):
+    """Spoil a safetensors header, and give it its right length."""
+    n = struct.unpack("<Q", data[:8])[0]
+    header = spoil(rng, data[8 : 8 + n])
+    return struct.pack("<Q", len(header)) + header + data[8 + n :]
+
+
+def spoil_member(rng, data):
+    """Spoil a member of an archive, and give it its right checksum."""
+    with zipfile.ZipFile(BytesIO(data)) as source:
+        contents = {name: source.read(name) for name in source.namelist()}
+    name = rng.choice(["config.json", "model.weights.h5"])
+    contents[name] = spoil(rng, contents[name])
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as file:
+        for key, content in contents.items():
+            file.writestr(key, content)
+    return made.getvalue()
+
+
+def mutated(rng, data):
+    deeper = {b"PK": spoil_member}.get(data[:2])
+    if deeper is None and data[8:9] == b"{":
+        deeper = spoil_header
+    if deeper is not None and rng.randrange(4):
+        return deeper(rng, data)
+    return spoil(rng, data)
+
+
+def damaged(files, what, start, stop):
+    """Yield names and content of files."""
+    if what == "asis":
+        yield from files.items()
+    elif what == "cut":
+        for name, data in files.items():
+            for length in range(len(data)):
+                yield f"{name}[:{length}]", data[:length]
+    else:
+        names = sorted(files)
+        for seed in range(start, stop):
+            rng = random.Random(seed)
+            name = names[seed % len(names)]
+            yield f"{name} seed {seed}", mutated(rng, files[name])
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def read(name, data):
+    load = persistence.from_bytes if ".fmlp" in name else interchange.from_bytes
+    return load(data)
+
+
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def limited(load, allowed):
+    """Call with so many more bytes of memory."""
+    most = memory() + allowed
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    seen.clear()
+    try:
+        return load()
+    finally:
+        found = list(seen)
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        seen[:] = found
+
+
+def outcome(name, data):
+    """Return None for a model, else what kind of error reading the file was."""
+    try:
+        limited(lambda: read(name, data), SPARE + len(data))
+    except ModelFileError:
+        return "refused"
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def main():
+    directory, what, start, stop = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
+    files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+    # Whatever is imported after this is imported for a file's sake.
+    for name, data in files.items():
+        for part in (data, data[: len(data) // 2], b""):
+            with contextlib.suppress(ModelFileError):
+                read(name, part)
+    sys.addaudithook(watch)
+    report = {"models": 0, "refused": 0, "slowest": 0.0, "wrong": []}
+    for name, data in damaged(files, what, start, stop):
+        begin = time.process_time()
+        found = outcome(name, data)
+        events = list(seen)
+        report["slowest"] = max(report["slowest"], time.process_time() - begin)
+        report["models" if found is None else "refused"] += 1
+        if found not in (None, "refused") or events:
+            report["wrong"].append([name, found, events[:5]])
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)
