@@ -27,25 +27,6 @@ _MAX_EPOCHS = 1 << 16  # of one call: bounds the arrays that receive the losses
 _MAX_RATES = 1 << 13  # of a schedule, worked out at a time
 
 
-class _Snapshot:
-    """Copies of a network's weights, in buffers that are made once."""
-
-    def __init__(self, network: Any) -> None:
-        self._views = [view(i) for i in range(network.n_layers) for view in
-                       (network.weights, network.bias)]  # fmt: skip
-        self._copies = [np.array(view) for view in self._views]
-        self.taken = time.monotonic()
-
-    def take(self) -> None:
-        for copy, view in zip(self._copies, self._views, strict=True):
-            copy[...] = view
-        self.taken = time.monotonic()
-
-    def restore(self) -> None:
-        for copy, view in zip(self._copies, self._views, strict=True):
-            view[...] = copy
-
-
 class _Rates:
     """Tells the network the learning rate of the next steps."""
 
@@ -122,7 +103,8 @@ class Run:
         self.test_batch_hooks = _evaluation.batch_hooks(callbacks, "test")
         self.checkpoint = checkpoint
         self.rates = _Rates(self.network)
-        self.snapshot = _Snapshot(self.network)
+        self.network.keep(self.n_threads)
+        self.kept = time.monotonic()
         self.line = ProgressLine("fit", self.epochs, "epochs", enabled=self.verbose == 1)
 
     def _sort_metrics(self) -> None:
@@ -270,7 +252,7 @@ class Run:
             self.print_epochs(ended, goal)
         if session.diverged is not None:
             raise self.divergence()
-        if time.monotonic() - self.snapshot.taken >= _SNAPSHOT_SECONDS:
+        if time.monotonic() - self.kept >= _SNAPSHOT_SECONDS:
             self.take_snapshot()
         if self.verbose == 1:
             values = {k: v[-1] for k, v in self.history.history.items() if v}
@@ -279,8 +261,9 @@ class Run:
 
     def take_snapshot(self) -> None:
         """Keep a copy of the weights, if they are finite and so are the moments."""
-        if self.network.finite() < 0:
-            self.snapshot.take()
+        if self.network.finite(self.n_threads) < 0:
+            self.network.keep(self.n_threads)
+        self.kept = time.monotonic()
 
     def record(self) -> None:
         """Append what the latest call of the session wrote; after Ctrl-C, what is missing yet."""
@@ -344,7 +327,7 @@ class Run:
     def divergence(self) -> DivergedError:
         """Put the snapshot back and make the error that says what happened."""
         epoch, index = self.session.diverged
-        self.snapshot.restore()
+        self.network.put_back()
         self.model._configured = False  # the optimizer's moments are spoilt: they start anew
         layer = self.model.dense_layers[index].name if index >= 0 else None
         what = "the loss" if layer is None else f"a weight or moment of layer {layer!r}"

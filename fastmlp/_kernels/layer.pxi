@@ -7,6 +7,9 @@ cdef extern from "simd.h" nogil:
     int REAL_IS_DOUBLE
     unsigned long long denormals_off()
     void denormals_restore(unsigned long long state)
+    void fetch_start(const real* p, int n_lines)
+    int FETCH
+    int span_finite(const real* p, ptrdiff_t n)
 
 cdef extern from "memory.h" nogil:
     void* block_alloc(size_t n_bytes, size_t skew, void** base)
@@ -42,6 +45,8 @@ cdef extern from "tiles.h" nogil:
                      ptrdiff_t ldx, real* xp)
     void pack_panels(int n_idx, const int* idx, int n, const int* rows, const real* dz,
                      ptrdiff_t lddz, int first, int last, real* out)
+    void spread_row(int n_vec, const unsigned char* live, int n_idx, const int* idx,
+                    const real* compact, real* g)
     void narrow_forward(int n, int J, int n_vec, const real* x, ptrdiff_t ldx, const real* wt,
                         ptrdiff_t ldw, real* y, ptrdiff_t ldy)
     void narrow_backward_data(int n, int J, int q0, int q1, const real* dz, ptrdiff_t lddz,
@@ -125,6 +130,8 @@ cdef enum:
     PACKED_ROWS = 64   # with more rows inputs are packed for the weights' gradient
     NARROW_COLUMNS = 64  # inputs of a narrow layer whose gradients are formed together
     ORDERED_ROWS = 1024  # rows of the largest batch that is put in order
+    WINDOW = 8      # steps after which updates that nobody needs earlier are made together
+    ENOUGH_TO_SHARE = 1 << 15  # numbers of a block that a thread copies or looks through
     ORDERED_INPUTS = 4   # and its inputs: with more, neighbours hardly share inactive units
 
 
@@ -164,9 +171,25 @@ cdef struct Layer:
     int* idx_dz             # the live units, ascending
     int n_y, n_dz
     Patterns tiles, lanes   # of tiles of rows, and of groups of LANE_ROWS
-    double* penalty         # the penalty's value by row of w (wide) or panel of inputs (narrow)
-    double penalty_b
-    int finite              # whether the last update left finite weights and moments
+    int slot                # which step of the window is under way
+    double* penalties       # [WINDOW, n_kept]
+    int n_kept
+    double* penalty         # of this step: its value by row of w (wide) or panel of inputs (narrow)
+    double penalty_b[WINDOW]
+    int finite[WINDOW]      # whether the step's update left finite weights and moments
+    int may_wait            # whether rows that nobody reads may be updated later
+    int n_late              # rows that are read now and wait for updates
+    unsigned char* waits    # [n_in]: the latest steps that a row of w has not been updated for
+
+
+# The latest steps, as far as some rows of weights have not taken them yet. A row whose input is
+# zero for the whole batch is read by nobody and has a gradient of zero, so its updates can wait
+# and then be made one after the other while the row is in cache.
+cdef struct Window:
+    int size                # after so many steps all rows are up to date; 1 if none ever waits
+    int slot                # steps since then
+    update_rule rules[WINDOW]
+    const real* zeros       # a row's gradient
 
 
 cdef inline int round_up(int n, int multiple) noexcept nogil:

@@ -5,7 +5,7 @@
 This source is compiled once for each instruction set and element type.
 """
 
-from cython.parallel cimport parallel
+from cython.parallel cimport parallel, prange
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -109,12 +109,14 @@ cdef class Network:
     cdef State s
     cdef _Block _params
     cdef _Block _gradient
+    cdef _Block _kept       # a copy of the parameters
+    cdef _Block _zeros
     cdef _Block _scratch
     cdef list _slots, _work, _session
     cdef object _rates
     cdef list _units, _activations
     cdef double _accumulator  # what Adagrad's starts from
-    cdef bint _skip_wanted
+    cdef bint _skip_wanted, _unchecked
     cdef Py_ssize_t _rows_forward  # of train_forward, until train_backward
     cdef object _lock
 
@@ -156,7 +158,6 @@ cdef class Network:
             layer.ldw = padded(n_in) if layer.narrow else padded(layer.n_out)
             layer.may_skip = (h < n_layers - 1 and not layer.narrow and layer.n_out >= 64
                               and layer.act != ACT_SOFTMAX)
-            layer.finite = 1
             layer.w_at = at
             at += layer.n_rows * layer.ldw
             layer.b_at = at
@@ -171,15 +172,19 @@ cdef class Network:
         self._keep_constants(widest)
         for h in range(n_layers):
             layer = &self.s.layers[h]
-            layer.penalty = <double*>calloc(max(layer.n_in, layer.n_panels), sizeof(double))
-            if layer.penalty == NULL:
+            layer.n_kept = max(layer.n_in, layer.n_panels)
+            layer.penalties = <double*>calloc(WINDOW * layer.n_kept, sizeof(double))
+            layer.waits = <unsigned char*>calloc(layer.n_in, 1)
+            if layer.penalties == NULL or layer.waits == NULL:
                 raise MemoryError("Cannot allocate a network's layers.")
+        enter_slot(&self.s, 0)
 
     def __dealloc__(self):
         cdef int h
         if self.s.layers != NULL:
             for h in range(self.s.n_layers):
-                free(self.s.layers[h].penalty)
+                free(self.s.layers[h].penalties)
+                free(self.s.layers[h].waits)
                 free(self.s.layers[h].idx_y)
                 free(self.s.layers[h].idx_dz)
         free(self.s.layers)
@@ -188,10 +193,13 @@ cdef class Network:
         free(self.s.tickets)
         free(self.s.metrics)
         free(self.s.metric_sums)
+        free(self.s.record_metrics)
         free(self.s.norms)
 
     cdef _keep_constants(self, int widest):
         cdef int i, h
+        self._zeros = _Block(padded(widest))
+        self.s.window.zeros = self._zeros.data
         cdef Layer* layer
         self.s.iota = <int*>calloc(widest + 2 * FORWARD_AHEAD, sizeof(int))
         self.s.ones = <real*>calloc(1, sizeof(real))
@@ -231,8 +239,8 @@ cdef class Network:
 
     @property
     def nbytes(self):
-        """Bytes held: parameters, optimizer state, gradient and work space."""
-        blocks = [self._params, self._gradient, *self._slots, *self._work]
+        """Bytes held: parameters and their copy, optimizer state, gradient and work space."""
+        blocks = [self._params, self._gradient, self._kept, *self._slots, *self._work]
         return sum(block.n_bytes for block in blocks if block is not None)
 
     cdef Layer* _layer(self, int i) except NULL:
@@ -301,21 +309,38 @@ cdef class Network:
         self.reset_optimizer()
         self._release()
 
-    def finite(self):
+    def finite(self, int n_threads=1):
         """Return the first layer with a weight or moment that is not finite, or -1."""
+        cdef State* s = &self.s
+        cdef int i
+        cdef Py_ssize_t start, stop
         blocks = [b for b in (self._params, *self._slots) if b is not None]
-        for i in range(self.s.n_layers):
+        for i in range(s.n_layers):
+            start = s.layers[i].w_at
+            stop = s.layers[i].b_at + s.layers[i].ld
             for block in blocks:
-                if not (np.isfinite(self._weights_view(block, i)).all()
-                        and np.isfinite(self._bias_view(block, i)).all()):
+                if not block_finite((<_Block>block).data + start, stop - start, n_threads):
                     return i
         return -1
+
+    def keep(self, int n_threads=1):
+        """Copy the parameters, for `put_back`."""
+        if self._kept is None:
+            self._kept = _Block(self.s.n_params)
+        block_copy(self._kept.data, self.s.params, self.s.n_params, n_threads)
+
+    def put_back(self):
+        """Set the parameters to what they were when `keep` was last called."""
+        if self._kept is None:
+            raise RuntimeError("put_back() needs a copy: call keep() first.")
+        block_copy(self.s.params, self._kept.data, self.s.n_params, 1)
+        self.s.loaded = 0
 
     def set_penalty(self, int i, double l1=0.0, double l2=0.0, double bias_l1=0.0,
                     double bias_l2=0.0):
         """Set layer i's lambdas: l1 * sum|w| + l2 * sum(w**2), and the same for its biases."""
         self._swap_penalty(i, (l1, l2, bias_l1, bias_l2))
-        self.s.layers[i].penalty_b = 0
+        self.s.layers[i].penalty_b[0] = 0
 
     cdef _swap_penalty(self, int i, pen):
         """Set layer i's four lambdas and return those it had."""
@@ -353,9 +378,11 @@ cdef class Network:
         kind = OPTIMIZERS[_code(optimizer, OPTIMIZERS, "optimizer")]
         free(s.metrics)
         free(s.metric_sums)
+        free(s.record_metrics)
         s.metrics = <int*>calloc(len(codes) + 1, sizeof(int))
         s.metric_sums = <double*>calloc(len(codes) + 1, sizeof(double))
-        if s.metrics == NULL or s.metric_sums == NULL:
+        s.record_metrics = <double*>calloc(WINDOW * len(codes) + 1, sizeof(double))
+        if s.metrics == NULL or s.metric_sums == NULL or s.record_metrics == NULL:
             raise MemoryError("Cannot allocate a network's metrics.")
         s.n_metrics = len(codes)
         for i in range(s.n_metrics):
@@ -546,8 +573,7 @@ cdef class Network:
         s.order_epoch = -1
         self._forget_sums()
         s.diverged_layer = -2
-        # A weight that is not finite must reach the loss, so nothing is left out then.
-        s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite() < 0)
+        self._unchecked = True
 
     cdef void _forget_sums(self) noexcept:
         self.s.loaded = 0
@@ -584,16 +610,20 @@ cdef class Network:
         cdef State* s = &self.s
         cdef int i, team
         team = self._team(s.batch_size, n_threads, automatic)
+        if self._unchecked:
+            # A weight that is not finite must reach the loss, so nothing is left out then.
+            s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
+            self._unchecked = False
         self._reserve(s.batch_size, n_threads)
         self._slot(0)
         self._slot(1)
         if clips(s):
             self._gradients()
-        for i in range(s.n_layers):
-            s.layers[i].finite = 1
+        self._open_window()
         s.losses_out = &losses_out[0]
         s.metrics_out = &metrics_out[0, 0] if s.n_metrics else NULL
-        s.epochs_wanted, s.epochs_ended, s.steps_left = n_epochs, 0, max_steps
+        s.epochs_wanted, s.steps_left = n_epochs, max_steps
+        s.epochs_passed = s.epochs_ended = 0
         s.deadline = seconds_now() + max_seconds
         s.stop = 0
         s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
@@ -606,6 +636,22 @@ cdef class Network:
             with nogil, parallel(num_threads=team):
                 train_team(s, omp_get_thread_num(), omp_get_num_threads())
         return s.epochs_ended
+
+    cdef void _open_window(self) noexcept:
+        """Decide which layers' updates may wait. In caches nothing is gained by it."""
+        cdef State* s = &self.s
+        cdef int i, h
+        cdef bint may = (s.skip and s.n_params > 100_000 and s.clip_norm == 0
+                         and s.clip_value == 0)
+        s.window.size = 1
+        for h in range(s.n_layers):
+            for i in range(WINDOW):
+                s.layers[h].finite[i] = 1
+            s.layers[h].may_wait = (may and h > 0 and not s.layers[h].narrow
+                                    and s.layers[h - 1].may_skip
+                                    and s.layers[h - 1].act == ACT_RELU)
+            if s.layers[h].may_wait:
+                s.window.size = WINDOW
 
     @property
     def epoch(self):
@@ -821,7 +867,7 @@ cdef class Network:
             return total
         for i in range(n):
             total += s.row_loss[i]
-        return total / n + penalty_sum(s)
+        return total / n + penalty_sum(s, 0)
 
     def train_forward(self, x, out, *, int n_threads, bint automatic=True):
         """Write the outputs for a batch to out, with dropout as at the present step.
@@ -868,7 +914,7 @@ cdef class Network:
             else:
                 with nogil, parallel(num_threads=team):
                     gradient_team(s, n, NULL, NULL, d, omp_get_thread_num(), omp_get_num_threads())
-            return penalty_sum(s)
+            return penalty_sum(s, 0)
 
     def apply_gradients(self, *, int n_threads, bint automatic=True):
         """Make one optimizer step with the stored gradient, clipped as configured."""
@@ -901,6 +947,26 @@ def peak_flops(int n_threads, double seconds):
         if passed > seconds / 4:
             return n_threads * rounds * PEAK_FLOPS / passed
         rounds *= 2
+
+
+cdef bint block_finite(const real* data, Py_ssize_t n, int n_threads) noexcept:
+    """Whether n numbers are finite, in shares of whole vectors."""
+    cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
+    cdef int bad = 0
+    if n_pieces < 2 or n_threads < 2:
+        return span_finite(data, n)
+    for k in prange(n_pieces, nogil=True, num_threads=n_threads, schedule="static"):
+        bad |= not span_finite(data + k * piece, min(piece, n - k * piece))
+    return not bad
+
+
+cdef void block_copy(real* to, const real* data, Py_ssize_t n, int n_threads) noexcept:
+    cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
+    if n_pieces < 2 or n_threads < 2:
+        memcpy(to, data, n * sizeof(real))
+        return
+    for k in prange(n_pieces, nogil=True, num_threads=n_threads, schedule="static"):
+        memcpy(to + k * piece, data + k * piece, min(piece, n - k * piece) * sizeof(real))
 
 
 cdef void forward_thread(State* s, int n, int n_layers, int training) noexcept nogil:

@@ -31,17 +31,20 @@ typedef struct {
 } update_sums;
 
 INLINE vreal penalty_gradient(vreal g, vreal w, penalty_rule pen) {
-    const vreal one = vset1(1);
-    const vreal sign =
-        vselect(w > vzero(), one, vselect(w < vzero(), -one, vzero()));
+    const vint minus = (vint)vset1((real)-0.0);
     g = vfma(vset1(2 * pen.l2), w, g);
-    return vfma(vset1(pen.l1), sign, g);
+    /* l1 with the sign of w, 0 where w is 0 */
+    const vint signed_l1 = ((vint)w & minus) | (vint)vset1(pen.l1);
+    return g + (vreal)(signed_l1 & (vint)(w != vzero()));
 }
 
-/* One vector of weights. */
-INLINE void update_vector(const int kind, const int penalised, const update_rule *rule,
-                          penalty_rule pen, real *w, const real *g, real *m, real *v,
-                          update_sums *sums) {
+/* Below this, eps would show the difference between vsqrt_quick and vsqrt. */
+#define QUICK_EPS ((real)0x1p-25)
+
+/* One vector of weights. `quick`: eps is QUICK_EPS or more. */
+INLINE void update_vector(const int kind, const int penalised, const int quick,
+                          const update_rule *rule, penalty_rule pen, real *w, const real *g,
+                          real *m, real *v, update_sums *sums) {
     const vreal rate = vset1(rule->rate), eps = vset1(rule->eps);
     vreal p = vload(w), d = vload(g);
     if (penalised) {
@@ -63,7 +66,7 @@ INLINE void update_vector(const int kind, const int penalised, const update_rule
     } else if (kind == OPT_RMSPROP) {
         const vreal second = vfma(vset1(rule->rho), vload(v), vset1(rule->rest_rho) * d * d);
         vstore(v, second);
-        p -= rate * d / (vsqrt(second) + eps);
+        p -= rate * d / ((quick ? vsqrt_quick(second) : vsqrt(second)) + eps);
         sums->finite = vfma(second, vzero(), sums->finite);
     } else if (kind == OPT_ADAGRAD) {
         const vreal second = vfma(d, d, vload(m));
@@ -76,7 +79,7 @@ INLINE void update_vector(const int kind, const int penalised, const update_rule
         vstore(m, first);
         vstore(v, second);
         if (rule->decay != 0) p = vfma(vset1(-rule->decay), p, p);
-        p -= rate * first / (vsqrt(second) + eps);
+        p -= rate * first / ((quick ? vsqrt_quick(second) : vsqrt(second)) + eps);
         sums->finite = vfma(second, vzero(), sums->finite);
     }
     sums->finite = vfma(p, vzero(), sums->finite);
@@ -88,9 +91,13 @@ INLINE void update_case(const int kind, const int penalised, const update_rule *
                         update_sums *sums) {
     update_sums local = *sums;
     const update_rule fixed = *rule;
-    for (int q = 0; q < n_vec; q++)
-        update_vector(kind, penalised, &fixed, pen, w + q * VL, g + q * VL, m + q * VL,
-                      v + q * VL, &local);
+#define LOOP(QUICK)                                                                           \
+    for (int q = 0; q < n_vec; q++)                                                           \
+    update_vector(kind, penalised, QUICK, &fixed, pen, w + q * VL, g + q * VL, m + q * VL,    \
+                  v + q * VL, &local)
+    if ((kind == OPT_RMSPROP || kind == OPT_ADAM) && fixed.eps >= QUICK_EPS) LOOP(1);
+    else LOOP(0);
+#undef LOOP
     *sums = local;
 }
 
@@ -98,16 +105,9 @@ INLINE void update_case(const int kind, const int penalised, const update_rule *
 INLINE void update_block_case(const int kind, const int penalised, const update_rule *rule,
                               penalty_rule pen, int rows, int n_vec, real *w, const real *g,
                               ptrdiff_t ldg, real *m, real *v, ptrdiff_t ld, update_sums *sums) {
-    const update_rule fixed = *rule;
-    for (int r = 0; r < rows; r++) {
-        update_sums local = sums[r];
-        for (int q = 0; q < n_vec; q++) {
-            const ptrdiff_t at = r * ld + q * VL;
-            update_vector(kind, penalised, &fixed, pen, w + at, g + r * ldg + q * VL, m + at,
-                          v + at, &local);
-        }
-        sums[r] = local;
-    }
+    for (int r = 0; r < rows; r++)
+        update_case(kind, penalised, rule, pen, n_vec, w + r * ld, g + r * ldg, m + r * ld,
+                    v + r * ld, sums + r);
 }
 
 /* Calls F for the rule's kind, with or without a penalty, as constants. */

@@ -183,24 +183,25 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
         for r in range(n_k):
             layer.penalty[k + r] = sums_penalty(&sums[r], layer.pen)
             if not sums_finite(&sums[r]):
-                layer.finite = 0
+                layer.finite[layer.slot] = 0
         k += n_k
 
 
-cdef void update_live_rows(Layer* layer, const update_rule* rule, real* w, real* m, real* v,
-                           const real* x, ptrdiff_t ldx, int n, const int* rows,
+cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* window, real* w,
+                           real* m, real* v, const real* x, ptrdiff_t ldx, int n, const int* rows,
                            const unsigned char* live_x, const int* idx, int n_idx, int k0, int k1,
                            real* scratch, ptrdiff_t ldg) noexcept nogil:
     """The same, computing only the products of live inputs and live outputs; what is left out
-    has a gradient of exactly zero and is updated by the same code."""
+    has a gradient of exactly zero and is updated by the same code, at the window's end if may be.
+    """
     cdef int kk[UNITS]
     cdef update_sums sums
     cdef int k, p, t, n_k = 0, done = 0
-    cdef real* zeros = scratch
-    cdef real* g = scratch + ldg
+    cdef int wait = layer.may_wait and window.slot + 1 < window.size
+    cdef const unsigned char* live = layer.live_dz if n_idx < layer.n_out else NULL
+    cdef real* g = scratch
     cdef real* compact = g + ldg
     cdef real* xp = compact + UNITS * ldg
-    cdef real* row
     cdef ptrdiff_t at
     for k in range(k0, k1):
         if live_x[k]:
@@ -211,21 +212,52 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, real* w, real*
         for p in range((n_idx + PANEL - 1) // PANEL):
             form_gradient(n_k, kk, n, xp, 0, True, layer.dzp + p * n * PANEL, PANEL,
                           compact + p * PANEL, ldg)
-    # All live rows have the same columns: g is zero elsewhere for good.
-    memset(scratch, 0, 2 * ldg * sizeof(real))
     for k in range(k0, k1):
-        row = zeros
-        if done < n_k and kk[done] == k:
-            row = g
-            for t in range(n_idx):
-                g[idx[t]] = compact[done * ldg + t]
-            done += 1
         at = k * layer.ldw
+        if done < n_k and kk[done] == k:
+            if done + 1 < n_k:
+                t = (kk[done + 1] - k) * <int>layer.ldw
+                fetch_start(w + at + t, FETCH)
+                fetch_start(m + at + t, FETCH)
+                fetch_start(v + at + t, FETCH)
+            spread_row(2 * layer.n_panels, live, n_idx, idx, compact + done * ldg, g)
+            done += 1
+            sums_reset(&sums)
+            update_span(rule, layer.pen, 2 * layer.n_panels, w + at, g, m + at, v + at, &sums)
+            layer.penalty[k] = sums_penalty(&sums, layer.pen)
+            if not sums_finite(&sums):
+                layer.finite[layer.slot] = 0
+        elif wait:
+            layer.waits[k] += 1
+        elif layer.may_wait:
+            layer.waits[k] += 1
+            fetch_start(w + at + layer.ldw, FETCH)
+            fetch_start(m + at + layer.ldw, FETCH)
+            fetch_start(v + at + layer.ldw, FETCH)
+            take_late_steps(layer, window, window.slot + 1, w, m, v, k)
+        else:
+            sums_reset(&sums)
+            update_span(rule, layer.pen, 2 * layer.n_panels, w + at, window.zeros, m + at, v + at,
+                        &sums)
+            layer.penalty[k] = sums_penalty(&sums, layer.pen)
+            if not sums_finite(&sums):
+                layer.finite[layer.slot] = 0
+
+
+cdef void take_late_steps(Layer* layer, const Window* window, int stop, real* w, real* m, real* v,
+                          int k) noexcept nogil:
+    """Update row k for the steps it waits for, the last of which is the one before `stop`."""
+    cdef update_sums sums
+    cdef int slot
+    cdef ptrdiff_t at = k * layer.ldw
+    for slot in range(stop - layer.waits[k], stop):
         sums_reset(&sums)
-        update_span(rule, layer.pen, 2 * layer.n_panels, w + at, row, m + at, v + at, &sums)
-        layer.penalty[k] = sums_penalty(&sums, layer.pen)
+        update_span(&window.rules[slot], layer.pen, 2 * layer.n_panels, w + at, window.zeros,
+                    m + at, v + at, &sums)
+        layer.penalties[slot * layer.n_kept + k] = sums_penalty(&sums, layer.pen)
         if not sums_finite(&sums):
-            layer.finite = 0
+            layer.finite[slot] = 0
+    layer.waits[k] = 0
 
 
 cdef void update_narrow(Layer* layer, const update_rule* rule, real* w, real* m, real* v,
@@ -246,7 +278,7 @@ cdef void update_narrow(Layer* layer, const update_rule* rule, real* w, real* m,
             update_span(rule, layer.pen, nv, w + at, scratch, m + at, v + at, &sums)
         layer.penalty[k // NARROW_COLUMNS] = sums_penalty(&sums, layer.pen)
         if not sums_finite(&sums):
-            layer.finite = 0
+            layer.finite[layer.slot] = 0
         k += NARROW_COLUMNS
 
 
@@ -260,12 +292,12 @@ cdef void update_biases(Layer* layer, const update_rule* rule, real* b, real* m,
         weights_row(n, rows, ones, 0, layer.dz + p * PANEL, layer.ld, scratch)
         update_span(rule, layer.pen_b, 2, b + p * PANEL, scratch, m + p * PANEL, v + p * PANEL,
                     &sums)
-    layer.penalty_b = sums_penalty(&sums, layer.pen_b)
+    layer.penalty_b[layer.slot] = sums_penalty(&sums, layer.pen_b)
     if not sums_finite(&sums):
-        layer.finite = 0
+        layer.finite[layer.slot] = 0
 
 
-cdef int list_live(unsigned char* live, int n_blocks, ptrdiff_t ld, int n,
+cdef int list_live(unsigned char* live, int n_blocks, int ld, int n,
                    int* idx) noexcept nogil:
     """Fill idx with the units live in any row block, ascending, and note them in the first
     block; idx is padded for the prefetch beyond its end."""
@@ -277,6 +309,8 @@ cdef int list_live(unsigned char* live, int n_blocks, ptrdiff_t ld, int n,
         live[j] = alive
         idx[count] = j
         count += alive != 0
+    for j in range(n, ld):
+        live[j] = 0
     for j in range(FORWARD_AHEAD):
         idx[count + j] = idx[count - 1] if count else 0
     return count

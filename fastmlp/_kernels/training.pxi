@@ -1,6 +1,14 @@
 # One optimizer step, and the epoch loop without the interpreter. Every function here is run by
 # all threads of a team at once; barriers stand where one thread reads what another wrote.
 
+# What a step leaves to be told once every row of weights has taken it.
+cdef struct StepRecord:
+    double loss             # of the data
+    int n                   # rows of the batch
+    int ends_epoch
+    long long epoch
+
+
 cdef struct State:
     int n_layers, n_inputs, n_outputs
     Layer* layers
@@ -17,6 +25,9 @@ cdef struct State:
     int* metrics
     double huber_delta
     update_rule rule
+    Window window
+    StepRecord records[WINDOW]
+    double* record_metrics  # [WINDOW, n_metrics]: sums over the batch
     int optimizer
     double learning_rate, weight_decay
     double clip_norm, clip_array_norm, clip_value   # 0: not clipped so
@@ -56,7 +67,7 @@ cdef struct State:
     double* metric_sums
     long long rows_done, rows_summed    # in the present epoch; differ after a resume within it
     # Control of one call
-    long long epochs_wanted, epochs_ended, steps_left
+    long long epochs_wanted, epochs_passed, epochs_ended, steps_left    # ended: with its loss
     double deadline
     double* losses_out
     double* metrics_out
@@ -204,10 +215,34 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
                 team_barrier(&s.gate, n_threads)
             if tid == 0:
                 layer.n_y = list_live(layer.live_y, flags, layer.ld, layer.n_out, layer.idx_y)
+                count_late(layer, &s.layers[h + 1])
             team_barrier(&s.gate, n_threads)
+            if s.layers[h + 1].n_late:
+                update_late(s, &s.layers[h + 1], layer.idx_y, layer.n_y, tid, n_threads)
+                team_barrier(&s.gate, n_threads)
         x = layer.y
         ldx = layer.ld
         below = layer
+
+
+cdef void count_late(const Layer* below, Layer* layer) noexcept nogil:
+    """Note how many rows of a layer's weights are about to be read and wait for updates."""
+    cdef int t
+    layer.n_late = 0
+    if layer.may_wait:
+        for t in range(below.n_y):
+            layer.n_late += layer.waits[below.idx_y[t]] > 0
+
+
+cdef void update_late(State* s, Layer* layer, const int* idx, int n_idx, int tid,
+                      int n_threads) noexcept nogil:
+    """Bring the listed rows of a layer's weights up to date."""
+    cdef int t = tid
+    while t < n_idx:
+        if layer.waits[idx[t]] > 0:
+            take_late_steps(layer, &s.window, s.window.slot, s.params + layer.w_at,
+                            s.slots[0] + layer.w_at, s.slots[1] + layer.w_at, idx[t])
+        t += n_threads
 
 
 cdef void score_squares(State* s, int n, const real* y, const real* weight, int start,
@@ -364,9 +399,11 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
                 update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
                               s.place, start, stop, scratch)
             elif compacted:
-                update_live_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
+                update_live_rows(layer, rule, &s.window, w, m + layer.w_at, v + layer.w_at, input, ld, n,
                                  s.place, below.live_y, idx, n_idx, start, stop, scratch, s.ldg)
             else:
+                if layer.may_wait:
+                    update_late(s, layer, s.iota + start, stop - start, 0, 1)
                 update_rows(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld,
                             layer.dzp if packed else layer.dz, PANEL if packed else layer.ld,
                             n * PANEL if packed else PANEL, n, s.place,
@@ -391,16 +428,16 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
     backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, by_group, n, mask, keep_t)
 
 
-cdef double penalty_sum(const State* s) noexcept nogil:
-    """The penalty that the last backward pass met, in a fixed order."""
+cdef double penalty_sum(const State* s, int slot) noexcept nogil:
+    """The penalty that a step of the window met, in a fixed order."""
     cdef int h, k
     cdef double total = 0
     cdef Layer* layer
     for h in range(s.n_layers):
         layer = &s.layers[h]
         for k in range(layer.n_penalty if layer.penalised else 0):
-            total += layer.penalty[k]
-        total += layer.penalty_b
+            total += layer.penalties[slot * layer.n_kept + k]
+        total += layer.penalty_b[slot]
     return total
 
 
@@ -414,6 +451,7 @@ cdef void prepare_rule(State* s) noexcept nogil:
     if s.optimizer == OPT_ADAM:
         s.rule.rate = <real>(rate * sqrt(1 - pow(s.beta_2, t)) / (1 - pow(s.beta_1, t)))
     s.rule.decay = <real>(rate * s.weight_decay)
+    s.window.rules[s.window.slot] = s.rule
 
 
 cdef inline int clips(const State* s) noexcept nogil:
@@ -496,7 +534,7 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
             update_span(&rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
                         s.slots[1] + at, &sums)
         if not sums_finite(&sums):
-            layer.finite = 0
+            layer.finite[layer.slot] = 0
     team_barrier(&s.gate, n_threads)
 
 
@@ -533,7 +571,7 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
         s.tickets[0] = 0
         # The penalty is gathered by panel here, biases included.
         hidden.n_penalty = last.n_penalty = hidden.n_panels
-        hidden.penalty_b = 0
+        hidden.penalty_b[hidden.slot] = 0
     team_barrier(&s.gate, n_threads)
     while True:
         item = next_item(s.tickets, &mine, n_threads)
@@ -546,9 +584,9 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
         hidden.penalty[item] = sums_penalty(&sums[0], net.pen) + sums_penalty(&sums[1], net.pen_b)
         last.penalty[item] = sums_penalty(&sums[2], net.pen_t)
         if not (sums_finite(&sums[0]) and sums_finite(&sums[1])):
-            hidden.finite = 0
+            hidden.finite[hidden.slot] = 0
         if not sums_finite(&sums[2]):
-            last.finite = 0
+            last.finite[last.slot] = 0
         if item == 0 and last.use_bias:
             update_biases(last, rule, s.params + last.b_at, m + last.b_at, v + last.b_at, n,
                           s.place, s.ones, s.scratch + tid * s.n_scratch)
@@ -579,52 +617,96 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         backward_team(s, s.xb, s.ldx, n, &s.rule, s.slots[0], s.slots[1], 1, tid, n_threads)
 
 
+cdef void enter_slot(State* s, int slot) noexcept nogil:
+    """The window's slot that the next step's penalties and flags go to."""
+    cdef int h
+    cdef Layer* layer
+    s.window.slot = slot
+    for h in range(s.n_layers):
+        layer = &s.layers[h]
+        layer.slot = slot
+        layer.penalty = layer.penalties + slot * layer.n_kept
+
+
 cdef void end_step(State* s, int n) noexcept nogil:
-    """Thread 0's bookkeeping: the loss, divergence, the epoch's end, whether to stop."""
-    cdef int i, h, q
+    """Thread 0's bookkeeping: the step's record, the epoch's end, whether to stop."""
+    cdef int i, h, q, slot = s.window.slot
     cdef double total = 0
+    cdef StepRecord* record = &s.records[slot]
+    cdef double* sums = s.record_metrics + slot * s.n_metrics
     for i in range(n):
         total += s.row_loss[s.place[i]]
-    s.batch_loss = total / n + penalty_sum(s)
+    for q in range(s.n_metrics):
+        sums[q] = 0
+        for i in range(n):
+            sums[q] += s.row_metrics[s.place[i] * s.n_metrics + q]
     s.step += 1
-    for h in range(s.n_layers):
-        if not s.layers[h].finite:
-            s.diverged_layer = h
-            break
-    if s.diverged_layer == -2 and not isfinite(s.batch_loss):
-        s.diverged_layer = -1
-    if s.diverged_layer != -2:
-        s.diverged_epoch = s.epoch
-        s.stop = 1
-        return
-    s.loss_sum += s.batch_loss * n
-    for i in range(n):
-        for q in range(s.n_metrics):
-            s.metric_sums[q] += s.row_metrics[s.place[i] * s.n_metrics + q]
     s.rows_done += n
-    s.rows_summed += n
     s.batch += 1
-    if s.rows_done == s.n_rows:
-        s.losses_out[s.epochs_ended] = s.loss_sum / s.rows_summed
-        for q in range(s.n_metrics):
-            s.metrics_out[s.epochs_ended * s.n_metrics + q] = s.metric_sums[q] / s.rows_summed
-            s.metric_sums[q] = 0
-        s.loss_sum = 0
-        s.rows_done = s.rows_summed = 0
-        s.batch = 0
+    record.loss = total / n
+    record.n = n
+    record.epoch = s.epoch
+    record.ends_epoch = s.rows_done == s.n_rows
+    if record.ends_epoch:
+        s.rows_done = s.batch = 0
         s.epoch += 1
-        s.epochs_ended += 1
-        if s.epochs_ended == s.epochs_wanted:
+        s.epochs_passed += 1
+        if s.epochs_passed == s.epochs_wanted:
             s.stop = 1
     if s.steps_left > 0:
         s.steps_left -= 1
         if s.steps_left == 0:
             s.stop = 1
+    for h in range(s.n_layers):
+        if not s.layers[h].finite[slot]:
+            s.stop = 1
+    if not isfinite(record.loss):
+        s.stop = 1
+    if s.window.size == 1:
+        close_window(s, 1)
+    elif slot + 1 == s.window.size:
+        close_window(s, slot + 1)
+    else:
+        enter_slot(s, slot + 1)
+
+
+cdef void close_window(State* s, int n_steps) noexcept nogil:
+    """Take in the window's steps, which every row of weights has made by now: losses, metrics,
+    divergence."""
+    cdef int slot, h, q
+    cdef StepRecord* record
+    for slot in range(n_steps):
+        record = &s.records[slot]
+        s.batch_loss = record.loss + penalty_sum(s, slot)
+        for h in range(s.n_layers):
+            if not s.layers[h].finite[slot]:
+                s.diverged_layer = h
+                break
+        if s.diverged_layer == -2 and not isfinite(s.batch_loss):
+            s.diverged_layer = -1
+        if s.diverged_layer != -2:
+            s.epoch = s.diverged_epoch = record.epoch
+            s.stop = 1
+            break
+        s.loss_sum += s.batch_loss * record.n
+        s.rows_summed += record.n
+        for q in range(s.n_metrics):
+            s.metric_sums[q] += s.record_metrics[slot * s.n_metrics + q]
+        if record.ends_epoch:
+            s.losses_out[s.epochs_ended] = s.loss_sum / s.rows_summed
+            for q in range(s.n_metrics):
+                s.metrics_out[s.epochs_ended * s.n_metrics + q] = s.metric_sums[q] / s.rows_summed
+                s.metric_sums[q] = 0
+            s.loss_sum = 0
+            s.rows_summed = 0
+            s.epochs_ended += 1
+    if s.window.size > 1:
+        enter_slot(s, 0)
 
 
 cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
     """Steps until the call's epochs have ended, its time is up, or the run has diverged."""
-    cdef int n, clock = 0
+    cdef int n, h, clock = 0
     cdef int clock_every = 1 if <double>s.n_params * s.batch_size > 5e5 else 64
     cdef int whole = s.batch_size >= s.n_rows and not s.shuffle
     cdef unsigned long long state = denormals_off()
@@ -655,4 +737,11 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
         team_barrier(&s.gate, n_threads)
         if s.stop:
             break
+    if s.window.slot > 0:
+        for h in range(s.n_layers):
+            if s.layers[h].may_wait:
+                update_late(s, &s.layers[h], s.iota, s.layers[h].n_in, tid, n_threads)
+        team_barrier(&s.gate, n_threads)
+        if tid == 0:
+            close_window(s, s.window.slot)
     denormals_restore(state)
