@@ -30,7 +30,8 @@ cdef extern from "tiles.h" nogil:
     int tiles_of(int n)
     int tile_start(int n, int t)
     void forward_panel(int n, const index_list* lists, const real* x, ptrdiff_t ldx,
-                       const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int more)
+                       const real* w, ptrdiff_t ldw, real* y, ptrdiff_t ldy, int more, int ahead,
+                       int n_want, const int* want)
     void forward_one(int n_idx, const int* idx, const real* x, const real* w, ptrdiff_t ldw,
                      real* y, int n_vec)
     void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,

@@ -608,8 +608,7 @@ cdef class Network:
     cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
               int n_threads, bint automatic, double max_seconds, long long max_steps):
         cdef State* s = &self.s
-        cdef int i, team
-        team = self._team(s.batch_size, n_threads, automatic)
+        cdef int team = self._team(s.batch_size, n_threads, automatic)
         if self._unchecked:
             # A weight that is not finite must reach the loss, so nothing is left out then.
             s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
@@ -640,13 +639,12 @@ cdef class Network:
     cdef void _open_window(self) noexcept:
         """Decide which layers' updates may wait. In caches nothing is gained by it."""
         cdef State* s = &self.s
-        cdef int i, h
-        cdef bint may = (s.skip and s.n_params > 100_000 and s.clip_norm == 0
-                         and s.clip_value == 0)
+        cdef int h, slot
+        cdef bint may = s.skip and s.n_params > 100_000 and not clips(s)
         s.window.size = 1
         for h in range(s.n_layers):
-            for i in range(WINDOW):
-                s.layers[h].finite[i] = 1
+            for slot in range(WINDOW):
+                s.layers[h].finite[slot] = 1
             s.layers[h].may_wait = (may and h > 0 and not s.layers[h].narrow
                                     and s.layers[h - 1].may_skip
                                     and s.layers[h - 1].act == ACT_RELU)
@@ -701,6 +699,11 @@ cdef class Network:
     def threads_used(self):
         """Threads that took part in the last run()."""
         return self.s.threads_used
+
+    @property
+    def window(self):
+        """Steps that a row of weights could wait for updates in the last run(); 1: none did."""
+        return self.s.window.size
 
     @property
     def running_loss(self):

@@ -1,6 +1,21 @@
 # A layer's three passes, as one thread of a team carries them out. Work is cut by output, so no
 # sum crosses threads.
 
+cdef const int* live_range(const int* idx, int n, int start, int stop, int* count) noexcept nogil:
+    """The part of an ascending list that lies in [start, stop)."""
+    cdef int a = 0, b = n, middle
+    while a < b:
+        middle = (a + b) // 2
+        if idx[middle] < start:
+            a = middle + 1
+        else:
+            b = middle
+    while b < n and idx[b] < stop:
+        b += 1
+    count[0] = b - a
+    return idx + a
+
+
 cdef void forward_rows(const Layer* layer, const real* w, const real* b, const int* idx, int n_idx,
                        const Patterns* patterns, const real* x, ptrdiff_t ldx, int n, real* y,
                        real* z, unsigned char* live, int live_tiles, int* tickets, int tid,
@@ -13,6 +28,8 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
     cdef int rows = (n + n_blocks - 1) // n_blocks
     cdef ptrdiff_t ld = layer.ld, at
     cdef index_list lists[ROW_TILES]
+    cdef int n_want = 0
+    cdef const int* want
     if layer.narrow:
         share(n, 4, tid, n_threads, &start, &stop)
         if stop > start:
@@ -55,9 +72,14 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
                     for t in range(tiles_of(m)):
                         lists[t].idx = idx + c * DEPTH
                         lists[t].n = min(DEPTH, n_idx - c * DEPTH)
+                if patterns != NULL:
+                    want = live_range(idx, n_idx, c * DEPTH, (c + step) * DEPTH, &n_want)
+                else:
+                    want, n_want = lists[0].idx, lists[0].n
                 for p in range(start, stop):
                     forward_panel(m, lists, x + i0 * ldx, ldx, w + p * PANEL, layer.ldw,
-                                  y + at + p * PANEL, ld, c > 0)
+                                  y + at + p * PANEL, ld, c > 0, p == start,
+                                  n_want if p + 1 < stop else 0, want)
                 c += step
                 if c * DEPTH >= (layer.n_in if patterns != NULL else n_idx):
                     break
@@ -80,21 +102,6 @@ cdef void softmax_rows(const Layer* layer, int start, int stop, const real* z,
     cdef int i
     for i in range(start, stop):
         softmax_row(layer.n_out, z + i * layer.ld, y + i * layer.ld)
-
-
-cdef const int* live_range(const int* idx, int n, int start, int stop, int* count) noexcept nogil:
-    """The part of an ascending list that lies in [start, stop)."""
-    cdef int a = 0, b = n, middle
-    while a < b:
-        middle = (a + b) // 2
-        if idx[middle] < start:
-            a = middle + 1
-        else:
-            b = middle
-    while b < n and idx[b] < stop:
-        b += 1
-    count[0] = b - a
-    return idx + a
 
 
 cdef void backward_data(const Layer* layer, Layer* below, const real* w, const int* kk, int n_k,

@@ -18,27 +18,41 @@
 #define ROW_TILE 6
 #define TILE_ROWS 6
 
+/* Both cache lines or more of a row's panel. */
+#define FETCH_PANEL(HOW, p)                                                       \
+    for (size_t line = 0; line < PANEL * sizeof(real); line += 64)                \
+    HOW((const char *)(p) + line)
+
 /* y[i, 0:2*VL] (+)= sum over t of x[i, idx[t]] * w[idx[t], 0:2*VL], for mr rows i.
- * `more`: y already holds the sum over earlier idx. `ahead`: 1 fetches rows of this panel before
- * they are used, 2 those of the next panel into the second-level cache. */
+ * `more`: y already holds the sum over earlier idx. `ahead`: rows of this panel are fetched before
+ * they are used. The rows want[0:n_want] of the panel behind it are fetched on the way. */
 INLINE void forward_tile(const int mr, int n_idx, const int *idx, const real *x,
                          ptrdiff_t ldx, const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy,
-                         int more, const int ahead) {
+                         int more, const int ahead, int n_want, const int *want) {
     vreal acc[6][2];
     for (int r = 0; r < mr; r++)
         for (int v = 0; v < 2; v++) acc[r][v] = more ? vload(y + r * ldy + v * VL) : vzero();
-    for (int t = 0; t < n_idx; t++) {
-        const ptrdiff_t k = idx[t];
-        const real *wk = w + k * ldw;
-        if (ahead == 1) PREFETCH(w + (ptrdiff_t)idx[t + FORWARD_AHEAD] * ldw);
-        if (ahead == 2) PREFETCH_FAR(wk + PANEL);
-        vreal b[2];
-        for (int v = 0; v < 2; v++) b[v] = vload(wk + v * VL);
-        for (int r = 0; r < mr; r++) {
-            const vreal a = vset1(x[r * ldx + k]);
-            for (int v = 0; v < 2; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
-        }
+    int t = 0;
+#define TERMS(stop, FETCHES)                                            \
+    for (; t < (stop); t++) {                                           \
+        const ptrdiff_t k = idx[t];                                     \
+        const real *wk = w + k * ldw;                                   \
+        FETCHES;                                                        \
+        const vreal b0 = vload(wk), b1 = vload(wk + VL);                \
+        for (int r = 0; r < mr; r++) {                                  \
+            const vreal a = vset1(x[r * ldx + k]);                      \
+            acc[r][0] = vfma(a, b0, acc[r][0]);                         \
+            acc[r][1] = vfma(a, b1, acc[r][1]);                         \
+        }                                                               \
     }
+    if (ahead) {
+        TERMS(n_idx, FETCH_PANEL(PREFETCH, w + (ptrdiff_t)idx[t + FORWARD_AHEAD] * ldw))
+    } else {
+        const int both = n_want < n_idx ? n_want : n_idx;
+        TERMS(both, FETCH_PANEL(PREFETCH_FAR, w + (ptrdiff_t)want[t] * ldw + PANEL))
+        TERMS(n_idx, (void)0)
+    }
+#undef TERMS
     for (int r = 0; r < mr; r++)
         for (int v = 0; v < 2; v++) vstore(y + r * ldy + v * VL, acc[r][v]);
 }
@@ -53,20 +67,23 @@ typedef struct {
 INLINE int tiles_of(int n) { return (n + ROW_TILE - 1) / ROW_TILE; }
 INLINE int tile_start(int n, int t) { return n * t / tiles_of(n); }
 
-/* One panel of columns for rows [0, n): tile t sums over lists[t]. */
+/* One panel of columns for rows [0, n): tile t sums over lists[t]. In the first panel of several
+ * (`ahead`) the first tile fetches rows of weights as it goes; the other tiles share the fetching of
+ * the next panel's rows want[0:n_want]. */
 static void forward_panel(int n, const index_list *lists, const real *x, ptrdiff_t ldx,
-                          const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy, int more) {
+                          const real *w, ptrdiff_t ldw, real *y, ptrdiff_t ldy, int more,
+                          int ahead, int n_want, const int *want) {
     const int tiles = tiles_of(n);
     for (int t = 0; t < tiles; t++) {
         const int done = tile_start(n, t), mr = tile_start(n, t + 1) - done;
         const int *idx = lists[t].idx, n_idx = lists[t].n;
+        const int from = n_want * t / tiles, wants = n_want * (t + 1) / tiles - from;
         if (more && n_idx == 0) continue;
         const real *xr = x + (ptrdiff_t)done * ldx;
         real *yr = y + (ptrdiff_t)done * ldy;
-#define ROWS(m)                                                                            \
-    if (t == 0) forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 1);         \
-    else if (t == 1) forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 2);    \
-    else forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 0)
+#define ROWS(m)                                                                                 \
+    if (t == 0 && ahead) forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 1, 0, idx); \
+    else forward_tile(m, n_idx, idx, xr, ldx, w, ldw, yr, ldy, more, 0, wants, want + from)
         switch (mr) {
             case 6: ROWS(6); break;
             case 5: ROWS(5); break;

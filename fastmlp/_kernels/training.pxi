@@ -6,7 +6,7 @@ cdef struct StepRecord:
     double loss             # of the data
     int n                   # rows of the batch
     int ends_epoch
-    long long epoch
+    long long epoch, batch, rows_done   # before the step
 
 
 cdef struct State:
@@ -399,8 +399,9 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
                 update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
                               s.place, start, stop, scratch)
             elif compacted:
-                update_live_rows(layer, rule, &s.window, w, m + layer.w_at, v + layer.w_at, input, ld, n,
-                                 s.place, below.live_y, idx, n_idx, start, stop, scratch, s.ldg)
+                update_live_rows(layer, rule, &s.window, w, m + layer.w_at, v + layer.w_at, input,
+                                 ld, n, s.place, below.live_y, idx, n_idx, start, stop, scratch,
+                                 s.ldg)
             else:
                 if layer.may_wait:
                     update_late(s, layer, s.iota + start, stop - start, 0, 1)
@@ -640,12 +641,12 @@ cdef void end_step(State* s, int n) noexcept nogil:
         sums[q] = 0
         for i in range(n):
             sums[q] += s.row_metrics[s.place[i] * s.n_metrics + q]
+    record.loss = total / n
+    record.n = n
+    record.epoch, record.batch, record.rows_done = s.epoch, s.batch, s.rows_done
     s.step += 1
     s.rows_done += n
     s.batch += 1
-    record.loss = total / n
-    record.n = n
-    record.epoch = s.epoch
     record.ends_epoch = s.rows_done == s.n_rows
     if record.ends_epoch:
         s.rows_done = s.batch = 0
@@ -685,7 +686,8 @@ cdef void close_window(State* s, int n_steps) noexcept nogil:
         if s.diverged_layer == -2 and not isfinite(s.batch_loss):
             s.diverged_layer = -1
         if s.diverged_layer != -2:
-            s.epoch = s.diverged_epoch = record.epoch
+            s.epoch, s.batch, s.rows_done = record.epoch, record.batch, record.rows_done
+            s.diverged_epoch = record.epoch
             s.stop = 1
             break
         s.loss_sum += s.batch_loss * record.n
