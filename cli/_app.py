@@ -30,6 +30,7 @@ COMMANDS = {
     "predict": "Write a model's predictions for a table.",
     "export": "Write a model for ONNX, Keras, PyTorch or C.",
     "import": "Make a model of a file of Keras or PyTorch.",
+    "prune": "Write the smaller model that predicts the same.",
     "plot": "Draw a model, or data.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",

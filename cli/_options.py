@@ -26,6 +26,7 @@ ACTIVATIONS = (
     "softplus",
     "softmax",
 )
+GROUPS = ("units", "inputs")
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
 
 
@@ -109,7 +110,7 @@ def units(required: bool) -> Callable[[F], F]:
 
 
 def penalties(function: F) -> F:
-    """Add --l1 and --l2."""
+    """Add --l1, --l2, --group-l1 and what goes with them."""
     return _combine(
         click.option(
             "--l1",
@@ -117,6 +118,24 @@ def penalties(function: F) -> F:
             help="L1 penalty on weights: one for all layers, or one a layer, output included.",
         ),
         click.option("--l2", metavar="LAMBDAS", help="L2 penalty on weights, likewise."),
+        click.option(
+            "--proximal",
+            is_flag=True,
+            default=None,
+            help="Take --l1 by proximal steps: weights become exactly zero.",
+        ),
+        click.option(
+            "--group-l1",
+            metavar="LAMBDAS",
+            help="Group penalty, likewise: whole units become zero.  A layer has this or the "
+            "others.",
+        ),
+        click.option(
+            "--groups",
+            type=click.Choice(GROUPS, case_sensitive=False),
+            help="A group is a unit's incoming weights, or an input's outgoing ones; on the first "
+            "layer the latter selects inputs.  [default: units]",
+        ),
     )(function)
 
 
@@ -155,7 +174,14 @@ def wrong_option(hint: str) -> Iterator[None]:
 
 
 def parse_network(
-    units: str, l1: str | None, l2: str | None, activation: str | None, dropout: str | None
+    units: str,
+    l1: str | None,
+    l2: str | None,
+    activation: str | None,
+    dropout: str | None,
+    proximal: bool | None = None,
+    group_l1: str | None = None,
+    groups: str | None = None,
 ) -> dict[str, Any]:
     """Check the options that describe a network; exit code 2 with whatever is wrong in them.
 
@@ -170,9 +196,11 @@ def parse_network(
     with wrong_option("--units"):
         network["units"] = models.parse_units(units)
     n_hidden = len(network["units"])
-    for name, text in (("l1", l1), ("l2", l2)):
-        with wrong_option(f"--{name}"):
+    for name, text in (("l1", l1), ("l2", l2), ("group_l1", group_l1)):
+        with wrong_option(f"--{name.replace('_', '-')}"):
             network[name] = regularizers.parse_lambdas(_given(text, "0"), n_hidden + 1, name)
+    _check_penalties(network, proximal, groups)
+    network |= {"proximal": bool(proximal), "groups": groups or "units"}
     with wrong_option("--activation"):
         names = [
             layers.activation_name(part.strip()) for part in _given(activation, "relu").split(",")
@@ -184,6 +212,19 @@ def parse_network(
         rates = [_rate(part) for part in _given(dropout, "0").split(",")]
         network["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
     return network
+
+
+def _check_penalties(network: dict[str, Any], proximal: bool | None, groups: str | None) -> None:
+    lambdas = zip(network["l1"], network["l2"], network["group_l1"], strict=True)
+    for layer, (l1, l2, group) in enumerate(lambdas, 1):
+        if group and (l1 or l2):
+            raise click.UsageError(
+                f"--group-l1 goes without --l1 and --l2 in a layer; layer {layer} has both"
+            )
+    if proximal and not any(network["l1"]):
+        raise click.UsageError("--proximal says how --l1 is taken, which is not given")
+    if groups is not None and not any(network["group_l1"]):
+        raise click.UsageError("--groups says what --group-l1 is about, which is not given")
 
 
 def _given(text: str | None, default: str) -> str:

@@ -88,11 +88,12 @@ def _build(
     l2: str | None,
     activation: str | None,
     dropout: str | None,
+    **penalties: Any,
 ) -> Sequential:
     from fastmlp import models
 
     n_outputs = outputs or 1
-    network = _options.parse_network(units or "1024x5", l1, l2, activation, dropout)
+    network = _options.parse_network(units or "1024x5", l1, l2, activation, dropout, **penalties)
     return models.mlp(
         n_inputs=inputs or 2,
         n_outputs=n_outputs,
@@ -139,6 +140,10 @@ def _document(model: Sequential, verbose: bool) -> dict[str, Any]:
             document["activation"] = layer.activation
             document["l1"] = float(penalty.l1) if penalty is not None else 0.0
             document["l2"] = float(penalty.l2) if penalty is not None else 0.0
+            if penalty is not None and penalty.group:
+                document["group_l1"], document["groups"] = penalty.group, penalty.groups
+            if penalty is not None and penalty.proximal:
+                document["proximal"] = True
             if figures is not None:
                 document["nonzero"], document["norm"] = figures
         layers.append(document)

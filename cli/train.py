@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   fastmlp train --units 1024x5 --l1 0.001
+  fastmlp train --units 1024x5 --l1 0.001 --proximal -o sparse.fmlp
+  fastmlp train houses.csv --units 64,32 --group-l1 0.01 --groups inputs --standardize --polish
   fastmlp train --data classification --units 64x2 --plot figures
   fastmlp train houses.csv --units 64,32 --target price --standardize -o houses.fmlp
   fastmlp train iris.csv --units 16 --target species --validation-split 0.2 --seed 1
@@ -78,6 +80,11 @@ class Settings:
 @_options.penalties
 @_options.activation
 @_options.dropout
+@click.option(
+    "--polish",
+    is_flag=True,
+    help="After the last epoch go on to an optimum on all rows at once, without batches.",
+)
 @click.option(
     "--optimizer",
     type=click.Choice(_options.OPTIMIZERS, case_sensitive=False),
@@ -163,6 +170,10 @@ def command(
     l2: str | None,
     activation: str | None,
     dropout: str | None,
+    proximal: bool | None,
+    group_l1: str | None,
+    groups: str | None,
+    polish: bool,
     optimizer: str,
     learning_rate: float | None,
     epochs: int | None,
@@ -192,7 +203,7 @@ def command(
     report = _options.messages(quiet, verbose)
     chosen, streaming = _data.Columns(**columns), _data.Streaming(stream, buffer_rows)
     _check_combinations(data, lecture, chosen, streaming, validation, validation_split, output)
-    network = _options.parse_network(units, l1, l2, activation, dropout)
+    network = _options.parse_network(units, l1, l2, activation, dropout, proximal, group_l1, groups)
     settings = _settings(
         data is None, optimizer, learning_rate, epochs, batch_size, validation_every, seed
     )
@@ -205,6 +216,8 @@ def command(
     read = _data.read(
         data, lecture, chosen, streaming, validation, validation_split, settings.seed, report
     )
+    if polish and read.stream is not None:
+        raise click.UsageError("--polish takes all rows at once, none that are streamed")
     if checkpoint is not None and read.stream is not None:
         raise click.UsageError("--checkpoint keeps no training on rows that are streamed")
     if data is not None:
@@ -224,6 +237,14 @@ def command(
     start = time.perf_counter()
     with _kept(model, output, _resume.hint(checkpoint)):
         _fit(model, read, settings, quiet, **_resume.arguments(checkpoint, checkpoint_every))
+        if polish:
+            assert isinstance(read.train, tuple)
+            x, y = read.train
+            polished = model.polish(x, y, verbose=0 if quiet else 1)
+            report.note(
+                f"Polished: {polished.message}, slack {polished.slack:.1e} after "
+                f"{polished.n_iter} iterations."
+            )
     seconds = time.perf_counter() - start
     if output is not None:
         _save(model, output)
@@ -399,11 +420,16 @@ def _result(
 
 
 def _described(model: Sequential, data: _data.Data, settings: Settings) -> dict[str, Any]:
+    from fastmlp.summary import zero_share
+
     dense = model.dense_layers
     lambdas = {
         name: [float(getattr(layer.kernel_regularizer, name, 0.0)) for layer in dense]
         for name in ("l1", "l2")
     }
+    group = [layer.kernel_regularizer.group if layer.kernel_regularizer else 0.0 for layer in dense]
+    if any(group):
+        lambdas["group_l1"] = group
     return {
         "task": data.preprocessing.task,
         "data": data.source,
@@ -416,6 +442,7 @@ def _described(model: Sequential, data: _data.Data, settings: Settings) -> dict[
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "parameters": model.count_params(),
+        "zeros": zero_share(model),
     }
 
 
@@ -434,8 +461,9 @@ def _print_table(result: dict[str, Any], scaled: bool) -> None:
         table.add_row(name, *(significant(values[key]) for values in shown.values()))
     out = console()
     out.print(table)
+    zeros = f" ({result['zeros']:.2%} of weights zero)" if result["zeros"] else ""
     out.print(
-        f"{result['parameters']:,} parameters, {result['epochs']} epochs, "
+        f"{result['parameters']:,} parameters{zeros}, {result['epochs']} epochs, "
         f"{result['seconds']:.3g} s, seed {result['seed']}"
     )
 

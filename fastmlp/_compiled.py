@@ -100,8 +100,8 @@ class Compiled(Stack):
             huber_delta=getattr(self.loss, "delta", 1.0),
             **self.optimizer.engine_options(),
         )
-        for i, layer in enumerate(self.dense_layers):
-            network.set_penalty(i, *layer.penalties())
+        for layer in self.dense_layers:
+            layer.set_penalties(network)
         self._configured = True
         return network
 

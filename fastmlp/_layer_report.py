@@ -158,8 +158,8 @@ def _without_penalty(model: Sequential) -> Iterator[None]:
     try:
         yield
     finally:
-        for i, layer in enumerate(model.dense_layers):
-            network.set_penalty(i, *layer.penalties())
+        for layer in model.dense_layers:
+            layer.set_penalties(network)
 
 
 class _Output:

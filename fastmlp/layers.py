@@ -239,6 +239,11 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        if self.bias_regularizer is not None and self.bias_regularizer.group:
+            raise ValueError(
+                "bias_regularizer must not be a GroupL1: biases belong to no group. "
+                f"Received: {self.bias_regularizer!r}"
+            )
         width = None if input_dim is None else _width("input_dim", input_dim)
         if input_shape is not None:
             if width not in (None, _width_of(input_shape)):
@@ -334,6 +339,25 @@ class Dense(Layer):
         if not self.use_bias:
             b = None
         return (*((w.l1, w.l2) if w else (0.0, 0.0)), *((b.l1, b.l2) if b else (0.0, 0.0)))
+
+    def set_penalties(self, network: Any) -> None:
+        """Tell a network, which has a layer in this one's place, the penalties."""
+        w, b = self.kernel_regularizer, self.bias_regularizer
+        network.set_penalty(
+            self._dense_index,
+            *self.penalties(),
+            proximal=w is not None and w.proximal,
+            bias_proximal=b is not None and b.proximal,
+            group=w.group if w else 0.0,
+            by_input=w is not None and w.groups == "inputs",
+        )
+
+    def add_proximal_gradients(self, *gradients: np.ndarray) -> None:
+        """Add to gradients by weights and biases what penalties taken by proximal steps have."""
+        penalties = (self.kernel_regularizer, self.bias_regularizer)
+        for penalty, view, gradient in zip(penalties, self._views(), gradients, strict=False):
+            if penalty is not None and penalty.proximal:
+                gradient += penalty.subgradient(view)
 
     def count_params(self) -> int:
         """Return the number of weights and biases; 0 until the input is known."""

@@ -73,6 +73,20 @@ def parse_layer_values(name: str, values: Any, n: int, what: str) -> list[Any]:
     return given
 
 
+def _penalty(
+    l1: float, l2: float, group: float, proximal: bool, groups: str
+) -> regularizers.Regularizer | None:
+    grouped = regularizers.GroupL1(group, groups)
+    if not group:
+        return regularizers.L1L2(l1, l2, proximal) if l1 or l2 else None
+    if l1 or l2:
+        raise ValueError(
+            "A layer with group_l1 can have neither l1 nor l2. "
+            f"Received: l1={l1:g}, l2={l2:g}, group_l1={group:g}"
+        )
+    return grouped
+
+
 def mlp(
     units: str | Sequence[int],
     n_inputs: int,
@@ -84,6 +98,9 @@ def mlp(
     dropout: float | Sequence[float] = 0.0,
     seed: int | None = None,
     dtype: str = "float32",
+    proximal: bool = False,
+    group_l1: float | Sequence[float] = 0.0,
+    groups: str = "units",
 ) -> Sequential:
     """Make a multilayer perceptron in one call.
 
@@ -101,6 +118,12 @@ def mlp(
         Rates after the hidden layers: one for all, or one per layer.
     seed, dtype
         See `Sequential`.
+    proximal : bool
+        Whether the L1 penalty is taken by proximal steps, which make weights exactly zero.
+    group_l1 : float or sequence of float
+        Group penalties, likewise; a layer with one has neither of the others.
+    groups : {'units', 'inputs'}
+        What a group is; see `regularizers.GroupL1`.
 
     Returns
     -------
@@ -114,10 +137,11 @@ def mlp(
     activations = parse_layer_values("activation", activation, n, "hidden layer")
     rates = parse_layer_values("dropout", dropout, n, "hidden layer")
     penalties = [
-        regularizers.L1L2(a, b) if a or b else None
-        for a, b in zip(
+        _penalty(a, b, group, proximal, groups)
+        for a, b, group in zip(
             regularizers.one_per_layer("l1", l1, n + 1),
             regularizers.one_per_layer("l2", l2, n + 1),
+            regularizers.one_per_layer("group_l1", group_l1, n + 1),
             strict=True,
         )
     ]

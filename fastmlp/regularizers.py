@@ -1,4 +1,11 @@
-"""Penalties on weights, Keras's convention: l1 * sum(|w|) + l2 * sum(w**2), never halved."""
+"""Penalties on weights, Keras's convention: l1 * sum(|w|) + l2 * sum(w**2), never halved.
+
+An L1 penalty can be taken in two ways. As Keras takes it, its subgradient l1 * sign(w) joins the
+gradient: weights hover about zero and never stay there. With ``proximal=True`` the optimizer steps
+by the gradient of the rest, and then each weight moves towards zero by what the rule would have
+made of a gradient of l1, and stops at zero: weights become exactly zero. `GroupL1` does the same
+with whole groups of weights.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +15,32 @@ import numpy as np
 
 from . import _checks
 
+GROUPS = ("units", "inputs")
+
 
 class Regularizer:
-    """Base class: a penalty with an l1 and an l2 coefficient.
+    """Base class: a penalty with an l1 and an l2 coefficient, or one of groups.
 
     Attributes
     ----------
     l1, l2 : float
         Finite and at least 0.
+    proximal : bool
+        Whether the L1 part is taken by proximal steps, which make weights exactly zero.
+    group : float
+        The groups' coefficient; 0 unless it is a `GroupL1`.
+    groups : {'units', 'inputs'}
     """
 
     l1: float
     l2: float
+    group = 0.0
+    groups = "units"
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, proximal: bool = False) -> None:
         self.l1 = _checks.non_negative("l1", l1)
         self.l2 = _checks.non_negative("l2", l2)
+        self.proximal = _checks.flag("proximal", proximal)
 
     def __call__(self, w: Any) -> float:
         """Return l1 * sum(|w|) + l2 * sum(w**2).
@@ -39,9 +56,17 @@ class Regularizer:
         w = np.asarray(w, dtype=np.float64)
         return float(self.l1 * np.abs(w).sum() + self.l2 * np.square(w).sum())
 
+    def subgradient(self, w: np.ndarray) -> np.ndarray:
+        """Return the derivative of the part that is not smooth, l1 * sign(w), 0 at 0."""
+        result: np.ndarray = self.l1 * np.sign(w)
+        return result
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"l1": self.l1, "l2": self.l2}
+        return {"l1": self.l1, "l2": self.l2} | self._proximal_config()
+
+    def _proximal_config(self) -> dict[str, Any]:
+        return {"proximal": True} if self.proximal else {}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Regularizer:
@@ -59,14 +84,22 @@ class L1(Regularizer):
     Parameters
     ----------
     l1 : float
+    proximal : bool
+        False, Keras's way: the gradient above is added to the loss's; no weight stays at zero.
+        True: soft thresholding after each step of the optimizer, whose moments do not see the
+        penalty; weights become exactly zero. The threshold is what the rule makes of a gradient
+        that has always been l1, and at most 10 learning rates: for Adam, in step t,
+        ``rate * sqrt(1 - beta_2**t) * l1 / (sqrt(v) + epsilon)``; for RMSprop
+        ``rate * l1 / (sqrt(v) + epsilon)``, for Adagrad likewise; for SGD ``rate * l1``, with
+        momentum times ``(1 - momentum**t) / (1 - momentum)``, t + 1 for t with Nesterov's.
     """
 
-    def __init__(self, l1: float = 0.01) -> None:
-        super().__init__(l1=l1)
+    def __init__(self, l1: float = 0.01, proximal: bool = False) -> None:
+        super().__init__(l1=l1, proximal=proximal)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"l1": self.l1}
+        return {"l1": self.l1} | self._proximal_config()
 
 
 class L2(Regularizer):
@@ -91,14 +124,81 @@ class L1L2(Regularizer):
     Parameters
     ----------
     l1, l2 : float
+    proximal : bool
+        Whether the L1 part is taken by proximal steps; see `L1`.
     """
+
+
+class GroupL1(Regularizer):
+    """Penalty v * sum over groups of sqrt(group size) * ||group||, the group lasso's.
+
+    ||.|| is the Euclidean norm, and a group's size the number of its weights. A group becomes
+    zero as a whole or not at all. Biases belong to no group. Always taken by proximal steps,
+    after each step of the optimizer and in the metric of that step, bounded as for `L1`.
+
+    Parameters
+    ----------
+    v : float
+        Finite and at least 0.
+    groups : {'units', 'inputs'}
+        'units': a group is the incoming weights of one unit of the layer, a column of its matrix
+        of shape (n_in, units), of size n_in. With them zero the unit is a constant, the
+        activation of its bias.
+        'inputs': a group is the outgoing weights of one of the layer's inputs, a row of the
+        matrix, of size units. With them zero nothing sees that input: on the first layer a column
+        of x (selection of features), on a later one a unit of the layer below.
+        `Sequential.prune` removes either.
+
+    References
+    ----------
+    Yuan & Lin (2006), Journal of the Royal Statistical Society B 68, eq. 2.1.
+    """
+
+    def __init__(self, v: float = 0.01, groups: str = "units") -> None:
+        super().__init__()
+        self.proximal = True
+        self.group = _checks.non_negative("v", v)
+        if groups not in GROUPS:
+            raise _checks.unknown("groups", str(groups), GROUPS)
+        self.groups = groups
+
+    def norms(self, w: Any) -> np.ndarray:
+        """Return the groups' norms, from weights of shape (n_in, units)."""
+        w = np.asarray(w, dtype=np.float64)
+        if w.ndim != 2:
+            raise ValueError(f"w must have shape (n_in, units). Received: shape {w.shape}")
+        norms: np.ndarray = np.sqrt(np.square(w).sum(axis=1 if self.groups == "inputs" else 0))
+        return norms
+
+    def subgradient(self, w: np.ndarray) -> np.ndarray:
+        """Return the derivative, v * sqrt(size) * w / ||group||, 0 where a group is 0."""
+        norms = np.expand_dims(self.norms(w), 1 if self.groups == "inputs" else 0)
+        size = w.size / norms.size
+        return self.group * np.sqrt(size) * w / np.where(norms > 0, norms, 1)
+
+    def __call__(self, w: Any) -> float:
+        """Return v * sum over groups of sqrt(size) * norm, of weights of shape (n_in, units)."""
+        w = np.asarray(w, dtype=np.float64)
+        norms = self.norms(w)
+        return float(self.group * np.sqrt(w.size / max(len(norms), 1)) * norms.sum())
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"v": self.group, "groups": self.groups}
 
 
 l1 = L1
 l2 = L2
 l1_l2 = L1L2
 
-_TABLE: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2}
+_TABLE: dict[str, type[Regularizer]] = {
+    "l1": L1,
+    "l2": L2,
+    "l1_l2": L1L2,
+    "l1l2": L1L2,
+    "group_l1": GroupL1,
+    "groupl1": GroupL1,
+}
 
 
 def get(identifier: Any) -> Regularizer | None:

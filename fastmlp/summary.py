@@ -21,7 +21,9 @@ _LEAST = 10  # characters that a column keeps in a narrow terminal
 def _penalty(prefix: str, regularizer: Regularizer | None) -> list[str]:
     if regularizer is None:
         return []
-    pairs = (("l1", regularizer.l1), ("l2", regularizer.l2))
+    l1 = "l1 proximal" if regularizer.proximal else "l1"
+    group = f"group l1 of {regularizer.groups}"
+    pairs = ((l1, regularizer.l1), ("l2", regularizer.l2), (group, regularizer.group))
     return [f"{prefix}{name} {value:g}" for name, value in pairs if value]
 
 
@@ -81,6 +83,15 @@ def weight_figures(model: Sequential) -> list[tuple[float, float] | None]:
     return result
 
 
+def zero_share(model: Sequential) -> float:
+    """Return the share of a model's weights, biases left out, that are exactly zero."""
+    if not _drawn(model):
+        return 0.0
+    views = [layer._views()[0] for layer in model.dense_layers]
+    zeros = sum(view.size - int(np.count_nonzero(view)) for view in views)
+    return zeros / sum(view.size for view in views)
+
+
 def memory(model: Sequential) -> dict[str, int]:
     """Return how many bytes the parameters take, and the optimizer's state while training.
 
@@ -116,8 +127,8 @@ def summary_text(model: Sequential, line_length: int | None = None, verbose: boo
     ----------
     model : Sequential
     line_length : int, optional
-        Width in characters; the terminal's by default. Columns for activations and lambdas
-        are there only if there is something to say.
+        Width in characters; the terminal's by default. Columns for activations, lambdas and the
+        share of weights that are exactly zero are there only if there is something to say.
     verbose : bool
         Add the share of weights that are not zero, their norms, and what takes how much memory.
 
@@ -143,8 +154,14 @@ def summary_text(model: Sequential, line_length: int | None = None, verbose: boo
         if any(values):
             header.append(title)
             rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
+    figures = weight_figures(model)
+    if not verbose and any(f is not None and f[0] < 1 for f in figures):
+        header.append("Zero")
+        rows = [
+            [*row, "" if f is None else f"{1 - f[0]:.2%}"]
+            for row, f in zip(rows, figures, strict=True)
+        ]
     if verbose and _drawn(model):
-        figures = weight_figures(model)
         header += ["Nonzero", "Norm"]
         cells = [["", ""] if f is None else [f"{f[0]:.2%}", f"{f[1]:.4g}"] for f in figures]
         rows = [[*row, *more] for row, more in zip(rows, cells, strict=True)]

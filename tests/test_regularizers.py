@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastmlp import regularizers
+from fastmlp import layers, regularizers
 
 
 def test_values_are_kerass_not_halved():
@@ -61,3 +61,67 @@ def test_parse_lambdas():
 def test_parse_lambdas_says_what_is_wrong(text, message):
     with pytest.raises(ValueError, match=message):
         regularizers.parse_lambdas(text, 5, name="l1")
+
+
+def test_group_penalty():
+    w = np.array([[3.0, 0.0, 1.0], [4.0, 0.0, -1.0]])
+    units, inputs = regularizers.GroupL1(0.1), regularizers.GroupL1(0.1, groups="inputs")
+    assert units(w) == pytest.approx(0.1 * 2**0.5 * (5 + 0 + 2**0.5))
+    assert inputs(w) == pytest.approx(0.1 * 3**0.5 * (10**0.5 + 17**0.5))
+    assert units.norms(w).tolist() == pytest.approx([5, 0, 2**0.5])
+    assert (units.l1, units.l2, units.group, units.groups) == (0, 0, 0.1, "units")
+    assert isinstance(regularizers.get("group_l1"), regularizers.GroupL1)
+    assert repr(inputs) == "GroupL1(v=0.1, groups='inputs')"
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        regularizers.L1(0.1),
+        regularizers.L1(0.1, proximal=True),
+        regularizers.L1L2(0.1, 0.2, proximal=True),
+        regularizers.GroupL1(0.1, groups="inputs"),
+    ],
+    ids=repr,
+)
+def test_configs_make_the_same(penalty):
+    config = {"class_name": type(penalty).__name__, "config": penalty.get_config()}
+    assert repr(regularizers.get(config)) == repr(penalty)
+    again = regularizers.get(config)
+    assert (again.proximal, again.group) == (penalty.proximal, penalty.group)
+
+
+@pytest.mark.parametrize(
+    "regularizer",
+    [
+        regularizers.L1(0.3, True),
+        regularizers.GroupL1(0.3),
+        regularizers.GroupL1(0.3, groups="inputs"),
+    ],
+    ids=repr,
+)
+def test_subgradients(regularizer):
+    w = np.random.default_rng(0).normal(size=(3, 4))
+    found, h = np.empty_like(w), 1e-6
+    for at in np.ndindex(w.shape):
+        step = np.zeros_like(w)
+        step[at] = h
+        found[at] = (regularizer(w + step) - regularizer(w - step)) / (2 * h)
+    np.testing.assert_allclose(regularizer.subgradient(w), found, rtol=1e-6)
+    assert not regularizer.subgradient(np.zeros((3, 4))).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: regularizers.GroupL1(-1), "v must be a finite number of at least 0"),
+        (lambda: regularizers.GroupL1(float("nan")), "v must be a finite number.*Received: v=nan"),
+        (lambda: regularizers.GroupL1(1, groups="unit"), "Unknown groups: 'unit'.*Did you mean"),
+        (lambda: regularizers.L1(0.1, proximal="yes"), "proximal must be True or False"),
+        (lambda: regularizers.GroupL1(1)(np.ones(3)), r"w must have shape \(n_in, units\)"),
+        (lambda: layers.Dense(1, bias_regularizer="group_l1"), "biases belong to no group"),
+    ],
+)
+def test_bad_proximal_penalties(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

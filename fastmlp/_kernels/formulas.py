@@ -237,6 +237,70 @@ def penalty_gradient(w: Array, l1: float, l2: float) -> Array:
     return l1 * np.sign(w) + (2 * l2) * w
 
 
+def group_penalty_value(w: Array, group: float, by_input: bool) -> float:
+    """Return group * sum over groups of sqrt(size) * norm, from w (n_in, n_out).
+
+    A group is a column of w, a unit's incoming weights; or with `by_input` a row, an input's
+    outgoing ones.
+    """
+    axis = 1 if by_input else 0
+    norms = np.sqrt(np.square(w, dtype=np.float64).sum(axis=axis))
+    return group * math.sqrt(w.shape[axis]) * float(norms.sum())
+
+
+# ---- proximal steps, which follow an optimizer's: w changes in place ----------------------------
+# The optimizer has moved each weight by its gradient / d; w becomes the minimiser of
+# sum(d * (w - z)**2) / 2 + penalty(w), where z is what it was.
+
+PROX_STEPS = 10  # thresholds are at most so many learning rates
+
+
+def proximal_metric(
+    rule: str, slots: tuple[Array, Array], *, lr: float, momentum: float, nesterov: bool,
+    beta_2: float, epsilon: float, t: int,
+) -> Any:  # fmt: skip
+    """Return d, an array or a number, for the rule's step t = 1, 2, ..., which left `slots`.
+
+    A gradient that had always been g would have moved a weight by g / d in this step.
+    """
+    if rule == "sgd":
+        power = t + 1 if nesterov and momentum else t
+        return (1 - momentum) / (1 - momentum**power) / lr
+    if rule == "rmsprop":
+        return (np.sqrt(slots[1]) + epsilon) / lr
+    if rule == "adagrad":
+        return np.sqrt(slots[0] + epsilon) / lr
+    return (np.sqrt(slots[1]) + epsilon) / (lr * math.sqrt(1 - beta_2**t))
+
+
+def soft_threshold(w: Array, threshold: Any) -> None:
+    """Set w = sign(w) * max(|w| - threshold, 0), the proximal step of threshold * d * |w|."""
+    w[...] = np.sign(w) * np.maximum(np.abs(w) - threshold, 0)
+
+
+def group_shrink(w: Array, d: Any, group: float, by_input: bool, limit: float = math.inf) -> None:
+    """Make the proximal step of the penalty `group_penalty_value` in the metric d.
+
+    A group z is zero if ||d z|| <= c = group * sqrt(size), else w = z * d s / (d s + c) where
+    s = ||w||: the root of sum((d z / (d s + c))**2) = 1, found here by bisection. It goes so far
+    as ||w - z|| <= limit * sqrt(size).
+    """
+    axis = 1 if by_input else 0
+    z, c = w.astype(np.float64), group * math.sqrt(w.shape[axis])
+    low = np.zeros_like(z.sum(axis=axis, keepdims=True))
+    high = np.sqrt(np.square(z).sum(axis=axis, keepdims=True))
+    for _ in range(80):
+        s = (low + high) / 2
+        below = np.square(d * z / (d * s + c)).sum(axis=axis, keepdims=True) > 1
+        low, high = np.where(below, s, low), np.where(below, high, s)
+    alive = np.square(d * z).sum(axis=axis, keepdims=True) > c * c
+    goal = np.where(alive, z * (d * low / (d * low + c)), 0)
+    moved = np.sqrt(np.square(goal - z).sum(axis=axis, keepdims=True))
+    most = limit * math.sqrt(w.shape[axis])
+    far = moved > most
+    w[...] = np.where(far, z + (goal - z) * (most / np.where(far, moved, 1)), goal)
+
+
 # ---- optimizers: w, g and the slots have one shape; w and the slots change in place ------------
 
 

@@ -74,9 +74,9 @@ cdef extern from "optimizers.h" nogil:
     ctypedef struct update_rule:
         int kind
         real rate, decay, momentum, eps, rho, rest_rho, beta_1, rest_1, beta_2, rest_2
-        real scale, limit
+        real scale, limit, prox_rate, prox_limit
     ctypedef struct penalty_rule:
-        real l1, l2
+        real l1, l2, prox
     ctypedef struct update_sums:
         pass
     void update_span(const update_rule* rule, penalty_rule pen, int n_vec, real* w,
@@ -88,6 +88,11 @@ cdef extern from "optimizers.h" nogil:
     void sums_reset(update_sums* s)
     double sums_penalty(const update_sums* s, penalty_rule pen)
     int sums_finite(const update_sums* s)
+
+cdef extern from "groups.h" nogil:
+    void group_norm(int rows, int n, ptrdiff_t step, const real* w, double* norm)
+    void group_shrink(const update_rule* rule, double group, int size, int rows, int n,
+                      ptrdiff_t step, real* w, const real* m, const real* v)
 
 cdef extern from "peak.h" nogil:
     double PEAK_FLOPS
@@ -151,7 +156,7 @@ cdef struct Layer:
     int n_in, n_out, act, narrow, use_bias
     int n_rows              # rows of w as it is kept
     int n_penalty           # entries of penalty in use
-    int penalised           # whether any lambda of the layer is other than zero
+    int penalised           # whether any lambda of the layer but the groups' is other than zero
     int may_skip            # whether leaving out dead units may pay
     int n_panels            # panels of columns of the layer's outputs
     ptrdiff_t ldw, ld       # distance between rows of w and of the outputs
@@ -178,6 +183,10 @@ cdef struct Layer:
     double* penalty         # of this step: its value by row of w (wide) or panel of inputs (narrow)
     double penalty_b[WINDOW]
     int finite[WINDOW]      # whether the step's update left finite weights and moments
+    double group_lambda     # of group penalties
+    int by_input            # whether a group is an input's outgoing weights, not a unit's incoming
+    double* norms           # [2, n_norms]: the groups' norms before and after the last step
+    int n_norms
     int may_wait            # whether rows that nobody reads may be updated later
     int n_late              # rows that are read now and wait for updates
     unsigned char* waits    # [n_in]: the latest steps that a row of w has not been updated for

@@ -92,8 +92,8 @@ cdef class _Input:
 
 cdef double _penalty_value(penalty_rule pen, view) except? -1:
     cdef double total = 0
-    if pen.l1 != 0:
-        total += pen.l1 * np.abs(view).sum(dtype=np.float64)
+    if pen.l1 != 0 or pen.prox != 0:
+        total += (pen.l1 + pen.prox) * np.abs(view).sum(dtype=np.float64)
     if pen.l2 != 0:
         total += pen.l2 * np.square(view, dtype=np.float64).sum()
     return total
@@ -187,6 +187,7 @@ cdef class Network:
                 free(self.s.layers[h].waits)
                 free(self.s.layers[h].idx_y)
                 free(self.s.layers[h].idx_dz)
+                free(self.s.layers[h].norms)
         free(self.s.layers)
         free(self.s.iota)
         free(self.s.ones)
@@ -216,7 +217,9 @@ cdef class Network:
             layer = &self.s.layers[h]
             layer.idx_y = <int*>calloc(layer.n_out + 2 * FORWARD_AHEAD, sizeof(int))
             layer.idx_dz = <int*>calloc(layer.n_out + 2 * FORWARD_AHEAD, sizeof(int))
-            if layer.idx_y == NULL or layer.idx_dz == NULL:
+            layer.n_norms = max(layer.n_rows, <int>layer.ldw)
+            layer.norms = <double*>calloc(2 * layer.n_norms, sizeof(double))
+            if layer.idx_y == NULL or layer.idx_dz == NULL or layer.norms == NULL:
                 raise MemoryError("Cannot allocate a network's layers.")
 
     # Parameters and their views
@@ -337,13 +340,30 @@ cdef class Network:
         self.s.loaded = 0
 
     def set_penalty(self, int i, double l1=0.0, double l2=0.0, double bias_l1=0.0,
-                    double bias_l2=0.0):
-        """Set layer i's lambdas: l1 * sum|w| + l2 * sum(w**2), and the same for its biases."""
-        self._swap_penalty(i, (l1, l2, bias_l1, bias_l2))
-        self.s.layers[i].penalty_b[0] = 0
+                    double bias_l2=0.0, *, bint proximal=False, bint bias_proximal=False,
+                    double group=0.0, bint by_input=False):
+        """Set layer i's lambdas: l1 * sum|w| + l2 * sum(w**2), and the same for its biases.
+
+        With `proximal` the L1 part is no gradient but a proximal step. `group` adds
+        group * sum over groups of sqrt(size) * norm, by proximal steps: a group is a unit's
+        incoming weights, or with `by_input` an input's outgoing ones.
+        """
+        cdef Layer* layer = self._layer(i)
+        cdef int h
+        self._swap_penalty(i, (0 if proximal else l1, l2, 0 if bias_proximal else bias_l1,
+                               bias_l2))
+        layer.pen.prox = <real>(l1 if proximal else 0)
+        layer.pen_b.prox = <real>(bias_l1 if bias_proximal else 0)
+        layer.penalised = layer.penalised or layer.pen.prox != 0 or layer.pen_b.prox != 0
+        layer.group_lambda, layer.by_input = group, by_input
+        memset(layer.norms, 0, 2 * layer.n_norms * sizeof(double))
+        layer.penalty_b[0] = 0
+        self.s.grouped = False
+        for h in range(self.s.n_layers):
+            self.s.grouped |= self.s.layers[h].group_lambda != 0
 
     cdef _swap_penalty(self, int i, pen):
-        """Set layer i's four lambdas and return those it had."""
+        """Set layer i's lambdas of gradients and return those it had."""
         cdef Layer* layer = self._layer(i)
         # By way of double: Cython takes `real` for float in every conversion from Python.
         cdef double l1 = pen[0], l2 = pen[1], bias_l1 = pen[2], bias_l2 = pen[3]
@@ -351,8 +371,15 @@ cdef class Network:
                <double>layer.pen_b.l2)
         layer.pen.l1, layer.pen.l2 = <real>l1, <real>l2
         layer.pen_b.l1, layer.pen_b.l2 = <real>bias_l1, <real>bias_l2
-        layer.penalised = any(pen)
+        layer.penalised = any(pen) or layer.pen.prox != 0 or layer.pen_b.prox != 0
         return had
+
+    cdef void _measure_groups(self) noexcept:
+        """Norms of the groups of the present weights, which Python may have changed."""
+        cdef unsigned long long state = denormals_off()
+        if self.s.grouped:
+            group_team(&self.s, False, 0, 1)
+        denormals_restore(state)
 
     def penalty(self):
         """Return the penalty of the present weights."""
@@ -360,6 +387,11 @@ cdef class Network:
         for i in range(self.s.n_layers):
             total += _penalty_value(self.s.layers[i].pen, self.weights(i))
             total += _penalty_value(self.s.layers[i].pen_b, self.bias(i))
+            if self.s.layers[i].group_lambda != 0:
+                norms = np.sqrt(np.square(self.weights(i), dtype=np.float64).sum(
+                    axis=1 if self.s.layers[i].by_input else 0))
+                total += (self.s.layers[i].group_lambda * float(norms.sum())
+                          * sqrt(<double>group_size(&self.s.layers[i])))
         return total
 
     # Loss and optimizer
@@ -628,6 +660,7 @@ cdef class Network:
         s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
                        and os.environ.get("FASTMLP_ORDER", "1") != "0")
         memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        self._measure_groups()
         if team == 1:
             with nogil:
                 train_team(s, 0, 1)
@@ -640,7 +673,8 @@ cdef class Network:
         """Decide which layers' updates may wait. In caches nothing is gained by it."""
         cdef State* s = &self.s
         cdef int h, slot
-        cdef bint may = s.skip and s.n_params > 100_000 and not clips(s)
+        cdef bint may = (s.skip and s.n_params > 100_000 and not clips(s)
+                         and not s.grouped)  # groups need all of their weights
         s.window.size = 1
         for h in range(s.n_layers):
             for slot in range(WINDOW):
@@ -824,7 +858,8 @@ cdef class Network:
     def gradients(self, x, y=None, sample_weight=None, *, int n_threads, bint automatic=True):
         """Store the gradient of loss plus penalty (of the summed output if y is None).
 
-        Returns the value that was differentiated.
+        Returns the value that was differentiated. What a proximal step serves, of L1 and groups,
+        is in the value and not in the gradient.
         """
         with self._lock:
             return self._differentiate(x, y, sample_weight, n_threads, automatic)
@@ -854,7 +889,10 @@ cdef class Network:
         self._load(source.data(), 0, <int>n)
         team = self._team(n, n_threads, automatic)
         memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
-        kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)] if t == NULL else []
+        kept = []
+        if t == NULL:
+            kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)]
+        self._measure_groups()
         if team == 1:
             with nogil:
                 gradient_team(s, <int>n, t, w, NULL, 0, 1)
@@ -911,6 +949,7 @@ cdef class Network:
             self._gradients()
             team = self._team(n, n_threads, automatic)
             memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+            self._measure_groups()
             if team == 1:
                 with nogil:
                     gradient_team(s, n, NULL, NULL, d, 0, 1)
@@ -981,6 +1020,8 @@ cdef void forward_thread(State* s, int n, int n_layers, int training) noexcept n
 cdef void apply_thread(State* s, int tid, int n_threads) noexcept nogil:
     cdef unsigned long long state = denormals_off()
     apply_team(s, tid, n_threads)
+    if s.grouped:
+        group_team(s, True, tid, n_threads)
     denormals_restore(state)
 
 

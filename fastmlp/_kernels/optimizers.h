@@ -17,13 +17,15 @@ typedef struct {
     real rate, decay, momentum, eps;
     real rho, rest_rho, beta_1, rest_1, beta_2, rest_2; /* rest: 1 less the one before */
     real scale, limit; /* gradients are multiplied by scale, then cut to +-limit (0: no limit) */
+    real prox_rate, prox_limit; /* of a proximal step: its rate, and its largest threshold */
 } update_rule;
 
 /* Penalty of one layer's weights (or biases), and what an update gathers on its way:
  * sums of |w| and w^2 before the update, and a detector that turns NaN when a new weight or
- * second moment is not finite. */
+ * second moment is not finite. l1 is taken as a subgradient; prox, an L1 penalty too, by soft
+ * thresholding after the step, so that weights become exactly zero. */
 typedef struct {
-    real l1, l2;
+    real l1, l2, prox;
 } penalty_rule;
 
 typedef struct {
@@ -38,15 +40,29 @@ INLINE vreal penalty_gradient(vreal g, vreal w, penalty_rule pen) {
     return g + (vreal)(signed_l1 & (vint)(w != vzero()));
 }
 
+/* p moved towards 0 by t, and 0 within it; NaN stays. */
+INLINE vreal soft_threshold(vreal p, vreal t) {
+    const vreal moved = vselect(p > vzero(), p - t, p + t);
+    return vselect(vabs(p) <= t, vzero(), moved);
+}
+
+/* The threshold of a proximal step over the divisor of the optimizer's own. Bounded: the second
+ * moment of a dead unit goes to zero, and the quotient would explode. */
+INLINE vreal prox_threshold(const update_rule *rule, penalty_rule pen, vreal divisor) {
+    const vreal t = vset1(rule->prox_rate * pen.prox) / divisor, most = vset1(rule->prox_limit);
+    return vselect(t > most, most, t);
+}
+
 /* Below this, eps would show the difference between vsqrt_quick and vsqrt. */
 #define QUICK_EPS ((real)0x1p-25)
 
-/* One vector of weights. `quick`: eps is QUICK_EPS or more. */
+/* One vector of weights; penalised is 0, 1, or 2 for a proximal step. `quick`: eps is QUICK_EPS or
+ * more. */
 INLINE void update_vector(const int kind, const int penalised, const int quick,
                           const update_rule *rule, penalty_rule pen, real *w, const real *g,
                           real *m, real *v, update_sums *sums) {
     const vreal rate = vset1(rule->rate), eps = vset1(rule->eps);
-    vreal p = vload(w), d = vload(g);
+    vreal p = vload(w), d = vload(g), t = vset1(rule->prox_rate * pen.prox);
     if (penalised) {
         sums->sum_abs += vabs(p);
         sums->sum_sq = vfma(p, p, sums->sum_sq);
@@ -65,23 +81,30 @@ INLINE void update_vector(const int kind, const int penalised, const int quick,
         p += kind == OPT_NESTEROV ? vfma(mu, speed, -step) : speed;
     } else if (kind == OPT_RMSPROP) {
         const vreal second = vfma(vset1(rule->rho), vload(v), vset1(rule->rest_rho) * d * d);
+        const vreal divisor = (quick ? vsqrt_quick(second) : vsqrt(second)) + eps;
         vstore(v, second);
-        p -= rate * d / ((quick ? vsqrt_quick(second) : vsqrt(second)) + eps);
+        p -= rate * d / divisor;
+        if (penalised == 2) t = prox_threshold(rule, pen, divisor);
         sums->finite = vfma(second, vzero(), sums->finite);
     } else if (kind == OPT_ADAGRAD) {
         const vreal second = vfma(d, d, vload(m));
+        const vreal divisor = vsqrt(second + eps);
         vstore(m, second);
-        p -= rate * d / vsqrt(second + eps);
+        p -= rate * d / divisor;
+        if (penalised == 2) t = prox_threshold(rule, pen, divisor);
         sums->finite = vfma(second, vzero(), sums->finite);
     } else {
         const vreal first = vfma(vset1(rule->beta_1), vload(m), vset1(rule->rest_1) * d);
         const vreal second = vfma(vset1(rule->beta_2), vload(v), vset1(rule->rest_2) * d * d);
+        const vreal divisor = (quick ? vsqrt_quick(second) : vsqrt(second)) + eps;
         vstore(m, first);
         vstore(v, second);
         if (rule->decay != 0) p = vfma(vset1(-rule->decay), p, p);
-        p -= rate * first / ((quick ? vsqrt_quick(second) : vsqrt(second)) + eps);
+        p -= rate * first / divisor;
+        if (penalised == 2) t = prox_threshold(rule, pen, divisor);
         sums->finite = vfma(second, vzero(), sums->finite);
     }
+    if (penalised == 2) p = soft_threshold(p, t);
     sums->finite = vfma(p, vzero(), sums->finite);
     vstore(w, p);
 }
@@ -110,10 +133,11 @@ INLINE void update_block_case(const int kind, const int penalised, const update_
                     v + r * ld, sums + r);
 }
 
-/* Calls F for the rule's kind, with or without a penalty, as constants. */
+/* Calls F for the rule's kind, without, with or with a proximal penalty, as constants. */
 #define FOR_RULE(F, ...)                                     \
     do {                                                     \
         const int penalised = pen.l1 != 0 || pen.l2 != 0;    \
+        const int proximal = pen.prox != 0;                  \
         switch (rule->kind) {                                \
             RULE_CASE(F, OPT_STORE, __VA_ARGS__);            \
             RULE_CASE(F, OPT_SGD, __VA_ARGS__);              \
@@ -127,7 +151,8 @@ INLINE void update_block_case(const int kind, const int penalised, const update_
     } while (0)
 #define RULE_CASE(F, KIND, ...)                              \
     case KIND:                                               \
-        if (penalised) F(KIND, 1, rule, pen, __VA_ARGS__);   \
+        if (proximal) F(KIND, 2, rule, pen, __VA_ARGS__);    \
+        else if (penalised) F(KIND, 1, rule, pen, __VA_ARGS__); \
         else F(KIND, 0, rule, pen, __VA_ARGS__);             \
         break
 
@@ -161,6 +186,7 @@ INLINE void sums_reset(update_sums *s) { s->sum_abs = s->sum_sq = s->finite = vz
 INLINE double sums_penalty(const update_sums *s, penalty_rule pen) {
     double value = 0;
     if (pen.l1 != 0) value += (double)pen.l1 * vsum(s->sum_abs);
+    if (pen.prox != 0) value += (double)pen.prox * vsum(s->sum_abs);
     if (pen.l2 != 0) value += (double)pen.l2 * vsum(s->sum_sq);
     return value;
 }

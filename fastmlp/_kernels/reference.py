@@ -16,6 +16,7 @@ from .formulas import (
     LOSSES,
     METRICS,
     OPTIMIZERS,
+    PROX_STEPS,
     Array,
     activation_backward,
     activation_forward,
@@ -25,13 +26,17 @@ from .formulas import (
     dense_backward_data,
     dense_backward_weights,
     dense_forward,
+    group_penalty_value,
+    group_shrink,
     loss_backward,
     loss_rows,
     metric_rows,
     penalty_gradient,
     penalty_value,
+    proximal_metric,
     rmsprop_update,
     sgd_update,
+    soft_threshold,
 )
 
 # Overflow is found by looking at the numbers, as in the compiled kernels, not by a warning.
@@ -101,6 +106,8 @@ class ReferenceNetwork:
         # Each a list of (weights, bias), one pair per layer.
         self._parameters, self._gradients, *self._slots = zeros(), zeros(), zeros(), zeros()
         self._penalties = [(0.0, 0.0, 0.0, 0.0)] * self.n_layers
+        self._proximal = [(0.0, 0.0)] * self.n_layers  # L1 of weights and biases
+        self._groups = [(0.0, False)] * self.n_layers
         self._settings: dict[str, Any] = {"metrics": ()}
         self._data: tuple[Array, Array, Array | None] | None = None
         self.learning_rate = 0.001
@@ -142,19 +149,27 @@ class ReferenceNetwork:
         return 4 * sum(w.nbytes + b.nbytes for w, b in self._parameters)
 
     def set_penalty(
-        self, i: int, l1: float = 0.0, l2: float = 0.0, bias_l1: float = 0.0, bias_l2: float = 0.0
-    ) -> None:
+        self, i: int, l1: float = 0.0, l2: float = 0.0, bias_l1: float = 0.0, bias_l2: float = 0.0,
+        *, proximal: bool = False, bias_proximal: bool = False, group: float = 0.0,
+        by_input: bool = False,
+    ) -> None:  # fmt: skip
         """Set the lambdas of layer i."""
-        self._penalties[i] = (l1, l2, bias_l1, bias_l2)
+        gradient = (0.0 if proximal else l1, l2, 0.0 if bias_proximal else bias_l1, bias_l2)
+        self._penalties[i] = gradient
+        self._proximal[i] = (l1 - gradient[0], bias_l1 - gradient[2])
+        self._groups[i] = (group, by_input)
 
     def penalty(self) -> float:
         """Return the sum of all penalties."""
-        return sum(
-            penalty_value(w, l1, l2) + penalty_value(b, bias_l1, bias_l2)
-            for (w, b), (l1, l2, bias_l1, bias_l2) in zip(
-                self._parameters, self._penalties, strict=True
+        total = 0.0
+        for i, (w, b) in enumerate(self._parameters):
+            l1, l2, bias_l1, bias_l2 = self._penalties[i]
+            more, bias_more = self._proximal[i]
+            total += penalty_value(w, l1 + more, l2) + penalty_value(
+                b, bias_l1 + bias_more, bias_l2
             )
-        )
+            total += group_penalty_value(w, *self._groups[i])
+        return total
 
     def configure(
         self, *, loss: str, metrics: Sequence[str] = (), optimizer: str = "adam",
@@ -296,7 +311,27 @@ class ReferenceNetwork:
         for i, use_bias in enumerate(self._use_bias):
             for kind in range(1 + use_bias):
                 slot_0, slot_1 = self._slots[0][i][kind], self._slots[1][i][kind]
-                self._update(self._parameters[i][kind], clipped[2 * i + kind], slot_0, slot_1)
+                w = self._parameters[i][kind]
+                self._update(w, clipped[2 * i + kind], slot_0, slot_1)
+                group = self._groups[i] if kind == 0 else (0.0, False)
+                self._shrink(w, (slot_0, slot_1), self._proximal[i][kind], *group)
+
+    def _shrink(
+        self, w: Array, slots: tuple[Array, Array], l1: float, group: float, by_input: bool
+    ) -> None:
+        """Make the proximal steps that follow an optimizer's."""
+        s, lr = self._settings, self.learning_rate
+        if not (l1 or group) or not lr:
+            return
+        d = proximal_metric(
+            s["optimizer"], slots, lr=lr, momentum=s["momentum"], nesterov=s["nesterov"],
+            beta_2=s["beta_2"], epsilon=s["epsilon"], t=self.step + s["initial_step"],
+        )  # fmt: skip
+        limit = math.inf if s["optimizer"] == "sgd" else PROX_STEPS * lr
+        if l1:
+            soft_threshold(w, np.minimum(l1 / d, limit))
+        if group:
+            group_shrink(w, d, group, by_input, limit)
 
     def _update(self, w: Array, g: Array, slot_0: Array, slot_1: Array) -> None:
         s, lr = self._settings, self.learning_rate

@@ -1,6 +1,12 @@
 # One optimizer step, and the epoch loop without the interpreter. Every function here is run by
 # all threads of a team at once; barriers stand where one thread reads what another wrote.
 
+cdef enum:
+    # The largest threshold of a proximal step, in learning rates: more than any step that Adam
+    # (3.2 by default) and RMSprop make, so that what is held at zero stays there.
+    PROX_STEPS = 10
+
+
 # What a step leaves to be told once every row of weights has taken it.
 cdef struct StepRecord:
     double loss             # of the data
@@ -39,6 +45,7 @@ cdef struct State:
     int capacity
     int skip                # leave out dead units
     int shallow             # shallow.h serves
+    int grouped             # whether any layer has a group penalty
     int may_order           # whether rows of a batch are put in order
     int ordered             # whether those in xb are: then neighbours are alike
     int* place              # [capacity]: where in xb the batch's i-th row lies
@@ -432,19 +439,24 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
 cdef double penalty_sum(const State* s, int slot) noexcept nogil:
     """The penalty that a step of the window met, in a fixed order."""
     cdef int h, k
-    cdef double total = 0
+    cdef double value, total = 0
     cdef Layer* layer
     for h in range(s.n_layers):
         layer = &s.layers[h]
         for k in range(layer.n_penalty if layer.penalised else 0):
             total += layer.penalties[slot * layer.n_kept + k]
         total += layer.penalty_b[slot]
+        if layer.group_lambda != 0:
+            value = 0
+            for k in range(layer.n_norms):
+                value += layer.norms[k]
+            total += layer.group_lambda * sqrt(<double>group_size(layer)) * value
     return total
 
 
 cdef void prepare_rule(State* s) noexcept nogil:
     """The scalars of the step about to be made."""
-    cdef double t = s.step + s.initial_step + 1, rate = s.learning_rate
+    cdef double t = s.step + s.initial_step + 1, rate = s.learning_rate, mu = s.rule.momentum
     if s.rates != NULL:
         rate = s.rates[max(0, min(s.n_rates - 1, s.step - s.rates_first))]
     s.rule.kind = s.optimizer
@@ -452,7 +464,52 @@ cdef void prepare_rule(State* s) noexcept nogil:
     if s.optimizer == OPT_ADAM:
         s.rule.rate = <real>(rate * sqrt(1 - pow(s.beta_2, t)) / (1 - pow(s.beta_1, t)))
     s.rule.decay = <real>(rate * s.weight_decay)
+    # A proximal step goes as far as the rule itself would have gone against a gradient that had
+    # always been the penalty's: then the fixed points are those of the penalised loss.
+    s.rule.prox_limit = <real>(PROX_STEPS * rate)
+    if s.optimizer == OPT_ADAM:
+        rate *= sqrt(1 - pow(s.beta_2, t))
+    elif s.optimizer == OPT_MOMENTUM:
+        rate *= (1 - pow(mu, t)) / (1 - mu)
+    elif s.optimizer == OPT_NESTEROV:
+        rate *= (1 - pow(mu, t + 1)) / (1 - mu)
+    s.rule.prox_rate = <real>rate
     s.window.rules[s.window.slot] = s.rule
+
+
+cdef inline int group_size(const Layer* layer) noexcept nogil:
+    """Weights of one group."""
+    return layer.n_out if layer.by_input else layer.n_in
+
+
+cdef void group_team(State* s, int stepped, int tid, int n_threads) noexcept nogil:
+    """The groups' proximal step after the optimizer's own, if `stepped`, and their norms."""
+    cdef int h, line, start, stop, rows, n
+    cdef ptrdiff_t step, apart
+    cdef size_t at
+    cdef Layer* layer
+    cdef double* norm
+    for h in range(s.n_layers):
+        layer = &s.layers[h]
+        if layer.group_lambda == 0:
+            continue
+        # Groups are rows of w as it is kept, or its columns, a vector of them at a time.
+        rows = layer.by_input != layer.narrow
+        n = <int>(layer.ldw // VL) if rows else layer.n_rows
+        step = VL if rows else layer.ldw
+        apart = layer.ldw if rows else VL
+        share(layer.n_rows if rows else <int>(layer.ldw // VL), 1, tid, n_threads, &start, &stop)
+        for line in range(start, stop):
+            at = layer.w_at + line * apart
+            norm = layer.norms + line * (1 if rows else VL)
+            memcpy(norm, norm + layer.n_norms, (1 if rows else VL) * sizeof(double))
+            if stepped:
+                group_shrink(&s.rule, layer.group_lambda, group_size(layer), rows, n, step,
+                             s.params + at, s.slots[0] + at, s.slots[1] + at)
+            group_norm(rows, n, step, s.params + at, norm + layer.n_norms)
+            if not stepped:
+                memcpy(norm, norm + layer.n_norms, (1 if rows else VL) * sizeof(double))
+    team_barrier(&s.gate, n_threads)
 
 
 cdef inline int clips(const State* s) noexcept nogil:
@@ -492,7 +549,7 @@ cdef real norm_scale(const State* s, long long first, long long last, double lim
 
 cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
     """Clip the stored gradient (which includes the penalty's) and make one step with it."""
-    cdef penalty_rule none
+    cdef penalty_rule pen
     cdef update_sums sums
     cdef update_rule rule = s.rule
     cdef int h, start, stop
@@ -500,7 +557,7 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
     cdef size_t at
     cdef ptrdiff_t n
     cdef Layer* layer
-    none.l1 = none.l2 = 0
+    pen.l1 = pen.l2 = 0
     rule.scale = 1
     rule.limit = <real>s.clip_value
     if s.clip_norm > 0 or s.clip_array_norm > 0:
@@ -521,8 +578,9 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
             last = first + pieces(layer.n_rows * layer.ldw)
             rule.scale = norm_scale(s, first, last, s.clip_array_norm)
             first = last
+        pen.prox = layer.pen.prox
         clip_span(&rule, n, s.gradient + at)
-        update_span(&rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
+        update_span(&rule, pen, n, s.params + at, s.gradient + at, s.slots[0] + at,
                     s.slots[1] + at, &sums)
         if s.clip_array_norm > 0:
             last = first + pieces(layer.ld)
@@ -531,8 +589,9 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
         if layer.use_bias and tid == 0:
             at = layer.b_at
             n = layer.n_panels * PANEL // VL
+            pen.prox = layer.pen_b.prox
             clip_span(&rule, n, s.gradient + at)
-            update_span(&rule, none, n, s.params + at, s.gradient + at, s.slots[0] + at,
+            update_span(&rule, pen, n, s.params + at, s.gradient + at, s.slots[0] + at,
                         s.slots[1] + at, &sums)
         if not sums_finite(&sums):
             layer.finite[layer.slot] = 0
@@ -728,6 +787,8 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
             load_batch(s, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
         step_team(s, n, tid, n_threads)
+        if s.grouped:
+            group_team(s, True, tid, n_threads)
         if tid == 0:
             s.loaded = 1
             end_step(s, n)

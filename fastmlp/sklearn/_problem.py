@@ -75,7 +75,7 @@ class Problem:
         for i, layer in enumerate(model.dense_layers):
             layer.kernel_regularizer = regularizers.L1L2(l1[i], self.l2[i])
             if model.configured:
-                model.network.set_penalty(i, *layer.penalties())
+                layer.set_penalties(model.network)
 
 
 def rows_per_step(batch_size: int, n_rows: int) -> float:

@@ -1,0 +1,92 @@
+/* Group penalties: lambda * sum over groups of sqrt(size) * ||group||, by proximal steps.
+ *
+ * After a step of the optimizer, which moved each weight by gradient / d, a group z becomes the w
+ * that minimises  sum_i d_i (w_i - z_i)^2 / 2 + c ||w||  with c = lambda * sqrt(size): zero if
+ * ||d z|| <= c, else w_i = z_i * d_i s / (d_i s + c), where s = ||w|| solves
+ *     sum_i (d_i z_i / (d_i s + c))^2 = 1.
+ * A step that ends where it began then has gradient + c w / ||w|| = 0, whatever the d_i are.
+ * ||w - z|| is bounded, as thresholds are: d goes to zero where gradients do.
+ *
+ * A group is n vectors that lie `step` apart: with `rows` the vectors make up one group together,
+ * without them each lane is a group of its own.
+ */
+#ifndef FASTMLP_GROUPS_H
+#define FASTMLP_GROUPS_H
+
+#include "optimizers.h"
+
+#define GROUP_ROUNDS 30
+
+INLINE vreal over_group(int rows, vreal sum) { return rows ? vset1(vsum(sum)) : sum; }
+
+/* d: what the rule divides a gradient by. */
+INLINE vreal group_metric(const update_rule *rule, vreal per_rate, const real *m, const real *v) {
+    if (rule->kind == OPT_ADAM || rule->kind == OPT_RMSPROP)
+        return (vsqrt(vload(v)) + vset1(rule->eps)) * per_rate;
+    if (rule->kind == OPT_ADAGRAD) return vsqrt(vload(m) + vset1(rule->eps)) * per_rate;
+    return per_rate;
+}
+
+/* Norms of the groups: of one, or of VL. */
+static void group_norm(int rows, int n, ptrdiff_t step, const real *w, double *norm) {
+    vreal sum = vzero();
+    for (int i = 0; i < n; i++) {
+        const vreal z = vload(w + i * step);
+        sum = vfma(z, z, sum);
+    }
+    sum = vsqrt(over_group(rows, sum));
+    for (int e = 0; e < (rows ? 1 : VL); e++) norm[e] = sum[e];
+}
+
+/* The proximal step of the groups that begin at w, for lambda and the size of a group. */
+static void group_shrink(const update_rule *rule, double lambda, int size, int rows, int n,
+                         ptrdiff_t step, real *w, const real *m, const real *v) {
+    if (!(rule->prox_rate > 0)) return;
+    const vreal c = vset1((real)(lambda * sqrt((double)size)));
+    const vreal per_rate = vset1(1 / rule->prox_rate), one = vset1(1);
+    const vreal enough = vset1(REAL_IS_DOUBLE ? 1e-15 : 1e-7);
+    const vreal most = vset1((real)(rule->prox_limit * sqrt((double)size)));
+    vreal sum = vzero(), s = vzero(), moved = vzero();
+    for (int i = 0; i < n; i++) {
+        const ptrdiff_t at = i * step;
+        const vreal a = group_metric(rule, per_rate, m + at, v + at) * vload(w + at);
+        sum = vfma(a, a, sum);
+    }
+    const vint zero = (vint)(vsqrt(over_group(rows, sum)) <= c); /* NaN stays */
+    /* Newton's method on 1 / sqrt(f) - 1, f the sum above: concave, so that s grows to the root,
+     * and a straight line if all d are alike. */
+    for (int round = 0; round < GROUP_ROUNDS && vany(~zero); round++) {
+        vreal f = vzero(), slope = vzero();
+        for (int i = 0; i < n; i++) {
+            const ptrdiff_t at = i * step;
+            const vreal d = group_metric(rule, per_rate, m + at, v + at);
+            const vreal under = one / vfma(d, s, c);
+            const vreal q = d * vload(w + at) * under;
+            f = vfma(q, q, f);
+            slope = vfma(q * q, d * under, slope);
+        }
+        f = over_group(rows, f);
+        vreal more = f * (vsqrt(f) - one) / over_group(rows, slope);
+        more = vselect(zero, vzero(), vselect(more > enough * s, more, vzero()));
+        s += more;
+        if (!vany((vint)(more > vzero()))) break;
+    }
+    for (int i = 0; i < n; i++) { /* s is 0 for a group that becomes zero */
+        const ptrdiff_t at = i * step;
+        const vreal d = group_metric(rule, per_rate, m + at, v + at);
+        const vreal change = vload(w + at) * (c / vfma(d, s, c));
+        moved = vfma(change, change, moved);
+    }
+    moved = vsqrt(over_group(rows, moved));
+    const int bounded = rule->kind >= OPT_RMSPROP;
+    const vint far = bounded ? (vint)(moved > most) : (vint)vzero();
+    const vreal share = vselect(far, most / moved, one);
+    for (int i = 0; i < n; i++) {
+        const ptrdiff_t at = i * step;
+        const vreal d = group_metric(rule, per_rate, m + at, v + at), z = vload(w + at);
+        const vreal near = vselect(zero, vzero(), z * (d * s / vfma(d, s, c)));
+        vstore(w + at, vselect(far, vfma(-share * z, c / vfma(d, s, c), z), near));
+    }
+}
+
+#endif
