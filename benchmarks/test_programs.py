@@ -140,3 +140,18 @@ def test_threads_are_a_limit(program, peak, tmp_path):
     assert os.environ["OMP_NUM_THREADS"] == "1"
     assert threads.resolve() == (1, True)
     assert json.loads((tmp_path / "r.json").read_text())["peak_gflops"] == {"1": 100.0}
+
+
+def test_paths(program, capsys, monkeypatch):
+    pytest.importorskip("sklearn")
+    import paths
+
+    monkeypatch.setattr(paths, "UNITS", "4")
+    monkeypatch.setattr(paths, "N_LAMBDAS", 3)
+    program("paths", "--rounds", "1", "-o", "out/paths.json")
+    document = json.loads(Path("out/paths.json").read_text())
+    assert len(document["network_command_seconds"]) == 1
+    assert len(document["lasso"]["seconds"]["scikit-learn"]) == 5
+    capsys.readouterr()
+    program("paths", "--from", "out/paths.json")
+    assert "lasso, fastmlp / scikit-learn" in capsys.readouterr().out

@@ -23,6 +23,7 @@ from .completion import with_files
 COMMANDS = {
     "catalogue": "Train the lecture's networks, and compare.",
     "train": "Train one network.",
+    "path": "Fit a network for many lambdas, cross-validate, and choose one.",
     "summary": "Print the layers of a network.",
     "evaluate": "Print a model's loss and metrics on a table.",
     "compare": "Print several models' metrics on a table, side by side.",
@@ -168,6 +169,7 @@ Examples:
   fastmlp train --units 1024x5 --l1 0.001  one network on the lecture's data
   fastmlp train my.csv --units 64,32 --target price --standardize -o my.fmlp
   fastmlp predict my.fmlp new.csv -o predictions.csv
+  fastmlp path my.csv --units 64x2 --target price -o path  choose lambda by cross-validation
 
 \b
 Exit codes:

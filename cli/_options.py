@@ -85,6 +85,13 @@ drop: Callable[[F], F] = click.option(
 )
 
 
+def given_seed(seed: int | None) -> int:
+    """Return the seed, drawn if none was given."""
+    import secrets
+
+    return secrets.randbits(31) if seed is None else seed
+
+
 def complete_names(
     names: tuple[str, ...],
 ) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:

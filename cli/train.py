@@ -295,8 +295,6 @@ def _settings(
     validation_every: int | None,
     seed: int | None,
 ) -> Settings:
-    import secrets
-
     from fastmlp import optimizers
 
     config: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
@@ -307,7 +305,7 @@ def _settings(
         epochs=epochs,
         batch_size=batch_size or (2**31 if on_lecture else 32),
         validation_every=validation_every or (-(-epochs // 20) if on_lecture else 1),
-        seed=secrets.randbits(31) if seed is None else seed,
+        seed=_options.given_seed(seed),
         optimizer=chosen,
     )
 

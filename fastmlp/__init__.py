@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         metrics,
         models,
         optimizers,
+        paths,
         plots,
         regularizers,
         schedules,
     )
+    from .paths import path
     from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -44,13 +46,14 @@ _SUBMODULES = frozenset(
         "metrics",
         "models",
         "optimizers",
+        "paths",
         "plots",
         "regularizers",
         "schedules",
         "sklearn",
     }
 )
-_FUNCTIONS = {"set_num_threads": "threads", "get_num_threads": "threads"}
+_FUNCTIONS = {"set_num_threads": "threads", "get_num_threads": "threads", "path": "paths"}
 
 __all__ = [
     "__version__",
@@ -67,6 +70,8 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "path",
+    "paths",
     "plots",
     "regularizers",
     "schedules",

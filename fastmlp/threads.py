@@ -29,6 +29,14 @@ class Worker(threading.local):
 
 
 worker = Worker()
+
+
+def obey_halt() -> None:
+    """Raise KeyboardInterrupt in a thread that has been told to stop."""
+    if worker.halt is not None and worker.halt.is_set():
+        raise KeyboardInterrupt
+
+
 _counted: tuple[int, float] | None = None
 _forked = False
 

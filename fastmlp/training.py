@@ -246,8 +246,7 @@ class Run:
             max_steps=max_steps,
         )
         self.record()
-        if threads.worker.halt is not None and threads.worker.halt.is_set():
-            raise KeyboardInterrupt
+        threads.obey_halt()
         if self.verbose == 2:
             self.print_epochs(ended, goal)
         if session.diverged is not None:

@@ -152,6 +152,16 @@ def test_next_lecture_vanishing_gradients(run):
     assert 0.5 < deepest[15] < 50
 
 
+def test_lambda_path(run):
+    text, directory = run("lambda_path", "--epochs", "40", "--units", "4", "--lambdas", "4")
+    kinds = ("cv", "path", "fits")
+    assert figures(directory) == {f"{p}_{kind}" for p in ("l1", "l2") for kind in kinds}
+    rows = [line for line in text.splitlines() if ", lambda" in line]
+    assert [row.split()[:3:2] for row in rows] == [
+        [f"{penalty},", name] for penalty in ("l1", "l2") for name in ("min", "1se", "least")
+    ]
+
+
 def test_examples_run_as_scripts_without_a_display(tmp_path):
     script = EXAMPLES / "next_lecture_ensemble.py"
     options = ["--epochs", "1", "--units", "2", "--members", "1", "-o", "made/here"]
@@ -170,7 +180,7 @@ def test_examples_run_as_scripts_without_a_display(tmp_path):
 def test_every_example_is_described_and_takes_the_same_options():
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 6
+    assert len(scripts) == 7
     for script in scripts:
         assert f"`{script.name}`" in readme
         source = script.read_text(encoding="utf-8")

@@ -301,6 +301,33 @@ def group_shrink(w: Array, d: Any, group: float, by_input: bool, limit: float = 
     w[...] = np.where(far, z + (goal - z) * (most / np.where(far, moved, 1)), goal)
 
 
+# ---- linear models: hessian (n, n), w and slope (n,) -------------------------------------------
+
+
+def gram(x: Array, weight: Array) -> Array:
+    """Return the sum over rows i of weight[i] * outer(x[i], x[i]), from x (n, n_in)."""
+    return (x * weight[:, None]).T @ x
+
+
+def coordinate_descent(
+    hessian: Array, w: Array, slope: Array, l1: float, l2: float, size: int, n_sweeps: int
+) -> None:
+    """Minimise a quadratic plus l1 * |w| + l2 * w**2 over one group of w after the other, in place.
+
+    |w| sums the norms of groups of `size` neighbours; `slope` is minus the quadratic's gradient at
+    w, and follows it. A group of several weights takes a bound of its curvature, Gershgorin's.
+    """
+    for _ in range(n_sweeps):
+        for j in range(0, len(w), size):
+            group = slice(j, j + size)
+            curvature = np.abs(hessian[group, group]).sum(axis=1).max()
+            pull = slope[group] + curvature * w[group]
+            norm = np.linalg.norm(pull)
+            new = pull * (1 - l1 / norm if norm > l1 else 0) / (curvature + 2 * l2)
+            slope -= (new - w[group]) @ hessian[group]
+            w[group] = new
+
+
 # ---- optimizers: w, g and the slots have one shape; w and the slots change in place ------------
 
 

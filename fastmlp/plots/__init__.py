@@ -10,6 +10,8 @@ from ._classes import plot_classification_data, plot_decision_boundary
 from ._inspection import plot_importance, plot_layer_report, plot_partial_dependence
 from ._layers import plot_ensemble, plot_layer_activations_facetted, plot_layers
 from ._network import plot_network
+from ._path import plot_cv, plot_path
+from ._path_fits import plot_path_fits
 from ._regression import plot_regression_data
 from ._style import PALETTE, save
 from ._training import plot_gradients, plot_history, plot_weights
@@ -18,6 +20,7 @@ __all__ = [
     "PALETTE",
     "plot_change_points",
     "plot_classification_data",
+    "plot_cv",
     "plot_decision_boundary",
     "plot_ensemble",
     "plot_gradients",
@@ -28,6 +31,8 @@ __all__ = [
     "plot_layers",
     "plot_network",
     "plot_partial_dependence",
+    "plot_path",
+    "plot_path_fits",
     "plot_regression_data",
     "plot_weights",
     "save",

@@ -1,0 +1,220 @@
+"""Networks without hidden layers: penalised linear, logistic and multinomial models, in float64.
+
+Newton's method on the loss, with coordinate descent on each penalised quadratic. The intercepts
+bear no penalty and are eliminated from it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from .. import threads
+from .._kernels.descent import coordinate_descent, gram
+from ..errors import DataError
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 1e-10  # of a Newton step, in multiples of the largest weight
+MAX_NEWTON = 200
+MAX_SWEEPS = 1_000_000
+_CALL_PRODUCTS = 50_000_000  # of one call of the kernel: bounds how long a signal may wait
+
+
+class Penalty(NamedTuple):
+    """lambda * (l1 * |w| + l2 * w**2).
+
+    Grouped, |w| is the norm of an input's weights, times the root of their number.
+    """
+
+    l1: float
+    l2: float
+    grouped: bool = False
+
+    def value(self, w: Array, lam: float) -> float:
+        """Return the penalty of weights (n_in, n_out)."""
+        return lam * float(self.l1 * self.sizes(w).sum() + self.l2 * np.square(w).sum())
+
+    def sizes(self, w: Array) -> Array:
+        """Return what the l1 part sums."""
+        if self.grouped:
+            return np.sqrt(w.shape[1] * np.square(w).sum(axis=1))
+        return np.abs(w)
+
+    def at(self, lam: float, n_out: int) -> tuple[float, float, int]:
+        """Return the coefficients of norms and of squares, and the size of groups."""
+        size = n_out if self.grouped else 1
+        return lam * self.l1 * float(np.sqrt(size)), lam * self.l2, size
+
+
+def null_model(y: Array, n_classes: int) -> LinearModel:
+    """Return the model whose intercepts fit y best without any input."""
+    return LinearModel(np.zeros((len(y), 1)), y.astype(np.float64), n_classes, Penalty(1.0, 0.0))
+
+
+class LinearModel:
+    """A model without hidden layers that is fitted for one lambda after another.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, n_in), float64
+    y : ndarray of shape (n, 1), float64
+        Numbers, or the index of each row's class.
+    n_classes : int
+        0 for regression.
+    penalty : Penalty
+
+    Attributes
+    ----------
+    w : ndarray of shape (n_in, n_out)
+    b : ndarray of shape (n_out,)
+    """
+
+    def __init__(self, x: Array, y: Array, n_classes: int, penalty: Penalty) -> None:
+        self.x, self.y, self.n_classes, self.penalty = x, y, n_classes, penalty
+        if n_classes > 2:
+            self.y = np.eye(n_classes)[y[:, 0].astype(int)]
+        self.w = np.zeros((x.shape[1], self.y.shape[1]))
+        self.b = self.y.mean(axis=0)
+        if n_classes:
+            self.b = np.log(self.b) - (np.log1p(-self.b) if n_classes == 2 else 0)
+        self._null = self._slope(self._residuals(self.outputs()))
+        self._squares: tuple[Array, Array, Array] | None = None  # a squared loss has one Hessian
+
+    def largest_lambda(self) -> float:
+        """Return the smallest lambda at which every weight is zero; the penalty has an l1 part."""
+        pulls = np.abs(self._null)
+        if self.penalty.grouped:
+            pulls = np.sqrt(np.square(self._null).mean(axis=1))
+        return float(pulls.max()) / self.penalty.l1 * (1 + 1e-12)  # rounding leaves nothing either
+
+    # einsum, not BLAS: the same bits whatever the number of threads.
+
+    def outputs(self) -> Array:
+        """Return the linear part of every row, (n, n_out)."""
+        z: Array = np.einsum("ij,jk->ik", self.x, self.w) + self.b
+        return z
+
+    def loss(self, z: Array) -> float:
+        """Return the mean squared error or cross-entropy of linear parts, without the penalty."""
+        if not self.n_classes:
+            return float(np.square(self.y - z).mean())
+        if self.n_classes == 2:
+            return float((np.logaddexp(0, z) - self.y * z).mean())
+        top = z.max(axis=1, keepdims=True)
+        rows = np.log(np.exp(z - top).sum(axis=1)) + top[:, 0] - (self.y * z).sum(axis=1)
+        return float(rows.mean())
+
+    def _residuals(self, z: Array) -> Array:
+        """Return minus the loss's derivative by each linear part, times n."""
+        if not self.n_classes:
+            return 2 * (self.y - z)
+        return self.y - (expit(z) if self.n_classes == 2 else softmax(z, axis=1))
+
+    def _slope(self, residuals: Array) -> Array:
+        slope: Array = np.einsum("ij,ik->jk", self.x, residuals) / len(self.x)
+        return slope
+
+    def _curvatures(self, z: Array) -> Array:
+        """Return for each row the loss's second derivatives by its linear parts, (n, k, k)."""
+        if not self.n_classes:
+            return np.full((len(z), 1, 1), 2.0)
+        if self.n_classes == 2:
+            p = expit(z)[:, :, None]
+            return np.maximum(p * (1 - p), 1e-9)
+        p = softmax(z, axis=1)
+        return p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :])
+
+    def _hessian(self, z: Array) -> tuple[Array, Array, Array]:
+        """Return the Hessian of the weights, input by input, once the intercepts are eliminated.
+
+        With it what elimination takes: their rows of the whole one, (k, n_in * k), and the inverse
+        of their own part.
+        """
+        if not self.n_classes and self._squares is not None:
+            return self._squares
+        curvatures = self._curvatures(z) / len(z)
+        n_in, k = self.w.shape
+        hessian, cross = np.empty((n_in, k, n_in, k)), np.empty((k, n_in, k))
+        for c in range(k):
+            for d in range(c + 1):
+                weight = np.ascontiguousarray(curvatures[:, c, d])
+                block = np.zeros((n_in, n_in))
+                gram(self.x, weight, block)
+                hessian[:, c, :, d] = hessian[:, d, :, c] = block
+                cross[c, :, d] = cross[d, :, c] = np.einsum("ij,i->j", self.x, weight)
+        # Of several classes one may be left out: adding a number to all intercepts changes nothing.
+        inverse = np.linalg.pinv(curvatures.sum(axis=0), hermitian=True)
+        rows = cross.reshape(k, n_in * k)
+        whole = hessian.reshape(n_in * k, n_in * k)
+        whole = whole - np.einsum("ci,cj->ij", rows, np.einsum("cd,dj->cj", inverse, rows))
+        self._squares = whole, rows, inverse
+        return self._squares
+
+    def fit(self, lam: float) -> None:
+        """Minimise the loss plus the penalty at `lam`, from where the model stands.
+
+        Raises
+        ------
+        DataError
+            If it does not get there.
+        """
+        z = self.outputs()
+        value = self.loss(z) + self.penalty.value(self.w, lam)
+        for _ in range(MAX_NEWTON):
+            w, dw, db = self._direction(z, lam)
+            dz = np.einsum("ij,jk->ik", self.x, dw) + db
+            step, new = self._searched(lam, value, (dw, z, dz))
+            self.w = w if step == 1 else self.w + step * dw  # `w` has exact zeros
+            self.b = self.b + step * db
+            z = z + step * dz
+            settled = np.abs(dw).max(initial=0) <= TOLERANCE * np.abs(w).max(initial=0)
+            # A squared loss is its own quadratic; elsewhere rounding may end the descent first.
+            if not self.n_classes or settled or value - new <= 1e-15 * abs(value):
+                return
+            value = new
+        raise DataError(
+            f"The model without hidden layers did not settle at lambda {lam:.3g} in {MAX_NEWTON} "
+            "Newton steps: its classes may be separable; use larger lambdas"
+        )
+
+    def _direction(self, z: Array, lam: float) -> tuple[Array, Array, Array]:
+        """Return the weights that minimise the penalised quadratic, and the way to there."""
+        residuals = self._residuals(z)
+        pull = residuals.mean(axis=0)  # of the intercepts
+        hessian, cross, inverse = self._hessian(z)
+        slope = self._slope(residuals).ravel()
+        slope -= np.einsum("ci,c->i", cross, np.einsum("cd,d->c", inverse, pull))
+        w = self.w.ravel().copy()
+        self._descend(hessian, w, slope, lam)
+        w = w.reshape(self.w.shape)
+        dw = w - self.w
+        rest = pull - np.einsum("ci,i->c", cross, dw.ravel())
+        return w, dw, np.einsum("cd,d->c", inverse, rest)
+
+    def _descend(self, hessian: Array, w: Array, slope: Array, lam: float) -> None:
+        curvatures = hessian.diagonal()
+        alone = np.abs(slope) / np.where(curvatures > 0, curvatures, np.inf)
+        scale = max(float(np.abs(w).max(initial=0)), float(alone.max(initial=0)))
+        sweeps = max(1, _CALL_PRODUCTS // max(1, w.size**2))
+        l1, l2, size = self.penalty.at(lam, self.w.shape[1])
+        for _ in range(max(1, MAX_SWEEPS // sweeps)):
+            if coordinate_descent(hessian, w, slope, l1, l2, size, 1e-13 * scale, sweeps):
+                return
+            threads.obey_halt()
+
+    def _searched(
+        self, lam: float, value: float, move: tuple[Array, Array, Array]
+    ) -> tuple[float, float]:
+        """Return which share of a move lowers the objective, and the objective there."""
+        dw, z, dz = move
+        step = 1.0
+        while step > 1e-10:
+            new = self.loss(z + step * dz) + self.penalty.value(self.w + step * dw, lam)
+            if new <= value + 1e-14 * abs(value):
+                return step, new
+            step /= 2
+        return 0.0, value

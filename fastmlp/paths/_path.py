@@ -1,0 +1,378 @@
+"""`path`: the grid, the walks on all rows and without each fold, and the choice."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _checks, mlp
+from ..models import Sequential
+from ..progress import ProgressLine
+from . import _folds, _grid
+from ._problem import Problem
+from ._result import CHOICES, PathResult
+from ._run import Packed, Step, Track, can_keep, walk
+from ._search import EXPECTED_FITS, EXPLAINED, largest_lambda
+from ._walkers import Array, Settings, State
+
+_RATIO = 1e-3  # of the smallest to the largest lambda with hidden layers
+_MAX_EXTRA = 30  # lambdas beyond the largest that the search found
+_FULL_BATCH = 2048  # rows up to which every step of the optimizer sees all
+
+
+class PathInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a path.
+
+    Attributes
+    ----------
+    result : PathResult
+        The lambdas up to there.
+    """
+
+    def __init__(self, message: str, result: PathResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def path(
+    x: Any,
+    y: Any,
+    units: str | Sequence[int] | None = None,
+    *,
+    penalty: str = "l1",
+    n_lambdas: int = 50,
+    lambdas: Any = None,
+    lambda_ratio: float | None = None,
+    layer_factors: Sequence[float] | None = None,
+    l1_ratio: float = 1.0,
+    folds: Any = 5,
+    choose: str = "1se",
+    measure: str | None = None,
+    seed: int = 0,
+    task: str | None = None,
+    standardize: bool = True,
+    activation: str | Sequence[str] = "relu",
+    epochs: int = 200,
+    first_epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float = 0.01,
+    categorical: Collection[str] = (),
+    drop: Collection[str] = (),
+    impute: str | None = None,
+    indicator: bool = False,
+    threads: int | None = None,
+    verbose: int = 1,
+) -> PathResult:
+    """Fit a network for many lambdas, cross-validate each, and choose one.
+
+    lambda multiplies the penalty of the weights that is added to the mean squared error or the
+    cross-entropy, as in `regularizers`: l1 is ``lambda * sum(|w|)`` by proximal steps, which make
+    weights exactly zero; l2 is ``lambda * sum(w**2)``; group is ``GroupL1(lambda, "inputs")``,
+    which removes whole inputs and hidden units. Biases are not penalised.
+
+    With hidden layers the path goes from the smallest lambda to the largest, each network
+    beginning where the last one ended: from a network of zeros nothing would ever leave. Without
+    them it goes from the largest to the smallest, and each model is solved to rounding error.
+
+    Parameters
+    ----------
+    x : array-like of shape (n, p), data frame, Table and so on
+        What `datasets.as_table` takes.
+    y : array-like of shape (n,), or str
+        Numbers or classes; or the name of a column of x.
+    units : str or sequence of int, optional
+        Hidden layers' widths, such as "64x2"; None, "none" or () for a model without any.
+    penalty : {"l1", "l2", "group"}
+    n_lambdas : int
+        Evenly spaced in logarithm, from the smallest lambda that leaves nothing of the model:
+        no nonzero weight, or with l2 less than 1% of the loss explained.
+    lambdas : sequence of float, or array-like of shape (n, n_layers), optional
+        A grid of one's own, in any order; with a column for each Dense layer, every layer has a
+        grid of its own, and a row is a step of the path.
+    lambda_ratio : float, optional
+        The smallest lambda as a share of the largest. By default 1e-3 with hidden layers; without
+        them 1e-4, or 1e-2 where inputs outnumber rows, for l2 a tenth of that.
+    layer_factors : sequence of float, optional
+        By which each Dense layer, output included, multiplies lambda; 0 for no penalty.
+    l1_ratio : float
+        Below 1 the penalty l1 is ``lambda * (l1_ratio * sum(|w|) + (1 - l1_ratio) / 2 *
+        sum(w**2))``: of scikit-learn's ElasticNet with alpha = lambda / 2, whose loss is half the
+        mean squared error.
+    folds : int or array-like of shape (n,)
+        How many, drawn by `seed`, for classes with equal shares of each; or each row's fold.
+    choose : {"1se", "min"}
+        The lambda of `PathResult.model`: the largest within one standard error of the least
+        cross-validated error, or that of the least.
+    measure : {"mse", "deviance", "misclassification"}, optional
+        The error: by default the mean squared error, for classes the deviance.
+    seed : int
+        Of folds and initial weights, which all folds share.
+    task : {"regression", "classification"}, optional
+        Decided from the target by default.
+    standardize : bool
+        Scale numeric inputs and a regression's target to mean 0 and deviation 1, in each fold by
+        its own training rows; lambda then belongs to that scale. Errors and predictions are in
+        the target's units.
+    activation : str or sequence of str
+        Of hidden layers.
+    epochs : int
+        Of training for each lambda.
+    first_epochs : int, optional
+        Of the first network of a path, which begins with random weights; 5 times `epochs` by
+        default.
+    batch_size : int, optional
+        All rows by default, or 256 where there are more than 2048.
+    learning_rate : float
+        Adam's; a tenth of it for the last 30% of the epochs.
+    categorical, drop, impute, indicator
+        Of `preprocessing.Preprocessing.fit`.
+    threads : int, optional
+        The folds' paths go side by side; results are the same bits for any number.
+    verbose : {0, 1}
+        1: a progress line on stderr once it has taken a second.
+
+    Returns
+    -------
+    PathResult
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used, or a fold lacks a class.
+    ValueError
+        If an argument is not what it should be.
+    DivergedError
+        If a network's loss is no longer finite.
+    PathInterrupted
+        After Ctrl-C, with the result up to there; a plain KeyboardInterrupt if there is none yet.
+
+    References
+    ----------
+    Friedman, Hastie & Tibshirani (2010), Journal of Statistical Software 33(1); Lemhadri, Ruan,
+    Abraham & Tibshirani (2021), Journal of Machine Learning Research 22, for dense to sparse.
+    """
+    hidden = parse_hidden(units)
+    n_lambdas = _checks.integer("n_lambdas", n_lambdas)
+    seed = _checks.integer("seed", seed, 0)
+    epochs = _checks.integer("epochs", epochs)
+    _lookup("choose", choose, CHOICES)
+    settings = Settings(
+        hidden,
+        penalty,
+        l1_ratio,
+        activation=activation,
+        seed=seed,
+        epochs=epochs,
+        first_epochs=5 * epochs if first_epochs is None
+        else _checks.integer("first_epochs", first_epochs),
+        learning_rate=_checks.number(
+            "learning_rate", learning_rate, "a finite number above 0", lambda v: v > 0
+        ),
+    )  # fmt: skip
+    n_layers = len(hidden) + 1
+    factors = _grid.factors(layer_factors, n_layers)
+    grid = None if lambdas is None else _grid.given(lambdas, layer_factors, n_layers)
+    if lambda_ratio is not None:
+        _checks.number("lambda_ratio", lambda_ratio, "a number in (0, 1)", lambda v: 0 < v < 1)
+    problem = Problem(
+        x, y, task, settings.dtype, standardize=_checks.flag("standardize", standardize),
+        categorical=categorical, drop=drop, impute=impute, indicator=indicator,
+    )  # fmt: skip
+    if batch_size is None:
+        batch_size = problem.n_rows if problem.n_rows <= _FULL_BATCH else 256
+    settings = replace(
+        settings,
+        n_classes=problem.n_classes,
+        batch_size=_checks.integer("batch_size", batch_size),
+    )
+    measure = problem.measures[0] if measure is None else measure
+    _lookup("measure", measure, problem.measures)
+    assigned = _folds.assigned(folds, problem.codes, problem.labels, problem.n_rows, seed)
+    if grid is None:
+        with ProgressLine("largest lambda", EXPECTED_FITS, "fits", enabled=bool(verbose)) as line:
+            largest = largest_lambda(problem, settings, factors, line)
+        ratio = lambda_ratio or _default_ratio(settings, problem)
+        grid = _grid.geometric(largest, ratio, n_lambdas, factors)
+    source = _Source(problem, settings, grid, open_ended=lambdas is None)
+    stop = source.walk(assigned, threads, bool(verbose))
+    result = source.result(assigned, measure, choose)
+    if stop is not None:
+        if result is None:
+            raise KeyboardInterrupt("Interrupted before the first lambda was done.")
+        done = f"{len(result.lambdas)} of {len(grid.lambdas)} lambdas"
+        raise PathInterrupted(f"Interrupted after {done}.", result)
+    assert result is not None
+    return result
+
+
+def parse_hidden(units: Any) -> list[int]:
+    """Return hidden layers' widths; none for None, "none" and ()."""
+    if units is None or (isinstance(units, str) and units.strip().lower() in ("none", "")):
+        return []
+    if isinstance(units, str):
+        return mlp.parse_units(units)
+    given = [units] if isinstance(units, numbers.Integral) else list(units)
+    return [_checks.integer("units", width) for width in given]
+
+
+def _lookup(name: str, value: Any, known: Collection[str]) -> None:
+    if value not in known:
+        raise _checks.unknown(name, str(value), known)
+
+
+def _default_ratio(settings: Settings, problem: Problem) -> float:
+    if not settings.linear:
+        return _RATIO
+    n, p = problem.whole.x.shape
+    return (1e-4 if n > p else 1e-2) * (0.1 if settings.penalty == "l2" else 1)
+
+
+class _Source:
+    """What a path is made from, and the walks themselves.
+
+    Parameters
+    ----------
+    problem : Problem
+    settings : Settings
+    grid : Grid
+    open_ended : bool
+        Whether larger lambdas may take the place of the smallest ones, until nothing is left of
+        a network.
+    """
+
+    def __init__(
+        self, problem: Problem, settings: Settings, grid: _grid.Grid, open_ended: bool
+    ) -> None:
+        self.problem, self.settings, self.grid = problem, settings, grid
+        self.n_lambdas = len(grid.lambdas)
+        self.open_ended = open_ended and not settings.linear and self.n_lambdas > 1
+        n_outputs = max(1, problem.n_classes)
+        self.keep_held = can_keep(self.n_lambdas * problem.n_rows * n_outputs)
+        self.steps: list[list[Step]] = []  # of all rows, then of each fold; in the walk's order
+        self.states: list[list[Packed] | None] = []
+
+    def _in_order(self, by_layer: Array) -> Array:
+        """Return rows from the largest lambdas to the smallest as they are walked."""
+        return by_layer if self.settings.linear else by_layer[::-1]
+
+    def walk(
+        self, folds: NDArray[np.int64], threads: int | None, verbose: bool
+    ) -> KeyboardInterrupt | None:
+        """Walk all paths; return the interruption, if there was one."""
+        held = [None, *(folds == k for k in range(int(folds.max()) + 1))]
+        tracks = [
+            Track(self.problem, self.settings, rows, rows is None or self.keep_held)
+            for rows in held
+        ]
+        self.steps = [track.steps for track in tracks]
+        total = len(tracks) * self.n_lambdas
+        with ProgressLine("path", total, "fits", enabled=verbose) as line:
+            stop = walk(tracks, self._in_order(self.grid.by_layer), threads, line)
+            while stop is None and self._unfinished():
+                self.grid = self.grid.extended()
+                stop = walk(tracks, self.grid.by_layer[:1], threads, line)
+        return stop
+
+    def _unfinished(self) -> bool:
+        """Tell whether something is left at the largest lambda.
+
+        Small steps can keep alive what the search's large ones did not.
+        """
+        last, extra = self.steps[0][-1], len(self.grid.lambdas) - self.n_lambdas
+        if not self.open_ended or extra == _MAX_EXTRA or last.description is None:
+            return False
+        if self.settings.penalty != "l2":
+            return last.description.n_nonzero > 0
+        return bool(last.scores[0] < (1 - EXPLAINED) * self._null_scores()[0])
+
+    def result(self, folds: NDArray[np.int64], measure: str, choose: str) -> PathResult | None:
+        """Return what was walked on every track, from large lambdas to small; None if nothing."""
+        done = min(len(steps) for steps in self.steps)
+        if not done:
+            return None
+        linear, total = self.settings.linear, len(self.grid.lambdas)
+        # After an extension the smallest lambdas are one too many each.
+        few = min(done, self.n_lambdas)
+        walked = slice(None, done) if linear else slice(total - done, total - done + few)
+        own, *others = [self._from_large(steps[:done])[:few] for steps in self.steps]
+        scores = np.array([[step.scores for step in steps] for steps in others])  # folds, steps
+        held_out = None
+        if self.keep_held:
+            held_out = np.empty((few, len(folds), max(1, self.problem.n_classes)), np.float32)
+            for k, steps in enumerate(others):
+                held_out[:, folds == k] = [step.held for step in steps]
+        trained = np.array([step.scores for step in own])
+        self.states = [step.state for step in own]
+        self.n_walked = done
+        measures = self.problem.measures
+        return PathResult(
+            self.grid.lambdas[walked],
+            self.grid.by_layer[walked],
+            self.settings.penalty,
+            measure,
+            {name: scores[:, :, i].T for i, name in enumerate(measures)},
+            {name: trained[:, i] for i, name in enumerate(measures)},
+            np.bincount(folds),
+            folds,
+            [step.description for step in own if step.description is not None],
+            float(self._null_scores()[measures.index(measure)]),
+            self.problem.whole.preprocessing,
+            choose,
+            self.settings.units,
+            self.settings.seed,
+            few < self.n_lambdas,
+            held_out,
+            self,
+        )
+
+    def _from_large(self, steps: list[Step]) -> list[Step]:
+        return steps if self.settings.linear else steps[::-1]
+
+    def _null_scores(self) -> Array:
+        """Return what a constant scores on all rows."""
+        part = self.problem.whole
+        if not self.problem.labels:
+            outputs = np.full(part.y.shape, part.y.mean(dtype=np.float64))
+        else:
+            assert self.problem.codes is not None
+            shares = np.bincount(self.problem.codes) / len(part.y)
+            outputs = np.tile(shares, (len(part.y), 1))
+        return self.problem.scores(part, outputs, part.y)
+
+    def model(self, result: PathResult, place: int) -> Sequential:
+        """Make the model of all rows at one of a result's lambdas."""
+        lambdas = result.layer_lambdas[place]
+        model = self.settings.model(self.problem.whole.x.shape[1])
+        for layer, lam in zip(model.dense_layers, lambdas, strict=True):
+            layer.kernel_regularizer = self.settings.regularizer(float(lam))
+        model.set_weights(self._state(result, place))
+        result.preprocessing.keep(model)
+        model.extras["path"] = {
+            "penalty": result.penalty,
+            "lambda": float(result.lambdas[place]),
+            "layer_lambdas": [float(lam) for lam in lambdas],
+            "lambda_min": result.lambda_min,
+            "lambda_1se": result.lambda_1se,
+            "measure": result.measure,
+            "cv_mean": float(result.cv_mean[place]),
+            "cv_se": float(result.cv_se[place]),
+            "folds": len(result.fold_sizes),
+            "seed": result.seed,
+        }
+        return model
+
+    def _state(self, result: PathResult, place: int) -> State:
+        state = self.states[place]
+        if state is not None:
+            return [array.unpacked() for array in state]
+        # Weights too large to keep for every lambda: walk there once more, to the same bits.
+        track = Track(self.problem, self.settings, None, keep=False)
+        n_steps = place + 1 if self.settings.linear else self.n_walked - place
+        for lambdas in self._in_order(self.grid.by_layer)[:n_steps]:
+            track.advance(lambdas)
+        return track.walker.state()

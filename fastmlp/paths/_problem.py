@@ -1,0 +1,139 @@
+"""The table behind a path: its parts as a network takes them, and how predictions are scored."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._kernels.formulas import FLOOR
+from ..datasets import Table, as_table
+from ..errors import DataError
+from ..preprocessing import Preprocessing, choose_task
+
+Array = NDArray[np.float64]
+
+MEASURES = ("mse", "deviance", "misclassification")
+_TARGET = "y"
+
+
+class Part(NamedTuple):
+    """Rows to train on, and those held out; x and y as the network takes them.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+        Learnt from the training rows.
+    x, y : ndarray
+    held_x, held_y : ndarray or None
+    """
+
+    preprocessing: Preprocessing
+    x: NDArray[Any]
+    y: NDArray[Any]
+    held_x: NDArray[Any] | None
+    held_y: NDArray[Any] | None
+
+
+def _with_target(x: Any, y: Any) -> tuple[Any, str]:
+    """Join x and y into a table; y may name a column of x."""
+    if isinstance(y, str):
+        table = as_table(x)
+        table.require(y, "target column")
+        return table, y
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(
+            "y must be one column, of numbers or of classes, or the name of a column of x. "
+            f"Received: shape {values.shape}"
+        )
+    array = np.asarray(x) if isinstance(x, list | tuple) else x
+    table = as_table(array, source="x")
+    if table.n_rows != len(values):
+        raise DataError(
+            f"y must have as many rows as x. Received: {len(values)} rows for {table.n_rows}"
+        )
+    name = _TARGET
+    while name in table.columns:
+        name += "_"
+    target = as_table({name: values}, source="y").columns[name]
+    return Table(table.source, {**table.columns, name: target}, table.lines, table.first_row), name
+
+
+class Problem:
+    """A table with a target, cut into parts each of which is preprocessed by its own rows.
+
+    Parameters
+    ----------
+    x : array, data frame, Table and so on
+        What `datasets.as_table` takes.
+    y : array-like of shape (n,), or str
+        The target, or the name of its column in x.
+    task : {"regression", "classification"}, optional
+    dtype : {"float32", "float64"}
+    **options
+        Of `Preprocessing.fit`: standardize, categorical, drop, impute, indicator.
+
+    Attributes
+    ----------
+    labels : list
+        The classes; empty for regression.
+    codes : ndarray or None
+        Each row's class.
+    """
+
+    def __init__(self, x: Any, y: Any, task: str | None, dtype: str, **options: Any) -> None:
+        self.table, self.target = _with_target(x, y)
+        self.reason = "it was asked for"
+        if task is None:
+            categorical = options.get("categorical", ())
+            task, self.reason = choose_task(self.table, self.target, categorical)
+        self.task, self.dtype, self.options = task, dtype, options
+        self.n_rows = self.table.n_rows
+        self.whole = self.part()
+        self.labels = list(self.whole.preprocessing.target.labels)
+        self.codes = self.whole.y[:, 0].astype(np.int64) if self.labels else None
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes, 0 for regression."""
+        return len(self.labels)
+
+    def part(self, held: NDArray[np.bool_] | None = None) -> Part:
+        """Preprocess all rows, or all but those held out, by what these say."""
+        rows = None if held is None else np.flatnonzero(~held)
+        state = Preprocessing.fit(self.table, self.target, self.task, rows=rows, **self.options)
+        x, y = state.inputs(self.table, self.dtype), state.targets(self.table, self.dtype)
+        if held is None:
+            return Part(state, x, y, None, None)
+        return Part(state, x[~held], y[~held], x[held], y[held])
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What predictions are scored by; the first chooses unless another is asked for."""
+        return MEASURES[1:] if self.labels else MEASURES[:1]
+
+    def scores(self, part: Part, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
+        """Return the mean of each of `measures`, those of numbers in the target's units."""
+        if not self.labels:
+            errors = outputs.astype(np.float64) - y
+            return np.array([np.square(errors).mean() * part.preprocessing.target.scale**2])
+        codes, outputs = y[:, 0].astype(np.int64), _of_each_class(outputs)
+        chances = np.maximum(outputs[np.arange(len(codes)), codes], FLOOR)  # as the losses do
+        wrong = outputs.argmax(axis=1) != codes
+        return np.array([-2 * np.log(chances).mean(), wrong.mean()])
+
+    def in_units(self, part: Part, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return outputs in the target's units, (n, 1), or the classes' probabilities."""
+        if self.labels:
+            return _of_each_class(outputs).astype(np.float32)
+        return part.preprocessing.values(outputs)[:, None].astype(np.float32)
+
+
+def _of_each_class(outputs: NDArray[Any]) -> Array:
+    """Return probabilities of all classes, also where only that of the second is given."""
+    chances = outputs.astype(np.float64)
+    return np.concatenate([1 - chances, chances], axis=1) if chances.shape[1] == 1 else chances

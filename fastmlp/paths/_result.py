@@ -1,0 +1,321 @@
+"""What a path comes to: tables, choices of lambda, the model refitted there, figures."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import datasets
+from ._sparsity import Description
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..models import Sequential
+    from ..preprocessing import Preprocessing
+
+Array = NDArray[np.float64]
+
+CHOICES = ("min", "1se")
+
+
+@dataclass
+class PathResult:
+    """A path of lambdas, cross-validated, from the largest lambda to the smallest.
+
+    Parameters
+    ----------
+    lambdas : ndarray of shape (n_lambdas,)
+    layer_lambdas : ndarray of shape (n_lambdas, n_layers)
+        What each Dense layer got; `lambdas` times the layers' factors.
+    penalty : {"l1", "l2", "group"}
+    measure : {"mse", "deviance", "misclassification"}
+        By which the lambdas are compared; "mse" is in the target's units, squared, and "deviance"
+        is minus twice the log-likelihood, a mean over rows.
+    fold_scores : dict of str to ndarray of shape (n_lambdas, n_folds)
+        Each measure on each fold's rows; columns of NaN where an interrupted path has none.
+    train_scores : dict of str to ndarray of shape (n_lambdas,)
+        Each measure on the rows that the path on all rows was fitted to.
+    fold_sizes : ndarray of shape (n_folds,)
+        Rows of each fold.
+    folds : ndarray of shape (n,)
+        Each row's fold.
+    descriptions : list of Description
+        The model fitted to all rows, at each lambda.
+    null_score : float
+        `measure` of the model without inputs, on all rows.
+    preprocessing : Preprocessing
+        Learnt from all rows.
+    choose : {"min", "1se"}
+        Which choice `model` is.
+    units, seed : list of int, int
+    interrupted : bool
+        Whether Ctrl-C ended the path before the smallest lambda, or the largest.
+    held_out : ndarray of shape (n_lambdas, n, k) or None
+        What was predicted of each row while its fold was held out: numbers in the target's units,
+        k = 1, or each class's probability. None where they would be too many.
+    """
+
+    lambdas: Array
+    layer_lambdas: Array
+    penalty: str
+    measure: str
+    fold_scores: dict[str, Array]
+    train_scores: dict[str, Array]
+    fold_sizes: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    descriptions: list[Description]
+    null_score: float
+    preprocessing: Preprocessing
+    choose: str
+    units: list[int]
+    seed: int
+    interrupted: bool = False
+    held_out: NDArray[np.float32] | None = field(default=None, repr=False)
+    _source: Any = field(default=None, repr=False)  # what it was made from: makes models again
+    _made: dict[int, Sequential] = field(default_factory=dict, repr=False)
+
+    # ---- cross-validation ----
+
+    def cv(self, measure: str) -> tuple[Array, Array]:
+        """Return a measure's mean over the folds and its standard error, (n_lambdas,) each.
+
+        Folds count by their rows: mean = sum(n_k * score_k) / n, and with K folds
+        se = sqrt(sum(n_k * (score_k - mean)**2) / n / (K - 1)).
+
+        Parameters
+        ----------
+        measure : str
+            One of `fold_scores`.
+        """
+        scores, weights = self.fold_scores[measure], self.fold_sizes / self.fold_sizes.sum()
+        mean = (scores * weights).sum(axis=1)
+        variance = (np.square(scores - mean[:, None]) * weights).sum(axis=1)
+        return mean, np.sqrt(variance / (scores.shape[1] - 1))
+
+    @property
+    def cv_mean(self) -> Array:
+        """Mean of `measure` over the held-out folds, (n_lambdas,)."""
+        return self.cv(self.measure)[0]
+
+    @property
+    def cv_se(self) -> Array:
+        """Standard error of `cv_mean`, (n_lambdas,)."""
+        return self.cv(self.measure)[1]
+
+    @property
+    def index_min(self) -> int:
+        """The place in `lambdas` of the least cross-validated error; of equals the largest."""
+        return int(np.argmin(self.cv_mean))
+
+    @property
+    def index_1se(self) -> int:
+        """The place of the largest lambda whose error is within one standard error of that."""
+        mean, se, best = self.cv_mean, self.cv_se, self.index_min
+        return int(np.argmax(mean <= mean[best] + se[best]))
+
+    @property
+    def lambda_min(self) -> float:
+        """The lambda with the least cross-validated error."""
+        return float(self.lambdas[self.index_min])
+
+    @property
+    def lambda_1se(self) -> float:
+        """The largest lambda within one standard error of the least error."""
+        return float(self.lambdas[self.index_1se])
+
+    @property
+    def index(self) -> int:
+        """The place in `lambdas` of the choice that `model` is."""
+        return self.index_min if self.choose == "min" else self.index_1se
+
+    # ---- what is left of the model ----
+
+    @property
+    def n_nonzero(self) -> NDArray[np.int64]:
+        """Weights, without biases, that are not zero, (n_lambdas,)."""
+        return np.array([d.n_nonzero for d in self.descriptions])
+
+    @property
+    def n_live_layers(self) -> NDArray[np.int64]:
+        """Live units of each hidden layer, (n_lambdas, n_hidden).
+
+        A unit lives if its output varies over the rows and nonzero weights lead from it to an
+        output.
+        """
+        shape = len(self.descriptions), len(self.units)
+        return np.array([d.n_live for d in self.descriptions], dtype=np.int64).reshape(shape)
+
+    @property
+    def n_live(self) -> NDArray[np.int64]:
+        """Live hidden units, (n_lambdas,)."""
+        live: NDArray[np.int64] = self.n_live_layers.sum(axis=1)
+        return live
+
+    @property
+    def n_inputs(self) -> NDArray[np.int64]:
+        """Inputs from which nonzero weights lead to an output, (n_lambdas,)."""
+        return np.array([d.n_inputs for d in self.descriptions])
+
+    @property
+    def coefficients(self) -> Array:
+        """Weights without hidden layers, (n_lambdas, n_inputs, n_outputs)."""
+        if self.units:
+            raise ValueError(
+                "coefficients belong to a model without hidden layers; norms(layer) says how "
+                f"large the weights of others are. Received: units={self.units}"
+            )
+        return np.array([d.weights for d in self.descriptions])
+
+    def norms(self, layer: int) -> Array:
+        """Return the norms of the weights that lead from each input, or unit, (n_lambdas, k).
+
+        Parameters
+        ----------
+        layer : int
+            0 for the inputs, 1 for the first hidden layer and so on.
+        """
+        return np.array([d.norms[layer] for d in self.descriptions])
+
+    @property
+    def input_names(self) -> list[str]:
+        """The inputs' names."""
+        return self.preprocessing.input_names
+
+    # ---- models ----
+
+    @property
+    def model(self) -> Sequential:
+        """The model fitted to all rows at the lambda of `choose`; with its preprocessing."""
+        return self.model_at(self.index)
+
+    def model_at(self, index: int) -> Sequential:
+        """Return the model fitted to all rows at one of the lambdas.
+
+        Parameters
+        ----------
+        index : int
+            Its place in `lambdas`; -1 is the smallest.
+
+        Returns
+        -------
+        Sequential
+            With its preprocessing, so that ``preprocessing.inputs(table)`` is what it takes.
+        """
+        place = range(len(self.lambdas))[index]
+        if place not in self._made:
+            self._made[place] = self._source.model(self, place)
+        return self._made[place]
+
+    def kept(self, index: int) -> bool:
+        """Tell whether the weights at a place are at hand.
+
+        Those of large networks are not for all lambdas; `model_at` then walks there again.
+        """
+        place = range(len(self.lambdas))[index]
+        return place in self._made or self._source.states[place] is not None
+
+    def predict(self, x: Any, index: int | None = None) -> Any:
+        """Predict rows as the data that the path was given have them.
+
+        Parameters
+        ----------
+        x : array, data frame, Table and so on
+            With the columns of the path's.
+        index : int, optional
+            A place in `lambdas`; by default that of `choose`.
+
+        Returns
+        -------
+        ndarray of shape (n,), or list of length n
+            Numbers in the target's units, or classes.
+        """
+        model, state = self.model_at(self.index if index is None else index), self.preprocessing
+        table = datasets.as_table(np.asarray(x) if isinstance(x, list) else x)
+        outputs = model.predict(state.inputs(table, model.dtype.name), verbose=0)
+        return state.classes(outputs)[0] if state.target.labels else state.values(outputs)
+
+    # ---- tables and figures ----
+
+    def columns(self) -> dict[str, Any]:
+        """Return the path as a table: a column for each quantity, a row for each lambda.
+
+        Returns
+        -------
+        dict of str to ndarray
+            lambda; where layers differ, lambda_1 and so on; for each measure its mean over the
+            folds, its standard error and its value on all rows, such as cv_mse, cv_mse_se and
+            train_mse; n_nonzero, n_live, n_inputs; with several hidden layers n_live_1 and so on;
+            choice, which is "min", "1se", both or empty.
+        """
+        table: dict[str, Any] = {"lambda": self.lambdas}
+        if self.layer_lambdas.shape[1] > 1 and np.ptp(self.layer_lambdas, axis=1).any():
+            table |= {f"lambda_{i}": c for i, c in enumerate(self.layer_lambdas.T, 1)}
+        for name, train in self.train_scores.items():
+            mean, se = self.cv(name)
+            table |= {f"cv_{name}": mean, f"cv_{name}_se": se, f"train_{name}": train}
+        table |= {"n_nonzero": self.n_nonzero, "n_live": self.n_live, "n_inputs": self.n_inputs}
+        if len(self.units) > 1:
+            table |= {f"n_live_{i}": c for i, c in enumerate(self.n_live_layers.T, 1)}
+        chosen = {self.index_min: "min"}
+        chosen[self.index_1se] = " ".join([*chosen.get(self.index_1se, "").split(), "1se"])
+        return table | {"choice": [chosen.get(i, "") for i in range(len(self.lambdas))]}
+
+    def to_csv(self, file: str | os.PathLike[str] | TextIO) -> None:
+        """Write `columns` as CSV.
+
+        Parameters
+        ----------
+        file : path or text file
+        """
+        table = self.columns()
+        if isinstance(file, str | os.PathLike):
+            with open(file, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123
+                datasets.write_csv(stream, list(table), list(table.values()))
+        else:
+            datasets.write_csv(file, list(table), list(table.values()))
+
+    def plot_cv(self, **options: Any) -> Figure:
+        """Draw the cross-validation curve; see `plots.plot_cv`."""
+        from .. import plots
+
+        return plots.plot_cv(self, **options)
+
+    def plot_path(self, **options: Any) -> Figure:
+        """Draw coefficients, or norms, against lambda; see `plots.plot_path`."""
+        from .. import plots
+
+        return plots.plot_path(self, **options)
+
+    def plot_fits(self, **options: Any) -> Figure:
+        """Draw what the model predicts at some of the lambdas; see `plots.plot_path_fits`."""
+        from .. import plots
+
+        return plots.plot_path_fits(self, **options)
+
+    def points(self) -> tuple[Array, NDArray[Any]]:
+        """Return the rows that the path was fitted to, for figures.
+
+        Returns
+        -------
+        x : ndarray of shape (n, n_inputs)
+            In the table's units.
+        y : ndarray of shape (n,)
+            In the target's units, or each row's class, counted from 0.
+        """
+        means, scales = self.preprocessing.scaling()
+        x = self._source.problem.whole.x.astype(np.float64) * scales + means
+        return x, self.target_values()
+
+    def target_values(self) -> NDArray[Any]:
+        """Return the rows' targets in the table's units, or their classes from 0, (n,)."""
+        y, target = self._source.problem.whole.y[:, 0], self.preprocessing.target
+        if target.labels:
+            codes: NDArray[np.int64] = y.astype(np.int64)
+            return codes
+        values: Array = y.astype(np.float64) * target.scale + target.mean
+        return values

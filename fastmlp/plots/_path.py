@@ -1,0 +1,315 @@
+"""Paths of lambdas: the cross-validation curve, and what becomes of the weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._models import Array, count
+from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, VERMILLION, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..paths import PathResult
+
+MEASURE_LABELS = {
+    "mse": "mean squared error",
+    "deviance": "deviance",
+    "misclassification": "share misclassified",
+}
+LOG_SPAN = 8.0  # of errors, from which on their axis is logarithmic
+MAX_NAMED = 12  # lines with a name and a colour of their own
+TOP_TICKS = 9
+LETTER = 0.0105  # of the width, for the names left of the lines
+MAX_LETTERS = 16
+
+
+@styled
+def plot_cv(result: PathResult, measure: str | None = None, *, title: str | None = None) -> Figure:
+    """Draw the cross-validated error against lambda, with both choices marked.
+
+    Points are means over the folds, bars one standard error either way. The top axis says what is
+    left of the model that was fitted to all rows.
+
+    Parameters
+    ----------
+    result : PathResult
+    measure : str, optional
+        One of ``result.fold_scores``; by default all of them, a panel each, the one that chose
+        first.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    others = [name for name in result.fold_scores if name != result.measure]
+    names = [result.measure, *others] if measure is None else [measure]
+    if names[0] not in result.fold_scores:
+        raise ValueError(
+            f"measure must be one of {', '.join(result.fold_scores)}. Received: {measure!r}"
+        )
+    figure = new_figure(8, 1.2 + 3.6 * len(names), title)
+    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name in zip(axes, names, strict=True):
+        _cv_panel(ax, result, name)
+    _lambda_axis(axes, result)
+    figure.align_ylabels()
+    return figure
+
+
+def _cv_panel(ax: Axes, result: PathResult, name: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    mean, se = result.cv(name)
+    ax.errorbar(
+        result.lambdas,
+        mean,
+        se,
+        linestyle="none",
+        marker="o",
+        markersize=4.5,
+        color=VERMILLION,
+        ecolor="#AAAAAA",
+        elinewidth=1.0,
+        capsize=2.0,
+        zorder=3,
+    )
+    low, high = float((mean - se).min()), float((mean + se).max())
+    if low > 0 and high / low >= LOG_SPAN and name != "misclassification":
+        ax.set_yscale("log")
+        if high / low < 300:
+            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylabel(f"{MEASURE_LABELS[name]}, {len(result.fold_sizes)} folds")
+    ax.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+    ax.set_axisbelow(True)
+    if name == result.measure:
+        best = result.index_min
+        between = [result.lambda_min, result.lambda_1se]
+        ax.plot(between, [mean[best] + se[best]] * 2, color=INK, linewidth=0.9, zorder=4)
+
+
+def _lambda_axis(axes: Any, result: PathResult) -> None:
+    """Give panels, top to bottom, a common axis of lambda, the counts above and both choices."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    lambdas = result.lambdas
+    for ax in axes:
+        ax.set_xscale("log")
+        ax.axvline(result.lambda_min, color=BLACK, linewidth=1.0, linestyle=(0, (5, 2)), zorder=2)
+        ax.axvline(result.lambda_1se, color=BLACK, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=2)
+    span = float(lambdas.max() / lambdas.min())
+    bottom = axes[-1]
+    if span < 300:
+        bottom.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    bottom.xaxis.set_minor_formatter(NullFormatter())
+    bottom.set_xlabel("lambda (log scale)")
+    if span > 1:
+        margin = span**0.025
+        bottom.set_xlim(lambdas.min() / margin, lambdas.max() * margin)
+    top = axes[0].secondary_xaxis("top")
+    counts, noun = _counts(result)
+    places = _top_places(lambdas)
+    top.xaxis.set_major_locator(NullLocator())
+    top.xaxis.set_minor_locator(NullLocator())
+    top.set_xticks(lambdas[places], [f"{counts[i]:,}" for i in places])
+    top.xaxis.set_minor_locator(NullLocator())
+    top.spines["top"].set_visible(False)
+    top.tick_params(length=3, color=INK)
+    top.set_xlabel(noun)
+    _mark_choices(axes[0], result)
+
+
+def _counts(result: PathResult) -> tuple[Array, str]:
+    """Return what the top axis counts at each lambda, and what that is."""
+    if result.penalty == "l1" or (result.penalty == "l2" and not result.units):
+        return result.n_nonzero, "nonzero weights"
+    if not result.units:
+        return result.n_inputs, "inputs in use"
+    return result.n_live, "live hidden units"
+
+
+def _top_places(lambdas: Array) -> list[int]:
+    """Return about evenly spaced places on the logarithmic axis."""
+    logs = np.log(lambdas)
+    wanted = np.linspace(logs[0], logs[-1], min(TOP_TICKS, len(lambdas)))
+    return sorted({int(np.abs(logs - at).argmin()) for at in wanted})
+
+
+def _mark_choices(ax: Axes, result: PathResult) -> None:
+    """Write the names of the choices beside their lines, away from each other."""
+    from matplotlib.transforms import blended_transform_factory
+
+    place = blended_transform_factory(ax.transData, ax.transAxes)
+    same = result.lambda_min == result.lambda_1se
+    texts = [(result.lambda_1se, f"1se: {result.lambda_1se:.3g}", "left")]
+    if not same:
+        texts.append((result.lambda_min, f"min: {result.lambda_min:.3g}", "right"))
+    else:
+        texts = [(result.lambda_min, f"min and 1se: {result.lambda_min:.3g}", "left")]
+    logs = np.log(result.lambdas)
+    taken: set[str] = set()
+    for lam, text, side in texts:
+        share = (np.log(lam) - logs.min()) / max(float(np.ptp(logs)), 1e-9)
+        side = "left" if share < 0.2 else "right" if share > 0.8 else side
+        # On the same side of their lines, which may be close: one below the other.
+        below = -3 if side not in taken else -17
+        taken.add(side)
+        ax.annotate(
+            text,
+            (lam, 1.0),
+            xycoords=place,
+            xytext=(4 if side == "left" else -4, below),
+            textcoords="offset points",
+            ha=side,
+            va="top",
+            fontsize=9,
+            color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+            zorder=5,
+        )
+
+
+# ---- weights -----------------------------------------------------------------------------------
+
+
+@styled
+def plot_path(result: PathResult, *, title: str | None = None) -> Figure:
+    """Draw the coefficients, or the norms of inputs' and units' weights, against lambda.
+
+    Without hidden layers a line is an input's coefficient, with a panel for each class where there
+    are several. With them a line is the norm of all weights that lead from an input or a hidden
+    unit; it ends at 0 where the input is out of use or the unit dead.
+
+    Parameters
+    ----------
+    result : PathResult
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    panels = _panels(result)
+    figure = new_figure(8, 1.4 + (2.4 if len(panels) > 1 else 4.0) * len(panels), title)
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    shown: list[list[int]] = []
+    for ax, (label, lines, names) in zip(axes, panels, strict=True):
+        ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+        shown.append([] if names is None else _largest(lines, result.index_1se))
+        _draw_lines(ax, result.lambdas, lines, shown[-1], GREY if names else BLUE)
+        ax.set_ylabel(label)
+        if lines.min() >= 0:
+            ax.set_ylim(bottom=-0.02 * max(float(lines.max()), 1e-12))
+    _lambda_axis(axes, result)
+    height = float(figure.get_size_inches()[1]) / len(axes)
+    letters = max((len(_short(n)) for _, _, names in panels for n in names or ()), default=0)
+    if letters:
+        low, high = axes[-1].get_xlim()
+        room = 0.03 + LETTER * letters
+        axes[-1].set_xlim(low / (high / low) ** (room / (1 - room)), high)
+        for ax, (_, lines, names), few in zip(axes, panels, shown, strict=True):
+            if names is not None:
+                short = [_short(names[i]) for i in few]
+                _write_names(ax, result.lambdas, lines[:, few], short, height)
+    figure.align_ylabels()
+    return figure
+
+
+def _panels(result: PathResult) -> list[tuple[str, Array, list[str] | None]]:
+    """Return each panel's label, its lines (n_lambdas, k) and their names."""
+    names = result.input_names
+    if not result.units:
+        weights = result.coefficients
+        if weights.shape[2] == 1:
+            return [("coefficient", weights[:, :, 0], names)]
+        labels = result.preprocessing.target.labels
+        return [(str(label), weights[:, :, k], names) for k, label in enumerate(labels)]
+    panels: list[tuple[str, Array, list[str] | None]] = [("norm, inputs", result.norms(0), names)]
+    for layer, width in enumerate(result.units, 1):
+        label = f"norm, {count(width, 'unit')}"
+        if len(result.units) > 1:
+            label += f"\nof layer {layer}"
+        panels.append((label, result.norms(layer), None))
+    return panels
+
+
+def _colour(i: int) -> dict[str, Any]:
+    return {
+        "color": PALETTE[i % len(PALETTE)],
+        "linestyle": DASHES[i // len(PALETTE) % len(DASHES)],
+    }
+
+
+def _largest(lines: Array, at: int) -> list[int]:
+    """Return which lines get names, in the inputs' order.
+
+    Those are the largest at a place of the path, and of what is 0 there the largest anywhere.
+    """
+    keys = np.abs(lines).max(axis=0), np.abs(lines[at])
+    return sorted(np.lexsort(keys)[::-1][:MAX_NAMED].tolist())
+
+
+def _draw_lines(ax: Axes, lambdas: Array, lines: Array, named: list[int], other: str) -> None:
+    n_others = lines.shape[1] - len(named)
+    thin = {"linewidth": 1.0 if n_others <= 100 else 0.6, "color": other, "zorder": 2,
+            "alpha": max(0.12, min(0.8, 30 / max(n_others, 1)))}  # fmt: skip
+    for i, line in enumerate(lines.T):
+        if i not in named:
+            ax.plot(lambdas, line, **thin)
+    for place, i in enumerate(named):
+        ax.plot(lambdas, lines[:, i], linewidth=1.5, zorder=3, **_colour(place))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"
+
+
+def _write_names(ax: Axes, lambdas: Array, lines: Array, names: list[str], height: float) -> None:
+    """Name the lines at their left ends, moved apart where they would overlap."""
+    bottom, top = ax.get_ylim()
+    # Inches; a panel's margins take a fifth, a line of text is about 0.14 high.
+    gap = 0.14 / (0.8 * height) * (top - bottom)
+    order = np.argsort(lines[-1], kind="stable")
+    ends = lines[-1][order]
+    places = _apart(ends, min(gap, 0.97 * (top - bottom) / len(names)), bottom, top)
+    left = float(lambdas[-1])
+    span = np.log(lambdas[0] / lambdas[-1]) if len(lambdas) > 1 else 1.0
+    for i, end, place in zip(order, ends, places, strict=True):
+        ax.annotate(
+            names[i],
+            (left, end),
+            xytext=(left / np.exp(0.025 * span), place),
+            ha="right",
+            va="center",
+            fontsize=8.5,
+            color=_colour(i)["color"],
+            arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.6, "shrinkA": 0,
+                        "shrinkB": 1},
+        )  # fmt: skip
+
+
+def _apart(values: Array, gap: float, low: float, high: float) -> Array:
+    """Move increasing values apart by at least `gap`, within limits, and little otherwise."""
+    places: Array = np.array(values, dtype=np.float64)
+    last = len(places) - 1
+    for _ in range(200):
+        close = np.diff(places) < gap * 0.999
+        if not close.any():
+            break
+        for i in np.flatnonzero(close):
+            middle = (places[i] + places[i + 1]) / 2
+            places[i], places[i + 1] = middle - gap / 2, middle + gap / 2
+    places[0] = max(places[0], low + gap / 2)
+    for k in range(last):
+        places[k + 1] = max(places[k + 1], places[k] + gap)
+    places[last] = min(places[last], high - gap / 2)
+    for k in reversed(range(last)):
+        places[k] = min(places[k], places[k + 1] - gap)
+    return places

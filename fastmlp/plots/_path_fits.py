@@ -1,0 +1,257 @@
+"""Small multiples: what a model predicts at some lambdas of a path."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._classes import BACKGROUND_ALPHA, COLOUR_MAP, HIGH, LOW, class_colours, predicted_classes
+from ._models import Array, count
+from ._regression import POINTS
+from ._style import GREY, INK, VERMILLION, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..paths import PathResult
+
+N_PANELS = 9
+MESH = 121
+
+
+@styled
+def plot_path_fits(result: PathResult, indices: Any = None, *, title: str | None = None) -> Figure:
+    """Draw the model fitted to all rows at some of the lambdas, a panel each.
+
+    With one numeric input: the fitted curve, or the probability of the second class, and the
+    points. With two: the predicted classes, or the fitted surface as contours. With more: what
+    was predicted of each row while its fold was held out, against what it is; for classes, how
+    probable its class was thought.
+
+    Parameters
+    ----------
+    result : PathResult
+    indices : sequence of int, optional
+        Places in ``result.lambdas``. By default nine, evenly spaced, both choices among them.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    places = chosen_places(result) if indices is None else [
+        range(len(result.lambdas))[i] for i in indices
+    ]  # fmt: skip
+    draw, labels, square = _drawing(result)
+    if indices is None and isinstance(draw, _OfModel):  # to walk to others again would take long
+        places = [place for place in places if result.kept(place)]
+    if not places:
+        raise ValueError("indices must name at least one lambda. Received: none")
+    n_columns = min(3, len(places))
+    n_rows = -(-len(places) // n_columns)
+    side = 2.7 if square else 2.2
+    figure = new_figure(1.0 + 2.7 * n_columns, 0.8 + (side + 0.25) * n_rows, title)
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    for ax, place in zip(axes.flat, places, strict=False):
+        draw(ax, place)
+        ax.set_title(_panel_title(result, place), fontsize=9)
+        if square:
+            ax.set_box_aspect(1)
+    for ax in axes.flat[len(places) :]:
+        ax.set_visible(False)
+    for j in range(n_columns):
+        last = (len(places) - 1 - j) // n_columns
+        axes[last, j].set_xlabel(labels[0])
+        axes[last, j].tick_params(labelbottom=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(labels[1])
+    if isinstance(draw, _Surface):
+        figure.colorbar(draw.filled, ax=axes, label=result.preprocessing.target.name, shrink=0.6,
+                        aspect=35)  # fmt: skip
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    if names:
+        figure.legend(handles, names, loc="outside upper right", ncols=min(len(names), 5))
+    return figure
+
+
+def chosen_places(result: PathResult, n: int = N_PANELS) -> list[int]:
+    """Return about `n` places from the largest lambda to the smallest, both choices among them."""
+    total = len(result.lambdas)
+    chosen = {result.index_1se, result.index_min}
+    even = np.linspace(0, total - 1, min(n, total)).round().astype(int).tolist()
+    for choice in sorted(chosen):
+        if len({*even, choice}) > len(set(even)):
+            # A choice takes the place of its neighbour, rather than standing beside it; the
+            # largest lambda and the smallest stay.
+            inner = [place for place in even[1:-1] if place not in chosen]
+            if inner:
+                even.remove(min(inner, key=lambda place: abs(place - choice)))
+            even.append(choice)
+    return sorted(set(even))
+
+
+def _panel_title(result: PathResult, place: int) -> str:
+    marks = [name for name, at in (("min", result.index_min), ("1se", result.index_1se))
+             if at == place]  # fmt: skip
+    mark = f" ({' and '.join(marks)})" if marks else ""
+    if result.penalty == "l1" or not result.units:
+        left = count(int(result.n_nonzero[place]), "weight")
+    else:
+        left = count(int(result.n_live[place]), "live unit")
+    return f"lambda {result.lambdas[place]:.3g}{mark}\n{left}"
+
+
+def _drawing(result: PathResult) -> tuple[Any, tuple[str, str], bool]:
+    """Return what draws a panel, the labels of the axes, and whether panels are square."""
+    state = result.preprocessing
+    plain = all(c.kind == "numeric" and not c.indicator for c in state.columns)
+    names, target = state.input_names, state.target
+    if plain and len(names) == 1:
+        if not target.labels:
+            return _Curve(result), (names[0], target.name), False
+        if len(target.labels) == 2:
+            return _Curve(result), (names[0], f"P({target.name} = {target.labels[1]})"), False
+    if plain and len(names) == 2:
+        return (_Regions if target.labels else _Surface)(result), (names[0], names[1]), True
+    if result.held_out is None:
+        raise ValueError(
+            "Figures of more than two inputs show predictions of held-out rows, which are too "
+            f"many to be kept. Received: {len(result.folds)} rows and {len(result.lambdas)} lambdas"
+        )
+    if target.labels:
+        labels = "held-out probability of a row's class", "rows (log scale)"
+        return _Chances(result, result.held_out), labels, False
+    return (
+        _Held(result, result.held_out),
+        (f"held-out prediction of {target.name}", f"{target.name}"),
+        True,
+    )
+
+
+class _OfModel:
+    """Draws the model at one place of a path."""
+
+    def __init__(self, result: PathResult) -> None:
+        self.result = result
+        self.state = result.preprocessing
+
+    def outputs(self, place: int, raw: Array) -> Array:
+        """Return the outputs for inputs in the table's units; numbers in the target's."""
+        means, scales = self.state.scaling()
+        model = self.result.model_at(place)
+        outputs = model.predict(((raw - means) / scales).astype(model.dtype), verbose=0)
+        if self.state.target.labels:
+            return outputs
+        return outputs * self.state.target.scale + self.state.target.mean
+
+
+class _Curve(_OfModel):
+    def __init__(self, result: PathResult) -> None:
+        super().__init__(result)
+        self.x, self.y = result.points()
+        self.grid = np.linspace(self.x.min(), self.x.max(), 201)[:, None]
+
+    def __call__(self, ax: Axes, place: int) -> None:
+        alpha = 1.0 if len(self.x) <= 100 else max(0.15, 10 / math.sqrt(len(self.x)) / 2)
+        ax.plot(self.x[:, 0], self.y, label="data", **(POINTS | {"markersize": 3.5, "alpha": alpha,
+                "markeredgewidth": 0.7}))  # fmt: skip
+        fitted = self.outputs(place, self.grid)
+        ax.plot(self.grid[:, 0], fitted[:, 0], color=VERMILLION, linewidth=2.0, label="fit",
+                zorder=4)  # fmt: skip
+
+
+class _Regions(_OfModel):
+    def __init__(self, result: PathResult) -> None:
+        super().__init__(result)
+        self.x, self.y = result.points()
+        self.limits = [_limits(self.x[:, j]) for j in (0, 1)]
+        x1, x2 = (np.linspace(low, high, MESH) for low, high in self.limits)
+        self.mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
+
+    def __call__(self, ax: Axes, place: int) -> None:
+        labels = self.state.target.labels
+        predicted = predicted_classes(self.outputs(place, self.mesh)).reshape(MESH, MESH)
+        (left, right), (bottom, top) = self.limits
+        ax.imshow(
+            predicted / (len(labels) - 1),
+            cmap=COLOUR_MAP,
+            vmin=LOW,
+            vmax=HIGH,
+            alpha=BACKGROUND_ALPHA,
+            origin="lower",
+            extent=(left, right, bottom, top),
+            interpolation="nearest",
+            aspect="auto",
+            zorder=0,
+        )
+        size = 4.0 if len(self.x) <= 200 else 2.5
+        for k, (label, colour) in enumerate(zip(labels, class_colours(len(labels)), strict=True)):
+            rows = self.y == k
+            ax.plot(self.x[rows, 0], self.x[rows, 1], linestyle="none", marker="o^sDvPX*"[k % 8],
+                    markersize=size, color=colour, markeredgecolor="white", markeredgewidth=0.4,
+                    label=f"{self.state.target.name} = {label}")  # fmt: skip
+        ax.set(xlim=self.limits[0], ylim=self.limits[1])
+
+
+class _Surface(_Regions):
+    def __init__(self, result: PathResult) -> None:
+        super().__init__(result)
+        low, high = np.percentile(self.y, [1, 99])
+        self.levels = np.linspace(low, high if high > low else low + 1, 11)
+
+    def __call__(self, ax: Axes, place: int) -> None:
+        fitted = self.outputs(place, self.mesh).reshape(MESH, MESH)
+        x1, x2 = (np.linspace(low, high, MESH) for low, high in self.limits)
+        self.filled = ax.contourf(x1, x2, fitted, self.levels, cmap="viridis", extend="both")
+        ax.scatter(self.x[:, 0], self.x[:, 1], s=10, c=self.y, cmap="viridis",
+                   vmin=self.levels[0], vmax=self.levels[-1], edgecolors=INK,
+                   linewidths=0.4)  # fmt: skip
+        ax.set(xlim=self.limits[0], ylim=self.limits[1])
+
+
+class _Held:
+    """Numbers: what was predicted of held-out rows, against what they are."""
+
+    def __init__(self, result: PathResult, held_out: Array) -> None:
+        self.held = held_out
+        self.y = result.target_values()
+
+    def __call__(self, ax: Axes, place: int) -> None:
+        alpha = max(0.1, min(0.7, 12 / math.sqrt(len(self.y))))
+        low, high = float(self.y.min()), float(self.y.max())
+        ax.plot([low, high], [low, high], color=GREY, linewidth=1.0, zorder=1)
+        ax.plot(self.held[place, :, 0], self.y, linestyle="none", marker="o", markersize=3,
+                color=VERMILLION, alpha=alpha, markeredgewidth=0)  # fmt: skip
+        margin = 0.04 * (high - low)
+        ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+
+
+class _Chances:
+    """Classes: how probable the classes of held-out rows were thought."""
+
+    def __init__(self, result: PathResult, held_out: Array) -> None:
+        codes = result.target_values()
+        self.chances = np.take_along_axis(held_out, codes[None, :, None], axis=2)[:, :, 0]
+        self.wrong = held_out.argmax(axis=2) != codes
+
+    def __call__(self, ax: Axes, place: int) -> None:
+        edges = np.linspace(0, 1, 21).tolist()
+        wrong = self.wrong[place]
+        parts: Any = [self.chances[place][~wrong], self.chances[place][wrong]]
+        ax.hist(parts, edges, stacked=True, color=["#9CC7E0", VERMILLION], edgecolor="white",
+                linewidth=0.3, label=["classified right", "classified wrong"])  # fmt: skip
+        ax.set_xlim(0, 1)
+        ax.set_yscale("log")
+        ax.set_ylim(bottom=0.7)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.text(0.03, 0.95, f"{wrong.mean():.1%} wrong", transform=ax.transAxes, va="top",
+                fontsize=8.5, color=INK)  # fmt: skip
+
+
+def _limits(values: Array) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
