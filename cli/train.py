@@ -38,8 +38,8 @@ Examples:
 Without DATA: the lecture's data, 1000 epochs, each batch all rows. With DATA: 100 epochs, 32 rows
 a batch. DATA may be CSV, TSV (.tsv), NumPy .npy or .npz, and with fastmlp[data] installed Parquet,
 Arrow or Feather. Text columns are categorical, one input for each category; true and false are 1
-and 0; dates (2024-05-31) are days, standardised. A cell that is empty or holds NA, N/A, NaN or
-null is missing.
+and 0; dates, and text such as 2024-05-31, are days, standardised. A cell that is empty or holds NA,
+N/A, NaN or null is missing.
 
 With --stream a Parquet file is read anew for every epoch, not held in memory; rows are shuffled in
 a buffer. A file of more than 2^28 values, rows times columns, is streamed by itself.

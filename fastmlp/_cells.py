@@ -355,7 +355,7 @@ def _date_text(value: np.datetime64) -> str:
 
 
 class CodedCells(Cells):
-    """Text that is text, whatever it looks like, kept as codes.
+    """Text that is text, even if it looks like numbers, kept as codes; ISO dates are dates.
 
     Parameters
     ----------
@@ -364,8 +364,6 @@ class CodedCells(Cells):
     texts : sequence of str
         Those that mean a missing value in a CSV file do so here.
     """
-
-    kind = "text"
 
     def __init__(self, codes: np.ndarray, texts: Sequence[str]) -> None:
         super().__init__(len(codes), "text")
@@ -376,10 +374,21 @@ class CodedCells(Cells):
             lookup[i] = -1 if is_missing(text) else index.setdefault(text.strip(), len(index))
         self._coded = _used(lookup[codes], list(index))
 
+    @cached_property
+    def kind(self) -> str:  # type: ignore[override]
+        """Whether the texts are dates, of which few tables have a type: "date" or "text"."""
+        texts = self._coded.texts
+        return "date" if texts and all(_reads(day, text) for text in texts) else "text"
+
     def held(self, row: int) -> str:
         """Return a cell's text, '' if it is missing."""
         code = self._coded.codes[row]
         return self._coded.texts[code] if code >= 0 else ""
+
+    def floats(self) -> np.ndarray:
+        """Return dates as days since 1970-01-01."""
+        days = np.array([*map(day, self._coded.texts), np.nan])
+        return days[self._coded.codes]
 
     def coded(self) -> Coded:
         """Return codes of the texts."""

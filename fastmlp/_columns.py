@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ._cells import day
 from ._table import Table, is_finite
 from .errors import DataError
 
@@ -93,9 +94,10 @@ def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray 
         values = table.columns[name].floats()
         if is_finite(values):
             return values, None
-    if kind == "text":  # all missing, or an error
-        _refuse_unfit(table, column, table.coded(name).codes >= 0)
-        values = np.full(table.n_rows, np.nan)
+    if kind == "text":
+        values = _days(table, column)
+        if column.kind == "date":
+            kind = "date"
     else:
         values = table.values(name)
     missing = np.isnan(values)
@@ -107,6 +109,18 @@ def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray 
     if column.fill is None:
         refuse_missing(table, name, missing)
     return np.where(missing, column.fill or 0.0, values), missing
+
+
+def _days(table: Table, column: Column) -> np.ndarray:
+    """Return dates that a file with types holds as text; any other text is an error."""
+    codes, texts = table.coded(column.name)
+    days = np.full(len(texts) + 1, np.nan)  # the last one for missing cells
+    for i, text in enumerate(texts if column.kind == "date" else ()):
+        with contextlib.suppress(ValueError):
+            days[i] = day(text)
+    values = days[codes]
+    _refuse_unfit(table, column, (codes >= 0) & np.isnan(values))
+    return values
 
 
 def _refuse_unfit(table: Table, column: Column, unfit: np.ndarray) -> None:

@@ -90,6 +90,19 @@ class LayerReport:
         """Return the report as a document; it may hold NaN."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        width = max(5, *(len(layer.name) for layer in self.layers))
+        heads = ("dead", "saturated", "mean", "std", "|w|", "|dw|", "ratio", "signal")
+        lines = [f"{'layer':<{width}}" + "".join(f"{head:>10}" for head in heads) + "  verdict"]
+        for layer in self.layers:
+            shares = ["" if share is None else f"{share:.0%}"
+                      for share in (layer.dead, layer.saturated)]  # fmt: skip
+            sizes = [f"{size:.2g}" for size in (layer.mean, layer.std, layer.weight_norm,
+                     layer.gradient_norm, layer.ratio, layer.error_signal)]  # fmt: skip
+            cells = "".join(f"{cell:>10}" for cell in (*shares, *sizes))
+            lines.append(f"{layer.name:<{width}}{cells}  {layer.verdict}")
+        return "\n".join([*lines, self.verdict])
+
 
 def layer_report(model: Sequential, x: Any, y: Any = None) -> LayerReport:
     """Report activations and gradients layer by layer, and name what ails the network.

@@ -144,7 +144,7 @@ class NumberLearner:
 
     def add(self, table: Table, rows: Rows) -> None:
         """Take in a table, of which `rows` are for training."""
-        values = table.values(self._column.name)
+        values = self._values(table)
         missing = np.isnan(values)
         if self._impute is None:
             refuse_missing(table, self._column.name, missing)
@@ -158,6 +158,19 @@ class NumberLearner:
             self._moments.add(values)
         if self._impute == "median" and self._column.kind != "boolean":
             self._sample.add(values)
+
+    def _values(self, table: Table) -> np.ndarray:
+        name = self._column.name
+        if table.kind(name) != "text":
+            return table.values(name)
+        codes = table.coded(name).codes  # after parts of a long file that held dates
+        if (codes >= 0).any():
+            row = int(np.argmax(codes >= 0))
+            raise DataError(
+                f"{table.where(row, name)}: '{table.held(row, name)}' is no date, or one after it "
+                "is none, but those before are; declare the column categorical"
+            )
+        return np.full(table.n_rows, np.nan)
 
     def learnt(self, source: str) -> Column:
         """Return the column."""

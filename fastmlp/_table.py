@@ -78,7 +78,8 @@ class Table:
         Returns
         -------
         {"number", "boolean", "date", "text"}
-            Text that means numbers, true and false, or ISO dates in every cell counts as those.
+            Text that means numbers, true and false, or ISO dates in every cell counts as those;
+            where the source has types, text that means dates alone.
 
         Raises
         ------

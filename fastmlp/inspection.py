@@ -166,6 +166,13 @@ class Importance:
         """Indices of the features, the most important first."""
         return np.argsort(-self.mean, kind="stable")
 
+    def __str__(self) -> str:
+        width = max(len(name) for name in self.names)
+        head = f"By how much {self.metric}, {self.baseline:.6g}, gets worse without the feature:"
+        mean, std = self.mean, self.std
+        rows = [f"{self.names[i]:<{width}}  {mean[i]:.6g} +- {std[i]:.2g}" for i in self.order]
+        return "\n".join([head, *rows])
+
 
 def _score(
     model: Sequential, metric: Any, y: np.ndarray

@@ -445,6 +445,20 @@ def test_a_table_that_fits_otherwise():
     np.testing.assert_array_equal(x, state.inputs(trained)[2:])
 
 
+def test_dates_may_be_text_where_a_file_has_types():
+    trained = datasets.read_csv(io.BytesIO(TRAINED.encode()))
+    state = Preprocessing.fit(trained, "y", "regression")
+    columns = {"a": [1, 2, 3], "k": ["u", "v", "u"], "flag": [True, False, True]}
+    table = {**columns, "day": np.array(["2024-05-30", "2024-05-31", "2024-06-02"])}
+    np.testing.assert_array_equal(state.inputs(table), state.inputs(trained))
+    learnt = Preprocessing.fit({**table, "y": [1.5, 2.5, 3.5]}, "y")
+    assert [column.kind for column in learnt.columns][-1] == "date"
+    table["day"][1] = "soon"
+    assert "row 2, column 'day': 'soon' is text; the model was trained on dates" in (
+        message(state.inputs, table)
+    )
+
+
 def test_what_no_memory_could_hold_is_refused_before_it_is_read(tmp_path, monkeypatch):
     pa = pytest.importorskip("pyarrow")
     path = tmp_path / "t.parquet"

@@ -57,6 +57,9 @@ def test_importance_is_the_rise_of_the_error_under_each_shuffle():
             assert found.repeats[j, repeat] == pytest.approx(error - baseline, rel=1e-9, abs=1e-12)
     assert list(found.order) == [0, 1, 2]
     assert np.all(found.repeats[2] == 0)
+    lines = str(found).splitlines()
+    assert lines[0].startswith("By how much mean_squared_error, 0.0")
+    assert [line[:2] for line in lines[1:]] == ["x1", "x2", "x3"] and lines[3] == "x3  0 +- 0"
     assert found.mean[0] > found.mean[1] > 0
     np.testing.assert_allclose(found.std, found.repeats.std(axis=1, ddof=1))
 
@@ -360,6 +363,10 @@ def test_fifteen_layers_of_the_lecture_are_named_vanishing():
     assert signals[0] < 1e-10 and signals == sorted(signals) and signals[-1] == 1
     verdicts = [layer.verdict for layer in report.layers]
     assert verdicts == ["vanishing gradient"] * 9 + ["ok"] * 7
+    lines = str(report).splitlines()
+    assert len(lines) == 18 and lines[-1] == report.verdict
+    assert lines[0].split()[:2] == ["layer", "dead"] and lines[0].endswith("signal  verdict")
+    assert lines[1].startswith("dense_1 ") and lines[1].endswith("vanishing gradient")
 
 
 def test_they_are_so_after_training_has_failed_as_well():

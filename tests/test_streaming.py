@@ -508,3 +508,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 4 * 2000 * 21 * 4
+
+
+def test_text_that_is_dates_in_a_part_of_a_file_alone(tmp_path, monkeypatch):
+    day = [f"2024-05-{1 + i % 30:02d}" for i in range(200)]
+    columns = {"day": day, "y": np.arange(200.0)}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table(columns), path, row_group_size=50)
+    assert datasets.ParquetStream(path, "y").preprocessing.columns[0].kind == "date"
+    day[170] = "soon"
+    pq.write_table(pa.table(columns), path, row_group_size=50)
+    text = message(datasets.ParquetStream, path, "y")
+    assert "row 151, column 'day': '2024-05-01' is no date, or one after it is none" in text
+    kept = datasets.ParquetStream(path, "y", categorical=["day"]).preprocessing.columns[0]
+    assert kept.kind == "categorical" and len(kept.categories) == 31
