@@ -18,7 +18,7 @@ def machine():
 def compiler_flags(isa):
     """Return the flags of the kernels in use; the build file is their source."""
     text = " ".join(BUILD_FILE.read_text().split())
-    common = re.search(r"target_compile_options\(\$\{name\} PRIVATE (.*?) ?\$\{ARGN\}", text)
+    common = re.search(r"set\(flags (.*?) ?\$\{ARGN\}\)", text)
     own = re.search(rf"network_modules\({isa} ?(.*?)\)", text)
     return " ".join(match[1] for match in (common, own) if match)
 

@@ -105,7 +105,8 @@ def test_compare_peers(program, capsys, tmp_path):
     program("compare_peers", *options)
     document = json.loads((tmp_path / "c.json").read_text())
     assert document["settings"] == {"threads": None, "rounds": 1, "windows": 2, "seconds": 0.001}
-    assert "-O3" in document["machine"]["flags"]
+    assert set(document["machine"]["flags"].split()) > {"-O3", "-ffp-contract=off"}
+    assert all(flag.startswith("-") for flag in document["machine"]["flags"].split())
     named = [(row["case"], row["peer"]) for row in document["results"]]
     assert named == [(c, p) for c in ("tiny2", "units-16x4") for p in ("fastmlp", "numpy")]
     assert all(len(row["windows"]) == 2 for row in document["results"])

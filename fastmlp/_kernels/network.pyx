@@ -573,7 +573,7 @@ cdef class Network:
     cdef int _team(self, double rows, int n_threads, bint automatic, bint forward=False):
         """Threads for a step on so many rows: one if waking and waiting for the others would cost
         more than they give. What only goes forward has a third of the work."""
-        cdef double enough = 3e6 if forward else 6e4 if self.s.shallow else 2e5
+        cdef double enough = 3e6 if forward else 6e5 if self.s.shallow else 1.5e6
         if automatic and rows * self.s.n_params < enough:
             return 1
         return n_threads

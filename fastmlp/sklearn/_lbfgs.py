@@ -11,8 +11,6 @@ import numpy as np
 from .. import threads
 from ..models import Sequential
 
-_SHARED = 1e6  # rows times parameters, from which on threads share the loss
-
 
 class _OneBlasThread:
     """While any thread is within, NumPy's and SciPy's BLAS libraries run one thread each.
@@ -86,8 +84,6 @@ def minimise(
 
     network = model.ready()
     n_threads, automatic = threads.resolve()
-    if automatic and len(x) * model.count_params() < _SHARED:
-        n_threads = 1  # the others would have gone to sleep while SciPy was at work
     layers = range(network.n_layers)
     views = [v for i in layers for v in (network.weights(i), network.bias(i))]
     slopes = [v for i in layers for v in (network.weights_gradient(i), network.bias_gradient(i))]

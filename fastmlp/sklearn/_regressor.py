@@ -216,9 +216,12 @@ def _r2(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> floa
     -------
     float
     """
-    w = 1.0 if weight is None else weight[:, None]
-    spread = (w * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0)
-    error = (w * (y - predicted) ** 2).sum(axis=0)
+    if weight is None:
+        centred, residual = y - y.mean(axis=0), y - predicted
+        spread, error = (np.einsum("ij,ij->j", part, part) for part in (centred, residual))
+    else:
+        spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
+        error = weight @ (y - predicted) ** 2
     constant = spread == 0
     ratio = error / np.where(constant, 1, spread)
     return float(np.where(constant, error == 0, 1 - ratio).mean())

@@ -130,7 +130,8 @@ class Watch(Callback):
         score = float(estimator._score(held.y, predicted, held.weight))
         losses = self.output.row_losses(held.y, predicted)
         estimator.validation_scores_.append(score)
-        estimator.validation_loss_curve_.append(float(np.average(losses, weights=held.weight)))
+        mean = losses.mean() if held.weight is None else np.average(losses, weights=held.weight)
+        estimator.validation_loss_curve_.append(float(mean))
         if self.stops:
             return
         best = estimator.best_validation_score_
