@@ -92,11 +92,13 @@ class LayerReport:
 
     def __str__(self) -> str:
         width = max(5, *(len(layer.name) for layer in self.layers))
-        heads = ("dead", "saturated", "mean", "std", "|w|", "|dw|", "ratio", "signal")
+        saturable = any(layer.saturated is not None for layer in self.layers)
+        heads = ["dead", *(["saturated"] if saturable else []),
+                 "mean", "std", "|w|", "|dw|", "ratio", "signal"]  # fmt: skip
         lines = [f"{'layer':<{width}}" + "".join(f"{head:>10}" for head in heads) + "  verdict"]
         for layer in self.layers:
             shares = ["" if share is None else f"{share:.0%}"
-                      for share in (layer.dead, layer.saturated)]  # fmt: skip
+                      for share in (layer.dead, layer.saturated)[: 1 + saturable]]  # fmt: skip
             sizes = [f"{size:.2g}" for size in (layer.mean, layer.std, layer.weight_norm,
                      layer.gradient_norm, layer.ratio, layer.error_signal)]  # fmt: skip
             cells = "".join(f"{cell:>10}" for cell in (*shares, *sizes))
