@@ -585,6 +585,11 @@ def test_not_converged_and_converged(capsys):
         ours = MLPRegressor(**SMALL, tol=10, verbose=True).fit(X, Y)
     assert ours.converged_ and ours.n_iter_ == 12
     assert "has not improved by tol=10 for more than 10 epochs" in capsys.readouterr().out
+    options = {"early_stopping": True, "max_iter": 2, "verbose": True}
+    with pytest.warns(ConvergenceWarning):
+        ours = MLPClassifier(**SMALL, **options).fit(IRIS, CLASSES)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1::2] == [f"Validation score: {score:f}" for score in ours.validation_scores_]
 
 
 def test_adaptive_learning_rate_ends_small(capsys):

@@ -132,6 +132,8 @@ class Watch(Callback):
         estimator.validation_scores_.append(score)
         mean = losses.mean() if held.weight is None else np.average(losses, weights=held.weight)
         estimator.validation_loss_curve_.append(float(mean))
+        if estimator.verbose:
+            print(f"Validation score: {score:f}", flush=True)
         if self.stops:
             return
         best = estimator.best_validation_score_
