@@ -218,8 +218,6 @@ def command(
     )
     if polish and read.stream is not None:
         raise click.UsageError("--polish takes all rows at once, none that are streamed")
-    if checkpoint is not None and read.stream is not None:
-        raise click.UsageError("--checkpoint keeps no training on rows that are streamed")
     if data is not None:
         target = read.preprocessing.target.name
         run = {**run, "target": target, "task": read.preprocessing.task}
@@ -370,7 +368,7 @@ def _fit(
     else:
         from fastmlp import streaming
 
-        streaming.fit(model, data.train, **options)
+        streaming.fit(model, data.train, **options, **keeping)
 
 
 @contextlib.contextmanager

@@ -61,6 +61,16 @@ class Moments:
         )
         return variance**0.5 * largest
 
+    @property
+    def state(self) -> list[list[float]]:
+        """What was taken in, as numbers for a file; may be set."""
+        return [list(part) for part in self._parts] + [[self.low, self.high]]
+
+    @state.setter
+    def state(self, value: list[list[float]]) -> None:
+        self._parts = [(int(n), mean, deviation) for n, mean, deviation in value[:-1]]
+        self.low, self.high = value[-1]
+
     def mean_and_scale(self, source: str, name: str) -> tuple[float, float]:
         """Return mean and deviation, the latter 1 where all numbers are the same."""
         if self.high / 2 - self.low / 2 > np.finfo(np.float64).max / 2:

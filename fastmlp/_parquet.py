@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +95,7 @@ class ParquetStream:
         self._open()
         self.held_out: ParquetStream | None = None
         self._keeps: Callable[[np.ndarray], np.ndarray] | None = None
+        self._draw: tuple[float, int, bool] | None = None  # that _keeps stands for
         self.n_rows = sum(self._sizes)
         self.reason = "it is given"
         if preprocessing is None:
@@ -145,6 +149,7 @@ class ParquetStream:
         self.held_out = other
         for stream, held in ((self, False), (other, True)):
             stream._keeps = keeps = _drawn(share, seed, held)
+            stream._draw = (share, seed, held)
             total, step = sum(self._sizes), 1 << 20
             stream.n_rows = sum(
                 int(keeps(np.arange(first, min(first + step, total))).sum())
@@ -188,6 +193,33 @@ class ParquetStream:
             wanted = min(_BUFFER_ROWS, _BUFFER_BYTES // (4 * self.n_inputs))
         wanted = min(wanted, self.n_rows)
         return max(1, -(-wanted // batch_size)) * batch_size
+
+    def kept_rows(self, group: int) -> int:
+        """Return how many rows of a row group are not left out."""
+        if self._keeps is None:
+            return self._sizes[group]
+        rows = self._starts[group] + np.arange(self._sizes[group])
+        return int(self._keeps(rows).sum())
+
+    def identity(self) -> dict[str, Any]:
+        """Return shape and digest, by which a run that goes on knows its rows again.
+
+        The digest is of the file's description (which has sizes and statistics of all columns in
+        all row groups), of the preprocessing and of how rows are drawn and shuffled; not of the
+        rows themselves.
+        """
+        import hashlib
+
+        path = Path(self.path)
+        with path.open("rb") as file:
+            file.seek(-8, os.SEEK_END)
+            size = int.from_bytes(file.read(4), "little")
+            file.seek(-8 - size, os.SEEK_END)
+            state = hashlib.blake2b(file.read(), digest_size=16)
+        learnt = json.dumps(self.preprocessing.to_dict(), sort_keys=True)
+        size, buffer = path.stat().st_size, self.buffer_rows(1)
+        state.update(f"{size} {self._draw} {buffer} {learnt}".encode())
+        return {"shape": [self.n_rows, self.n_inputs], "digest": state.hexdigest()}
 
     # ---- rows ----
 

@@ -127,11 +127,22 @@ def digest(array: np.ndarray | None) -> dict[str, Any] | None:
     return {"shape": list(array.shape), "digest": state.hexdigest()}
 
 
-def describe_data(rows: Rows, validation: Rows | None) -> dict[str, Any]:
-    """Return the digests of all arrays, by the names that messages give them."""
-    parts = {name: digest(array) for name, array in zip(_NAMES, rows, strict=True)}
-    held = (None, None, None) if validation is None else validation
-    parts |= {f"validation {n}": digest(array) for n, array in zip(_NAMES, held, strict=True)}
+def describe_data(rows: Any, validation: Any) -> dict[str, Any]:
+    """Return the digests of all arrays, or of files, by the names that messages give them.
+
+    Parameters
+    ----------
+    rows, validation : Rows or ParquetStream
+        The latter may be None.
+    """
+    parts: dict[str, Any] = {}
+    for prefix, data in (("", rows), ("validation ", validation)):
+        digests: list[Any] = [None] * len(_NAMES)
+        if isinstance(data, Rows):
+            digests = [digest(array) for array in data]
+        elif data is not None:
+            digests[0] = data.identity()
+        parts |= {prefix + name: part for name, part in zip(_NAMES, digests, strict=True)}
     return parts
 
 
@@ -257,6 +268,7 @@ class Checkpoint:
             "data": self.data,
             "seed": run.seed,
             "progress": [epoch, batch, done, summed, plain(total), [plain(s) for s in sums]],
+            "stream": _encode(getattr(run.session, "place", None), {}, ""),
             "within": run.within,
             "logs": {k: plain(float(v)) for k, v in run.logs.items() if _is_number(v)},
             "stop_training": bool(run.model.stop_training),
@@ -269,9 +281,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.floating, np.integer))
 
 
-def keeper(
-    path: Any, every: Any, rows: Rows, validation: Rows | None, resumed: Resumed | None
-) -> Checkpoint:
+def keeper(path: Any, every: Any, data: tuple[Any, Any], resumed: Resumed | None) -> Checkpoint:
     """Return what keeps a run that is about to begin, or to go on.
 
     Raises
@@ -290,7 +300,7 @@ def keeper(
         path = resumed.path
     if every is None:
         every = _SECONDS if resumed is None else resumed.every
-    result = Checkpoint(os.fspath(path), every, describe_data(rows, validation))
+    result = Checkpoint(os.fspath(path), every, describe_data(*data))
     if resumed is not None:
         resumed.check_data(result.data)
     if resumed is None or os.path.realpath(path) != os.path.realpath(resumed.path):
@@ -356,6 +366,7 @@ class Resumed:
         if not 0 <= self.seed < 2**64:
             raise BadFileError("'seed' must be at least 0 and below 2**64")
         self._read_progress(take(table, "progress", list))
+        self.place = _place(_decode(table.get("stream"), {}))
         self.within, self.complete = take(table, "within", bool), take(table, "complete", bool)
         self.stop_training = take(table, "stop_training", bool)
         self.logs = {key: float(value) for key, value in take(table, "logs", dict).items()}
@@ -443,12 +454,32 @@ class Resumed:
             or len(sums) != len(run.counted)
         ):
             raise ModelFileError(f"{self.path} is not a usable model file: its history is cut off")
+        if self.place is not None:
+            run.session.place = self.place
         run.session.progress = self.progress
         run.history.history = lists
         run.history.epoch = list(range(epoch))
         run.done, run.within, run.logs = epoch, self.within, dict(self.logs)
         run.epochs_before -= epoch
         model.stop_training = self.stop_training
+
+
+def _place(value: Any) -> dict[str, Any] | None:
+    """Return where a session on streamed rows stood, if it is such a place."""
+    if value is None:
+        return None
+    place: dict[str, Any] = of_type("'stream'", value, dict)
+    take(place, "within", bool)
+    for name in ("number", "rows", "batches"):
+        count(place, name)
+    place["means"] = [float(mean) for mean in take(place, "means", list)]
+    moments = [[float(number) for number in of_type("moments", part, list)]
+               for part in take(place, "moments", list)]  # fmt: skip
+    if not moments or [len(part) for part in moments] != [3] * (len(moments) - 1) + [2]:
+        raise BadFileError("'moments' have a wrong form")
+    if not place["means"] or not all(0 < part[0] < 2**53 for part in moments[:-1]):
+        raise BadFileError("'stream' is no place in a run")
+    return {**place, "moments": moments}
 
 
 def resume(path: str | Path, custom_objects: Mapping[str, Any] | None) -> Sequential:

@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +36,11 @@ from . import _arrays, _callback, _fit_data, metrics, threads, training
 from ._callback import Callback, History
 from ._learning import Moments
 from ._parquet import ParquetStream, buffer_seed, shuffled
-from .callbacks import TerminateOnNaN
-from .errors import DataError, DivergedError
+from .errors import DataError, ModelFileError
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
     from .models import Sequential
 
 __all__ = ["evaluate", "fit", "predict"]
@@ -70,10 +71,13 @@ class _Feeder:
     size : int
         Rows of a buffer.
     dtype : dtype
-    orders : sequence of (list of int or None)
-        The row groups of each epoch in their order; None: as they are.
+    orders : callable
+        Returns the row groups of an epoch in their order; None: as they are.
+    epochs : range
     check : callable
         Called with every part's targets; returns them as the network takes them.
+    skip : int
+        Rows of the first epoch that are left out.
     """
 
     def __init__(
@@ -82,11 +86,13 @@ class _Feeder:
         size: int,
         dtype: np.dtype,
         orders: Callable[[int], list[int] | None],
-        epochs: int,
+        epochs: range,
         check: Callable[[np.ndarray], np.ndarray],
+        skip: int = 0,
     ) -> None:
         self._stream, self._size, self._dtype = stream, size, dtype
         self._orders, self._epochs, self._check = orders, epochs, check
+        self._skip = skip
         self._ready: queue.Queue[_Buffer | BaseException] = queue.Queue()
         self._free: queue.Queue[_Buffer] = queue.Queue()
         self._stop = threading.Event()
@@ -105,10 +111,19 @@ class _Feeder:
 
     def get(self) -> _Buffer:
         """Wait for the next buffer; an error of the thread is raised here."""
+        buffer = None
+        while buffer is None:
+            buffer = self.poll(math.inf)
+        return buffer
+
+    def poll(self, deadline: float) -> _Buffer | None:
+        """Wait for the next buffer, but not beyond the deadline."""
         while True:  # in short waits, so that Ctrl-C is heard
             try:
                 item = self._ready.get(timeout=_POLL_SECONDS)
             except queue.Empty:
+                if time.monotonic() > deadline:
+                    return None
                 continue
             if isinstance(item, BaseException):
                 raise item
@@ -128,21 +143,40 @@ class _Feeder:
 
     def _work(self) -> None:
         try:
-            for epoch in range(self._epochs):
+            for epoch in self._epochs:
                 if not self._fill_epoch(self._orders(epoch)):
                     return
+                self._skip = 0
         except BaseException as error:  # whatever it is, it belongs to the thread that waits
             self._ready.put(error)
 
+    def _first_rows(self, order: list[int] | None) -> tuple[list[int] | None, int]:
+        """Return the row groups that are left after `skip` rows, and the rows to skip of them."""
+        skip = self._skip
+        if not skip:
+            return order, 0
+        groups = list(range(self._stream.n_groups)) if order is None else order
+        for i, group in enumerate(groups):
+            n = self._stream.kept_rows(group)
+            if skip < n:
+                return groups[i:], skip
+            skip -= n
+        return [], 0
+
     def _fill_epoch(self, order: list[int] | None) -> bool:
         """Fill buffers with an epoch's rows; False if it was told to stop."""
-        left = self._stream.n_rows
+        left = self._stream.n_rows - self._skip
         buffer = self._take_free()
         if buffer is None:
             return False
+        order, skip = self._first_rows(order)
         at = 0
         for x, y in self._stream.arrays(self._dtype.name, order):
             assert y is not None
+            left_out = min(skip, len(x))
+            x, y, skip = x[left_out:], y[left_out:], skip - left_out
+            if not len(x):
+                continue
             y, done = self._check(y), 0
             left -= len(x)
             if left < 0:
@@ -232,13 +266,23 @@ class _Session:
         Told the moments of the targets.
     model : Sequential
     epochs : int
+    n_metrics : int
+        Of those that are counted on the way.
     """
 
     def __init__(
-        self, inner: Any, stream: ParquetStream, rows: _Rows, model: Sequential, epochs: int
+        self,
+        inner: Any,
+        stream: ParquetStream,
+        rows: _Rows,
+        model: Sequential,
+        epochs: int,
+        n_metrics: int,
     ) -> None:
         self._inner, self._stream, self._rows = inner, stream, rows
-        self._model, self._epochs = model, epochs
+        self._model, self._epochs, self._n_metrics = model, epochs, n_metrics
+        self._feeder: _Feeder | None = None
+        self._in_buffer = False  # whether a run that goes on does so within a buffer
         self._running = contextlib.ExitStack()
         self._buffer: _Buffer | None = None
         self.epoch = 0
@@ -253,17 +297,64 @@ class _Session:
     def begin(
         self, x: Any, y: Any, weight: Any = None, *, batch_size: int, shuffle: bool, seed: int
     ) -> None:
-        """Begin to fill buffers."""
-        stream = self._stream
+        """Begin; buffers are filled from the first `run` on, and from where `progress` was set."""
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
 
-        def order(epoch: int) -> list[int] | None:
-            return shuffled(seed, epoch, stream.n_groups) if shuffle else None
+    def _feed(self) -> _Feeder:
+        """Begin to fill buffers, from the present one of the present epoch on."""
+        stream, seed = self._stream, self._seed
 
-        size, dtype = stream.buffer_rows(batch_size), self._model.dtype
-        self._feeder = self._running.enter_context(
-            _Feeder(stream, size, dtype, order, self._epochs, _targets(self._model))
+        def order(epoch: int) -> list[int] | None:
+            return shuffled(seed, epoch, stream.n_groups) if self._shuffle else None
+
+        size, dtype = stream.buffer_rows(self._batch_size), self._model.dtype
+        epochs, skip = range(self.epoch, self._epochs), self._number * size
+        return self._running.enter_context(
+            _Feeder(stream, size, dtype, order, epochs, _targets(self._model), skip)
         )
+
+    @property
+    def progress(self) -> tuple[int, int, int, int, float, list[float]]:
+        """The epoch, and where in the present buffer the session stands, as `Network.progress`.
+
+        `place` says the rest; set after `begin`, it first, both resume a session.
+        """
+        if self._buffer is None:
+            return (self.epoch, 0, 0, 0, 0.0, [0.0] * self._n_metrics)
+        return (self.epoch, *self._inner.progress[1:])
+
+    @progress.setter
+    def progress(self, value: tuple[int, int, int, int, float, list[float]]) -> None:
+        self.epoch = value[0]
+        if self._in_buffer:
+            buffer = self._next(math.inf)
+            assert buffer is not None
+            if value[1] * self._batch_size >= buffer.n:
+                raise ModelFileError("the checkpoint's place lies outside of its buffer of rows")
+            self._inner.progress = (0, *value[1:])
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Which buffer of the epoch is next or, `within`, in use; what those before it gave."""
+        within = self._buffer is not None
+        return {
+            "within": within,
+            "number": self._number - within,
+            "rows": self._rows_done,
+            "batches": self._batches_done,
+            "means": [float(value) for value in self._mean],
+            "moments": self._moments.state,
+        }
+
+    @place.setter
+    def place(self, value: dict[str, Any]) -> None:
+        size = self._stream.buffer_rows(self._batch_size)
+        if value["rows"] != value["number"] * size or value["rows"] >= self._stream.n_rows:
+            raise ModelFileError("the checkpoint's buffers of rows are not those of this run")
+        self._in_buffer, self._number = value["within"], value["number"]
+        self._rows_done, self._batches_done = value["rows"], value["batches"]
+        self._mean = np.array(value["means"])
+        self._moments.state = value["moments"]
 
     def end(self) -> None:
         """Let go of the data."""
@@ -300,7 +391,9 @@ class _Session:
         deadline, ended, left = time.monotonic() + max_seconds, 0, max_steps
         loss, means = np.empty(1), np.empty((1, metrics.shape[1]))
         while ended < n_epochs and self.diverged is None:
-            buffer = self._buffer or self._next()
+            buffer = self._buffer or self._next(math.inf if max_steps else deadline)
+            if buffer is None:  # it is not ready yet; a signal may wait
+                break
             before = self._inner.batch
             done = self._inner.run(
                 1,
@@ -319,13 +412,18 @@ class _Session:
                 losses[ended], metrics[ended] = self._mean[0], self._mean[1:]
                 ended += 1
                 self._end_epoch()
+                break  # what is made of its metrics asks for the targets of this epoch
             if (max_steps and left <= 0) or time.monotonic() > deadline:
                 break
         return ended
 
-    def _next(self) -> _Buffer:
-        """Begin to train on the next buffer."""
-        buffer = self._feeder.get()
+    def _next(self, deadline: float) -> _Buffer | None:
+        """Begin to train on the next buffer; None if there is none yet at the deadline."""
+        if self._feeder is None:
+            self._feeder = self._feed()
+        buffer = self._feeder.poll(deadline)
+        if buffer is None:
+            return None
         self._inner.begin(
             buffer.x[: buffer.n],
             buffer.y[: buffer.n],
@@ -346,6 +444,7 @@ class _Session:
         self._batches_done += -(-buffer.n // self._batch_size)
         self._moments.add(buffer.y[: buffer.n, 0].astype(np.float64))
         self._buffer = None
+        assert self._feeder is not None
         self._feeder.give_back(buffer)
         return buffer.last
 
@@ -365,10 +464,13 @@ class _Run(training.Run):
         validation: Any,
         arguments: _fit_data.Arguments,
         callbacks: list[Callback],
+        checkpoint: Checkpoint | None,
     ) -> None:
         rows: Any = _Rows(stream)
-        super().__init__(model, rows, validation, arguments, callbacks, None)
-        self.session = _Session(self.session, stream, rows, model, arguments.epochs)
+        super().__init__(model, rows, validation, arguments, callbacks, checkpoint)
+        self.session = _Session(
+            self.session, stream, rows, model, arguments.epochs, len(self.counted)
+        )
 
     def _sort_metrics(self) -> None:
         super()._sort_metrics()
@@ -399,10 +501,13 @@ def fit(
     validation_data: Any = None,
     shuffle: bool = True,
     validation_freq: int | Sequence[int] = 1,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float | str | None = None,
 ) -> History:
     """Train a model on a file, reading it once an epoch; see `Sequential.fit`.
 
-    The stream's preprocessing is kept with the model.
+    The stream's preprocessing is kept with the model. A model from `models.resume` goes on with
+    its run, to the same bits; the file may be read again from the epoch's first row group on.
 
     Parameters
     ----------
@@ -420,6 +525,8 @@ def fit(
         Whether each epoch takes the rows in a new order, as far as the buffer reaches.
     validation_freq : int or list of int
         Validate every so many epochs, or after these epochs, counted from 1.
+    checkpoint, checkpoint_every
+        As for `Sequential.fit`.
 
     Returns
     -------
@@ -447,27 +554,14 @@ def fit(
         validation = _checked(model, validation)
     elif validation is not None:
         validation = _fit_data._validation_rows(model, validation)
-    run = _Run(model, stream, validation, arguments, hooks)
-    try:
-        run.begin(training._session_seed(model), None)
+
+    def made(arguments: _fit_data.Arguments, hooks: list[Callback], keeper: Any) -> _Run:
         stream.preprocessing.keep(model)
-        with run.line:
-            run.train(None)
-    except KeyboardInterrupt:
-        run.record()
-        run.history.interrupted = True
-        raise
-    except DivergedError as error:
-        ends = [callback for callback in hooks if isinstance(callback, TerminateOnNaN)]
-        if not ends:
-            raise
-        ends[0].terminate(error)
-        run.end_callbacks()
-    finally:
-        run.session.end()
-        run.rates.clear()
-        run.update_config()
-    return run.history
+        return _Run(model, stream, validation, arguments, hooks, keeper)
+
+    return training.carried_out(
+        model, made, arguments, hooks, (stream, validation), checkpoint, checkpoint_every
+    )
 
 
 # ---- evaluation and prediction -----------------------------------------------------------------
@@ -484,7 +578,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
     moments, n_rows = Moments(), 0
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     size = min(stream.n_rows, _EVALUATED_ROWS)
-    feeder = _Feeder(stream, size, model.dtype, lambda epoch: None, 1, _targets(model))
+    feeder = _Feeder(stream, size, model.dtype, lambda epoch: None, range(1), _targets(model))
     line = ProgressLine("evaluate", stream.n_rows, "rows", enabled=verbose in (1, "auto"))
     with line, feeder:
         while n_rows < stream.n_rows:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,6 +180,24 @@ class Run:
             self.end_epoch(goal)
             self.rest()
         self.end_callbacks()
+
+    def carry_out(
+        self, hooks: list[Callback], keeper: Checkpoint | None, resumed: Resumed | None
+    ) -> None:
+        """Train to the end; after Ctrl-C or divergence leave what there is in order."""
+        try:
+            with self.line, keeper.interrupts if keeper else contextlib.nullcontext():
+                self.train(resumed)
+        except KeyboardInterrupt:
+            self.record()
+            self.history.interrupted = True
+            raise
+        except DivergedError as error:
+            ends = [callback for callback in hooks if isinstance(callback, TerminateOnNaN)]
+            if not ends:
+                raise
+            ends[0].terminate(error)
+            self.end_callbacks()
 
     def end_callbacks(self) -> None:
         """Tell the callbacks that training has ended; write that down."""
@@ -365,40 +384,61 @@ def fit(
 ) -> History:
     """Train `model`; see `Sequential.fit`. `arguments` are those of `Arguments`."""
     given, hooks = Arguments(**arguments), _callback.as_list(callbacks)
-    resumed = model.resumed
-    if resumed is not None:
-        given = resumed.arguments(given)
-        hooks = resumed.callbacks(hooks) if not resumed.complete else []
+    if model.resumed is not None:
+        given = model.resumed.arguments(given)
     rows, validation = prepared(model, x, y, sample_weight, validation_data, given)
-    keeper = None
+
+    def made(arguments: Arguments, hooks: list[Callback], keeper: Checkpoint | None) -> Run:
+        return Run(model, rows, validation, arguments, hooks, keeper)
+
+    data = (rows, validation)
+    return carried_out(model, made, given, hooks, data, checkpoint, checkpoint_every)
+
+
+def carried_out(
+    model: Sequential,
+    make: Callable[[Arguments, list[Callback], Checkpoint | None], Run],
+    arguments: Arguments,
+    hooks: list[Callback],
+    data: tuple[Any, Any],
+    checkpoint: Any,
+    checkpoint_every: Any,
+) -> History:
+    """Begin a run, or go on with the one that the model is resumed from, and train to its end.
+
+    Parameters
+    ----------
+    model : Sequential
+    make : callable
+        Makes the run of arguments, callbacks, and what keeps it.
+    arguments : Arguments
+    hooks : list of Callback
+    data : tuple
+        The rows for training and validation, by which a run knows them again.
+    checkpoint, checkpoint_every
+        As given to fit.
+
+    Returns
+    -------
+    History
+    """
+    resumed, keeper = model.resumed, None
+    if resumed is not None:
+        arguments = resumed.arguments(arguments)
+        hooks = resumed.callbacks(hooks) if not resumed.complete else []
     if checkpoint is not None or checkpoint_every is not None or resumed is not None:
         from . import checkpoint as _checkpoint
 
-        keeper = _checkpoint.keeper(checkpoint, checkpoint_every, rows, validation, resumed)
+        keeper = _checkpoint.keeper(checkpoint, checkpoint_every, data, resumed)
     if resumed is not None and resumed.complete:
         model.resumed = None
         assert model.history is not None
         return model.history
-    run = Run(model, rows, validation, given, hooks, keeper)
-    run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
-    model.resumed = None
+    run = make(arguments, hooks, keeper)
     try:
-        with run.line:
-            if keeper is None:
-                run.train(resumed)
-            else:
-                with keeper.interrupts:
-                    run.train(resumed)
-    except KeyboardInterrupt:
-        run.record()
-        run.history.interrupted = True
-        raise
-    except DivergedError as error:
-        ends = [callback for callback in hooks if isinstance(callback, TerminateOnNaN)]
-        if not ends:
-            raise
-        ends[0].terminate(error)
-        run.end_callbacks()
+        run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
+        model.resumed = None
+        run.carry_out(hooks, keeper, resumed)
     finally:
         run.session.end()
         run.rates.clear()

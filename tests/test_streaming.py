@@ -206,8 +206,8 @@ def test_each_epoch_takes_every_row_once_in_a_new_order(path):
     seen = []
 
     class Watch(streaming._Session):
-        def _next(self):
-            buffer = super()._next()
+        def _next(self, deadline):
+            buffer = super()._next(np.inf)
             seen.append((self.epoch, buffer.x[: buffer.n, 0].copy(), buffer.last))
             return buffer
 

@@ -43,14 +43,18 @@ def without_seconds(outcome):
     return {k: v for k, v in json.loads(outcome.out).items() if k not in ("seconds", "output")}
 
 
-@pytest.mark.parametrize("kind", ["table", "classes", "lecture", "files"])
+@pytest.mark.parametrize("kind", ["table", "classes", "lecture", "files", "stream"])
 def test_a_resumed_run_has_the_same_result(run, numbers, flowers, write, kind):
     args = {
         "table": (numbers, *OPTIONS),
         "classes": (flowers, *OPTIONS, "--target", "kind", "--l1", "0.001"),
         "lecture": ("--units", 8, "--data", "classification", "--epochs", 40, "--seed", 1),
         "files": (numbers, *OPTIONS[:-3], "--validation", "more.csv", "--optimizer", "rmsprop"),
+        "stream": ("t.parquet", *OPTIONS, "--stream", "--buffer-rows", 40),
     }[kind]
+    if kind == "stream":
+        csv = pytest.importorskip("pyarrow.csv")
+        pytest.importorskip("pyarrow.parquet").write_table(csv.read_csv(numbers), "t.parquet")
     write("more.csv", "a,b,y\n1,2,3\n4,5,6\n")
     plain = run("train", *args, "--json", "-o", "plain.fmlp")
     outcome = interrupted(run, *args, "--json")

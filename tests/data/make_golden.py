@@ -211,8 +211,6 @@ def train(problem, options, x, y, weight, start, *, steps=STEPS, dtype="float64"
     """Return the losses before each step, the last step's weights, and the first gradient."""
     import torch
 
-    torch.set_num_threads(1)  # the arrays are tiny
-
     def tensor(a):
         return None if a is None else torch.tensor(a, dtype=getattr(torch, dtype))
 
