@@ -22,11 +22,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +31,7 @@ import numpy as np
 
 from . import _arrays, _callback, _fit_data, metrics, threads, training
 from ._callback import Callback, History
+from ._feeder import Buffer, Feeder
 from ._learning import Moments
 from ._parquet import ParquetStream, buffer_seed, shuffled
 from .errors import DataError, ModelFileError
@@ -45,161 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "fit", "predict"]
 
-_POLL_SECONDS = 0.1
 _EVALUATED_ROWS = 1 << 14  # at a time
-
-
-# ---- buffers -----------------------------------------------------------------------------------
-
-
-@dataclass
-class _Buffer:
-    """Rows to train on: the first `n` of x and y."""
-
-    x: np.ndarray
-    y: np.ndarray
-    n: int = 0
-    last: bool = False  # of its epoch
-
-
-class _Feeder:
-    """Fills buffers in a thread of its own, one ahead of the one in use; a context manager.
-
-    Parameters
-    ----------
-    stream : ParquetStream
-    size : int
-        Rows of a buffer.
-    dtype : dtype
-    orders : callable
-        Returns the row groups of an epoch in their order; None: as they are.
-    epochs : range
-    check : callable
-        Called with every part's targets; returns them as the network takes them.
-    skip : int
-        Rows of the first epoch that are left out.
-    """
-
-    def __init__(
-        self,
-        stream: ParquetStream,
-        size: int,
-        dtype: np.dtype,
-        orders: Callable[[int], list[int] | None],
-        epochs: range,
-        check: Callable[[np.ndarray], np.ndarray],
-        skip: int = 0,
-    ) -> None:
-        self._stream, self._size, self._dtype = stream, size, dtype
-        self._orders, self._epochs, self._check = orders, epochs, check
-        self._skip = skip
-        self._ready: queue.Queue[_Buffer | BaseException] = queue.Queue()
-        self._free: queue.Queue[_Buffer] = queue.Queue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="fastmlp-feeder", daemon=True)
-
-    def __enter__(self) -> _Feeder:
-        for _ in range(2):
-            x = np.empty((self._size, self._stream.n_inputs), self._dtype)
-            self._free.put(_Buffer(x, np.empty((self._size, 1), self._dtype)))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def get(self) -> _Buffer:
-        """Wait for the next buffer; an error of the thread is raised here."""
-        buffer = None
-        while buffer is None:
-            buffer = self.poll(math.inf)
-        return buffer
-
-    def poll(self, deadline: float) -> _Buffer | None:
-        """Wait for the next buffer, but not beyond the deadline."""
-        while True:  # in short waits, so that Ctrl-C is heard
-            try:
-                item = self._ready.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                if time.monotonic() > deadline:
-                    return None
-                continue
-            if isinstance(item, BaseException):
-                raise item
-            return item
-
-    def give_back(self, buffer: _Buffer) -> None:
-        """Let a buffer be filled anew."""
-        self._free.put(buffer)
-
-    def _take_free(self) -> _Buffer | None:
-        while not self._stop.is_set():
-            try:
-                return self._free.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                continue
-        return None
-
-    def _work(self) -> None:
-        try:
-            for epoch in self._epochs:
-                if not self._fill_epoch(self._orders(epoch)):
-                    return
-                self._skip = 0
-        except BaseException as error:  # whatever it is, it belongs to the thread that waits
-            self._ready.put(error)
-
-    def _first_rows(self, order: list[int] | None) -> tuple[list[int] | None, int]:
-        """Return the row groups that are left after `skip` rows, and the rows to skip of them."""
-        skip = self._skip
-        if not skip:
-            return order, 0
-        groups = list(range(self._stream.n_groups)) if order is None else order
-        for i, group in enumerate(groups):
-            n = self._stream.kept_rows(group)
-            if skip < n:
-                return groups[i:], skip
-            skip -= n
-        return [], 0
-
-    def _fill_epoch(self, order: list[int] | None) -> bool:
-        """Fill buffers with an epoch's rows; False if it was told to stop."""
-        left = self._stream.n_rows - self._skip
-        buffer = self._take_free()
-        if buffer is None:
-            return False
-        order, skip = self._first_rows(order)
-        at = 0
-        for x, y in self._stream.arrays(self._dtype.name, order):
-            assert y is not None
-            left_out = min(skip, len(x))
-            x, y, skip = x[left_out:], y[left_out:], skip - left_out
-            if not len(x):
-                continue
-            y, done = self._check(y), 0
-            left -= len(x)
-            if left < 0:
-                break
-            while done < len(x):
-                n = min(len(x) - done, self._size - at)
-                buffer.x[at : at + n] = x[done : done + n]
-                buffer.y[at : at + n] = y[done : done + n]
-                at, done = at + n, done + n
-                last = left == 0 and done == len(x)
-                if at == self._size or last:
-                    buffer.n, buffer.last, at = at, last, 0
-                    self._ready.put(buffer)
-                    if last:
-                        break
-                    buffer = self._take_free()
-                    if buffer is None:
-                        return False
-            if self._stop.is_set():
-                return False
-        if left:
-            raise DataError(f"{self._stream.path}: the file changed while it was read")
-        return True
 
 
 def _checked(model: Sequential, stream: Any) -> ParquetStream:
@@ -281,10 +125,10 @@ class _Session:
     ) -> None:
         self._inner, self._stream, self._rows = inner, stream, rows
         self._model, self._epochs, self._n_metrics = model, epochs, n_metrics
-        self._feeder: _Feeder | None = None
+        self._feeder: Feeder | None = None
         self._in_buffer = False  # whether a run that goes on does so within a buffer
         self._running = contextlib.ExitStack()
-        self._buffer: _Buffer | None = None
+        self._buffer: Buffer | None = None
         self.epoch = 0
         self.diverged: tuple[int, int] | None = None
         self._begin_epoch()
@@ -300,7 +144,7 @@ class _Session:
         """Begin; buffers are filled from the first `run` on, and from where `progress` was set."""
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
 
-    def _feed(self) -> _Feeder:
+    def _feed(self) -> Feeder:
         """Begin to fill buffers, from the present one of the present epoch on."""
         stream, seed = self._stream, self._seed
 
@@ -310,7 +154,7 @@ class _Session:
         size, dtype = stream.buffer_rows(self._batch_size), self._model.dtype
         epochs, skip = range(self.epoch, self._epochs), self._number * size
         return self._running.enter_context(
-            _Feeder(stream, size, dtype, order, epochs, _targets(self._model), skip)
+            Feeder(stream, size, dtype, order, epochs, _targets(self._model), skip)
         )
 
     @property
@@ -417,7 +261,7 @@ class _Session:
                 break
         return ended
 
-    def _next(self, deadline: float) -> _Buffer | None:
+    def _next(self, deadline: float) -> Buffer | None:
         """Begin to train on the next buffer; None if there is none yet at the deadline."""
         if self._feeder is None:
             self._feeder = self._feed()
@@ -436,7 +280,7 @@ class _Session:
         self._buffer = buffer
         return buffer
 
-    def _finish(self, buffer: _Buffer, values: np.ndarray) -> bool:
+    def _finish(self, buffer: Buffer, values: np.ndarray) -> bool:
         """Count what a buffer gave; return whether it was the last of its epoch."""
         share = buffer.n / (self._rows_done + buffer.n)
         self._mean = (1 - share) * self._mean + share * values
@@ -578,7 +422,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
     moments, n_rows = Moments(), 0
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     size = min(stream.n_rows, _EVALUATED_ROWS)
-    feeder = _Feeder(stream, size, model.dtype, lambda epoch: None, range(1), _targets(model))
+    feeder = Feeder(stream, size, model.dtype, lambda epoch: None, range(1), _targets(model))
     line = ProgressLine("evaluate", stream.n_rows, "rows", enabled=verbose in (1, "auto"))
     with line, feeder:
         while n_rows < stream.n_rows:
