@@ -98,6 +98,13 @@ class LinearModel:
         z: Array = np.einsum("ij,jk->ik", self.x, self.w) + self.b
         return z
 
+    def predict(self, x: Array) -> Array:
+        """Return numbers, or probabilities: of the second of two classes, else of each."""
+        z: Array = np.einsum("ij,jk->ik", x, self.w) + self.b
+        if not self.n_classes:
+            return z
+        return expit(z) if self.n_classes == 2 else softmax(z, axis=1)
+
     def loss(self, z: Array) -> float:
         """Return the mean squared error or cross-entropy of linear parts, without the penalty."""
         if not self.n_classes:
@@ -163,6 +170,10 @@ class LinearModel:
             If it does not get there.
         """
         z = self.outputs()
+        if not self.n_classes:  # a squared loss is its own quadratic
+            self.w, _, db = self._direction(z, lam)
+            self.b = self.b + db
+            return
         value = self.loss(z) + self.penalty.value(self.w, lam)
         for _ in range(MAX_NEWTON):
             w, dw, db = self._direction(z, lam)
@@ -172,8 +183,7 @@ class LinearModel:
             self.b = self.b + step * db
             z = z + step * dz
             settled = np.abs(dw).max(initial=0) <= TOLERANCE * np.abs(w).max(initial=0)
-            # A squared loss is its own quadratic; elsewhere rounding may end the descent first.
-            if not self.n_classes or settled or value - new <= 1e-15 * abs(value):
+            if settled or value - new <= 1e-15 * abs(value):
                 return
             value = new
         raise DataError(

@@ -288,7 +288,7 @@ class _Source:
             return False
         if self.settings.penalty != "l2":
             return last.description.n_nonzero > 0
-        return bool(last.scores[0] < (1 - EXPLAINED) * self._null_scores()[0])
+        return bool(last.scores[0] < (1 - EXPLAINED) * self.problem.null_scores()[0])
 
     def result(self, folds: NDArray[np.int64], measure: str, choose: str) -> PathResult | None:
         """Return what was walked on every track, from large lambdas to small; None if nothing."""
@@ -320,7 +320,7 @@ class _Source:
             np.bincount(folds),
             folds,
             [step.description for step in own if step.description is not None],
-            float(self._null_scores()[measures.index(measure)]),
+            float(self.problem.null_scores()[measures.index(measure)]),
             self.problem.whole.preprocessing,
             choose,
             self.settings.units,
@@ -332,17 +332,6 @@ class _Source:
 
     def _from_large(self, steps: list[Step]) -> list[Step]:
         return steps if self.settings.linear else steps[::-1]
-
-    def _null_scores(self) -> Array:
-        """Return what a constant scores on all rows."""
-        part = self.problem.whole
-        if not self.problem.labels:
-            outputs = np.full(part.y.shape, part.y.mean(dtype=np.float64))
-        else:
-            assert self.problem.codes is not None
-            shares = np.bincount(self.problem.codes) / len(part.y)
-            outputs = np.tile(shares, (len(part.y), 1))
-        return self.problem.scores(part, outputs, part.y)
 
     def model(self, result: PathResult, place: int) -> Sequential:
         """Make the model of all rows at one of a result's lambdas."""

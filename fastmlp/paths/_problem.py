@@ -126,6 +126,14 @@ class Problem:
         wrong = outputs.argmax(axis=1) != codes
         return np.array([-2 * np.log(chances).mean(), wrong.mean()])
 
+    def null_scores(self) -> Array:
+        """Return what the best constant scores on all rows."""
+        part = self.whole
+        if self.codes is None:
+            return self.scores(part, np.full(part.y.shape, part.y.mean(dtype=np.float64)), part.y)
+        shares = np.bincount(self.codes) / len(self.codes)
+        return self.scores(part, np.tile(shares, (len(self.codes), 1)), part.y)
+
     def in_units(self, part: Part, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return outputs in the target's units, (n, 1), or the classes' probabilities."""
         if self.labels:

@@ -95,8 +95,8 @@ class Track:
             self.steps.append(Step(scores, held))
             return
         scores = self.problem.scores(part, walker.predict(part.x), part.y)
-        description = described(walker.model, part.x)
-        self.steps.append(Step(scores, None, description, self._packed(walker.state())))
+        state = self._packed(walker.state())
+        self.steps.append(Step(scores, None, described(walker.model, part.x), state))
 
     def _packed(self, state: State) -> list[Packed] | None:
         """Return weights to keep; None if there is no room for them."""

@@ -7,7 +7,7 @@ import numpy as np
 from .. import threads
 from ..errors import DataError
 from ..progress import ProgressLine
-from ._linear import LinearModel, Penalty, null_model
+from ._linear import LinearModel, Penalty
 from ._problem import Problem
 from ._sparsity import described
 from ._walkers import Array, Settings, Walker, walker
@@ -88,8 +88,7 @@ class _Search:
         self.walker: Walker = walker(settings, problem.whole)
         self.kept = self.walker.snapshot()
         self.n_fits = 0
-        null = null_model(problem.whole.y, settings.n_classes)
-        self.null_loss = null.loss(null.outputs())
+        self.null_score = problem.null_scores()[0]
 
     def is_null(self, lam: float, anew: bool = False) -> bool:
         """Walk on to a lambda, and tell whether nothing is left; what is not is kept."""
@@ -108,9 +107,8 @@ class _Search:
         part, walker = self.problem.whole, self.walker
         if self.settings.penalty != "l2":
             return described(walker.model, part.x).n_nonzero == 0
-        loss = walker.model.evaluate(part.x, part.y, verbose=0, return_dict=True)["loss"]
-        penalty = walker.model.network.penalty()
-        return bool(loss - penalty > (1 - EXPLAINED) * self.null_loss)
+        score = self.problem.scores(part, walker.predict(part.x), part.y)[0]
+        return bool(score > (1 - EXPLAINED) * self.null_score)
 
     def bisected(self, low: float, high: float) -> float:
         """Halve a factor of 2 between a lambda that leaves something and one that does not."""

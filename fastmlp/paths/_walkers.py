@@ -139,7 +139,7 @@ class Walker:
         return self.model.predict(x, verbose=0)
 
     def state(self) -> State:
-        """Return copies of all weights and biases."""
+        """Return copies of all weights and biases, as the model then has them."""
         return self.model.get_weights()
 
     def snapshot(self) -> State:
@@ -162,15 +162,20 @@ class LinearWalker(Walker):
             "group": Penalty(1.0, 0.0, grouped=True),
         }[settings.penalty]
         self.solver = LinearModel(part.x, part.y, settings.n_classes, penalty)
-        self._keep()
-
-    def _keep(self) -> None:
-        self.model.set_weights([self.solver.w, self.solver.b])
 
     def fit(self, lambdas: Sequence[float] | Array) -> None:
         """Fit at a lambda, from where the walker stands."""
         self.solver.fit(float(lambdas[0]))
-        self._keep()
+
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the model's outputs."""
+        return self.solver.predict(x)
+
+    def state(self) -> State:
+        """Return copies of weights and biases; the model gets them, too."""
+        state = [self.solver.w.copy(), self.solver.b.copy()]
+        self.model.set_weights(state)
+        return state
 
 
 class NetworkWalker(Walker):
