@@ -5,6 +5,7 @@
                                    passes.pxi     a layer's forward, backward, update
                                    tiles.h        matrix products in registers
                                    shallow.h      one hidden layer, unit by unit
+                                   tiny.h         the same with a few units, row by row
                                    activations.h  losses.h  optimizers.h  philox.h  simd.h
 
 Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors; weights are

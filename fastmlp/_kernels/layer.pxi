@@ -104,12 +104,25 @@ cdef extern from "shallow.h" nogil:
         int n_in, n_hidden, n_out, act
         ptrdiff_t ldw, ldt, ldx, lddz
         size_t w_at, b_at, wt_at
-        penalty_rule pen, pen_b, pen_t
+        penalty_rule pen, pen_b, pen_t, pen_b2
     void shallow_forward(const shallow_net* net, const real* params, int start, int stop,
                          const real* x, real* y, ptrdiff_t ldy)
     void shallow_backward(const shallow_net* net, int q, int n, const real* x, const real* dz,
                           const update_rule* rule, real* params, real* m, real* v,
                           update_sums* sums)
+
+cdef extern from "tiny.h" nogil:
+    int TINY_UNITS, TINY_INPUTS
+    ctypedef struct tiny_batch:
+        int n_vec
+        ptrdiff_t ld
+        const real* x
+        const real* y
+        const real* weight
+        const real* slope
+        real* out
+    double tiny_step(const shallow_net* net, size_t b2_at, int use_b2, const tiny_batch* batch,
+                     const update_rule* rule, real* params, real* m, real* v, update_sums* sums)
 
 cdef extern from "losses.h" nogil:
     int LOSS_MSE, LOSS_SCCE
@@ -137,6 +150,7 @@ cdef enum:
     NARROW_COLUMNS = 64  # inputs of a narrow layer whose gradients are formed together
     ORDERED_ROWS = 1024  # rows of the largest batch that is put in order
     WINDOW = 8      # steps after which updates that nobody needs earlier are made together
+    CORRECTIONS = 64   # steps whose corrections of Adam's rate are worked out together
     ENOUGH_TO_SHARE = 1 << 15  # numbers of a block that a thread copies or looks through
     ORDERED_INPUTS = 4   # and its inputs: with more, neighbours hardly share inactive units
 

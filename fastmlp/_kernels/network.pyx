@@ -241,6 +241,11 @@ cdef class Network:
         return self.s.n_outputs
 
     @property
+    def regime(self):
+        """Which loops train it: "tiny" (tiny.h), "shallow" (shallow.h) or "layers"."""
+        return "tiny" if self.s.tiny else "shallow" if self.s.shallow else "layers"
+
+    @property
     def nbytes(self):
         """Bytes held: parameters and their copy, optimizer state, gradient and work space."""
         blocks = [self._params, self._gradient, self._kept, *self._slots, *self._work]
@@ -426,6 +431,8 @@ cdef class Network:
         s.learning_rate = learning_rate
         s.weight_decay = weight_decay if kind == "adamw" else 0
         s.beta_1, s.beta_2 = beta_1, beta_2
+        s.corrections_known = 0
+        s.tiny = is_tiny(s) and s.loss == LOSS_MSE
         s.rule.beta_1, s.rule.beta_2 = <real>beta_1, <real>beta_2
         s.rule.momentum, s.rule.rho, s.rule.eps = <real>momentum, <real>rho, <real>epsilon
         if s.rule.eps == 0:
@@ -518,6 +525,8 @@ cdef class Network:
         s.place = <int*>self._take(rows)
         s.keys = <unsigned long long*>self._take(rows * doubles)
         self._keep_place(n)
+        s.columns_ld = rows
+        s.columns = self._take((s.n_inputs + 4) * rows if s.tiny else 1)
         s.row_loss = <double*>self._take(rows * doubles)
         s.row_metrics = <double*>self._take(rows * doubles * max(s.n_metrics, 1))
         for h in range(s.n_layers):

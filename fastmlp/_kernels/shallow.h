@@ -21,7 +21,7 @@ typedef struct {
     int n_in, n_hidden, n_out, act;
     ptrdiff_t ldw, ldt, ldx, lddz;
     size_t w_at, b_at, wt_at;
-    penalty_rule pen, pen_b, pen_t;
+    penalty_rule pen, pen_b, pen_t, pen_b2; /* b2: the output's biases */
 } shallow_net;
 
 INLINE vreal shallow_z(const int n_in, const real *x, const vreal *w, vreal b) {

@@ -15,6 +15,11 @@ cdef struct StepRecord:
     long long epoch, batch, rows_done   # before the step
 
 
+cdef struct AdamCorrection:
+    double root             # sqrt(1 - beta_2^t)
+    double both             # that divided by 1 - beta_1^t
+
+
 cdef struct State:
     int n_layers, n_inputs, n_outputs
     Layer* layers
@@ -39,6 +44,9 @@ cdef struct State:
     double clip_norm, clip_array_norm, clip_value   # 0: not clipped so
     double beta_1, beta_2
     long long initial_step, step
+    AdamCorrection corrections[CORRECTIONS]     # for the steps of a block
+    long long corrections_block
+    int corrections_known
     const double* rates     # [n_rates], of steps from rates_first on; NULL: learning_rate for all
     long long n_rates, rates_first
     # Work space for a batch
@@ -46,6 +54,10 @@ cdef struct State:
     int skip                # leave out dead units
     int shallow             # shallow.h serves
     int grouped             # whether any layer has a group penalty
+    int tiny                # and tiny.h, if the loss is squared error
+    real* columns           # of a batch, for tiny.h: [n_inputs + 4, columns_ld]
+    ptrdiff_t columns_ld
+    double tiny_loss        # sum over the batch
     int may_order           # whether rows of a batch are put in order
     int ordered             # whether those in xb are: then neighbours are alike
     int* place              # [capacity]: where in xb the batch's i-th row lies
@@ -454,25 +466,44 @@ cdef double penalty_sum(const State* s, int slot) noexcept nogil:
     return total
 
 
+cdef AdamCorrection adam_correction(State* s, long long t) noexcept nogil:
+    """What Adam's rate is corrected by at step t. Powers are taken every CORRECTIONS steps and go
+    on as products: a tiny network's step would otherwise spend a third of its time on them."""
+    cdef long long block = t // CORRECTIONS
+    cdef double power_1, power_2
+    cdef int i
+    if block != s.corrections_block or not s.corrections_known:
+        power_1, power_2 = pow(s.beta_1, block * CORRECTIONS), pow(s.beta_2, block * CORRECTIONS)
+        for i in range(CORRECTIONS):
+            s.corrections[i].root = sqrt(1 - power_2)
+            # At t = 0, which no step has, both are 0.
+            s.corrections[i].both = s.corrections[i].root / (1 - power_1) if power_1 < 1 else 0
+            power_1 *= s.beta_1
+            power_2 *= s.beta_2
+        s.corrections_block, s.corrections_known = block, 1
+    return s.corrections[t - block * CORRECTIONS]
+
+
 cdef void prepare_rule(State* s) noexcept nogil:
     """The scalars of the step about to be made."""
-    cdef double t = s.step + s.initial_step + 1, rate = s.learning_rate, mu = s.rule.momentum
+    cdef long long t = s.step + s.initial_step + 1
+    cdef double rate = s.learning_rate, mu = s.rule.momentum
     if s.rates != NULL:
         rate = s.rates[max(0, min(s.n_rates - 1, s.step - s.rates_first))]
     s.rule.kind = s.optimizer
     s.rule.rate = <real>rate
     if s.optimizer == OPT_ADAM:
-        s.rule.rate = <real>(rate * sqrt(1 - pow(s.beta_2, t)) / (1 - pow(s.beta_1, t)))
+        s.rule.rate = <real>(rate * adam_correction(s, t).both)
     s.rule.decay = <real>(rate * s.weight_decay)
     # A proximal step goes as far as the rule itself would have gone against a gradient that had
     # always been the penalty's: then the fixed points are those of the penalised loss.
     s.rule.prox_limit = <real>(PROX_STEPS * rate)
     if s.optimizer == OPT_ADAM:
-        rate *= sqrt(1 - pow(s.beta_2, t))
+        rate *= adam_correction(s, t).root
     elif s.optimizer == OPT_MOMENTUM:
-        rate *= (1 - pow(mu, t)) / (1 - mu)
+        rate *= (1 - pow(mu, <double>t)) / (1 - mu)
     elif s.optimizer == OPT_NESTEROV:
-        rate *= (1 - pow(mu, t + 1)) / (1 - mu)
+        rate *= (1 - pow(mu, <double>t + 1)) / (1 - mu)
     s.rule.prox_rate = <real>rate
     s.window.rules[s.window.slot] = s.rule
 
@@ -606,18 +637,76 @@ cdef inline int is_shallow(const State* s) noexcept nogil:
             and s.layers[1].dropout == 0)
 
 
+cdef inline int is_tiny(const State* s) noexcept nogil:
+    """Whether tiny.h can serve this network, of those that shallow.h serves."""
+    return (s.shallow and s.n_inputs <= TINY_INPUTS and s.layers[0].n_out <= TINY_UNITS
+            and s.n_outputs == 1 and s.layers[1].act == ACT_LINEAR)
+
+
+cdef shallow_net shallow_of(const State* s) noexcept nogil:
+    cdef const Layer* hidden = &s.layers[0]
+    cdef const Layer* last = &s.layers[1]
+    cdef shallow_net net
+    net.n_in, net.n_hidden, net.n_out, net.act = s.n_inputs, hidden.n_out, last.n_out, hidden.act
+    net.ldw, net.ldt, net.ldx, net.lddz = hidden.ldw, last.ldw, s.ldx, last.ld
+    net.w_at, net.b_at, net.wt_at = hidden.w_at, hidden.b_at, last.w_at
+    net.pen, net.pen_b, net.pen_t, net.pen_b2 = hidden.pen, hidden.pen_b, last.pen, last.pen_b
+    return net
+
+
+cdef void fill_columns(State* s, int n) noexcept nogil:
+    """The batch in xb, yb, wb by columns, for tiny.h."""
+    cdef int i, k, K = s.n_inputs
+    cdef ptrdiff_t ld = s.columns_ld
+    cdef real* c = s.columns
+    for i in range(round_up(n, VL)):
+        for k in range(K):
+            c[k * ld + i] = s.xb[i * s.ldx + k] if i < n else 0
+        c[K * ld + i] = s.yb[i] if i < n else 0
+        c[(K + 1) * ld + i] = s.wb[i] if i < n else 0
+        c[(K + 2) * ld + i] = <real>(2 * <double>s.wb[i] / n) if i < n else 0
+
+
+cdef void tiny_thread(State* s, int n, const update_rule* rule, real* m, real* v) noexcept nogil:
+    """A step of a tiny network, by one thread."""
+    cdef Layer* hidden = &s.layers[0]
+    cdef Layer* last = &s.layers[1]
+    cdef shallow_net net = shallow_of(s)
+    cdef update_sums sums[4]
+    cdef tiny_batch batch
+    cdef ptrdiff_t ld = s.columns_ld
+    cdef int i, q, K = s.n_inputs, unused
+    batch.n_vec, batch.ld = round_up(n, VL) // VL, ld
+    batch.x, batch.y = s.columns, s.columns + K * ld
+    batch.weight, batch.slope = s.columns + (K + 1) * ld, s.columns + (K + 2) * ld
+    batch.out = s.columns + (K + 3) * ld
+    for i in range(4):
+        sums_reset(&sums[i])
+    s.tiny_loss = tiny_step(&net, last.b_at, last.use_bias, &batch, rule, s.params, m, v, sums)
+    hidden.n_penalty = last.n_penalty = 1
+    hidden.penalty_b[0] = sums_penalty(&sums[1], net.pen_b)
+    hidden.penalty[0] = sums_penalty(&sums[0], net.pen)
+    last.penalty[0] = sums_penalty(&sums[2], net.pen_t)
+    last.penalty_b[0] = sums_penalty(&sums[3], net.pen_b2)
+    if not (sums_finite(&sums[0]) and sums_finite(&sums[1])):
+        hidden.finite[0] = 0
+    if not (sums_finite(&sums[2]) and sums_finite(&sums[3])):
+        last.finite[0] = 0
+    for i in range(n if s.n_metrics else 0):
+        for q in range(s.n_metrics):
+            s.row_metrics[i * s.n_metrics + q] = loss_row(
+                s.metrics[q], ACT_LINEAR, 1, s.huber_delta, batch.out + i, NULL, s.yb + i, NULL,
+                &unused)
+
+
 cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* v, int tid,
                        int n_threads) noexcept nogil:
     """forward_team, score_rows and backward_team in one, for a shallow network."""
     cdef Layer* hidden = &s.layers[0]
     cdef Layer* last = &s.layers[1]
-    cdef shallow_net net
+    cdef shallow_net net = shallow_of(s)
     cdef update_sums sums[3]
     cdef int start, stop, item, mine = 0
-    net.n_in, net.n_hidden, net.n_out, net.act = s.n_inputs, hidden.n_out, last.n_out, hidden.act
-    net.ldw, net.ldt, net.ldx, net.lddz = hidden.ldw, last.ldw, s.ldx, last.ld
-    net.w_at, net.b_at, net.wt_at = hidden.w_at, hidden.b_at, last.w_at
-    net.pen, net.pen_b, net.pen_t = hidden.pen, hidden.pen_b, last.pen
     share(n, SHALLOW_ROWS, tid, n_threads, &start, &stop)
     shallow_forward(&net, s.params, start, stop, s.xb, last.y, last.ld)
     finish_forward(last.act, stop - start, round_up(last.n_out, VL) // VL,
@@ -660,6 +749,11 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     cdef int clipped = clips(s)
     if tid == 0:
         prepare_rule(s)
+    if not clipped and s.tiny:
+        if tid == 0:
+            tiny_thread(s, n, &s.rule, s.slots[0], s.slots[1])
+        team_barrier(&s.gate, n_threads)
+        return
     if not clipped and s.shallow:
         team_barrier(&s.gate, n_threads)
         shallow_team(s, n, &s.rule, s.slots[0], s.slots[1], tid, n_threads)
@@ -694,8 +788,11 @@ cdef void end_step(State* s, int n) noexcept nogil:
     cdef double total = 0
     cdef StepRecord* record = &s.records[slot]
     cdef double* sums = s.record_metrics + slot * s.n_metrics
-    for i in range(n):
-        total += s.row_loss[s.place[i]]
+    if s.tiny and not clips(s):
+        total = s.tiny_loss
+    else:
+        for i in range(n):
+            total += s.row_loss[s.place[i]]
     for q in range(s.n_metrics):
         sums[q] = 0
         for i in range(n):
@@ -786,6 +883,8 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
                 team_barrier(&s.gate, n_threads)
             load_batch(s, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
+            if s.tiny and tid == 0:
+                fill_columns(s, n)
         step_team(s, n, tid, n_threads)
         if s.grouped:
             group_team(s, True, tid, n_threads)
