@@ -297,7 +297,7 @@ class Minimiser:
                 f, g = objective.smooth(point.z)
             self.n_iter += 1
             loss, before = f + objective.rest(point.z), self.loss
-            if loss > before:
+            if loss > before + 1e-14 * abs(before):
                 return self._result(tol, "the loss no longer falls: rounding, or a kink")
             self.best, self.smooth = point.z, (f, g)
             self.loss, self.slack = loss, objective.slack(point.z, g)

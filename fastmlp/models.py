@@ -288,7 +288,7 @@ class Sequential(Compiled):
         y: Any,
         *,
         tol: float = 1e-5,
-        max_iter: int = 5000,
+        max_iter: int = 20_000,
         sample_weight: Any = None,
         verbose: int | str = 0,
     ) -> PolishResult:
