@@ -51,8 +51,8 @@ scikit-learn's: their lambda or alpha is half of lambda here, for the loss here 
 error and theirs half of it.
 
 Numbers and a regression's target are standardised unless --no-standardize; lambda belongs to that
-scale. Ctrl-C ends the path; with -o, the lambdas up to there are kept, and the model chosen among
-them.
+scale. Ctrl-C ends the path; with -o, the table of the lambdas up to there is kept, and the model
+chosen among them, without figures.
 """
 
 
@@ -312,7 +312,7 @@ class _Keeping:
                 # A second Ctrl-C, out of impatience, must not lose what the first one keeps.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 self.keep(stop.result)
-                kept = f" {self.output} has the path up to there."
+                kept = f" {self.output} has the table and the model up to there."
             raise KeyboardInterrupt(f"{stop}{kept}") from None
 
     def keep(self, result: PathResult) -> None:
@@ -333,7 +333,8 @@ class _Keeping:
                 model.extras |= {_config.KEPT: self.run, "data": self.source}
                 model.save(directory / "model.fmlp")
                 written.append("model.fmlp")
-            written += self._draw(result, directory)
+            if not result.interrupted:  # whoever presses Ctrl-C is not to wait for figures
+                written += self._draw(result, directory)
         self.report.note(f"Wrote {', '.join(written)} to {self.output}.")
 
     def _draw(self, result: PathResult, directory: Path) -> list[str]:

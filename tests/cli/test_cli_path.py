@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_path_up_to_there(tmp_path):
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130, err
-    assert re.search(r"Interrupted after \d+ of 400 lambdas. out has the path up to there.", err)
+    assert re.search(r"Interrupted after \d+ of 400 lambdas. out has the table and the model", err)
     assert "Traceback" not in err
     done = int(re.search(r"after (\d+) of", err)[1])
     rows = (tmp_path / "out" / "path.csv").read_text().splitlines()
