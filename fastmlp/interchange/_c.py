@@ -103,9 +103,10 @@ static int prepare(const double *columns, {real} *x)
             }}
         }} else {{
             *x = ({real})((value - c->mean) / c->scale);
-            if (!isfinite(*x++)) {{
+            if (!isfinite(*x)) {{
                 return i + 1;
             }}
+            x++;
         }}
         if (c->indicator) {{
             *x++ = ({real})missing;

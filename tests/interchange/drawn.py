@@ -60,7 +60,7 @@ def close(found, expected, tolerance):
 
 def _cells(rng, kind, n, share):
     if kind == "numeric":
-        cells = (rng.normal(size=n) * 30 + 1000).tolist()
+        cells = (rng.normal(size=n) * 3 + 10).tolist()
     elif kind == "boolean":
         cells = [bool(value) for value in rng.integers(2, size=n)]
     elif kind == "date":

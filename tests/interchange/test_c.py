@@ -102,6 +102,17 @@ def test_a_column_that_cannot_be_used_is_said(tmp_path):
 
 
 @needs_compiler
+def test_preprocessing_is_computed_in_double_precision(tmp_path):
+    table = {"big": [1e8 + 1, 1e8 + 2, 1e8 + 4], "y": [1.0, 2.0, 5.0]}  # one number in float32
+    state = Preprocessing.fit(table, "y", standardize=True)
+    model = models.mlp([4], 1, 1, seed=1)
+    state.keep(model)
+    found, _ = run(compiled(model, tmp_path), as_numbers(state, table), 1, "float32")
+    assert len(np.unique(found)) == 3
+    drawn.close(found, drawn.outputs(model, state, {"big": table["big"]})[1], 1e-6)
+
+
+@needs_compiler
 def test_two_models_link_into_one_program(tmp_path):
     rng = np.random.default_rng(3)
     for name in ("first", "second"):

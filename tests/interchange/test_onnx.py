@@ -115,6 +115,14 @@ def test_missing_values_are_filled_in_and_shown():
     drawn.close(found, drawn.outputs(model, state, columns)[1], 1e-5)
 
 
+def test_preprocessing_is_computed_in_double_precision():
+    columns = {"big": [1e8 + 1, 1e8 + 2, 1e8 + 4]}  # one number in float32
+    model, state = small(**columns)
+    found = run(model, feed(state, columns))["prediction"]
+    assert len(np.unique(found)) == 3
+    drawn.close(found, drawn.outputs(model, state, columns)[1], 1e-6)
+
+
 def test_names_of_columns_may_be_those_of_outputs():
     table = {"prediction": [1.0, 2.0, 4.0], "fastmlp_c0": [1.0, 0.0, 0.0], "fastmlp_v0": [1, 2, 4]}
     model, state = small(**table)

@@ -14,6 +14,7 @@ from fastmlp import (
     errors,
     initializers,
     inspection,
+    interchange,
     layers,
     lecture,
     losses,
@@ -97,6 +98,9 @@ def look(model: models.Sequential, x: np.ndarray, y: np.ndarray, directory: Path
     except errors.ModelFileError as error:
         raise SystemExit(str(error)) from None
     assert_type(again, models.Sequential)
+    again.export(directory / "model.safetensors")
+    assert_type(interchange.to_bytes(again, "c"), bytes)
+    assert_type(interchange.import_model(directory / "model.safetensors"), models.Sequential)
     return float(np.abs(again.predict(x) - model.predict(x)).max())
 
 
