@@ -6,6 +6,8 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from . import _checks
 
 if TYPE_CHECKING:
@@ -217,10 +219,43 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        self.epoch: list[int] = []
-        self.history: dict[str, list[float]] = {}
+        self._epoch: list[int] = []
+        self._lists: dict[str, list[float]] = {}
+        self._kept: tuple[np.ndarray, dict[str, np.ndarray]] | None = None
         self.params: dict[str, Any] = {}
         self.interrupted = False
+
+    @property
+    def epoch(self) -> list[int]:
+        """Epochs done, from 0."""
+        self._unfold()
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epochs: list[int]) -> None:
+        self._unfold()
+        self._epoch = epochs
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """One value an epoch for 'loss' and every metric; for 'val_' keys one a validation."""
+        self._unfold()
+        return self._lists
+
+    @history.setter
+    def history(self, lists: dict[str, list[float]]) -> None:
+        self._unfold()
+        self._lists = lists
+
+    def keep(self, epoch: np.ndarray, values: dict[str, np.ndarray]) -> None:
+        """Take epochs and values as arrays, and make lists of them when one is looked at."""
+        self._kept = (epoch, values)
+
+    def _unfold(self) -> None:
+        if self._kept is not None:
+            (epoch, values), self._kept = self._kept, None
+            self._epoch = epoch.astype(np.int64).tolist()
+            self._lists = {key: array.tolist() for key, array in values.items()}
 
     def set_model(self, model: Sequential) -> None:
         """Remember the model, weakly: it holds its history itself."""

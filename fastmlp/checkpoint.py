@@ -24,10 +24,10 @@ import numpy as np
 
 from . import _checks, persistence
 from ._fit_data import Arguments, Rows
+from ._kept_history import plain
 from ._untrusted import BadFileError, count, of_type, take
 from .callbacks import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 from .errors import DataError, ModelFileError
-from .persistence import plain
 
 if TYPE_CHECKING:
     from ._callback import Callback

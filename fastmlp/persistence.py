@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import secrets
@@ -21,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, losses, metrics, optimizers
-from ._callback import History
+from . import _checks, _kept_history, losses, metrics, optimizers
 from ._untrusted import BadFileError, count, of_type, parsed, safetensors, take, too_much
 from .errors import DataError, ModelFileError
 from .layers import Dense, Dropout, Layer
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 _KEY = "fastmlp"  # one metadata key: the library would write several in an order of its own
 _VERSION = 1
 _ENTRY = 1500  # bytes that reading an array's name and place may take
-_MOST_VALUES = 1_000_000  # of a history in a file; longer ones keep every second epoch, or fewer
 _LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
 
 
@@ -156,39 +153,14 @@ def _compilation(model: Sequential) -> dict[str, Any] | None:
     }
 
 
-def plain(value: float) -> float | str:
-    """Return a float as JSON takes it: a string where that has no number, 'inf' or 'nan'."""
-    return value if math.isfinite(value) else str(value)
-
-
-def _described_history(history: History | None) -> dict[str, Any] | None:
-    if history is None:
-        return None
-    every = 1 + sum(map(len, history.history.values())) // _MOST_VALUES
-    return {
-        "epoch": _thinned(history.epoch, every),
-        "history": {
-            key: [plain(v) for v in _thinned(values, every)]
-            for key, values in history.history.items()
-        },
-        "params": history.params,
-        "interrupted": history.interrupted,
-    }
-
-
-def _thinned(values: list[Any], every: int) -> list[Any]:
-    """Keep every so many values, the last one among them."""
-    return values[(len(values) - 1) % every :: every] if values else []
-
-
 def _described(model: Sequential, weights_only: bool) -> dict[str, Any]:
+    """Return what a file says of a model, but for its history."""
     return {
         **model.get_config(),
         "version": _VERSION,
         "n_fits": model.n_fits,
         "compile": None if weights_only else _compilation(model),
         "step": 0 if weights_only else _step(model),
-        "history": None if weights_only else _described_history(model.history),
         "training_config": model.training_config,
         "extras": model.extras,
     }
@@ -223,7 +195,9 @@ def to_bytes(
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(view) for name, view in _arrays(model, weights_only)}
-    table = _described(model, weights_only)
+    history, kept = _kept_history.described(None if weights_only else model.history)
+    table = _described(model, weights_only) | {"history": history}
+    arrays |= kept
     if run is not None:
         table["run"] = run[0]
         arrays |= run[1]
@@ -313,21 +287,6 @@ def _check_arrays(model: Sequential, step: int, arrays: Mapping[str, np.ndarray]
                 raise BadFileError(f"array {name!r} holds a mean square below 0")
 
 
-def _history(table: Any) -> History | None:
-    if table is None:
-        return None
-    of_type("'history'", table, dict)
-    history = History()
-    history.epoch = [of_type("an epoch", e, int) for e in take(table, "epoch", list)]
-    history.history = {
-        key: [float(value) for value in of_type(f"the history of {key!r}", values, list)]
-        for key, values in take(table, "history", dict).items()
-    }
-    history.params = take(table, "params", dict)
-    history.interrupted = take(table, "interrupted", bool)
-    return history
-
-
 _OPTIMIZER_ARRAY = re.compile(r"optimizer\.[01]\.\d+\.(weights|bias)")
 
 
@@ -376,6 +335,7 @@ def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[
     )
     model.build((count(table, "n_inputs", 1),))
     compiled, step, run = table.get("compile"), count(table, "step"), table.get("run")
+    model.history = _kept_history.taken(table.get("history"), arrays)
     of_run = {}
     if run is not None:
         of_type("'run'", run, dict)
@@ -388,7 +348,6 @@ def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[
         raise BadFileError("'step' is set though nothing is compiled")
     _check_arrays(model, step, arrays)
     model.n_fits = count(table, "n_fits")
-    model.history = _history(table.get("history"))
     model.training_config = take(table, "training_config", dict)
     model.extras = take(table, "extras", dict)
     model.materialise(draw=False)

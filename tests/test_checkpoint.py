@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from fastmlp import (
+    _kept_history,
     callbacks,
     checkpoint,
     layers,
@@ -165,6 +166,15 @@ def test_a_run_that_is_cut_off_ends_with_the_same_bytes(case, hooked, tmp_path, 
         finished = models.resume(path, OWN)
         assert finished.fit(x, y, **given).history == plain.history.history
         assert settle(finished) == settle(plain)
+
+
+def test_a_run_with_a_long_history_goes_on_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(_kept_history, "_MOST_VALUES", 3)
+    for case in ("validation", "scores"):
+        (tmp_path / case).mkdir()
+        test_a_run_that_is_cut_off_ends_with_the_same_bytes(
+            case, False, tmp_path / case, monkeypatch
+        )
 
 
 @pytest.mark.parametrize("units", [(130, 70), (260, 260, 260)])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastmlp import (
+    _kept_history,
     callbacks,
     initializers,
     layers,
@@ -156,17 +157,50 @@ def test_a_history_that_is_not_finite(tmp_path):
     assert values[:2] == [1.0, math.inf] and math.isnan(values[2])
 
 
-def test_a_long_history_keeps_fewer_epochs(monkeypatch):
-    monkeypatch.setattr(persistence, "_MOST_VALUES", 1000)
+def test_a_long_history_is_kept_as_arrays(monkeypatch):
+    monkeypatch.setattr(_kept_history, "_MOST_VALUES", 9)
     model = trained()
-    for n, every in [(998, 1), (999, 2), (1998, 2), (1999, 3)]:
-        model.history.epoch = list(range(n))
-        model.history.history = {"loss": [i / 7 for i in range(n)], "val_loss": [], "mae": [1.0]}
-        loaded = persistence.from_bytes(persistence.to_bytes(model)).history
-        kept = range((n - 1) % every, n, every)
-        assert loaded.epoch == list(kept) and loaded.epoch[-1] == n - 1
-        assert loaded.history == {"loss": [i / 7 for i in kept], "val_loss": [], "mae": [1.0]}
-        assert len(model.history.epoch) == n
+    before = persistence.to_bytes(model)
+    assert "history.epoch" in split(before)[0] and split(before)[1]["history"]["history"] == sorted(
+        model.history.history
+    )
+    loaded = persistence.from_bytes(before)
+    assert persistence.to_bytes(loaded) == before
+    assert loaded.history.history == model.history.history
+    assert loaded.history.epoch == model.history.epoch == [0, 1, 2]
+    assert all(type(e) is int for e in loaded.history.epoch)
+    assert loaded.history.params == model.history.params
+    model.history.history["loss"] = [1.0, math.inf, math.nan]
+    values = persistence.from_bytes(persistence.to_bytes(model)).history.history["loss"]
+    assert values[:2] == [1.0, math.inf] and math.isnan(values[2])
+    clone = pickle.loads(pickle.dumps(persistence.from_bytes(before)))
+    assert clone.history.history == loaded.history.history
+
+
+def swap(table, a, b):
+    table[a], table[b] = table[b], table[a]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h, d: h.update(x=h.pop("history.0")), "'history.0' is missing, or no row"),
+        (lambda h, d: h["history.0"].update(shape=[3, 1]), "'history.0' is missing, or no row"),
+        (lambda h, d: d["history"].update(history=["loss"] * 6), "its history has a name twice"),
+        (lambda h, d: d["history"].update(history=["loss"]), "match its layers: 'history.1' is"),
+        (lambda h, d: d["history"]["history"].__setitem__(0, 3), "must be of type str, not int"),
+        (
+            lambda h, d: swap(h, "history.epoch", "history.0"),
+            "an epoch of its history is no whole number",
+        ),
+    ],
+)
+def test_hostile_long_histories(monkeypatch, change, message):
+    monkeypatch.setattr(_kept_history, "_MOST_VALUES", 9)
+    header, description, body = split(persistence.to_bytes(trained()))
+    change(header, description)
+    with pytest.raises(ModelFileError, match=message):
+        persistence.from_bytes(joined(header, description, body))
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from fastmlp import _untrusted, interchange, losses, models, persistence
+from fastmlp import _kept_history, _untrusted, interchange, losses, models, persistence
 from fastmlp.preprocessing import Preprocessing
 
 from .files import hdf5, numbered, old_weights, whole
@@ -37,11 +37,21 @@ def of_a_table():
     return model
 
 
+def long_history():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_kept_history, "_MOST_VALUES", 3)
+        return persistence.to_bytes(trained())
+
+
 def sound(kind):
     """Return small files of a format, by name."""
     model = models.mlp([3, 2], 2, 1, activation="tanh", l2=0.1, dropout=0.2, seed=1)
     if kind == "fmlp":
-        files = [persistence.to_bytes(trained()), persistence.to_bytes(of_a_table())]
+        files = [
+            persistence.to_bytes(trained()),
+            persistence.to_bytes(of_a_table()),
+            long_history(),
+        ]
     elif kind == "safetensors":
         arrays = {"fc1.weight": np.ones((2, 3), "f4"), "out.weight": np.ones((1, 2), "f4")}
         files = [interchange.to_bytes(model, "torch"), save(arrays)]
@@ -197,6 +207,15 @@ def test_bombs(tmp_path):
 def large(to):
     model = models.mlp([2000, 2000], 1000, 10, seed=1)
     return persistence.to_bytes(model) if to == "fmlp" else interchange.to_bytes(model, to)
+
+
+def test_a_long_history_takes_twice_its_size(tmp_path):
+    model = trained()
+    model.history.epoch = list(range(1_000_000))
+    model.history.history = {name: [0.1 * i for i in range(1_000_000)] for name in ("loss", "mae")}
+    data = persistence.to_bytes(model)
+    assert len(data) > 24_000_000
+    assert watched(tmp_path, {"long.fmlp": data}, "asis")["models"] == 1
 
 
 @pytest.mark.parametrize("to", ["fmlp", "keras", "torch"])
