@@ -22,7 +22,7 @@ def _object(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _penalty(penalty: Regularizer | None) -> dict[str, Any] | None:
-    if penalty is None:
+    if penalty is None or not (penalty.l1 or penalty.l2):  # Keras has none for groups of weights
         return None
     return _object("keras.regularizers", "L1L2", {"l1": penalty.l1, "l2": penalty.l2})
 
@@ -75,8 +75,8 @@ def _weights(network: list[Part]) -> bytes:
 def to_keras(model: Sequential) -> bytes:
     """Write a model as Keras 3 does, for ``keras.models.load_model``.
 
-    Layers, names, penalties, dropout and weights are in it; compilation, history and
-    preprocessing are not, and initializers become Keras's own.
+    Layers, names, L1 and L2 penalties, dropout and weights are in it; compilation, history,
+    preprocessing and penalties on groups of weights are not, and initializers become Keras's own.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastmlp import interchange, layers, models
+from fastmlp import interchange, layers, models, regularizers
 from fastmlp.errors import ModelFileError
 
 from . import drawn
@@ -164,6 +164,15 @@ def test_there_and_back_to_the_bit(seed):
         else:
             assert (a.rate, a.seed) == (b.rate, b.seed)
     assert back.dtype == model.dtype and back.name == model.name and back.optimizer is None
+
+
+def test_a_penalty_on_groups_is_left_out():
+    model = models.mlp([3], 2, 1, seed=1)
+    model.layers[0].kernel_regularizer = regularizers.GroupL1(0.1)
+    model.layers[1].kernel_regularizer = regularizers.L1(0.2, proximal=True)
+    back = interchange.from_bytes(interchange.to_bytes(model, "keras"))
+    assert back.layers[0].kernel_regularizer is None
+    assert back.layers[1].penalties()[:2] == (0.2, 0.0)
 
 
 def test_equal_models_make_equal_files():
