@@ -88,6 +88,17 @@ def test_optimality(penalty, n_classes):
         assert model.w.any() == (share < 1)
 
 
+def test_inputs_that_say_the_same_share_their_weight_or_one_has_it():
+    x, y = regression()
+    doubled = np.column_stack([x, x[:, 0]])
+    both = fastmlp.path(doubled, y, lambdas=[0.1, 0.01], l1_ratio=0.5, folds=2, verbose=0)
+    w = both.coefficients[:, :, 0]
+    np.testing.assert_allclose(w[:, 0], w[:, -1], rtol=1e-6)
+    lasso = fastmlp.path(doubled, y, lambdas=[0.1, 0.01], folds=2, verbose=0).coefficients
+    single = fastmlp.path(x, y, lambdas=[0.1, 0.01], folds=2, verbose=0).coefficients
+    np.testing.assert_allclose(lasso[:, 0] + lasso[:, -1], single[:, 0], atol=1e-9)
+
+
 def test_logistic_path_is_that_of_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     x, y = classes()
