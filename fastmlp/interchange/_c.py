@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -170,12 +171,18 @@ def _functions(network: list[Part], real: str) -> Iterator[str]:
             yield _ELEMENTWISE.format(name=name, real=real, formula=formula)
 
 
+def _scratch(network: list[Part]) -> tuple[int, int]:
+    """Return the length of a buffer for hidden layers, and how many there are."""
+    widest = max((part.weights.shape[1] for part in network[:-1]), default=0)
+    return widest, min(2, len(network) - 1)
+
+
 def _network(network: list[Part], real: str) -> str:
     """Write the function that computes the network: x and y may not overlap."""
-    hidden = max((part.weights.shape[1] for part in network[:-1]), default=0)
+    hidden, buffers = _scratch(network)
     lines = [f"static void network(const {real} *x, {real} *y)", "{"]
     if hidden:
-        second = f", b[{hidden}]" if len(network) > 2 else ""
+        second = f", b[{hidden}]" if buffers > 1 else ""
         lines.append(f"    {real} a[{hidden}]{second};")
     source = "x"
     for i, part in enumerate(network):
@@ -301,8 +308,12 @@ def to_c(model: Sequential, name: str = "model") -> bytes:
             "Outputs y:",
             *_output_notes(state),
         ]
+    constants = sum(p.weights.size + (0 if p.bias is None else p.bias.size) for p in network)
+    scratch = math.prod(_scratch(network)) + (0 if state is None else state.n_inputs)
+    sizes = [size * model.dtype.itemsize for size in (constants, scratch)]
     head = [
         f"/* A multilayer perceptron, written by fastmlp {__version__}. C99; link with -lm.",
+        f"   Constants: {sizes[0]} bytes. Buffers on the stack: {sizes[1]} bytes.",
         *(f"   {note}" for note in notes),
         "*/",
     ]

@@ -125,6 +125,17 @@ def test_two_models_link_into_one_program(tmp_path):
     assert subprocess.run(command, capture_output=True, text=True).returncode == 0
 
 
+def test_the_memory_it_takes_is_said():
+    text = interchange.to_bytes(models.mlp([8, 5], 3, 2), "c").decode()
+    floats = 3 * 8 + 8 + 8 * 5 + 5 + 5 * 2 + 2
+    assert f"Constants: {4 * floats} bytes. Buffers on the stack: {4 * 16} bytes." in text
+    assert sum(map(int, re.findall(r"static const float \w+\[(\d+)\]", text))) == floats
+    assert "float a[8], b[8];" in text
+    text = interchange.to_bytes(models.mlp([8], 3, 2, dtype="float64"), "c").decode()
+    assert "Buffers on the stack: 64 bytes." in text and "double a[8];" in text
+    assert "stack: 0 bytes." in interchange.to_bytes(models.mlp([], 3, 2), "c").decode()
+
+
 def test_the_file_needs_nothing_but_mathematics_and_allocates_nothing():
     for model in (small()[0], drawn.network(np.random.default_rng(1))):
         text = interchange.to_bytes(model, "c").decode("ascii")
