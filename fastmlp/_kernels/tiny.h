@@ -23,9 +23,9 @@ typedef struct {
 
 /* A vector's numbers in double. */
 typedef double vwide __attribute__((vector_size(VL * sizeof(double))));
-INLINE double wide_sum(vwide a) {
+INLINE double wide_sum(const vwide *a) {
     double t[VL];
-    memcpy(t, &a, sizeof(t));
+    memcpy(t, a, sizeof(t));
     for (int h = VL / 2; h > 0; h /= 2)
         for (int i = 0; i < h; i++) t[i] += t[i + h];
     return t[0];
@@ -89,7 +89,7 @@ INLINE double tiny_case(const int act, const int n_in, const int n_hidden, const
     tiny_update(rule, net->pen_b, n_hidden, db, 1, net->b_at, params, m, v, &sums[1]);
     tiny_update(rule, net->pen_t, n_hidden, dwt, 1, net->wt_at, params, m, v, &sums[2]);
     if (use_b2) tiny_update(rule, net->pen_b2, 1, &db2, 1, b2_at, params, m, v, &sums[3]);
-    return wide_sum(loss);
+    return wide_sum(&loss);
 }
 
 static double tiny_step(const shallow_net *net, size_t b2_at, int use_b2, const tiny_batch *batch,
