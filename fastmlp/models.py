@@ -550,7 +550,8 @@ def resume(path: str | Path, custom_objects: Mapping[str, Any] | None = None) ->
 
     ``models.resume("run.fmlp").fit(x, y)`` trains up to the epochs that the run was started
     for, and ends with the bits that it would have had without a break. Nothing but data and
-    callbacks need be given again; data must be the same, to the bit.
+    callbacks need be given again; data must be the same, to the bit. A run of `streaming.fit`
+    goes on by it: ``streaming.fit(models.resume("run.fmlp"), stream)``.
 
     Parameters
     ----------
