@@ -108,7 +108,7 @@ chosen among them, without figures.
 @_options.activation
 @click.option(
     "--epochs", type=click.IntRange(min=1), help="For each lambda; five times as many before the "
-    "first.  [default: 200]",
+    "first.  [default: 200; with batches 1000 steps' worth, at least 2]",
 )  # fmt: skip
 @click.option("--learning-rate", type=float, help="Adam's.  [default: 0.01]")
 @click.option(
@@ -187,7 +187,7 @@ def command(
     seed = _options.given_seed(seed)
     run = _config.resolved(
         seed=seed,
-        **{name: arguments[name] for name in ("epochs", "learning_rate")},
+        learning_rate=arguments["learning_rate"],
     )
     if _config.print_wanted():
         click.echo(_config.to_toml(run), nl=False)
@@ -228,7 +228,7 @@ def _arguments(
         "activation": names,
         "lambdas": _grid(lambdas),
         "layer_factors": _numbers("--layer-factors", layer_factors),
-        "epochs": epochs or 200,
+        "epochs": epochs,
         "learning_rate": 0.01 if learning_rate is None else learning_rate,
     }
 

@@ -22,6 +22,7 @@ from ._walkers import Array, Settings, State
 
 _RATIO = 1e-3  # of the smallest to the largest lambda with hidden layers
 _MAX_EXTRA = 30  # lambdas beyond the largest that the search found
+_BATCH, _STEPS, _EPOCHS = 256, 1000, 200
 _FULL_BATCH = 2048  # rows up to which every step of the optimizer sees all
 
 
@@ -57,7 +58,7 @@ def path(
     task: str | None = None,
     standardize: bool = True,
     activation: str | Sequence[str] = "relu",
-    epochs: int = 200,
+    epochs: int | None = None,
     first_epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float = 0.01,
@@ -120,8 +121,9 @@ def path(
         the target's units.
     activation : str or sequence of str
         Of hidden layers.
-    epochs : int
-        Of training for each lambda.
+    epochs : int, optional
+        Of training for each lambda. By default 200; with batches as many as make 1000 steps, but
+        2 at least.
     first_epochs : int, optional
         Of the first network of a path, which begins with random weights; 5 times `epochs` by
         default.
@@ -159,7 +161,6 @@ def path(
     hidden = parse_hidden(units)
     n_lambdas = _checks.integer("n_lambdas", n_lambdas)
     seed = _checks.integer("seed", seed, 0)
-    epochs = _checks.integer("epochs", epochs)
     _lookup("choose", choose, CHOICES)
     settings = Settings(
         hidden,
@@ -167,9 +168,6 @@ def path(
         l1_ratio,
         activation=activation,
         seed=seed,
-        epochs=epochs,
-        first_epochs=5 * epochs if first_epochs is None
-        else _checks.integer("first_epochs", first_epochs),
         learning_rate=_checks.number(
             "learning_rate", learning_rate, "a finite number above 0", lambda v: v > 0
         ),
@@ -183,13 +181,8 @@ def path(
         x, y, task, settings.dtype, standardize=_checks.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator,
     )  # fmt: skip
-    if batch_size is None:
-        batch_size = problem.n_rows if problem.n_rows <= _FULL_BATCH else 256
-    settings = replace(
-        settings,
-        n_classes=problem.n_classes,
-        batch_size=_checks.integer("batch_size", batch_size),
-    )
+    lengths: dict[str, Any] = _lengths(problem.n_rows, batch_size, epochs, first_epochs)
+    settings = replace(settings, n_classes=problem.n_classes, **lengths)
     measure = problem.measures[0] if measure is None else measure
     _lookup("measure", measure, problem.measures)
     assigned = _folds.assigned(folds, problem.codes, problem.labels, problem.n_rows, seed)
@@ -218,6 +211,20 @@ def parse_hidden(units: Any) -> list[int]:
         return mlp.parse_units(units)
     given = [units] if isinstance(units, numbers.Integral) else list(units)
     return [_checks.integer("units", width) for width in given]
+
+
+def _lengths(
+    n_rows: int, batch_size: int | None, epochs: int | None, first_epochs: int | None
+) -> dict[str, int]:
+    """Return how long to train and in which batches; what was given is checked."""
+    given = {"batch_size": batch_size, "epochs": epochs, "first_epochs": first_epochs}
+    checked = {k: _checks.integer(k, v) for k, v in given.items() if v is not None}
+    size = checked.setdefault("batch_size", n_rows if n_rows <= _FULL_BATCH else _BATCH)
+    batches = -(-n_rows // size)
+    steps = _EPOCHS if batches == 1 else max(2, round(_STEPS / batches))
+    checked.setdefault("epochs", steps)
+    checked.setdefault("first_epochs", 5 * checked["epochs"])
+    return checked
 
 
 def _lookup(name: str, value: Any, known: Collection[str]) -> None:

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -97,7 +96,8 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
     assert document(run(*args, "--seed", first["seed"]))["path"] == first["path"]
     printed = run("path", numbers, "--units", "8", "--lambdas", "0.1,1", "--print-config")
     assert 'lambdas = "0.1,1"' in printed.out
-    assert "epochs = 200" in printed.out
+    assert "learning-rate = 0.01" in printed.out
+    assert "seed = " in printed.out
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,9 @@ def test_ctrl_c_keeps_the_path_up_to_there(tmp_path):
         [sys.executable, "-m", "fastmlp.cli", *args, grid, "-o", "out", "--epochs", "100"],
         stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=dict(os.environ),
     )  # fmt: skip
-    time.sleep(5)
+    for line in process.stderr:  # progress, from the first second on
+        if int((re.match(r"path: (\d+)/", line) or [0, 0])[1]) >= 12:
+            break
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130, err

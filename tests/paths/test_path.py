@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import fastmlp
 from fastmlp import models, paths
 from fastmlp.errors import DataError
-from fastmlp.paths import _run, _sparsity
+from fastmlp.paths import _path, _run, _sparsity
 from fastmlp.preprocessing import Preprocessing
 
 from .data import classes, regression
@@ -153,6 +154,26 @@ def test_layers_may_have_grids_of_their_own():
             own.model_at(i).get_weights(), result.model_at(i).get_weights(), strict=True
         ):
             np.testing.assert_array_equal(a, b)
+
+
+def test_how_long_to_train_depends_on_the_rows():
+    assert _path._lengths(500, None, None, None) == {
+        "batch_size": 500, "epochs": 200, "first_epochs": 1000,
+    }  # fmt: skip
+    assert _path._lengths(25_600, None, None, 7) == {
+        "batch_size": 256, "epochs": 10, "first_epochs": 7,
+    }  # fmt: skip
+    assert _path._lengths(10**7, None, None, None)["epochs"] == 2
+    assert _path._lengths(500, 100, 3, None)["first_epochs"] == 15
+
+
+def test_batches():
+    x, y = regression(n=120)
+    options = {**QUICK, "batch_size": 30, "learning_rate": 0.01}
+    result = fastmlp.path(x, y, "8", **options)
+    assert result.n_nonzero[0] == 0
+    assert result.cv_mean.min() < result.null_score / 3
+    assert all_bytes(result) == all_bytes(fastmlp.path(x, y, "8", threads=2, **options))
 
 
 def all_bytes(result):
@@ -335,9 +356,8 @@ import sys, time
 import numpy as np
 from fastmlp import path, paths
 x = np.random.default_rng(0).normal(size=(300, 5))
-print("begun", flush=True)
 try:
-    path(x, x[:, 0], "64x2", lambdas=np.geomspace(1e-3, 1, 500), epochs=40, threads=2, verbose=0)
+    path(x, x[:, 0], "64x2", lambdas=np.geomspace(1e-3, 1, 500), epochs=40, threads=2, verbose=1)
 except paths.PathInterrupted as stop:
     print(time.time(), len(stop.result.lambdas), len(stop.result.predict(x)))
 """
@@ -345,10 +365,15 @@ except paths.PathInterrupted as stop:
 
 def test_ctrl_c_stops_threads_within_a_second():
     process = subprocess.Popen(
-        [sys.executable, "-c", _SLOW], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        [sys.executable, "-c", _SLOW],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
     )
-    assert process.stdout.readline() == "begun\n"
-    time.sleep(4)
+    for line in process.stderr:  # progress, from the first second on
+        if int((re.match(r"path: (\d+)/", line) or [0, 0])[1]) >= 12:
+            break
     sent = time.time()
     process.send_signal(signal.SIGINT)
     out = process.communicate(timeout=60)[0].split()
