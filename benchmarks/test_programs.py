@@ -136,6 +136,18 @@ def test_compare_peers_names_what_it_does_not_know(program, capsys):
         assert "Did you mean" in capsys.readouterr().err
 
 
+def test_many_networks(program, capsys, tmp_path, monkeypatch):
+    module = importlib.import_module("many_networks")
+    monkeypatch.setattr(module, "installed", lambda name: False)
+    program("many_networks", "--members", "20", "--epochs", "5", "--turns", "2", "-o", "m.json")
+    document = json.loads((tmp_path / "m.json").read_text())
+    assert document["settings"]["members"] == 20
+    assert "-O3" in document["machine"]["flags"]
+    result = document["results"]["fastmlp"]
+    assert len(result["seconds"]) == 2 and 0 < result["mean_loss"] < 1
+    assert "20 networks of 1-16-1" in capsys.readouterr().out
+
+
 def test_threads_are_a_limit(program, peak, tmp_path):
     program("roofline", *GRID, "--threads", "1", "-o", "r.json")
     assert os.environ["OMP_NUM_THREADS"] == "1"

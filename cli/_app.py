@@ -24,6 +24,7 @@ COMMANDS = {
     "catalogue": "Train the lecture's networks, and compare.",
     "train": "Train one network.",
     "path": "Fit a network for many lambdas, cross-validate, and choose one.",
+    "ensemble": "Train many networks side by side.",
     "summary": "Print the layers of a network.",
     "evaluate": "Print a model's loss and metrics on a table.",
     "compare": "Print several models' metrics on a table, side by side.",
@@ -170,6 +171,7 @@ Examples:
   fastmlp train my.csv --units 64,32 --target price --standardize -o my.fmlp
   fastmlp predict my.fmlp new.csv -o predictions.csv
   fastmlp path my.csv --units 64x2 --target price -o path  choose lambda by cross-validation
+  fastmlp ensemble my.csv --units 64,32 --target price --standardize --bootstrap -o bag.fmlp
 
 \b
 Exit codes:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from fastmlp.ensembles import Ensemble
     from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
 
@@ -21,6 +22,7 @@ KINDS = {
     "network": "the network itself",
     "weights": "histograms of weights by layer, with their penalty",
     "changepoints": "the lecture's repair, before and after, over one input",
+    "members": "an ensemble's members grey, their mean bold, over one input",
     "data": "the data alone, without a model",
 }
 FORMATS = (".png", ".svg", ".pdf")
@@ -31,7 +33,7 @@ class Drawing:
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Ensemble
     preprocessing : Preprocessing or None
         None for a model whose inputs have no names.
     train : tuple (x, y) or None
@@ -39,9 +41,13 @@ class Drawing:
     """
 
     def __init__(
-        self, model: Sequential, preprocessing: Preprocessing | None, train: Arrays | None
+        self,
+        model: Sequential | Ensemble,
+        preprocessing: Preprocessing | None,
+        train: Arrays | None,
     ) -> None:
-        self.model, self.preprocessing, self.train = model, preprocessing, train
+        self.model: Any = model
+        self.preprocessing, self.train = preprocessing, train
 
     def draw(self, kind: str, layer: int = 1) -> Figure:
         """Draw one figure.
@@ -63,7 +69,13 @@ class Drawing:
             If the model is not one that such a figure can show.
         """
         from fastmlp import lecture, plots
+        from fastmlp.ensembles import Ensemble
 
+        if isinstance(self.model, Ensemble) != (kind == "members") and kind != "history":
+            held = "one network" if kind == "members" else "an ensemble; it has members and history"
+            raise ValueError(f"it holds {held}")
+        if kind == "members":
+            return plots.plot_ensemble(self.model, **self._axis())
         if kind == "history":
             return plots.plot_history(self._history())
         if kind == "weights":
@@ -99,7 +111,7 @@ class Drawing:
         return kinds
 
     def _history(self) -> dict[str, list[float]]:
-        history = self.model.history
+        history = self.model.history  # of an ensemble the members' mean
         if history is None or not history.epoch:
             raise ValueError("it holds no history of training")
         scale = 1.0 if self.preprocessing is None else self.preprocessing.target.scale

@@ -100,12 +100,14 @@ class Loaded:
         return Preprocessing.plain(names, goal, "regression")
 
 
-def load(path: str) -> Loaded:
+def load(path: str, ensembles: bool = False) -> Loaded:
     """Read a model file.
 
     Parameters
     ----------
     path : str
+    ensembles : bool
+        Whether an ensemble will do; otherwise it is an error.
 
     Returns
     -------
@@ -117,10 +119,16 @@ def load(path: str) -> Loaded:
         If the file is missing or damaged, or its preprocessing does not fit its network.
     """
     from fastmlp import models
+    from fastmlp.ensembles import Ensemble
     from fastmlp.errors import ModelFileError
     from fastmlp.preprocessing import Preprocessing
 
     model = models.load_model(path)
+    if isinstance(model, Ensemble) and not ensembles:
+        raise ModelFileError(
+            f"{path}: holds an ensemble of {len(model)} networks, expected a single one; "
+            "predict, evaluate, compare, summary and plot take ensembles"
+        )
     state = model.extras.get("preprocessing")
     if state is None:
         return Loaded(path, model, None)

@@ -146,6 +146,42 @@ def penalties(function: F) -> F:
     )(function)
 
 
+def columns(function: F) -> F:
+    """Add the options that say what a table's columns are: those of `_data.Columns`."""
+    return _combine(
+        click.option(
+            "--target", metavar="COLUMN", help="What to predict.  [default: the last column]"
+        ),
+        click.option(
+            "--task",
+            type=click.Choice(["regression", "classification"]),
+            help="[default: decided from the target: text or two whole numbers are classes]",
+        ),
+        click.option(
+            "--categorical", metavar="COLUMN", multiple=True, help="Not numbers; repeatable."
+        ),
+        click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out; repeatable."),
+        click.option(
+            "--standardize",
+            is_flag=True,
+            help="Scale numbers, a regression target too, to mean 0 and deviation 1; predictions "
+            "and mse come back in the target's units.",
+        ),
+        click.option(
+            "--impute",
+            type=click.Choice(["mean", "median"]),
+            help="Replace missing numbers so, missing categories by the most frequent.  "
+            "[default: missing values are an error]",
+        ),
+        click.option(
+            "--indicator",
+            is_flag=True,
+            help="With --impute: one more input for each column with missing values, 1 where one "
+            "is.",
+        ),
+    )(function)
+
+
 activation: Callable[[F], F] = click.option(
     "--activation",
     metavar="NAMES",

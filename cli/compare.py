@@ -67,7 +67,7 @@ def command(
 
     from . import _model
 
-    loaded = [_model.load(path) for path in models]
+    loaded = [_model.load(path, ensembles=True) for path in models]
     table = datasets.read_table(data)
     fitted = [_fitted(one, table, target, drop) for one in loaded]
     task, name = _common(models, fitted)

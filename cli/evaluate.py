@@ -44,11 +44,12 @@ def command(
     """
     report = _options.messages(quiet, verbose)
     from fastmlp import datasets
-    from fastmlp.errors import ModelFileError
+    from fastmlp.ensembles import Ensemble
+    from fastmlp.errors import DataError, ModelFileError
 
     from . import _data, _model
 
-    loaded = _model.load(model)
+    loaded = _model.load(model, ensembles=True)
     if loaded.model.loss is None:
         raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
     preprocessing, rows = _data.opened(data, loaded, target, with_target=True, drop=drop)
@@ -57,6 +58,8 @@ def command(
         dtype = loaded.model.dtype.name
         y = preprocessing.targets(rows, dtype)
         part: _data.Part = preprocessing.inputs(rows, dtype), y
+    elif isinstance(loaded.model, Ensemble):
+        raise DataError(f"{data}: too large for an ensemble, which is evaluated in memory")
     else:
         part = rows
     values = _data.figures(loaded.model, preprocessing, part, quiet)

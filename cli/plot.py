@@ -26,11 +26,12 @@ Examples:
   fastmlp plot my.fmlp --kind history
   fastmlp plot my.fmlp --kind layers --data train.csv -o layers.svg
   fastmlp plot lecture.fmlp --kind facets --layer 5
+  fastmlp plot ensemble.fmlp --kind members
   fastmlp plot --kind data --data classification -o points.png
 
 A model of the lecture's data is drawn with them. For a model of your own data, layers, facets,
-boundary and changepoints need --data, the table whose rows are to be shown. The file's suffix
-says the format: {", ".join(FORMATS)}.
+boundary, changepoints and members need --data, the table whose rows are to be shown. The file's
+suffix says the format: {", ".join(FORMATS)}.
 """
 
 
@@ -113,9 +114,9 @@ def _draw_model(
     from . import _model
     from ._figures import Drawing
 
-    loaded = _model.load(path)
+    loaded = _model.load(path, ensembles=True)
     own = not str(loaded.model.extras.get("data", "")).startswith("lecture:")
-    over_data = kind in ("layers", "facets", "boundary", "changepoints")
+    over_data = kind in ("layers", "facets", "boundary", "changepoints", "members")
     train = None
     if data in LECTURE and data is not None:
         train = lecture.data(data)[0]

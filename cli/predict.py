@@ -24,9 +24,11 @@ Examples:
   cut -d, -f1,2 new.csv | fastmlp predict my.fmlp - | head
 
 A regression model writes one column, prediction, in the target's units. A classifier writes the
-label, as it was in the training data, and a probability for each class. DATA may have any format
-that `fastmlp train` reads, and need not be the format of the training data. It needs the columns
-that the model was trained on, and may have the target and what training dropped.
+label, as it was in the training data, and a probability for each class. An ensemble for regression
+adds spread, its members' standard deviation, and if rows were held out sd, that of a new
+observation. DATA may have any format that `fastmlp train` reads, and need not be the format of the
+training data. It needs the columns that the model was trained on, and may have the target and what
+training dropped.
 """
 
 
@@ -59,10 +61,11 @@ def command(
 
     from . import _data, _model
 
-    loaded = _model.load(model)
+    loaded = _model.load(model, ensembles=True)
     preprocessing, rows = _data.opened(data, loaded, None, with_target=False, drop=drop)
     outputs = _outputs(loaded.model, preprocessing, rows, quiet)
     columns = _columns(preprocessing, outputs)
+    columns |= _uncertainty(loaded.model, preprocessing, rows)
     if as_json and output == "-":
         print_json({name: [_plain(value) for value in c] for name, c in columns.items()})
         return
@@ -95,6 +98,30 @@ def _columns(preprocessing: Preprocessing, outputs: np.ndarray) -> dict[str, Any
     columns: dict[str, Any] = {"prediction": labels}
     for label, column in zip(preprocessing.target.labels, probabilities.T, strict=True):
         columns[f"probability_{label}"] = column
+    return columns
+
+
+def _uncertainty(
+    model: Any, preprocessing: Preprocessing, rows: Table | ParquetStream
+) -> dict[str, np.ndarray]:
+    """Return the spread of an ensemble's members, and the deviation of new observations."""
+    import numpy as np
+
+    from fastmlp import datasets
+    from fastmlp.ensembles import Ensemble
+
+    if (
+        not isinstance(model, Ensemble)
+        or preprocessing.task != "regression"
+        or isinstance(rows, datasets.ParquetStream)
+        or len(model) < 2
+    ):
+        return {}
+    scale = np.float32(preprocessing.target.scale)
+    spread = model.spread(preprocessing.inputs(rows, model.dtype.name), verbose=0)[:, 0]
+    columns = {"spread": spread * scale}
+    if model.noise_sd is not None:
+        columns["sd"] = np.sqrt(spread**2 + np.float32(model.noise_sd[0]) ** 2) * scale
     return columns
 
 

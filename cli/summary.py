@@ -12,6 +12,7 @@ from . import _config, _options
 from ._output import print_json
 
 if TYPE_CHECKING:
+    from fastmlp.ensembles import Ensemble
     from fastmlp.models import Sequential
 
 EPILOG = """\b
@@ -22,6 +23,7 @@ Examples:
   fastmlp summary my.fmlp                          a saved model
   fastmlp summary my.fmlp --verbose                weights that are not zero, norms, memory
   fastmlp summary my.fmlp --config > run.toml      what it was trained with
+  fastmlp summary ensemble.fmlp                    an ensemble's members
 
 What --config prints of a model that `fastmlp train` made is a file for its --config. Of one that
 was saved from Python it is what the model knows.
@@ -61,7 +63,7 @@ def command(model: str | None, verbose: bool, config: bool, as_json: bool, **opt
             raise click.UsageError(f"--{given[0]} describes a network to be; MODEL is one already")
         from . import _model
 
-        network = _model.load(model).model
+        network = _model.load(model, ensembles=True).model
     if config:
         kept = network.extras.get(_config.KEPT)
         run = _known(network) if kept is None else _in_order(_config.checked(kept, str(model)))
@@ -70,13 +72,19 @@ def command(model: str | None, verbose: bool, config: bool, as_json: bool, **opt
         else:
             click.echo(_config.to_toml(run), nl=False)
         return
+    from fastmlp.ensembles import Ensemble
+
     if as_json:
-        print_json(_document(network, verbose))
+        document = _of_ensemble if isinstance(network, Ensemble) else _document
+        print_json(document(network, verbose))
         return
-    from fastmlp.summary import summary_text
+    from fastmlp.summary import ensemble_text, summary_text
 
     # Off a terminal, wide enough for everything; COLUMNS is obeyed by both.
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
+    if isinstance(network, Ensemble):
+        click.echo(ensemble_text(network, width))
+        return
     click.echo(summary_text(network, width, verbose))
 
 
@@ -120,6 +128,26 @@ def _known(model: Sequential) -> dict[str, Any]:
         run["metrics"] = [metric.name for metric in model.metrics]
     run |= {key.replace("_", "-"): value for key, value in model.training_config.items()}
     return {key: value for key, value in run.items() if _config.is_plain(value)}
+
+
+def _of_ensemble(network: Ensemble, verbose: bool) -> dict[str, Any]:
+    groups = [
+        {
+            "members": len(group),
+            "seeds": group.seeds,
+            "folds": group.folds,
+            **_document(group.template, verbose=False),
+        }
+        for group in network.groups
+    ]
+    return {
+        "name": network.name,
+        "members": len(network),
+        "groups": groups,
+        "parameters": network.count_params(),
+        "noise_sd": None if network.noise_sd is None else network.noise_sd.tolist(),
+        "noise_source": network.noise_source,
+    }
 
 
 def _document(model: Sequential, verbose: bool) -> dict[str, Any]:

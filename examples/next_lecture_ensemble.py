@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+import fastmlp
 from fastmlp import datasets, initializers, layers, models, plots
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -24,7 +25,7 @@ val_x, val_y = datasets.simulate(10000, 6315)
 hidden_units = [args.units] * 5
 
 np.random.seed(65392)
-ensemble = []
+networks = []
 for _ in range(args.members):
     b_init_seeds = np.random.randint(1, 1e6, size=len(hidden_units) + 1)
     w_init_seeds = np.random.randint(1, 1e6, size=len(hidden_units) + 1)
@@ -40,22 +41,19 @@ for _ in range(args.members):
             )
         )
     model.compile(optimizer="adam", loss="mean_squared_error")
-    model.fit(train_x, train_y, epochs=args.epochs, batch_size=train_x.shape[0], verbose=0)
-    ensemble.append(model)
+    networks.append(model)
 
-print(f"{'':12}{'train mse':>12}{'val mse':>12}")
-errors = np.array(
-    [
-        [model.evaluate(x, y, verbose=0) for x, y in ((train_x, train_y), (val_x, val_y))]
-        for model in ensemble
-    ]
+# One of each, side by side.
+ensemble = fastmlp.ensemble(
+    train_x, train_y, networks, members=1, epochs=args.epochs, batch_size=None, seed=0
 )
+
+parts = ((train_x, train_y), (val_x, val_y))
+errors = np.column_stack([ensemble.evaluate_members(x, y)[:, 0] for x, y in parts])
+print(f"{'':12}{'train mse':>12}{'val mse':>12}")
 for j, (train_mse, val_mse) in enumerate(errors):
     print(f"member {j + 1:<5}{train_mse:12.5f}{val_mse:12.5f}")
 print(f"{'their mean':12}{errors[:, 0].mean():12.5f}{errors[:, 1].mean():12.5f}")
-train_mse, val_mse = (
-    np.mean((np.mean([model.predict(x, verbose=0) for model in ensemble], axis=0) - y) ** 2)
-    for x, y in ((train_x, train_y), (val_x, val_y))
-)
+train_mse, val_mse = (ensemble.evaluate(x, y) for x, y in parts)
 print(f"{'ensemble':12}{train_mse:12.5f}{val_mse:12.5f}")
 plots.save(plots.plot_ensemble(ensemble), args.directory / "ensemble.png")

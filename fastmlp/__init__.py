@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         backend,
         callbacks,
         datasets,
+        ensembles,
         errors,
         initializers,
         inspection,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         regularizers,
         schedules,
     )
+    from .ensembles import ensemble
     from .paths import path
     from .threads import get_num_threads, set_num_threads
 
@@ -38,6 +40,7 @@ _SUBMODULES = frozenset(
         "backend",
         "callbacks",
         "datasets",
+        "ensembles",
         "errors",
         "initializers",
         "inspection",
@@ -55,13 +58,20 @@ _SUBMODULES = frozenset(
         "sklearn",
     }
 )
-_FUNCTIONS = {"set_num_threads": "threads", "get_num_threads": "threads", "path": "paths"}
+_FUNCTIONS = {
+    "ensemble": "ensembles",
+    "get_num_threads": "threads",
+    "path": "paths",
+    "set_num_threads": "threads",
+}
 
 __all__ = [
     "__version__",
     "backend",
     "callbacks",
     "datasets",
+    "ensemble",
+    "ensembles",
     "errors",
     "get_num_threads",
     "initializers",

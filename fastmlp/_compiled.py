@@ -91,9 +91,17 @@ class Compiled(Stack):
         if self.optimizer is None or self.loss is None:
             raise RuntimeError(self._why_not_compiled())
         _fit_data.check_last(last, self.loss, self.metrics)
+        self.configure(network)
+        self._configured = True
+        return network
+
+    def configure(self, network: Any, with_metrics: bool = True) -> None:
+        """Tell a network of this architecture the loss, metrics, optimizer and penalties."""
+        assert self.optimizer is not None and self.loss is not None
         # A loss in Python is no concern of the network's: it is handed gradients.
         loss, in_python = self.loss.name, self.loss.in_python
-        names = [m.engine_name(loss, network.n_outputs) for m in self.metrics]
+        given = self.metrics if with_metrics else []
+        names = [m.engine_name(loss, network.n_outputs) for m in given]
         network.configure(
             loss="mean_squared_error" if in_python else loss,
             metrics=[] if in_python else [name for name in names if name is not None],
@@ -102,8 +110,6 @@ class Compiled(Stack):
         )
         for layer in self.dense_layers:
             layer.set_penalties(network)
-        self._configured = True
-        return network
 
     def _why_not_compiled(self) -> str:
         if not self.missing:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 # Weights and biases from which on a network trains alone, with all threads: with its moments it
 # fills a processor's own cache, and two side by side would only compete for the memory.
-_LARGE = 1_000_000
+LARGE = 1_000_000
 _WAIT_SECONDS = 0.1  # between two looks at what has ended
 
 
@@ -94,7 +94,7 @@ def fit_many(
 
         return run
 
-    large = [job.model.built and job.model.count_params() >= _LARGE for job in given]
+    large = [job.model.built and job.model.count_params() >= LARGE for job in given]
     return run_many([task(job) for job in given], threads, on_done=on_done, alone=large)
 
 
@@ -103,6 +103,7 @@ def run_many(
     threads: int | None = None,
     *,
     on_done: Callable[[int], Any] | None = None,
+    on_wait: Callable[[], Any] | None = None,
     alone: Sequence[bool] | None = None,
 ) -> list[T]:
     """Call functions that fit and use models of their own, several at a time.
@@ -118,6 +119,8 @@ def run_many(
         As `threads.resolve` decides by default.
     on_done : callable, optional
         Called in the calling thread with the place of each task that has ended, in any order.
+    on_wait : callable, optional
+        Called in the calling thread every tenth of a second while others work, to show progress.
     alone : sequence of bool, optional
         For each task whether it runs by itself, with all threads; those come first.
 
@@ -134,7 +137,8 @@ def run_many(
     """
     n_threads = _threads.resolve(threads)[0]
     results: dict[int, T] = {}
-    in_turn = [i for i in range(len(tasks)) if n_threads == 1 or (alone is not None and alone[i])]
+    nested = _threads.worker.n_threads is not None
+    in_turn = [i for i in range(len(tasks)) if nested or (alone is not None and alone[i])]
     for i in in_turn:
         with _as_worker(n_threads, _threads.worker.halt):
             results[i] = tasks[i]()
@@ -142,7 +146,8 @@ def run_many(
             on_done(i)
     rest = [i for i in range(len(tasks)) if i not in results]
     if rest:
-        _run_together(tasks, rest, n_threads, results, on_done)
+        # One thread, too: the calling one hears signals and shows progress.
+        _run_together(tasks, rest, n_threads, results, on_done, on_wait)
     return [results[i] for i in range(len(tasks))]
 
 
@@ -164,6 +169,7 @@ def _run_together(
     n_threads: int,
     results: dict[int, T],
     on_done: Callable[[int], Any] | None,
+    on_wait: Callable[[], Any] | None,
 ) -> None:
     """Run the tasks at `places`, so many at a time; their results go to `results`."""
     halt = threading.Event()
@@ -182,6 +188,8 @@ def _run_together(
                 done, waiting = concurrent.futures.wait(
                     waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
                 )
+                if on_wait is not None:
+                    on_wait()
                 for future in sorted(done, key=futures.__getitem__):
                     results[futures[future]] = future.result()
                     if on_done is not None:

@@ -534,6 +534,7 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
     -------
     Sequential
         With its compilation, the optimizer's state and the history: a further `fit` goes on.
+        An `ensembles.Ensemble` if the file holds one.
 
     Raises
     ------

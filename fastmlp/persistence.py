@@ -16,7 +16,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .models import Sequential
 
 _KEY = "fastmlp"  # one metadata key: the library would write several in an order of its own
-_VERSION = 1
+VERSION = 1
 _ENTRY = 1500  # bytes that reading an array's name and place may take
 _LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
 
@@ -141,7 +141,8 @@ def own_objects(model: Sequential) -> dict[str, Any]:
     return own
 
 
-def _compilation(model: Sequential) -> dict[str, Any] | None:
+def compilation(model: Sequential) -> dict[str, Any] | None:
+    """Return loss, metrics and optimizer as plain JSON values; None before compile."""
     if model.optimizer is None or model.loss is None:
         return None
     own = sorted(own_objects(model))
@@ -157,9 +158,9 @@ def _described(model: Sequential, weights_only: bool) -> dict[str, Any]:
     """Return what a file says of a model, but for its history."""
     return {
         **model.get_config(),
-        "version": _VERSION,
+        "version": VERSION,
         "n_fits": model.n_fits,
-        "compile": None if weights_only else _compilation(model),
+        "compile": None if weights_only else compilation(model),
         "step": 0 if weights_only else _step(model),
         "training_config": model.training_config,
         "extras": model.extras,
@@ -192,15 +193,20 @@ def to_bytes(
     ValueError
         If `extras`, `training_config` or a configuration hold anything but plain JSON values.
     """
-    from safetensors.numpy import save
-
-    arrays = {name: np.ascontiguousarray(view) for name, view in _arrays(model, weights_only)}
+    arrays = dict(_arrays(model, weights_only))
     history, kept = _kept_history.described(None if weights_only else model.history)
     table = _described(model, weights_only) | {"history": history}
     arrays |= kept
     if run is not None:
         table["run"] = run[0]
         arrays |= run[1]
+    return packed(arrays, table)
+
+
+def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
+    """Return a file's content: arrays, and a description in plain, finite JSON values."""
+    from safetensors.numpy import save
+
     try:
         text = json.dumps(table, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
@@ -213,7 +219,8 @@ def to_bytes(
             "a model's layers, extras and training_config must be few enough to be read again. "
             f"Received: {len(text):,} characters of JSON in all"
         )
-    return save(arrays, {_KEY: text})
+    # Of other arrays the library would write the memory as it lies.
+    return save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {_KEY: text})
 
 
 def save_model(
@@ -266,21 +273,30 @@ def _expected_shapes(model: Sequential, step: int) -> dict[str, tuple[int, ...]]
     return shapes
 
 
+def checked_array(
+    name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """Return a file's array if it is there, finite, and of that shape and type."""
+    if name not in arrays:
+        raise BadFileError(f"its arrays do not match its layers: {name!r} is missing")
+    array = arrays[name]
+    if array.shape != shape or array.dtype != dtype:
+        raise BadFileError(
+            f"array {name!r} must be {shape} of {dtype}, not {array.shape} of {array.dtype}"
+        )
+    if not np.isfinite(array).all():
+        raise BadFileError(f"array {name!r} holds a value that is not finite")
+    return array
+
+
 def _check_arrays(model: Sequential, step: int, arrays: Mapping[str, np.ndarray]) -> None:
     """Require exactly the arrays that the architecture needs, before any is copied."""
     expected = _expected_shapes(model, step)
     if expected.keys() != arrays.keys():
         odd = sorted(expected.keys() ^ arrays.keys())
         raise BadFileError(f"its arrays do not match its layers: {odd[0]!r} is missing or too many")
-    kind = model.dtype
-    for name, array in arrays.items():
-        if array.shape != expected[name] or array.dtype != kind:
-            raise BadFileError(
-                f"array {name!r} must be {expected[name]} of {kind}, "
-                f"not {array.shape} of {array.dtype}"
-            )
-        if not np.isfinite(array).all():
-            raise BadFileError(f"array {name!r} holds a value that is not finite")
+    for name in arrays:
+        checked_array(name, arrays, expected[name], model.dtype)
     for s in model.optimizer.square_slots if model.optimizer else ():
         for name, array in arrays.items():
             if name.startswith(f"optimizer.{s}.") and array.min() < 0:
@@ -290,7 +306,7 @@ def _check_arrays(model: Sequential, step: int, arrays: Mapping[str, np.ndarray]
 _OPTIMIZER_ARRAY = re.compile(r"optimizer\.[01]\.\d+\.(weights|bias)")
 
 
-def _compile(model: Sequential, table: Any, custom: Mapping[str, Any]) -> bool:
+def compile_as(model: Sequential, table: Any, custom: Mapping[str, Any]) -> bool:
     """Compile as the file says; False if that takes something which `custom` does not have."""
     of_type("'compile'", table, dict)
     names = [of_type("a name in 'custom'", name, str) for name in table.get("custom", ())]
@@ -307,25 +323,13 @@ def _compile(model: Sequential, table: Any, custom: Mapping[str, Any]) -> bool:
     return True
 
 
-def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[str, np.ndarray]]:
-    """Return a file's model, what it says of a run, and the arrays of that.
-
-    Raises
-    ------
-    BadFileError, DataError, ValueError, TypeError, OverflowError
-        Whatever is wrong with it.
-    """
+def described_model(table: Mapping[str, Any], n_arrays: int) -> Sequential:
+    """Return the model, without weights, whose architecture a description holds."""
     from .models import Sequential
 
-    table, arrays = _read(data)
-    version = take(table, "version", int)
-    if version != _VERSION:
-        raise BadFileError(
-            f"it has format version {version}; this fastmlp reads version {_VERSION}"
-        )
     layers = made_layers(take(table, "layers", list))
     dense = [layer for layer in layers if isinstance(layer, Dense)]
-    if not dense or not isinstance(layers[-1], Dense) or len(dense) > len(arrays):
+    if not dense or not isinstance(layers[-1], Dense) or len(dense) > n_arrays:
         raise BadFileError("its layers make no network, or do not match its arrays")
     model = Sequential(
         layers,
@@ -334,6 +338,35 @@ def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[
         name=take(table, "name", str),
     )
     model.build((count(table, "n_inputs", 1),))
+    return model
+
+
+def _described_arrays(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Split a file's content, of a version that is known."""
+    table, arrays = _read(data)
+    version = take(table, "version", int)
+    if version != VERSION:
+        raise BadFileError(f"it has format version {version}; this fastmlp reads version {VERSION}")
+    return table, arrays
+
+
+def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[str, np.ndarray]]:
+    """Return a file's model, what it says of a run, and the arrays of that.
+
+    Raises
+    ------
+    BadFileError, DataError, ValueError, TypeError, OverflowError
+        Whatever is wrong with it.
+    """
+    return _made(*_described_arrays(data), custom)
+
+
+def _made(
+    table: dict[str, Any], arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
+) -> tuple[Sequential, Any, dict[str, np.ndarray]]:
+    if "kind" in table:
+        raise BadFileError(f"it holds no single model, but is of the kind {table['kind']!r}")
+    model = described_model(table, len(arrays))
     compiled, step, run = table.get("compile"), count(table, "step"), table.get("run")
     model.history = _kept_history.taken(table.get("history"), arrays)
     of_run = {}
@@ -341,7 +374,7 @@ def made(data: bytes, custom: Mapping[str, Any]) -> tuple[Sequential, Any, dict[
         of_type("'run'", run, dict)
         of_run = {name: arrays.pop(name) for name in list(arrays) if name.startswith("run.")}
     if compiled is not None:
-        if not _compile(model, compiled, custom):
+        if not compile_as(model, compiled, custom):
             step = 0
             arrays = {k: v for k, v in arrays.items() if not _OPTIMIZER_ARRAY.fullmatch(k)}
     elif step:
@@ -386,7 +419,7 @@ WRONG = (BadFileError, DataError, ValueError, TypeError, OverflowError)  # what 
 def from_bytes(
     data: bytes, name: str = "the data", custom_objects: Mapping[str, Any] | None = None
 ) -> Sequential:
-    """Return the model that `to_bytes` wrote.
+    """Return the model that `to_bytes` wrote, or the Ensemble whose file it is.
 
     Parameters
     ----------
@@ -406,7 +439,12 @@ def from_bytes(
         If anything is wrong with them.
     """
     try:
-        return made(data, custom_objects or {})[0]
+        table, arrays = _described_arrays(data)
+        if table.get("kind") == "ensemble":
+            from ._ensemble_file import made as made_ensemble
+
+            return cast("Sequential", made_ensemble(table, arrays, custom_objects or {}))
+        return _made(table, arrays, custom_objects or {})[0]
     except WRONG as error:
         raise unusable(name, error) from None
 

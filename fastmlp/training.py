@@ -450,5 +450,10 @@ def _session_seed(model: Sequential) -> int:
     """Return the seed of order and dropout, a new one for every call of fit."""
     given = [layer.seed for layer in model.layers if isinstance(layer, Dropout)]
     entropy = [model.seed, *(seed for seed in given if seed is not None)]
-    sequence = np.random.SeedSequence(entropy, spawn_key=(1, model.n_fits))
+    return session_seed(entropy, model.n_fits)
+
+
+def session_seed(entropy: list[int], n_fits: int) -> int:
+    """Return the seed of a call of fit, before which there were `n_fits`."""
+    sequence = np.random.SeedSequence(entropy, spawn_key=(1, n_fits))
     return int(sequence.generate_state(1, np.uint64)[0])

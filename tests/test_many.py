@@ -57,7 +57,7 @@ def test_each_network_has_the_bits_it_has_alone(n_threads):
 
 
 def test_large_networks_train_alone_with_all_threads(monkeypatch):
-    monkeypatch.setattr(_many, "_LARGE", 300)
+    monkeypatch.setattr(_many, "LARGE", 300)
     x, y = data(200)
     seen = {}
 

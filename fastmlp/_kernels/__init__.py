@@ -6,6 +6,7 @@
                                    tiles.h        matrix products in registers
                                    shallow.h      one hidden layer, unit by unit
                                    tiny.h         the same with a few units, row by row
+                                   stacked.h      many such networks, a vector's lane each
                                    activations.h  losses.h  optimizers.h  philox.h  simd.h
 
 Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors; weights are
@@ -25,7 +26,7 @@ from typing import Any
 
 from .cpu import supported_isas
 
-__all__ = ["isa", "network_class", "supported_isas"]
+__all__ = ["isa", "network_class", "stack_modules", "supported_isas"]
 
 
 @functools.cache
@@ -79,3 +80,23 @@ def network_class(dtype: str, widest: int | None = None) -> Any:
     if tiny and chosen == "avx512" and not os.environ.get("FASTMLP_ISA"):
         chosen = "avx2"
     return importlib.import_module(f"{__name__}.network_{chosen}_{suffix}").Network
+
+
+def stack_modules(dtype: str) -> list[Any]:
+    """Return the compiled modules whose ``Stack`` may train networks side by side.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    list of module
+        With ``Stack``, ``Network`` and ``LANES``; the one of the longest vectors first. With
+        AVX-512 that of AVX2 as well, for stacks that would leave most lanes idle.
+    """
+    suffix = {"float32": "f32", "float64": "f64"}[dtype]
+    names = [isa()]
+    if names == ["avx512"] and not os.environ.get("FASTMLP_ISA"):
+        names.append("avx2")
+    return [importlib.import_module(f"{__name__}.network_{name}_{suffix}") for name in names]

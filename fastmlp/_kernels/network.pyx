@@ -1061,3 +1061,6 @@ cdef void gradient_team(State* s, int n, const real* y, const real* weight, cons
     team_barrier(&s.gate, n_threads)
     backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, dy != NULL, tid, n_threads)
     denormals_restore(state)
+
+
+include "stacked.pxi"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -266,9 +265,26 @@ def _facet_title(layer: Any, values: Array, per_panel: int) -> str:
     return f"{text}, {per_panel} to a panel" if values.shape[1] > per_panel else text
 
 
+def _curves(
+    members: Any, x: Array, preprocess: Function | None, postprocess: Function | None
+) -> list[Array]:
+    """Return each member's fitted function over the grid."""
+    if hasattr(members, "predictions"):  # an Ensemble, asked at once
+        one_input(members.n_inputs)
+        inputs = x if preprocess is None else preprocess(x)
+        outputs = members.predictions(np.asarray(inputs), verbose=0)
+        return [(out if postprocess is None else postprocess(out))[:, 0] for out in outputs]
+    models = list(members)
+    if not models:
+        raise ValueError("members must hold at least one model. Received: members=[]")
+    for model in models:
+        one_input(model_inputs(model))
+    return [predict(model, x, preprocess, postprocess)[:, 0] for model in models]
+
+
 @styled
 def plot_ensemble(
-    members: Sequence[Any],
+    members: Any,
     *,
     x: ArrayLike | None = None,
     train: tuple[ArrayLike, ArrayLike] | None = None,
@@ -283,7 +299,7 @@ def plot_ensemble(
 
     Parameters
     ----------
-    members : sequence of Sequential
+    members : Ensemble, or sequence of Sequential
         At least one; each built, with one input and one output.
     x, train, true_function, preprocess, postprocess, x_label, y_label, title
         As for `plot_layers`.
@@ -292,14 +308,8 @@ def plot_ensemble(
     -------
     matplotlib.figure.Figure
     """
-    members = list(members)
-    if not members:
-        raise ValueError("members must hold at least one model. Received: members=[]")
     data = curve_data(x, train, true_function)
-    curves = []
-    for model in members:
-        one_input(model_inputs(model))
-        curves.append(predict(model, data.x, preprocess, postprocess)[:, 0])
+    curves = _curves(members, data.x, preprocess, postprocess)
     figure = new_figure(10, 6, title)
     ax = figure.subplots()
     for j, curve in enumerate(curves):

@@ -1,0 +1,473 @@
+"""Trains an ensemble: which networks there are, on which rows, and how they share the threads."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import _arrays, _checks, _fit_data, _many, _stacks, losses
+from . import threads as _threads
+from ._callback import Callback, Logs
+from ._fit_data import Rows
+from ._groups import Group, like
+from .ensembles import Ensemble
+from .errors import DataError, DivergedError
+from .mlp import mlp
+from .models import Sequential
+from .progress import ProgressLine
+
+_MAX_LOSSES = 4_000_000  # values of loss curves that are held
+
+
+def fit(**given: Any) -> Ensemble:
+    """Train; see `fastmlp.ensemble`."""
+    training: list[Training] = []
+    try:
+        made = _fit(training, **given)
+    except KeyboardInterrupt as stop:
+        left = training[0].ensemble(some=True) if training else None
+        stop.ensemble = left  # type: ignore[attr-defined]
+        raise
+    for entry in made.diverged:
+        message = f"The network of seed {entry['seed']} is left out: {entry['message']}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return made
+
+
+def _fit(
+    begun: list[Training],
+    *,
+    x: Any,
+    y: Any,
+    units: Any,
+    members: Any,
+    threads: int | None,
+    verbose: Any,
+    **given: Any,
+) -> Ensemble:
+    """Check everything, then train; the training is put in `begun` first."""
+    names = ("batch_size", "epochs", "shuffle", "validation_split")
+    batch_size, *rest = (given.pop(name) for name in names)
+    everything = batch_size is None
+    arguments = _fit_data.Arguments(
+        1 if everything else batch_size, rest[0], verbose, rest[2], rest[1]
+    )
+    seeds = _seeds(members, given.pop("seed"), given.pop("seeds"))
+    bootstrap = _checks.flag("bootstrap", given.pop("bootstrap"))
+    folds, validation_data = given.pop("folds"), given.pop("validation_data")
+    weight = given.pop("sample_weight")
+    x, y = _arrays.numeric("x", x), _arrays.numeric("y", y)
+    templates = _templates(x, y, units, **given)
+    for template in templates:  # that each fits the data, and says so before anything is trained
+        rows = _fit_data.checked(template, x, y, weight)
+    validation = None
+    if validation_data is not None:
+        validation = _fit_data._validation_rows(templates[0], validation_data)
+    else:
+        rows, validation = _fit_data._split(rows, arguments.validation_split)
+    if everything:
+        arguments.batch_size = len(rows.x)
+    parts = None if folds is None else _parts(folds, len(rows.x), seeds[0], bootstrap)
+    training = Training(templates, seeds, rows, validation, arguments, bootstrap, parts)
+    begun.append(training)
+    training.run(threads)
+    made = training.ensemble()
+    assert made is not None
+    return made
+
+
+def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
+    members = _checks.integer("members", members)
+    if seeds is None:
+        first = Sequential().seed if seed is None else _checks.integer("seed", seed, 0)
+        return [first + i for i in range(members)]
+    if seed is not None:
+        raise ValueError("seed and seeds exclude each other. Received: both")
+    found = [_checks.integer("a seed in seeds", value, 0) for value in seeds]
+    if not found or len(set(found)) < len(found):
+        raise ValueError(
+            "seeds must hold at least one seed, and no seed twice: its networks would be the "
+            f"same. Received: seeds={seeds!r}"
+        )
+    return found
+
+
+def _architectures(units: Any) -> list[Any]:
+    """Return what `units` says as a list with an entry for each architecture."""
+    if isinstance(units, (str, Sequential)):
+        return [units]
+    if not isinstance(units, (list, tuple, np.ndarray)):
+        raise ValueError(
+            "units must be such as '64x2' or [64, 64], a compiled model, or a list of these. "
+            f"Received: units={units!r}"
+        )
+    given = list(units)
+    return [given] if all(isinstance(part, numbers.Integral) for part in given) else given
+
+
+def _lambdas(lambdas: Any, penalty: Any, l1: Any, l2: Any) -> list[dict[str, Any]]:
+    """Return the arguments l1 and l2 of `mlp` for each lambda."""
+    if penalty not in ("l1", "l2"):
+        raise _checks.unknown("penalty", str(penalty), ("l1", "l2"))
+    if lambdas is None:
+        return [{"l1": l1, "l2": l2}]
+    if np.any(l1) or np.any(l2):
+        raise ValueError("lambdas and l1 or l2 exclude each other. Received: both")
+    values = [lambdas] if isinstance(lambdas, numbers.Real) else list(lambdas)
+    found = [_checks.non_negative("a value in lambdas", value) for value in values]
+    if not found:
+        raise ValueError("lambdas must hold at least one value. Received: lambdas=[]")
+    if len(set(found)) < len(found):
+        raise ValueError(f"The values in lambdas must differ. Received: lambdas={found}")
+    return [{"l1": 0.0, "l2": 0.0, penalty: value} for value in found]
+
+
+def _templates(
+    x: np.ndarray,
+    y: np.ndarray,
+    units: Any,
+    *,
+    lambdas: Any,
+    penalty: Any,
+    l1: Any,
+    l2: Any,
+    optimizer: Any,
+    loss: Any,
+    metrics: Any,
+    **network: Any,
+) -> list[Sequential]:
+    """Return a compiled model for each architecture and lambda."""
+    templates, grid = [], _lambdas(lambdas, penalty, l1, l2)
+    chosen = losses.get(loss)
+    n_outputs = 1 if y.ndim < 2 else y.shape[1]
+    if chosen.name == losses.SPARSE and not chosen.in_python and y.size:
+        n_outputs = max(2, int(y.max()) + 1)
+    for architecture in _architectures(units):
+        if isinstance(architecture, Sequential):
+            if architecture.loss is None:
+                raise RuntimeError(architecture._why_not_compiled())
+            if lambdas is not None:
+                raise ValueError("lambdas are for networks given by units. Received: a model")
+            templates.append(like(architecture))
+            continue
+        for penalties in grid:
+            model = mlp(
+                architecture,
+                n_inputs=1 if x.ndim < 2 else x.shape[1],
+                n_outputs=n_outputs,
+                seed=0,
+                **penalties,
+                **network,
+            )
+            model.compile(optimizer, loss, metrics)
+            templates.append(like(model))
+    kinds = {(m.n_outputs, m.dtype.name, getattr(m.loss, "name", "")) for m in templates}
+    if len(kinds) > 1:
+        raise ValueError(
+            "The models of an ensemble must have the same outputs, type and loss. "
+            f"Received: {', '.join(map(str, sorted(kinds, key=str)))}"
+        )
+    return templates
+
+
+def _parts(folds: Any, n: int, seed: int, bootstrap: bool) -> list[np.ndarray]:
+    """Return the rows that each fold holds out."""
+    count = _checks.integer("folds", folds, 2)
+    if count > n:
+        raise DataError(f"folds must not be more than the rows. Received: folds={count}, {n} rows")
+    if bootstrap:
+        raise ValueError("bootstrap and folds exclude each other. Received: both")
+    order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,))).permutation(n)
+    return [np.sort(part) for part in np.array_split(order, count)]
+
+
+class _Tick(Callback):
+    """Shows how far a large network, which trains in the main thread, has come."""
+
+    def __init__(self, show: Callable[[], None]) -> None:
+        self._show = show
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._show()
+
+
+def _kept_epochs(epochs: int, members: int) -> np.ndarray:
+    """Return the epochs, from 1, whose losses are kept: all, unless they are very many."""
+    step = max(1, -(-epochs * members // _MAX_LOSSES))
+    return np.arange(epochs, 0, -step)[::-1]
+
+
+class _Kind:
+    """Networks of one architecture and lambda: what they learn, while they do."""
+
+    def __init__(
+        self, template: Sequential, seeds: list[int], folds: list[int] | None, epochs: int
+    ):
+        n = len(seeds)
+        self.template, self.seeds, self.folds = template, seeds, folds
+        self.parameters = [
+            np.zeros((n, *shape), template.dtype)
+            for layer in template.dense_layers
+            for shape in layer.shapes
+        ]
+        self.kept = _kept_epochs(epochs, n)
+        self.losses = np.full((n, len(self.kept)), np.nan)
+        self.latest = np.full(n, np.nan)  # the last epoch's loss, even of one that is not kept
+        self.done = np.zeros(n, np.int64)  # epochs
+        self.errors: dict[int, DivergedError] = {}
+        self.running: dict[int, Sequential] = {}
+
+    def epochs_done(self) -> int:
+        """Count epochs over all networks, those that are being trained included."""
+        total = int(self.done.sum())
+        for model in list(self.running.values()):
+            if model.history is not None:
+                total += len(model.history.epoch)
+        return total
+
+    def keep(self, i: int, model: Sequential) -> None:
+        """Take over what a model has learnt."""
+        history = model.history.history["loss"] if model.history is not None else []
+        for array, values in zip(self.parameters, model.get_weights(), strict=True):
+            array[i] = values
+        kept = self.kept[self.kept <= len(history)]
+        self.losses[i, : len(kept)] = np.array(history)[kept - 1]
+        self.latest[i] = history[-1] if history else np.nan
+        self.done[i] = len(history)
+
+    def group(self, epochs: int, config: dict[str, Any]) -> Group:
+        """Return the networks that have had so many epochs."""
+        kept = self.kept[self.kept <= epochs].tolist()
+        losses = self.losses[:, : len(kept)]
+        if not kept or kept[-1] < epochs:
+            kept.append(epochs)
+            losses = np.column_stack([losses, self.latest])
+        group = Group(self.template, self.seeds, self.parameters, losses, kept, self.folds, config)
+        enough = self.done >= epochs
+        return group if enough.all() else group.pick(np.flatnonzero(enough).tolist())
+
+
+class Training:
+    """Networks of every kind, seed and fold; run once.
+
+    Parameters
+    ----------
+    templates : list of Sequential
+    seeds : list of int
+    rows : Rows
+    validation : Rows or None
+        Held out.
+    arguments : Arguments
+    bootstrap : bool
+    parts : list of ndarray, or None
+        The rows that each fold holds out.
+    """
+
+    def __init__(
+        self,
+        templates: list[Sequential],
+        seeds: list[int],
+        rows: Rows,
+        validation: Rows | None,
+        arguments: _fit_data.Arguments,
+        bootstrap: bool,
+        parts: list[np.ndarray] | None,
+    ) -> None:
+        self.rows, self.validation, self.arguments = rows, validation, arguments
+        self.bootstrap, self.parts = bootstrap, parts
+        n_folds = 1 if parts is None else len(parts)
+        of_folds = [fold for fold in range(n_folds) for _ in seeds]
+        self.kinds = [
+            _Kind(model, seeds * n_folds, None if parts is None else of_folds, arguments.epochs)
+            for model in templates
+        ]
+        self.total = len(of_folds) * len(self.kinds)
+        self._everyone = np.arange(len(rows.x))
+
+    def chosen(self, kind: _Kind, i: int) -> np.ndarray | None:
+        """Return the rows that a network is trained on; None for all."""
+        if self.bootstrap:
+            n = len(self.rows.x)
+            sequence = np.random.SeedSequence(kind.seeds[i], spawn_key=(2,))
+            return np.random.default_rng(sequence).integers(0, n, n)
+        if self.parts is not None and kind.folds is not None:
+            return np.setdiff1d(self._everyone, self.parts[kind.folds[i]])
+        return None
+
+    def run(self, threads: int | None) -> None:
+        """Train them all."""
+        tasks: list[Callable[[], None]] = []
+        alone: list[bool] = []
+        label = "ensemble"
+        with ProgressLine(
+            label, self.total, "members", enabled=self.arguments.verbose == 1
+        ) as line:
+
+            def show(_: Any = None) -> None:
+                line.update(sum(k.epochs_done() for k in self.kinds) / self.arguments.epochs)
+
+            n_threads = _threads.resolve(threads)[0]
+            for kind in self.kinds:
+                large = kind.template.count_params() >= _many.LARGE
+                for task in self._tasks(kind, n_threads, _Tick(show) if large else None):
+                    tasks.append(task)
+                    alone.append(large)
+            _many.run_many(tasks, threads, on_done=show, on_wait=show, alone=alone)
+
+    def _tasks(
+        self, kind: _Kind, n_threads: int, tick: _Tick | None
+    ) -> Iterator[Callable[[], None]]:
+        """Yield functions that train one network, or one stack of them."""
+        by_rows: dict[int, list[int]] = {}
+        for i in range(len(kind.seeds)):
+            size = len(self.rows.x)
+            if self.parts is not None and kind.folds is not None:
+                size -= len(self.parts[kind.folds[i]])
+            by_rows.setdefault(size, []).append(i)
+        for n, places in by_rows.items():
+            batch_size = min(self.arguments.batch_size, n)
+            how = _stacks.plan(kind.template, len(places), batch_size, n_threads)
+            if how is None:
+                yield from (partial(self._train, kind, i, tick) for i in places)
+                continue
+            for start in range(0, len(places), how.size):
+                yield partial(self._train_stack, kind, places[start : start + how.size], how)
+
+    def _train(self, kind: _Kind, i: int, tick: _Tick | None = None) -> None:
+        model, chosen = like(kind.template, kind.seeds[i]), self.chosen(kind, i)
+        x, y, weight = (
+            array if chosen is None or array is None else array[chosen] for array in self.rows
+        )
+        arguments = {
+            "epochs": self.arguments.epochs,
+            "batch_size": self.arguments.batch_size,
+            "shuffle": self.arguments.shuffle,
+            "sample_weight": weight,
+            "callbacks": tick,
+        }
+        kind.running[i] = model
+        try:
+            _many.Job(model, x, y, arguments).fit()
+        except DivergedError as error:
+            kind.errors[i] = error
+        finally:
+            del kind.running[i]
+            if i not in kind.errors and model.history is not None:
+                kind.keep(i, model)
+
+    def _train_stack(self, kind: _Kind, places: list[int], how: _stacks.Plan) -> None:
+        rows = _stacks.Rows(*self.rows)
+        if self.bootstrap or self.parts is not None:
+            chosen = np.array([self.chosen(kind, i) for i in places])
+            rows = _stacks.Rows(*(None if a is None else a[chosen] for a in self.rows))  # type: ignore[arg-type]
+
+        def note(done: int) -> None:
+            kind.done[places] = done
+
+        found = _stacks.train(
+            how,
+            kind.template,
+            [kind.seeds[i] for i in places],
+            rows,
+            kept=kind.kept,
+            batch_size=self.arguments.batch_size,
+            shuffle=self.arguments.shuffle,
+            on_call=note,
+        )
+        for array, values in zip(kind.parameters, found.parameters, strict=True):
+            array[places] = values
+        kind.losses[places, : found.losses.shape[1]] = found.losses
+        kind.latest[places] = found.latest
+        for i, finite in zip(places, found.finite, strict=True):
+            if not finite:  # alone it says where it went wrong
+                kind.done[i] = 0
+                self._train(kind, i)
+
+    # ---- what comes of it ----
+
+    def ensemble(self, some: bool = False) -> Ensemble | None:
+        """Return the networks that have all their epochs, with the noise.
+
+        With `some` those that have some, if there are no others; None if there are none.
+        """
+        epochs = self.arguments.epochs
+        done = np.concatenate([kind.done for kind in self.kinds])
+        if some and not (done == epochs).any():
+            if not done.any():
+                return None
+            epochs = int(done[done > 0].min())
+        config = {
+            "epochs": epochs,
+            "batch_size": self.arguments.batch_size,
+            "shuffle": self.arguments.shuffle,
+            "samples": len(self.rows.x),
+        }
+        groups = [kind.group(epochs, config) for kind in self.kinds]
+        errors = [(kind, i) for kind in self.kinds for i in sorted(kind.errors)]
+        if not any(map(len, groups)):
+            raise errors[0][0].errors[errors[0][1]]
+        made = Ensemble(groups)
+        made.interrupted = some
+        made.diverged = [
+            {"seed": kind.seeds[i], "message": str(kind.errors[i])} for kind, i in errors
+        ]
+        self._estimate_noise(made)
+        return made
+
+    def _estimate_noise(self, made: Ensemble) -> None:
+        """Set the noise from held-out rows, if there are any; see `Ensemble.predictive_sd`."""
+        validation = self.validation
+        assert made.loss is not None
+        if made.loss.name.endswith("crossentropy") or len(made) < 2:
+            return
+        source = "validation rows"
+        if validation is None and self.bootstrap:
+            source = "out-of-bag rows"
+        elif validation is None and self.parts is not None:
+            source = "held-out folds"
+        elif validation is None:
+            return
+        rows = self.rows if validation is None else validation
+        n, k = len(rows.x), made.n_outputs
+        if rows.y.shape[1] != k:
+            return
+        count = np.zeros((n, 1))
+        first = np.zeros((n, k))  # of differences from y: their squares do not cancel
+        second = np.zeros((n, k))
+        for kind, group in zip(self.kinds, self._kept(made), strict=True):
+            for i, predict in zip(group, self._predictors(made, kind), strict=True):
+                held = np.arange(n)
+                if validation is None:
+                    chosen = self.chosen(kind, i)
+                    assert chosen is not None
+                    held = np.setdiff1d(held, chosen)
+                if len(held):
+                    error = predict(rows.x[held]).astype(np.float64) - rows.y[held]
+                    count[held] += 1
+                    first[held] += error
+                    second[held] += error**2
+        seen = count[:, 0] > 0
+        if not seen.any():
+            return
+        count, first, second = count[seen], first[seen], second[seen]
+        mean = first / count
+        # One member has no spread: there the noise takes it all.
+        spread = np.maximum(second - count * mean**2, 0) / np.maximum(count - 1, 1)
+        made.noise_sd = np.sqrt(np.maximum((mean**2 - spread).mean(0), 0))
+        made.noise_source = source
+
+    def _kept(self, made: Ensemble) -> Iterator[Sequence[int]]:
+        """Yield, for each kind, the places of the networks that are in the ensemble."""
+        epochs = made.training_config["epochs"]
+        for kind in self.kinds:
+            yield np.flatnonzero(kind.done >= epochs).tolist()
+
+    def _predictors(self, made: Ensemble, kind: _Kind) -> Iterator[Callable[..., np.ndarray]]:
+        for group in made.groups:
+            if group.template is kind.template:
+                yield from group.predictors()
