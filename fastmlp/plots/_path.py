@@ -157,7 +157,7 @@ def _mark_choices(ax: Axes, result: PathResult) -> None:
     taken: set[str] = set()
     for lam, text, side in texts:
         share = (np.log(lam) - logs.min()) / max(float(np.ptp(logs)), 1e-9)
-        side = "left" if share < 0.2 else "right" if share > 0.8 else side
+        side = "left" if share < 0.12 else "right" if share > 0.88 else side
         # On the same side of their lines, which may be close: one below the other.
         below = -3 if side not in taken else -17
         taken.add(side)
