@@ -155,6 +155,19 @@ def test_threads_are_a_limit(program, peak, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["peak_gflops"] == {"1": 100.0}
 
 
+def test_compare_penalties(program, capsys):
+    program(
+        "compare_penalties", "--units", "16x2", "--epochs", "30", "--rounds", "1", "-o", "p.json"
+    )
+    document = json.loads(Path("p.json").read_text())
+    assert document["ways"]["subgradient"]["zeros"] == 0
+    assert document["ways"]["proximal"]["loss"] < document["ways"]["subgradient"]["loss"]
+    assert all(row["prune_difference"] < 1e-6 for row in document["ways"].values())
+    capsys.readouterr()
+    program("compare_penalties", "--from", "p.json")
+    assert "proximal" in capsys.readouterr().out
+
+
 def test_paths(program, capsys, monkeypatch):
     pytest.importorskip("sklearn")
     import paths

@@ -3,7 +3,7 @@
 import pytest
 
 from fastmlp import backend, layers, models, regularizers
-from fastmlp.summary import summary_text
+from fastmlp.summary import summary_text, zero_share
 
 LECTURE = """\
 Model: "sequential"
@@ -50,6 +50,25 @@ def test_columns_for_activations_and_lambdas():
     assert lines[8].endswith("linear     l1 1e-05, l2 2, bias l1 0.01")
     plain = models.Sequential([layers.Dense(1, input_shape=(2,))])
     assert "Activation" not in summary_text(plain) and "Lambda" not in summary_text(plain)
+
+
+def test_exact_zeros_have_a_column():
+    model = models.Sequential(
+        [
+            layers.Dense(2, input_shape=(2,), kernel_regularizer=regularizers.L1(0.1, True)),
+            layers.Dropout(0.5),
+            layers.Dense(2, kernel_regularizer=regularizers.GroupL1(0.2, groups="inputs")),
+        ]
+    )
+    assert "Zero" not in summary_text(model, 120)
+    model.layers[0].set_weights([[[0, 1], [0, 0]], [0, 0]])
+    lines = summary_text(model, 120).splitlines()
+    assert lines[2].split()[-1] == "Zero"
+    assert lines[4].split()[-4:] == ["l1", "proximal", "0.1", "75.00%"]
+    assert lines[8].split()[-5:] == ["l1", "of", "inputs", "0.2", "0.00%"]
+    assert not lines[6].endswith("%")
+    assert zero_share(model) == 3 / 8
+    assert "Zero" not in summary_text(model, 120, verbose=True)
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 50, 64, 65, 66, 80, 120, 300])

@@ -46,36 +46,35 @@ static void group_shrink(const update_rule *rule, double lambda, int size, int r
     const vreal per_rate = vset1(1 / rule->prox_rate), one = vset1(1);
     const vreal enough = vset1(REAL_IS_DOUBLE ? 1e-15 : 1e-7);
     const vreal most = vset1((real)(rule->prox_limit * sqrt((double)size)));
+    vreal any = vzero();
+    for (int i = 0; i < n; i++) any = (vreal)((vint)any | (vint)vload(w + i * step));
+    if (!vany((vint)(any != vzero()))) return; /* zero already */
     vreal sum = vzero(), s = vzero(), moved = vzero();
     for (int i = 0; i < n; i++) {
         const ptrdiff_t at = i * step;
-        const vreal a = group_metric(rule, per_rate, m + at, v + at) * vload(w + at);
+        const vreal z = vload(w + at), a = group_metric(rule, per_rate, m + at, v + at) * z;
         sum = vfma(a, a, sum);
+        moved = vfma(z, z, moved);
     }
     const vint zero = (vint)(vsqrt(over_group(rows, sum)) <= c); /* NaN stays */
     /* Newton's method on 1 / sqrt(f) - 1, f the sum above: concave, so that s grows to the root,
      * and a straight line if all d are alike. */
     for (int round = 0; round < GROUP_ROUNDS && vany(~zero); round++) {
-        vreal f = vzero(), slope = vzero();
+        vreal f = vzero(), slope = vzero(), change = vzero();
         for (int i = 0; i < n; i++) {
             const ptrdiff_t at = i * step;
-            const vreal d = group_metric(rule, per_rate, m + at, v + at);
-            const vreal under = one / vfma(d, s, c);
-            const vreal q = d * vload(w + at) * under;
+            const vreal d = group_metric(rule, per_rate, m + at, v + at), z = vload(w + at);
+            const vreal under = one / vfma(d, s, c), q = d * z * under, part = c * z * under;
             f = vfma(q, q, f);
             slope = vfma(q * q, d * under, slope);
+            change = vfma(part, part, change);
         }
         f = over_group(rows, f);
+        moved = vselect(zero, moved, change);
         vreal more = f * (vsqrt(f) - one) / over_group(rows, slope);
         more = vselect(zero, vzero(), vselect(more > enough * s, more, vzero()));
         s += more;
         if (!vany((vint)(more > vzero()))) break;
-    }
-    for (int i = 0; i < n; i++) { /* s is 0 for a group that becomes zero */
-        const ptrdiff_t at = i * step;
-        const vreal d = group_metric(rule, per_rate, m + at, v + at);
-        const vreal change = vload(w + at) * (c / vfma(d, s, c));
-        moved = vfma(change, change, moved);
     }
     moved = vsqrt(over_group(rows, moved));
     const int bounded = rule->kind >= OPT_RMSPROP;
@@ -84,8 +83,9 @@ static void group_shrink(const update_rule *rule, double lambda, int size, int r
     for (int i = 0; i < n; i++) {
         const ptrdiff_t at = i * step;
         const vreal d = group_metric(rule, per_rate, m + at, v + at), z = vload(w + at);
-        const vreal near = vselect(zero, vzero(), z * (d * s / vfma(d, s, c)));
-        vstore(w + at, vselect(far, vfma(-share * z, c / vfma(d, s, c), z), near));
+        const vreal under = one / vfma(d, s, c); /* s is 0 for a group that becomes zero */
+        const vreal near = vselect(zero, vzero(), z * (d * s * under));
+        vstore(w + at, vselect(far, vfma(-share * z, c * under, z), near));
     }
 }
 
