@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 Array = np.ndarray
 _CHUNK, _WORK = 8192, 2_000_000_000  # rows and products that go through the network at a time
 
+_ROUNDING = 1e-13  # relative, of a loss
+_PATIENCE = 100  # iterations without a lower loss
+_STUCK = "no step lowers the loss: a kink, or rounding"
+
 
 @dataclass(frozen=True)
 class PolishResult:
@@ -289,30 +293,34 @@ class Minimiser:
         while self.n_iter < max_iter:
             f, g = objective.smooth(point.z)
             # The step is right if the parabola it stands for lies above the smooth part.
-            while f > point.envelope - objective.rest(point.z) + 1e-14 * abs(point.envelope):
+            while f > point.envelope - objective.rest(point.z) + _ROUNDING * abs(point.envelope):
                 self._step /= 2
                 if self._step < self._least:
-                    return self._result(tol, "no step lowers the loss: it stopped at a kink")
+                    return self._result(tol, _STUCK)
                 point = self._point(self.best, *self.smooth)
                 f, g = objective.smooth(point.z)
             self.n_iter += 1
-            loss, before = f + objective.rest(point.z), self.loss
-            if loss > before + 1e-14 * abs(before):
-                return self._result(tol, "the loss no longer falls: rounding, or a kink")
-            self.best, self.smooth = point.z, (f, g)
-            self.loss, self.slack = loss, objective.slack(point.z, g)
-            stuck = stuck + 1 if loss >= before - 1e-14 * abs(before) else 0
+            before = self.loss
+            self._keep(point.z, f, g)
+            stuck = 0 if self.loss < before - _ROUNDING * abs(before) else stuck + 1
             line.update(self.n_iter, {"loss": self.loss, "slack": self.slack})
             if self.slack <= tol:
                 return self._result(tol, "the conditions of an optimum hold")
-            if stuck >= 50:
-                return self._result(tol, "the loss no longer falls: rounding, or a kink")
+            if stuck >= _PATIENCE:
+                return self._result(tol, _STUCK)
             if self.n_iter % 20 == 0:
                 self._step *= 2
                 point = self._point(point.z, f, g)
                 continue
             point = self._next(point, f, g)
         return self._result(tol, f"stopped after {max_iter} iterations")
+
+    def _keep(self, z: Array, f: float, g: Array) -> None:
+        """Note z if its loss is the lowest so far, or as low and its slack smaller."""
+        loss, slack = f + self.objective.rest(z), self.objective.slack(z, g)
+        same = loss <= self.loss + _ROUNDING * abs(self.loss) and slack < self.slack
+        if loss < self.loss or same:
+            self.best, self.smooth, self.loss, self.slack = z, (f, g), loss, slack
 
     def _next(self, point: _Point, f: float, g: Array) -> _Point:
         """Return the next point: as much of a quasi-Newton step as serves, or z.

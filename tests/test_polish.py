@@ -1,5 +1,6 @@
 """The final phase: conditions of an optimum under L1 and group penalties, and honest results."""
 
+import itertools
 import math
 import signal
 
@@ -224,7 +225,7 @@ def test_an_interrupt_leaves_the_best_so_far(monkeypatch):
         model.polish(x, y)
     assert model.evaluate(x, y, verbose=0) == pytest.approx(calls[-1], rel=1e-12)
     assert calls[-1] < before
-    assert calls == sorted(calls, reverse=True)
+    assert all(b <= a * (1 + 1e-12) for a, b in itertools.pairwise(calls))
 
 
 def test_the_loss_falls_all_the_way():
@@ -237,7 +238,7 @@ def test_the_loss_falls_all_the_way():
             seen.append(values["loss"])
 
     minimiser.run(1e-5, 5000, Line())
-    assert len(seen) > 20 and seen == sorted(seen, reverse=True)
+    assert len(seen) > 20 and all(b <= a * (1 + 1e-12) for a, b in itertools.pairwise(seen))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastmlp import layers, regularizers
+from fastmlp import layers, models, regularizers
 
 
 def test_values_are_kerass_not_halved():
@@ -119,6 +119,10 @@ def test_subgradients(regularizer):
         (lambda: regularizers.GroupL1(1, groups="unit"), "Unknown groups: 'unit'.*Did you mean"),
         (lambda: regularizers.L1(0.1, proximal="yes"), "proximal must be True or False"),
         (lambda: regularizers.GroupL1(1)(np.ones(3)), r"w must have shape \(n_in, units\)"),
+        (
+            lambda: models.mlp([3], 1, 1, l1=0.1, group_l1=0.2),
+            "neither l1 nor l2. Received: l1=0.1",
+        ),
         (lambda: layers.Dense(1, bias_regularizer="group_l1"), "biases belong to no group"),
     ],
 )

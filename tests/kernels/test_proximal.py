@@ -13,8 +13,9 @@ from .trainings import same_bits
 
 L1 = {"l1": 3e-3, "proximal": True, "l2": 1e-3, "bias_l1": 1e-3, "bias_proximal": True}
 PENALTIES = {"l1": L1, "units": {"group": 4e-3}, "inputs": {"group": 4e-3, "by_input": True}}
-# Wide, narrow and shallow layers, and widths that fill no vector.
+# Tiny, shallow, wide and narrow layers, and widths that fill no vector.
 SHAPES = {
+    "tiny": (1, [2, 1], ["relu", "linear"]),
     "shallow": (3, [20, 1], ["tanh", "linear"]),
     "one layer": (5, [8], ["linear"]),
     "odd": (7, [33, 17, 3], ["relu", "tanh", "linear"]),
