@@ -1,0 +1,65 @@
+"""Draw the tutorial's figures: python docs/figures.py [NAME...]; all of them take some minutes.
+
+They are committed, so that the pages can be built without training anything.
+"""
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from fastmlp import lecture, plots
+from fastmlp.lecture_figures import data_figures, figures
+
+DIRECTORY = Path(__file__).parent / "tutorial" / "figures"
+COLOURS = 64  # enough for lines on white, and a third of the bytes
+FEW = 12  # for panels of many lines
+WANTED = {
+    "model_2units_a": ["layers"],
+    "model_2units_b": ["layers"],
+    "model_2units_c": ["layers"],
+    "model_8units": ["layers"],
+    "model_128units": ["layers"],
+    "model_8192units": ["layers"],
+    "model_1layer": ["layers"],
+    "model_4layers": ["layers"],
+    "model_somany": ["layers", "layer1_units", "layer5_units", "fit", "loss"],
+    "model_somany_fixed": ["fit", "change_points"],
+    "regularized_l2_0.01": ["fit"],
+    "regularized_l2_0.001": ["fit"],
+    "regularized_l1_0.001": ["fit"],
+    "classifier_unpenalized": ["boundary"],
+    "classifier_l2_0.001": ["boundary"],
+    "classifier_l2_0.01": ["boundary"],
+}
+
+
+def save(figure, name):
+    """Write a figure as a small PNG."""
+    path = plots.save(figure, DIRECTORY / f"{name}.png", dpi=90)
+    with Image.open(path) as image:
+        colours = FEW if name.endswith("_units") else COLOURS
+        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(path.name, path.stat().st_size)
+
+
+def main(names):
+    """Train the networks and draw what is wanted of each."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for name, draw in data_figures().items():
+        if not names or name in names:
+            save(draw(), name)
+    base = None
+    for entry in lecture.CATALOGUE.values():
+        if entry.name not in WANTED or (names and entry.name not in names):
+            continue
+        result = lecture.train(entry, curves=True, base=base)
+        if entry.name == "model_somany":
+            base = result
+        drawers = figures(entry)
+        for kind in WANTED[entry.name]:
+            save(drawers[f"{entry.name}_{kind}"](result), f"{entry.name}_{kind}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
