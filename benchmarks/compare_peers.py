@@ -2,6 +2,7 @@
 
     python benchmarks/compare_peers.py -o results.json --chart results.png
     python benchmarks/compare_peers.py --cases lecture,table-32 --peers numpy,torch --threads 2
+    python benchmarks/compare_peers.py --cases tiny2 --keep -o results.json     # that one anew
     python benchmarks/compare_peers.py --from results.json --chart results.png
     python benchmarks/compare_peers.py --list
 
@@ -168,6 +169,8 @@ def parse(arguments=None):
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a window")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds of one answer")
     parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the figures here")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep what the output file has of other cases")  # fmt: skip
     parser.add_argument("--chart", type=Path, metavar="PNG", help="draw them here; also .svg, .pdf")
     parser.add_argument("--from", dest="source", type=Path, metavar="JSON",
                         help="take the figures from this file, and measure nothing")  # fmt: skip
@@ -182,7 +185,11 @@ def parse(arguments=None):
 
 
 def measure(options):
-    about, results = recording.machine(), []
+    """Measure case by case, and write after each, so that a run that is cut short is not lost."""
+    document = {"machine": recording.machine(), "settings": {}, "results": []}
+    if options.keep and options.output and options.output.exists():
+        old = recording.read(options.output)["results"]
+        document["results"] = [row for row in old if row["case"] not in options.cases]
     settings = {k: getattr(options, k) for k in ("threads", "rounds", "windows", "seconds")}
     with ProgressLine("compare_peers", len(options.cases), "cases") as line:
         done = bench.compare(
@@ -192,9 +199,14 @@ def measure(options):
             timeout=options.timeout,
             progress=line.update,
         )
+        document["settings"] = settings
+        order = list(bench.CASES)
         for timings in done:
-            results += [timing.to_dict() for timing in timings]
-    return {"machine": about, "settings": settings, "results": results}
+            document["results"] += [timing.to_dict() for timing in timings]
+            document["results"].sort(key=lambda row: order.index(row["case"]))
+            if options.output:
+                recording.write(options.output, document)
+    return document
 
 
 def main():
@@ -205,7 +217,7 @@ def main():
         return
     document = recording.read(options.source) if options.source else measure(options)
     print(table(document["results"]))
-    if options.output:
+    if options.source and options.output:
         recording.write(options.output, document)
     if options.chart:
         plots.save(chart(document), options.chart)
