@@ -113,7 +113,8 @@ class Library:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            # The path is for `recording`: under PYTHONSAFEPATH scripts' folders are not looked into.
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).parent)},
         )
         self._ask(json.dumps(settings), answer=False)
         self.first = float(self.ask("train"))  # with whatever is compiled and loaded
