@@ -113,7 +113,7 @@ class Library:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # The path is for `recording`: under PYTHONSAFEPATH scripts' folders are not looked into.
+            # The path is for `recording`, which a safe path would not find.
             env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).parent)},
         )
         self._ask(json.dumps(settings), answer=False)
@@ -133,6 +133,7 @@ class Library:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
 
 def write_weights(path, units, members):
