@@ -261,6 +261,54 @@ def _streamed(
     return Data(path, state, stream, stream.held_out, notes)
 
 
+def table(
+    path: str | None, lecture: str | None, target: str | None, options: dict[str, Any],
+    report: Messages,
+) -> tuple[Table, str, str]:  # fmt: skip
+    """Read the table that the options name, and decide what to predict.
+
+    Parameters
+    ----------
+    path : str or None
+        A file with a table; None for the lecture's data.
+    lecture : str or None
+        Which of the lecture's data.
+    target : str or None
+        None: the last column.
+    options : dict
+        Among them task, None if it is to be decided from the target, and categorical.
+    report : Messages
+
+    Returns
+    -------
+    table : Table
+    target : str
+    task : str
+    """
+    from fastmlp import datasets
+    from fastmlp.preprocessing import choose_task
+
+    found = lecture_table(str(lecture), "train") if path is None else datasets.read_table(path)
+    if target is None:
+        target = found.names[-1]
+        if path is not None:
+            report.note(f"Target: '{target}', the last column.")
+    task = options["task"] or lecture
+    if task is None:
+        task, reason = choose_task(found, target, options["categorical"])
+        report.note(f"Task: {task}, because {reason}.")
+    return found, target, task
+
+
+def lecture_table(task: str, part: str) -> Table:
+    """Return the lecture's data for a task, 'train' or 'validation', as a table."""
+    from fastmlp import datasets
+
+    names, x, y = datasets.load(f"{task}_{part}")
+    columns = dict(zip(names, [*x.T, y[:, 0]], strict=True))
+    return datasets.as_table(columns, f"lecture:{task}")
+
+
 def opened(
     path: str, loaded: Loaded, target: str | None, with_target: bool, drop: Collection[str]
 ) -> tuple[Preprocessing, Table | ParquetStream]:

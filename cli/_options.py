@@ -28,6 +28,7 @@ ACTIVATIONS = (
 )
 GROUPS = ("units", "inputs")
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+TASKS = ("regression", "classification")
 
 
 def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -146,15 +147,22 @@ def penalties(function: F) -> F:
     )(function)
 
 
-def columns(function: F) -> F:
-    """Add the options that say what a table's columns are: those of `_data.Columns`."""
+def columns(standardized: bool = False) -> Callable[[F], F]:
+    """Add the options that say what a table's columns are: those of `_data.Columns`.
+
+    Parameters
+    ----------
+    standardized : bool
+        Whether numbers are scaled unless --no-standardize says not to.
+    """
+    scaled = "Scale numbers, a regression target too, to mean 0 and deviation 1"
     return _combine(
         click.option(
             "--target", metavar="COLUMN", help="What to predict.  [default: the last column]"
         ),
         click.option(
             "--task",
-            type=click.Choice(["regression", "classification"]),
+            type=click.Choice(TASKS),
             help="[default: decided from the target: text or two whole numbers are classes]",
         ),
         click.option(
@@ -162,10 +170,12 @@ def columns(function: F) -> F:
         ),
         click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out; repeatable."),
         click.option(
-            "--standardize",
+            "--standardize/--no-standardize" if standardized else "--standardize",
+            default=standardized,
             is_flag=True,
-            help="Scale numbers, a regression target too, to mean 0 and deviation 1; predictions "
-            "and mse come back in the target's units.",
+            help=f"{scaled}.  [default: standardize]"
+            if standardized
+            else f"{scaled}; predictions and mse come back in the target's units.",
         ),
         click.option(
             "--impute",
@@ -178,6 +188,56 @@ def columns(function: F) -> F:
             is_flag=True,
             help="With --impute: one more input for each column with missing values, 1 where one "
             "is.",
+        ),
+    )
+
+
+def check_columns(impute: str | None, indicator: bool) -> None:
+    """Refuse --indicator where missing values are an error."""
+    if indicator and impute is None:
+        raise click.UsageError("--indicator needs --impute; without, missing values are an error")
+
+
+def lecture(text: str) -> Callable[[F], F]:
+    """Add --data, as the argument lecture."""
+    return click.option("--data", "lecture", type=click.Choice(TASKS), help=text)
+
+
+def seed(what: str, most: int = 2**63 - 1) -> Callable[[F], F]:
+    """Add --seed; `what` says of what."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(min=0, max=most),
+        help=f"{what}  [default: drawn, and recorded]",
+    )
+
+
+def held_out(share: float = 0.0, more: str = "") -> Callable[[F], F]:
+    """Add --validation-split, by default `share`, and --validation."""
+    return _combine(
+        click.option(
+            "--validation-split",
+            type=click.FloatRange(0, 1, max_open=True),
+            default=share,
+            help=f"Share of the rows to hold out, drawn at random.{more}",
+        ),
+        click.option("--validation", metavar="DATA", help="A file to validate on."),
+    )
+
+
+def training(function: F) -> F:
+    """Add --optimizer, --learning-rate, --epochs and --batch-size."""
+    return _combine(
+        click.option(
+            "--optimizer",
+            type=click.Choice(OPTIMIZERS, case_sensitive=False),
+            default="adam",
+            show_default=True,
+        ),
+        click.option("--learning-rate", type=float, help="[default: the optimizer's]"),
+        click.option("--epochs", type=click.IntRange(min=1), help="[default: 1000, with DATA 100]"),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), help="[default: all, with DATA 32]"
         ),
     )(function)
 

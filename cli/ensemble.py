@@ -108,35 +108,12 @@ def _parsed_lambdas(
     metavar="K",
     help="Cut the rows into K parts; train networks on all but each.",
 )
-@click.option(
-    "--optimizer",
-    type=click.Choice(_options.OPTIMIZERS, case_sensitive=False),
-    default="adam",
-    show_default=True,
-)
-@click.option("--learning-rate", type=float, help="[default: the optimizer's]")
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: 1000, with DATA 100]")
-@click.option("--batch-size", type=click.IntRange(min=1), help="[default: all, with DATA 32]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=2**62),
-    help="Of the first member.  [default: drawn, and recorded]",
-)
+@_options.training
+@_options.seed("Of the first member.", most=2**62)
 @_options.threads
-@click.option(
-    "--data",
-    "lecture",
-    type=click.Choice(["regression", "classification"]),
-    help="Which of the lecture's data, without DATA.  [default: regression]",
-)
-@_options.columns
-@click.option(
-    "--validation-split",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    help="Share of the rows to hold out, drawn at random.",
-)
-@click.option("--validation", metavar="DATA", help="A file to validate on.")
+@_options.lecture("Which of the lecture's data, without DATA.  [default: regression]")
+@_options.columns()
+@_options.held_out()
 @click.option("-o", "--output", metavar="FILE", help="Keep the ensemble in this file.")
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
 @_options.force

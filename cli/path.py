@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _config, _options
+from . import _config, _data, _options
 from ._output import Messages, check_outputs, console, open_text, print_json, significant
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ chosen among them, without figures.
 
 @click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
-@click.option("--target", metavar="COLUMN", help="What to predict.  [default: the last column]")
 @click.option(
     "--units",
     required=True,
@@ -116,42 +115,10 @@ chosen among them, without figures.
     type=click.IntRange(min=1),
     help="[default: all rows; 256 if there are more than 2048]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=2**63 - 1),
-    help="Of folds and weights.  [default: drawn, and recorded]",
-)
+@_options.seed("Of folds and weights.")
 @_options.threads
-@click.option(
-    "--data",
-    "lecture",
-    type=click.Choice(["regression", "classification"]),
-    help="The lecture's data, instead of DATA.",
-)
-@click.option(
-    "--task",
-    type=click.Choice(["regression", "classification"]),
-    help="[default: decided from the target: text or two whole numbers are classes]",
-)
-@click.option("--categorical", metavar="COLUMN", multiple=True, help="Not numbers; repeatable.")
-@click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out; repeatable.")
-@click.option(
-    "--standardize/--no-standardize",
-    default=True,
-    help="Scale numbers, a regression target too, to mean 0 and deviation 1.  "
-    "[default: standardize]",
-)
-@click.option(
-    "--impute",
-    type=click.Choice(["mean", "median"]),
-    help="Replace missing numbers so, missing categories by the most frequent.  "
-    "[default: missing values are an error]",
-)
-@click.option(
-    "--indicator",
-    is_flag=True,
-    help="With --impute: one more input for each column with missing values, 1 where one is.",
-)
+@_options.lecture("The lecture's data, instead of DATA.")
+@_options.columns(standardized=True)
 @click.option("-o", "--output", metavar="DIR", help="Write table, figures and model there.")
 @_options.force
 @_options.as_json
@@ -182,8 +149,7 @@ def command(
     arguments = _arguments(units, lambdas, layer_factors, activation, epochs, learning_rate)
     if (data is None) == (lecture is None):
         raise click.UsageError("give either DATA or --data, the lecture's")
-    if options["indicator"] and options["impute"] is None:
-        raise click.UsageError("--indicator needs --impute; without, missing values are an error")
+    _options.check_columns(options["impute"], options["indicator"])
     seed = _options.given_seed(seed)
     run = _config.resolved(
         seed=seed,
@@ -193,7 +159,7 @@ def command(
         click.echo(_config.to_toml(run), nl=False)
         return
     check_outputs(output, FILES if output else (), force)
-    table, target, options["task"] = _table(data, lecture, target, options, report)
+    table, target, options["task"] = _data.table(data, lecture, target, options, report)
     start = time.perf_counter()
     keeping = _Keeping(output, {**run, "target": target}, data or f"lecture:{lecture}", report)
     with keeping.interrupted():
@@ -249,31 +215,6 @@ def _grid(text: str | None) -> Any:
     if text is None or ":" not in text:
         return _numbers("--lambdas", text)
     return [_numbers("--lambdas", step, ":") for step in text.split(",")]
-
-
-def _table(
-    data: str | None, lecture: str | None, target: str | None, options: dict[str, Any],
-    report: Messages,
-) -> tuple[Table, str, str]:  # fmt: skip
-    """Return the table, its target and the task."""
-    from fastmlp import datasets
-    from fastmlp.preprocessing import choose_task
-
-    if data is None:
-        names, x, y = datasets.load(f"{lecture}_train")
-        columns = [*x.T, y[:, 0]]
-        table = datasets.as_table(dict(zip(names, columns, strict=True)), f"lecture:{lecture}")
-    else:
-        table = datasets.read_table(data)
-    if target is None:
-        target = table.names[-1]
-        if data is not None:
-            report.note(f"Target: '{target}', the last column.")
-    task = options["task"] or lecture
-    if task is None:
-        task, reason = choose_task(table, target, options["categorical"])
-        report.note(f"Task: {task}, because {reason}.")
-    return table, target, task
 
 
 def _fitted(table: Table, target: str, arguments: dict[str, Any], quiet: bool) -> PathResult:

@@ -85,35 +85,12 @@ class Settings:
     is_flag=True,
     help="After the last epoch go on to an optimum on all rows at once, without batches.",
 )
-@click.option(
-    "--optimizer",
-    type=click.Choice(_options.OPTIMIZERS, case_sensitive=False),
-    default="adam",
-    show_default=True,
-)
-@click.option("--learning-rate", type=float, help="[default: the optimizer's]")
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: 1000, with DATA 100]")
-@click.option("--batch-size", type=click.IntRange(min=1), help="[default: all, with DATA 32]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=2**63 - 1),
-    help="Of weights, order, dropout and split.  [default: drawn, and recorded]",
-)
+@_options.training
+@_options.seed("Of weights, order, dropout and split.")
 @_options.threads
-@click.option(
-    "--data",
-    "lecture",
-    type=click.Choice(["regression", "classification"]),
-    help="Which of the lecture's data, without DATA.  [default: regression]",
-)
-@_options.columns
-@click.option(
-    "--validation-split",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    help="Share of the rows to hold out, drawn at random.",
-)
-@click.option("--validation", metavar="DATA", help="A file to validate on.")
+@_options.lecture("Which of the lecture's data, without DATA.  [default: regression]")
+@_options.columns()
+@_options.held_out()
 @click.option(
     "--validation-every",
     metavar="N",
@@ -253,8 +230,7 @@ def _check_combinations(
         raise click.UsageError(f"--{name} describes DATA, which is not given")
     if validation is not None and validation_split:
         raise click.UsageError("--validation and --validation-split exclude each other")
-    if columns.indicator and columns.impute is None:
-        raise click.UsageError("--indicator needs --impute; without, missing values are an error")
+    _options.check_columns(columns.impute, columns.indicator)
     if output == "-":
         raise click.BadParameter("a model goes to a file", param_hint="'--output'")
     _data.check_streams(data, validation)

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import fastmlp
-from fastmlp import _kernels, datasets, layers, lecture, optimizers
+from fastmlp import _kernels, datasets, layers, lecture, optimizers, preprocessing
 from fastmlp.cli import _app, _options, _output, _streams
 from fastmlp.cli.datasets import DESCRIPTIONS
 from fastmlp.errors import DataError, DivergedError, ModelFileError
@@ -94,6 +94,7 @@ def test_doctor(run, monkeypatch):
 
 def test_names_restated_for_completion_are_the_library_s():
     assert _options.ACTIVATIONS == layers.ACTIVATIONS
+    assert _options.TASKS == preprocessing.TASKS
     assert tuple(DESCRIPTIONS) == datasets.NAMES
     for name in _options.OPTIMIZERS:
         assert isinstance(optimizers.get(name), optimizers.Optimizer)
