@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from fastmlp import lecture, plots
+import fastmlp
+from fastmlp import datasets, lecture, plots
 from fastmlp.lecture_figures import data_figures, figures
 
 DIRECTORY = Path(__file__).parent / "tutorial" / "figures"
@@ -43,10 +44,30 @@ def save(figure, name):
     print(path.name, path.stat().st_size)
 
 
+def ensemble():
+    """Draw the members and the mean of docs/ensembles.md."""
+    x, y = datasets.regression_train()
+    made = fastmlp.ensemble(x, y, "64x2", 20, epochs=1000, batch_size=None, seed=1)
+    return made.plot()
+
+
+def path():
+    """Return the path of docs/lambda-path.md."""
+    x, y = datasets.regression_train()
+    return fastmlp.path(x, y, "16x2", penalty="l1", n_lambdas=20, folds=5, epochs=400, seed=1)
+
+
+PAGES = {
+    "ensemble": ensemble,
+    "path_cv": lambda: path().plot_cv(),
+    "path_norms": lambda: path().plot_path(),
+}
+
+
 def main(names):
     """Train the networks and draw what is wanted of each."""
     DIRECTORY.mkdir(exist_ok=True)
-    for name, draw in data_figures().items():
+    for name, draw in (data_figures() | PAGES).items():
         if not names or name in names:
             save(draw(), name)
     base = None

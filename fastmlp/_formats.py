@@ -12,7 +12,8 @@ import numpy as np
 
 from ._cells import Cells
 from ._csv import read_csv, reason
-from ._frames import array_columns, as_table, checked_table, from_arrow, require
+from ._frames import array_columns, as_table, checked_table, from_arrow
+from ._optional import require
 from ._table import Table
 from .errors import DataError
 
@@ -115,7 +116,7 @@ def read_table(path: str | Path) -> Table:
 
 
 def _read_arrow(path: str | Path) -> Table:
-    pa = require("pyarrow", f"{path}: reading Arrow")
+    pa = require("pyarrow", "data", f"{path}: reading Arrow")
     try:
         with pa.OSFile(str(path)) as file:
             stream = file.read(6) != b"ARROW1"
@@ -128,7 +129,7 @@ def _read_arrow(path: str | Path) -> Table:
 
 
 def _read_parquet(path: str | Path) -> Table:
-    pa = require("pyarrow", f"{path}: reading Parquet")
+    pa = require("pyarrow", "data", f"{path}: reading Parquet")
     with open_parquet(path) as file:
         rows, columns = file.metadata.num_rows, file.metadata.num_columns
         refuse_oversize(path, f"{rows:,} rows of {columns} columns", 8 * rows * columns)
@@ -156,8 +157,8 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> Any:
     DataError
         If it cannot be read, is cut off, or describes what it cannot hold.
     """
-    pa = require("pyarrow", f"{path}: reading Parquet")
-    parquet = require("pyarrow.parquet", f"{path}: reading Parquet")
+    pa = require("pyarrow", "data", f"{path}: reading Parquet")
+    parquet = require("pyarrow.parquet", "data", f"{path}: reading Parquet")
     try:
         size = Path(path).stat().st_size
         with Path(path).open("rb") as raw:

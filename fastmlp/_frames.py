@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-import importlib
 import numbers
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -14,31 +13,9 @@ import numpy as np
 from ._arrays import describe
 from ._cells import BooleanCells, Cells, CodedCells, DateCells, MixedCells, NumberCells
 from ._csv import coded_strings
+from ._optional import require
 from ._table import Table, checked_names
 from .errors import DataError
-
-
-def require(name: str, what: str) -> Any:
-    """Import a module of the extra 'data', or say how to install it.
-
-    Parameters
-    ----------
-    name : str
-    what : str
-        What it is needed for, to begin the message with.
-
-    Raises
-    ------
-    DataError
-        If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise DataError(
-            f"{what} needs {package}, which is not installed: pip install 'fastmlp[data]'"
-        ) from error
 
 
 def as_table(data: Any, source: str = "") -> Table:
@@ -197,7 +174,7 @@ def _naive(value: Any) -> Any:
 def _from_frame(data: Any, source: str) -> Table:
     if type(data).__module__.partition(".")[0] == "pyarrow":
         if not hasattr(data, "column_names"):
-            data = require("pyarrow", "an Arrow table").table(data)
+            data = require("pyarrow", "data", "an Arrow table").table(data)
         return from_arrow(data, source or "the table")
     if hasattr(data, "collect"):
         raise DataError(
@@ -205,8 +182,8 @@ def _from_frame(data: Any, source: str) -> Table:
         )
     source = source or "the data frame"
     label = f"{source} ({type(data).__module__.partition('.')[0]})"
-    narwhals = require("narwhals", label)
-    require("pyarrow", label)
+    narwhals = require("narwhals", "data", label)
+    require("pyarrow", "data", label)
     labels = [str(name) for name in getattr(data, "columns", ())]
     checked_names(labels, f"{source}: the schema")
     try:

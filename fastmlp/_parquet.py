@@ -12,7 +12,8 @@ import numpy as np
 
 from . import _checks
 from ._formats import damaged_parquet, file_format, open_parquet
-from ._frames import from_arrow, require
+from ._frames import from_arrow
+from ._optional import require
 from ._table import Table, checked_names
 from .errors import DataError
 from .preprocessing import Fitting, Preprocessing
@@ -237,8 +238,8 @@ class ParquetStream:
         ------
         Table
         """
-        pa = require("pyarrow", f"{self.path}: reading Parquet")
-        parquet = require("pyarrow.parquet", f"{self.path}: reading Parquet")
+        pa = require("pyarrow", "data", f"{self.path}: reading Parquet")
+        parquet = require("pyarrow.parquet", "data", f"{self.path}: reading Parquet")
         chunk = _chunk_rows(len(names))
         order = range(self.n_groups) if groups is None else groups
         try:
@@ -326,7 +327,7 @@ def read_head(path: str | Path) -> Table:
     -------
     Table
     """
-    pa = require("pyarrow", f"{path}: reading Parquet")
+    pa = require("pyarrow", "data", f"{path}: reading Parquet")
     try:
         with open_parquet(path, _COLUMN_BYTES) as file:
             chunk = _chunk_rows(file.metadata.num_columns)

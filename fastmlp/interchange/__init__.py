@@ -249,7 +249,9 @@ def torch_module(model: Sequential) -> str:
     Returns
     -------
     str
+        Such as ``torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.ReLU(), ...)``; for a model
+        of dtype float64 with ``.double()`` at the end.
     """
-    from ._torch import torch_module as spelled
+    from ._torch import spelled
 
     return spelled(model)

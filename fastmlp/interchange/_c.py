@@ -196,6 +196,10 @@ def _network(network: list[Part], real: str) -> str:
     return "\n".join([*lines, "}", ""])
 
 
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n != 1 else ''}"
+
+
 def _column_row(column: Column) -> str:
     fill: float = 0.0
     if column.fill is not None:
@@ -298,7 +302,9 @@ def to_c(model: Sequential, name: str = "model") -> bytes:
     n_inputs, n_outputs = network[0].weights.shape[0], network[-1].weights.shape[1]
     if state is None:
         declared = f"void {name}_predict(const {real} *x, {real} *y);"
-        notes = [f"{name}_predict: {n_inputs} inputs x, {n_outputs} outputs y."]
+        notes = [
+            f"{name}_predict: {_counted(n_inputs, 'input')} x, {_counted(n_outputs, 'output')} y."
+        ]
     else:
         n_inputs, n_outputs = len(state.columns), max(1, len(state.target.labels))
         declared = f"int {name}_predict(const double *columns, {real} *y);"

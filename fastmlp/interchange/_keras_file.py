@@ -7,8 +7,9 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from .._optional import require
 from ..layers import Dense, Dropout, Layer
-from ._parts import Part, needed, parts
+from ._parts import Part, parts
 
 if TYPE_CHECKING:
     from ..models import Sequential
@@ -59,7 +60,7 @@ def _config(model: Sequential) -> dict[str, Any]:
 
 
 def _weights(network: list[Part]) -> bytes:
-    h5py = needed("h5py", "keras", "exporting to Keras")
+    h5py = require("h5py", "keras", "exporting to Keras")
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.create_group("vars")

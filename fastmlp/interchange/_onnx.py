@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._columns import Column
+from .._optional import require
 from ..errors import DataError
-from ._parts import Part, needed, parts, preprocessing_of
+from ._parts import Part, parts, preprocessing_of
 
 if TYPE_CHECKING:
     from ..models import Sequential
@@ -25,9 +26,9 @@ class _Graph:
     """Nodes and constants as they are added; names of values are made up."""
 
     def __init__(self, dtype: np.dtype, taken: Collection[str] = ()) -> None:
-        self.onnx = needed("onnx", "onnx", "exporting to ONNX")
-        self.helper = needed("onnx.helper", "onnx", "exporting to ONNX")
-        self.numpy_helper = needed("onnx.numpy_helper", "onnx", "exporting to ONNX")
+        self.onnx = require("onnx", "onnx", "exporting to ONNX")
+        self.helper = require("onnx.helper", "onnx", "exporting to ONNX")
+        self.numpy_helper = require("onnx.numpy_helper", "onnx", "exporting to ONNX")
         self.dtype, self.taken = dtype, taken
         self.own = "fastmlp_"  # begins the names of what is between inputs and outputs
         while any(name.startswith(self.own) for name in taken):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._arrays import describe
 from .._untrusted import BadFileError
-from ..errors import DataError, ModelFileError
+from ..errors import ModelFileError
 from ..layers import Dense, Layer, activation_name
 from ..mlp import parse_layer_values
 
@@ -84,29 +83,6 @@ def preprocessing_of(model: Sequential) -> Preprocessing | None:
             f"{state.n_outputs} outputs, its network has {model.n_inputs} and {model.n_outputs}"
         )
     return state
-
-
-def needed(name: str, extra: str, what: str) -> Any:
-    """Import a module of an extra, or say how to install it.
-
-    Parameters
-    ----------
-    name, extra : str
-    what : str
-        What it is needed for, to begin the message with.
-
-    Raises
-    ------
-    DataError
-        If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise DataError(
-            f"{what} needs {package}, which is not installed: pip install 'fastmlp[{extra}]'"
-        ) from error
 
 
 def activations(hidden: str | Sequence[str] | None, output: str | None, n_layers: int) -> list[str]:

@@ -46,19 +46,8 @@ def _modules(model: Sequential) -> Iterator[tuple[str, Dense | None]]:
             yield f"Dropout({layer.rate!r})", None
 
 
-def torch_module(model: Sequential) -> str:
-    """Return the PyTorch expression of a module that loads what `to_torch` writes.
-
-    Parameters
-    ----------
-    model : Sequential
-
-    Returns
-    -------
-    str
-        Such as ``torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.ReLU(), ...)``; for a model
-        of dtype float64 with ``.double()`` at the end.
-    """
+def spelled(model: Sequential) -> str:
+    """Spell the module that loads what `to_torch` writes: see `interchange.torch_module`."""
     parts(model)
     modules = ", ".join(f"torch.nn.{text}" for text, _ in _modules(model))
     return f"torch.nn.Sequential({modules}){'.double()' if model.dtype == np.float64 else ''}"
@@ -68,7 +57,7 @@ def to_torch(model: Sequential) -> bytes:
     """Write a model's weights as a PyTorch state_dict in safetensors.
 
     The names are those of a ``torch.nn.Sequential`` in which each activation and dropout is a
-    module of its own, as `torch_module` spells it. The metadata hold the activations, which
+    module of its own, as `spelled` writes it. The metadata hold the activations, which
     `from_torch` reads. Preprocessing is left out: the network takes numbers as
     `Preprocessing.inputs` makes them.
 
