@@ -138,6 +138,10 @@ class Arguments:
     class_weight : mapping of class to weight, or None
         Checked with the data.
     validation_freq : int or collection of int
+    shards : int, optional
+        Into which rows and batches are cut; None: the network trains by itself.
+    fast_reduce : bool
+        Whether the shards' gradients are added in whatever order is quickest.
     """
 
     def __init__(
@@ -149,6 +153,8 @@ class Arguments:
         shuffle: Any = True,
         class_weight: Any = None,
         validation_freq: Any = 1,
+        shards: Any = None,
+        fast_reduce: Any = False,
     ) -> None:
         self.batch_size = _checks.integer("batch_size", batch_size)
         self.epochs = _checks.integer("epochs", epochs)
@@ -158,6 +164,8 @@ class Arguments:
         self.shuffle = _checks.flag("shuffle", shuffle)
         self.class_weight = class_weight
         self.validation_freq = _validation_epochs(validation_freq)
+        self.shards = None if shards is None else _checks.integer("shards", shards)
+        self.fast_reduce = _checks.flag("fast_reduce", fast_reduce)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_dict` makes the same."""

@@ -61,6 +61,13 @@ class Moments:
         )
         return variance**0.5 * largest
 
+    def like(self) -> np.ndarray:
+        """Return two numbers, (2, 1), with the mean and the variance of all, to ask a metric."""
+        if not self.count:
+            return np.zeros((2, 1))
+        mean, deviation = self.mean(), self.deviation()
+        return np.array([[mean - deviation], [mean + deviation]])
+
     @property
     def state(self) -> list[list[float]]:
         """What was taken in, as numbers for a file; may be set."""

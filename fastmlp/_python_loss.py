@@ -117,11 +117,11 @@ class PythonSession:
 
     def _step(self, n_threads: int, automatic: bool) -> None:
         network, rows = self._network, self._rows_of_batch()
-        x, y, weight = self._x[rows], _read_only(self._y[rows]), self._weight[rows]
+        x, y, weight = self._x[rows], read_only(self._y[rows]), self._weight[rows]
         n = len(x)
         out = np.empty((n, network.n_outputs), network.dtype)
         network.train_forward(x, out, n_threads=n_threads, automatic=automatic)
-        out = _read_only(out)
+        out = read_only(out)
         values, gradient = self._loss.values_and_gradient(y, out)
         loss = float((values * weight).sum() / n)
         if not math.isfinite(loss):
@@ -138,7 +138,7 @@ class PythonSession:
         self.batch += 1
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def read_only(array: np.ndarray) -> np.ndarray:
     """Return a view that a loss cannot change by mistake."""
     view = array.view()
     view.flags.writeable = False

@@ -216,10 +216,13 @@ class Checkpoint:
     epochs : int or None
         After how many epochs a checkpoint is written; None if time decides.
     interrupts : Interrupts
+    writes : bool
+        Whether the file is this process's to write.
     """
 
     def __init__(self, path: str, every: Any, data: dict[str, Any]) -> None:
         self.path, self.every, self.data = path, every, data
+        self.writes = True
         self.seconds, self.epochs = parse_every(every)
         self.interrupts = Interrupts()
         self._time: float | None = None  # of the latest writing
@@ -243,7 +246,7 @@ class Checkpoint:
 
     def write(self, run: Run) -> None:
         """Write the run, unless its weights are about to diverge: then the file stays."""
-        if run.network.finite() >= 0:
+        if not self.writes or run.network.finite() >= 0:
             return
         run.update_config()
         arrays: dict[str, np.ndarray] = {}
@@ -377,6 +380,11 @@ class Resumed:
             self._callbacks.append((take(entry, "class_name", str), entry.get("config")))
             state = _decode(entry.get("state"), arrays)
             self.states.append(of_type("a callback's state", state, dict))
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether its rows are cut into shards."""
+        return self._arguments.shards is not None
 
     def _read_progress(self, values: list[Any]) -> None:
         """Take the session's place, if it is one that a session with these rows can have."""

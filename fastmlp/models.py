@@ -86,6 +86,9 @@ class Sequential(Compiled):
         validation_freq: int | Sequence[int] = 1,
         checkpoint: str | Path | None = None,
         checkpoint_every: float | str | None = None,
+        comm: Any = None,
+        shards: int | None = None,
+        fast_reduce: bool = False,
     ) -> History:
         """Train; a second call goes on from the first, the optimizer's state included.
 
@@ -120,6 +123,16 @@ class Sequential(Compiled):
         checkpoint_every : float or str, optional
             Seconds between two checkpoints, 60 by default; or 'epoch', or '10 epochs'. One is
             written at the beginning, on Ctrl-C and at the end as well.
+        comm : mpi4py.MPI.Comm, optional
+            Processes that train this network together; each calls fit with the same arguments,
+            and uses its shards of the rows. All end with the same model.
+        shards : int, optional
+            Into how many the rows and every batch are cut; a multiple of the number of processes,
+            by a power of two. The result has the same bits on any such number of processes, and
+            without `comm`. By default 4, or one a process.
+        fast_reduce : bool
+            Whether the shards' gradients are added as MPI's own reduction does it: faster, but
+            the bits depend on the number of processes.
 
         Returns
         -------
@@ -145,12 +158,15 @@ class Sequential(Compiled):
                 "shuffle": shuffle,
                 "class_weight": class_weight,
                 "validation_freq": validation_freq,
+                "shards": shards,
+                "fast_reduce": fast_reduce,
             },
             callbacks=callbacks,
             validation_data=validation_data,
             sample_weight=sample_weight,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
+            comm=comm,
         )
 
     def checked_inputs(self, x: Any, name: str = "x") -> np.ndarray:

@@ -67,14 +67,6 @@ def _targets(model: Sequential) -> Callable[[np.ndarray], np.ndarray]:
     return lambda y: _fit_data.targets(model, y, len(y))
 
 
-def _like(moments: Moments) -> np.ndarray:
-    """Return two targets that have the mean and the variance of all: what a metric may ask for."""
-    if not moments.count:
-        return np.zeros((2, 1))
-    mean, deviation = moments.mean(), moments.deviation()
-    return np.array([[mean - deviation], [mean + deviation]])
-
-
 # ---- training ----------------------------------------------------------------------------------
 
 
@@ -90,7 +82,7 @@ class _Rows:
     @property
     def y(self) -> np.ndarray:
         """Targets like those of the epoch that ended."""
-        return _like(self.moments)
+        return self.moments.like()
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.x, self.y, self.weight))
@@ -320,19 +312,11 @@ class _Run(training.Run):
         super()._sort_metrics()
         self.scored = []  # they would need the predictions for all rows
 
-    def validate(self) -> dict[str, float]:
-        """Evaluate on the validation rows; return the logs of it."""
-        if not isinstance(self.validation, ParquetStream):
-            return super().validate()
-        for callback in self.test_hooks:
-            callback.on_test_begin({})
-        values = _evaluated(self.model, self.validation)
-        named = dict(zip(self.model.metrics_names, values, strict=True))
-        logs = {"val_" + key: value for key, value in named.items()}
-        self.history.append(logs)
-        for callback in self.test_hooks:
-            callback.on_test_end(dict(named))
-        return logs
+    def validated(self) -> list[float]:
+        """Return the loss and the metrics of the validation rows."""
+        if isinstance(self.validation, ParquetStream):
+            return _evaluated(self.model, self.validation)
+        return super().validated()
 
 
 def fit(
@@ -347,6 +331,9 @@ def fit(
     validation_freq: int | Sequence[int] = 1,
     checkpoint: str | Path | None = None,
     checkpoint_every: float | str | None = None,
+    comm: Any = None,
+    shards: int | None = None,
+    fast_reduce: bool = False,
 ) -> History:
     """Train a model on a file, reading it once an epoch; see `Sequential.fit`.
 
@@ -371,6 +358,9 @@ def fit(
         Validate every so many epochs, or after these epochs, counted from 1.
     checkpoint, checkpoint_every
         As for `Sequential.fit`.
+    comm, shards, fast_reduce
+        As for `Sequential.fit`; each process reads its shards of the file. Shards are stretches
+        of it: a file with some row groups for each is read with the least effort.
 
     Returns
     -------
@@ -384,20 +374,39 @@ def fit(
     DivergedError
         As from `Sequential.fit`.
     """
-    stream = _checked(model, stream)
     arguments = _fit_data.Arguments(
         batch_size=batch_size,
         epochs=epochs,
         verbose=verbose,
         shuffle=shuffle,
         validation_freq=validation_freq,
+        shards=shards,
+        fast_reduce=fast_reduce,
     )
     hooks = _callback.as_list(callbacks)
-    validation = stream.held_out if validation_data is None else validation_data
-    if isinstance(validation, ParquetStream):
-        validation = _checked(model, validation)
-    elif validation is not None:
-        validation = _fit_data._validation_rows(model, validation)
+
+    def prepare(arguments: _fit_data.Arguments) -> tuple[Any, Any]:
+        train = _checked(model, stream)
+        held = train.held_out if validation_data is None else validation_data
+        if isinstance(held, ParquetStream):
+            held = _checked(model, held)
+        elif held is not None:
+            held = _fit_data._validation_rows(model, held)
+        model.ready()
+        return train, held
+
+    if training.is_sharded(model, arguments, comm):
+        from . import sharded
+
+        def prepare_and_keep(arguments: _fit_data.Arguments) -> tuple[Any, Any]:
+            data = prepare(arguments)
+            stream.preprocessing.keep(model)
+            return data
+
+        return sharded.fit(
+            comm, model, prepare_and_keep, arguments, hooks, checkpoint, checkpoint_every
+        )
+    stream, validation = prepare(arguments)
 
     def made(arguments: _fit_data.Arguments, hooks: list[Callback], keeper: Any) -> _Run:
         stream.preprocessing.keep(model)
@@ -449,7 +458,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
         if name is None:
             results.append(float(metric(*whole)))
         else:
-            results.append(float(metric.finish(np.array([next(counted)]), _like(moments))[0]))
+            results.append(float(metric.finish(np.array([next(counted)]), moments.like())[0]))
     return results
 
 

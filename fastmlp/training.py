@@ -163,11 +163,7 @@ class Run:
 
     def train(self, resumed: Resumed | None) -> None:
         """Train to the last epoch, or until a callback stops it."""
-        for i, callback in enumerate(self.callbacks):
-            if resumed is None:
-                callback.on_train_begin({})
-            else:
-                callback.on_train_resume(resumed.states[i])
+        self.begin_callbacks(resumed)
         self.rest()
         while self.done < self.epochs and not self.model.stop_training:
             goal = self.next_stop()
@@ -180,6 +176,14 @@ class Run:
             self.end_epoch(goal)
             self.rest()
         self.end_callbacks()
+
+    def begin_callbacks(self, resumed: Resumed | None) -> None:
+        """Tell the callbacks that training begins, or goes on."""
+        for i, callback in enumerate(self.callbacks):
+            if resumed is None:
+                callback.on_train_begin({})
+            else:
+                callback.on_train_resume(resumed.states[i])
 
     def carry_out(
         self, hooks: list[Callback], keeper: Checkpoint | None, resumed: Resumed | None
@@ -331,16 +335,20 @@ class Run:
 
     def validate(self) -> dict[str, float]:
         """Evaluate on the validation rows; return the logs of it."""
-        assert self.validation is not None
         for callback in self.test_hooks:
             callback.on_test_begin({})
-        values = _evaluation.evaluate(self.model, self.validation, hooks=self.test_batch_hooks)
+        values = self.validated()
         named = dict(zip(self.model.metrics_names, values, strict=True))
         logs = {"val_" + key: value for key, value in named.items()}
         self.history.append(logs)
         for callback in self.test_hooks:
             callback.on_test_end(dict(named))
         return logs
+
+    def validated(self) -> list[float]:
+        """Return the loss and the metrics of the validation rows."""
+        assert self.validation is not None
+        return _evaluation.evaluate(self.model, self.validation, hooks=self.test_batch_hooks)
 
     def divergence(self) -> DivergedError:
         """Put the snapshot back and make the error that says what happened."""
@@ -364,6 +372,8 @@ class Run:
             "shuffle": self.arguments.shuffle,
             "samples": len(self.rows.x),
         }
+        if self.arguments.shards is not None:
+            self.model.training_config["shards"] = self.arguments.shards
 
 
 def _next_multiple(done: int, step: int) -> int:
@@ -381,9 +391,17 @@ def fit(
     sample_weight: Any,
     checkpoint: Any,
     checkpoint_every: Any,
+    comm: Any = None,
 ) -> History:
     """Train `model`; see `Sequential.fit`. `arguments` are those of `Arguments`."""
     given, hooks = Arguments(**arguments), _callback.as_list(callbacks)
+    if is_sharded(model, given, comm):
+        from . import sharded
+
+        def prepare(arguments: Arguments) -> tuple[Rows, Rows | None]:
+            return prepared(model, x, y, sample_weight, validation_data, arguments)
+
+        return sharded.fit(comm, model, prepare, given, hooks, checkpoint, checkpoint_every)
     if model.resumed is not None:
         given = model.resumed.arguments(given)
     rows, validation = prepared(model, x, y, sample_weight, validation_data, given)
@@ -393,6 +411,20 @@ def fit(
 
     data = (rows, validation)
     return carried_out(model, made, given, hooks, data, checkpoint, checkpoint_every)
+
+
+def is_sharded(model: Sequential, given: Arguments, comm: Any) -> bool:
+    """Whether to train as `sharded.fit` does: asked for, or because a resumed run does."""
+    if comm is not None or given.shards is not None:
+        return True
+    if model.resumed is not None and model.resumed.is_sharded:
+        return True
+    if given.fast_reduce:
+        raise ValueError(
+            "fast_reduce says how shards are added: it needs comm or shards. "
+            "Received: fast_reduce=True"
+        )
+    return False
 
 
 def carried_out(

@@ -3,6 +3,7 @@
     models -> network_class() -> Network (network.pyx)
                                    training.pxi   one step, the epoch loop
                                    passes.pxi     a layer's forward, backward, update
+                                   sharded.pxi    a step in parts, whose gradients are added
                                    tiles.h        matrix products in registers
                                    shallow.h      one hidden layer, unit by unit
                                    tiny.h         the same with a few units, row by row

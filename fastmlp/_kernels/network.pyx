@@ -1040,27 +1040,36 @@ cdef void gradient_team(State* s, int n, const real* y, const real* weight, cons
     dy that of sum(dy * output), of a batch that has gone forward already."""
     cdef unsigned long long state = denormals_off()
     cdef update_rule store = s.rule
-    cdef Layer* last = &s.layers[s.n_layers - 1]
-    cdef int i, j, start, stop
+    cdef int start, stop
     store.kind = OPT_STORE
     if dy == NULL:
         forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
-    share(n, VL, tid, n_threads, &start, &stop)
     if y != NULL:
+        share(n, VL, tid, n_threads, &start, &stop)
         score_rows(s, n, y, weight, 1, start, stop, tid)
     else:
-        for i in range(start, stop):
-            for j in range(last.n_out):
-                last.dz[i * last.ld + j] = dy[i * last.n_out + j] if dy != NULL else 1
-            if last.act == ACT_SOFTMAX:
-                softmax_backward_row(last.n_out, last.y + i * last.ld, last.dz + i * last.ld)
-            else:
-                finish_backward(last.act, 0, round_up(last.n_out, VL), 1, 0, 0, NULL, 0,
-                                last.dz + i * last.ld, last.ld, last.y + i * last.ld,
-                                last.z + i * last.ld if last.z != NULL else NULL, NULL, NULL)
+        begin_from_outputs(s, n, dy, tid, n_threads)
     team_barrier(&s.gate, n_threads)
     backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, dy != NULL, tid, n_threads)
     denormals_restore(state)
 
 
+cdef void begin_from_outputs(State* s, int n, const real* dy, int tid,
+                             int n_threads) noexcept nogil:
+    """The last layer's dz from dy, the gradient by the outputs; NULL: all ones."""
+    cdef Layer* last = &s.layers[s.n_layers - 1]
+    cdef int i, j, start, stop
+    share(n, VL, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        for j in range(last.n_out):
+            last.dz[i * last.ld + j] = dy[i * last.n_out + j] if dy != NULL else 1
+        if last.act == ACT_SOFTMAX:
+            softmax_backward_row(last.n_out, last.y + i * last.ld, last.dz + i * last.ld)
+        else:
+            finish_backward(last.act, 0, round_up(last.n_out, VL), 1, 0, 0, NULL, 0,
+                            last.dz + i * last.ld, last.ld, last.y + i * last.ld,
+                            last.z + i * last.ld if last.z != NULL else NULL, NULL, NULL)
+
+
+include "sharded.pxi"
 include "stacked.pxi"

@@ -61,6 +61,7 @@ cdef struct State:
     int may_order           # whether rows of a batch are put in order
     int ordered             # whether those in xb are: then neighbours are alike
     int* place              # [capacity]: where in xb the batch's i-th row lies
+    int first_row           # of the batch in xb, in the whole one that it is part of: sharded.pxi
     unsigned long long* keys    # [capacity]: space for sorting
     ptrdiff_t ldx
     real* xb                # [capacity, ldx], zero beyond n_inputs
@@ -188,7 +189,7 @@ cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int 
         place = s.place[i]
         mask = layer.mask + place * ldx
         out = layer.x + place * ldx
-        dropout_row(s.seed, s.step, h, i, layer.dropout, layer.n_in, mask)
+        dropout_row(s.seed, s.step, h, s.first_row + i, layer.dropout, layer.n_in, mask)
         for k in range(layer.n_in):
             out[k] = x[place * ldx + k] * mask[k] if mask[k] != 0 else 0
 
@@ -338,19 +339,16 @@ cdef void finish_softmax(State* s, Layer* below, int n, int from_t, int keep_t,
 
 cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const update_rule* rule,
                         real* m, real* v, int training, int tid, int n_threads) noexcept nogil:
-    """From the last layer's dz to updated weights, layer by layer. A task takes rows of weights
-    backward by data and then updates them, so one barrier a layer is enough. With OPT_STORE as
-    rule the gradient goes to m and weights stay."""
-    cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t, mine
+    """From the last layer's dz to updated weights. With OPT_STORE as rule the gradient goes to m
+    and weights stay."""
+    backward_begin(s, n, tid, n_threads)
+    backward_layers(s, x, ldx, n, rule, m, v, training, s.n_layers - 1, 0, tid, n_threads)
+
+
+cdef void backward_begin(State* s, int n, int tid, int n_threads) noexcept nogil:
+    """Make ready what backward_layers takes from the last layer's dz."""
+    cdef int h, start, stop
     cdef Layer* layer
-    cdef Layer* below
-    cdef const int* idx
-    cdef const int* columns
-    cdef const real* input
-    cdef const real* mask
-    cdef real* w
-    cdef real* scratch = s.scratch + tid * s.n_scratch
-    cdef ptrdiff_t ld
     if tid == 0:
         memset(s.tickets, 0, s.n_layers * sizeof(int))
         for h in range(s.n_layers):
@@ -363,7 +361,24 @@ cdef void backward_team(State* s, const real* x, ptrdiff_t ldx, int n, const upd
         share(layer.n_out, PANEL, tid, n_threads, &start, &stop)
         to_feature_major(start, round_up(stop, VL), n, layer.dz, layer.ld, layer.t, layer.group)
         team_barrier(&s.gate, n_threads)
-    for h in range(s.n_layers - 1, -1, -1):
+
+
+cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const update_rule* rule,
+                          real* m, real* v, int training, int top, int bottom, int tid,
+                          int n_threads) noexcept nogil:
+    """backward_team's work for the layers from `top` down to `bottom`. A task takes rows of weights
+    backward by data and then updates them, so one barrier a layer is enough."""
+    cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t, mine
+    cdef Layer* layer
+    cdef Layer* below
+    cdef const int* idx
+    cdef const int* columns
+    cdef const real* input
+    cdef const real* mask
+    cdef real* w
+    cdef real* scratch = s.scratch + tid * s.n_scratch
+    cdef ptrdiff_t ld
+    for h in range(top, bottom - 1, -1):
         layer = &s.layers[h]
         below = &s.layers[h - 1] if h > 0 else NULL
         mask = NULL

@@ -1,0 +1,189 @@
+# A step in parts. The rows of a batch go forward and back in parts, in one process or in several;
+# each part's gradient is stored, a layer at a time, so that the caller can add it to the others'
+# while earlier layers still go back. Then every process makes the same step.
+
+cdef class PartStep:
+    """The steps of one network, each made of the gradients of parts of a batch.
+
+    A part's gradient is that of its rows' share in the mean loss of the whole batch; one part's
+    has the penalty's as well. `n_threads` and `automatic` as for `Network`.
+    """
+
+    cdef Network net
+    cdef list _levels       # blocks for gradients; the first is the network's own
+    cdef int _n, _team
+
+    def __cinit__(self, Network network):
+        self.net = network
+        self._levels = [network._gradients()]
+        network._slot(0)
+        network._slot(1)
+
+    def begin(self, seed):
+        """Begin, with the seed of dropout; what the network was trained on before is let go of."""
+        cdef State* s = &self.net.s
+        cdef int h
+        self.net.end()
+        self.net._release()
+        s.seed = seed
+        s.diverged_layer = -2
+        # A weight that is not finite must reach the loss, so nothing is left out then.
+        s.skip = self.net._skip_wanted and (max(self.net._units) < 64 or self.net.finite() < 0)
+        s.may_order = 0
+        s.window.size = 1
+        enter_slot(s, 0)
+        for h in range(s.n_layers):
+            s.layers[h].may_wait = s.layers[h].n_late = 0
+
+    def end(self):
+        """Let go of work space that others could not use."""
+        self.net.s.first_row = 0
+        self.net._release()
+
+    @property
+    def slices(self):
+        """Where each layer's numbers, (start, stop), are in a gradient."""
+        cdef State* s = &self.net.s
+        return [(s.layers[h].w_at, s.layers[h].b_at + s.layers[h].ld) for h in range(s.n_layers)]
+
+    def gradient(self, int level=0):
+        """View of a stored gradient, flat and with padding; level 0 is the one that is applied."""
+        while len(self._levels) <= level:
+            self._levels.append(_Block(self.net.s.n_params, (len(self._levels) + 3) * 1088))
+        return np.ndarray(self.net.s.n_params, DTYPE, self._levels[level])
+
+    def state(self):
+        """Views of all that a step changes: parameters, and both moments."""
+        blocks = [self.net._params, self.net._slot(0), self.net._slot(1)]
+        return [np.ndarray(self.net.s.n_params, DTYPE, block) for block in blocks]
+
+    def forward(self, x, y, sample_weight=None, out=None, *, int n_batch, int first_row,
+                int n_threads, bint automatic=True):
+        """Take a part forward, with dropout: rows `first_row` and so on of a batch of n_batch.
+
+        Returns the sums of the loss and of each metric over its rows; without y nothing but the
+        outputs, in `out`.
+        """
+        cdef State* s = &self.net.s
+        cdef Layer* last = &s.layers[s.n_layers - 1]
+        cdef int i, q, n = <int>len(x)
+        cdef const real* t = NULL
+        cdef const real* w = NULL
+        cdef double total = 0
+        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Input target = None
+        cdef _Input weight = None
+        cdef _Input result = None
+        if n < 1:
+            raise ValueError("forward() needs at least one row. Received: 0 rows.")
+        if y is not None:
+            s.n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
+            target = _Input(y, (n, s.n_targets), "y")
+            t = target.data()
+            if sample_weight is not None:
+                weight = _Input(sample_weight, (n,), "sample_weight")
+                w = weight.data()
+        if out is not None:
+            result = _Input(out, (n, s.n_outputs), "out", True)
+        with self.net._lock:
+            self.net._reserve(n, n_threads)
+            self.net._load(source.data(), 0, n)
+            self._n = n
+            self._team = self.net._team(n, n_threads, automatic)
+            s.first_row = first_row
+            memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+            if self._team == 1:
+                with nogil:
+                    part_forward(s, n, n_batch, t, w, 0, 1)
+            else:
+                with nogil, parallel(num_threads=self._team):
+                    part_forward(s, n, n_batch, t, w, omp_get_thread_num(), omp_get_num_threads())
+            if result is not None:
+                for i in range(n):
+                    memcpy(result.data() + i * s.n_outputs, last.y + i * last.ld,
+                           s.n_outputs * sizeof(real))
+            if t == NULL:
+                return None
+            sums = [0.0] * s.n_metrics
+            for i in range(n):
+                total += s.row_loss[i]
+                for q in range(s.n_metrics):
+                    sums[q] += s.row_metrics[i * s.n_metrics + q]
+            return total, sums
+
+    def backward(self, int top, int bottom, *, int level=0, bint penalty, dy=None):
+        """Store the gradient of the layers from `top` down to `bottom`, the last layer first.
+
+        With the last layer `dy` may be given, the gradient by the outputs, where `forward` had
+        no y.
+        """
+        cdef State* s = &self.net.s
+        cdef int n = self._n, h, team = self._team
+        cdef const real* d = NULL
+        cdef _Input given = None
+        cdef real* g
+        self.gradient(level)
+        g = (<_Block>self._levels[level]).data
+        if dy is not None:
+            given = _Input(dy, (n, s.n_outputs), "dy")
+            d = given.data()
+        kept = []
+        with self.net._lock:
+            if not penalty:
+                kept = [self.net._swap_penalty(h, (0, 0, 0, 0)) for h in range(bottom, top + 1)]
+            if top == s.n_layers - 1:
+                self.net._measure_groups()
+            if team == 1:
+                with nogil:
+                    part_backward(s, n, d, top, bottom, g, 0, 1)
+            else:
+                with nogil, parallel(num_threads=team):
+                    part_backward(s, n, d, top, bottom, g, omp_get_thread_num(),
+                                  omp_get_num_threads())
+            for h, pen in enumerate(kept, bottom):
+                self.net._swap_penalty(h, pen)
+
+    def penalty(self):
+        """The penalty, of the part that has just gone back with it."""
+        return penalty_sum(&self.net.s, 0)
+
+    def apply(self, *, int n_threads, bint automatic=True):
+        """Make the step; return the first layer that is no longer finite, or -1."""
+        cdef State* s = &self.net.s
+        cdef int h
+        with self.net._lock:
+            for h in range(s.n_layers):
+                s.layers[h].finite[0] = 1
+            self.net.apply_gradients(n_threads=n_threads, automatic=automatic)
+            for h in range(s.n_layers):
+                if not s.layers[h].finite[0]:
+                    return h
+            return -1
+
+
+cdef void part_forward(State* s, int n, int n_batch, const real* y, const real* weight, int tid,
+                       int n_threads) noexcept nogil:
+    """Forward, and if there is y the last layer's dz for the mean over n_batch rows."""
+    cdef unsigned long long state = denormals_off()
+    cdef int start, stop
+    forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
+    if y != NULL:
+        share(n, VL, tid, n_threads, &start, &stop)
+        score_rows(s, n_batch, y, weight, 1, start, stop, tid)
+        team_barrier(&s.gate, n_threads)
+    denormals_restore(state)
+
+
+cdef void part_backward(State* s, int n, const real* dy, int top, int bottom, real* g, int tid,
+                        int n_threads) noexcept nogil:
+    """The gradient of some layers into g; dy as for begin_from_outputs, if it is not NULL."""
+    cdef unsigned long long state = denormals_off()
+    cdef update_rule store = s.rule
+    store.kind = OPT_STORE
+    if dy != NULL:
+        begin_from_outputs(s, n, dy, tid, n_threads)
+        team_barrier(&s.gate, n_threads)
+    if top == s.n_layers - 1:
+        backward_begin(s, n, tid, n_threads)
+    backward_layers(s, s.xb, s.ldx, n, &store, g, g, 1, top, bottom, tid, n_threads)
+    denormals_restore(state)
