@@ -24,6 +24,7 @@ COMMANDS = {
     "catalogue": "Train the lecture's networks, and compare.",
     "train": "Train one network.",
     "path": "Fit a network for many lambdas, cross-validate, and choose one.",
+    "sweep": "Train many configurations, and rank them.",
     "ensemble": "Train many networks side by side.",
     "summary": "Print the layers of a network.",
     "evaluate": "Print a model's loss and metrics on a table.",
@@ -171,6 +172,7 @@ Examples:
   fastmlp train my.csv --units 64,32 --target price --standardize -o my.fmlp
   fastmlp predict my.fmlp new.csv -o predictions.csv
   fastmlp path my.csv --units 64x2 --target price -o path  choose lambda by cross-validation
+  fastmlp sweep my.csv --target price --units 16,64x2 --l2 0,1e-4 --seeds 5 -o sweep.db
   fastmlp ensemble my.csv --units 64,32 --target price --standardize --bootstrap -o bag.fmlp
 
 \b

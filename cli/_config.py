@@ -22,7 +22,10 @@ _GIVEN, _FILE = "fastmlp.given", "fastmlp.config"  # what the command line has, 
 _PRINT = "print_config"
 _ON_COMMAND_LINE = frozenset({"config", _PRINT, "resume"})  # not among the keys of a file
 # Lists in text, "0.1,0" or "64,32"; a file may hold numbers and arrays of them instead.
-_LISTS = frozenset({"units", "l1", "l2", "activation", "dropout", "lambdas", "layer_factors"})
+_LISTS = frozenset(
+    {"units", "l1", "l2", "group_l1", "activation", "dropout", "lambdas", "layer_factors"}
+    | {"optimizer_values", "learning_rate_values", "batch_size_values"}
+)
 
 
 class Configured(click.Command):

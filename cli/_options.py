@@ -71,6 +71,18 @@ threads: Callable[[F], F] = click.option(
     help="Threads to use, even above the number of processors.  [default: OMP_NUM_THREADS, "
     "else one a processor this process may use]",
 )
+jobs: Callable[[F], F] = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Work in N processes, each with --threads.  [default: threads of this one]",
+)
+cluster: Callable[[F], F] = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Work on a Dask cluster, tcp://scheduler:8786; --threads of each worker.  [default: this "
+    "machine]",
+)
 as_json: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
 )
@@ -212,7 +224,7 @@ def seed(what: str, most: int = 2**63 - 1) -> Callable[[F], F]:
     )
 
 
-def held_out(share: float = 0.0, more: str = "") -> Callable[[F], F]:
+def held_out(share: float | None = 0.0, more: str = "") -> Callable[[F], F]:
     """Add --validation-split, by default `share`, and --validation."""
     return _combine(
         click.option(

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         plots,
         regularizers,
         schedules,
+        sweeps,
     )
     from .ensembles import ensemble
     from .paths import path
+    from .sweeps import sweep
     from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -56,6 +58,7 @@ _SUBMODULES = frozenset(
         "regularizers",
         "schedules",
         "sklearn",
+        "sweeps",
     }
 )
 _FUNCTIONS = {
@@ -63,6 +66,7 @@ _FUNCTIONS = {
     "get_num_threads": "threads",
     "path": "paths",
     "set_num_threads": "threads",
+    "sweep": "sweeps",
 }
 
 __all__ = [
@@ -89,6 +93,8 @@ __all__ = [
     "regularizers",
     "schedules",
     "set_num_threads",
+    "sweep",
+    "sweeps",
 ]
 
 

@@ -36,7 +36,7 @@ class Part(NamedTuple):
     held_y: NDArray[Any] | None
 
 
-def _with_target(x: Any, y: Any) -> tuple[Any, str]:
+def with_target(x: Any, y: Any) -> tuple[Any, str]:
     """Join x and y into a table; y may name a column of x."""
     if isinstance(y, str):
         table = as_table(x)
@@ -86,7 +86,7 @@ class Problem:
     """
 
     def __init__(self, x: Any, y: Any, task: str | None, dtype: str, **options: Any) -> None:
-        self.table, self.target = _with_target(x, y)
+        self.table, self.target = with_target(x, y)
         self.reason = "it was asked for"
         if task is None:
             categorical = options.get("categorical", ())
@@ -118,13 +118,7 @@ class Problem:
 
     def scores(self, part: Part, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
         """Return the mean of each of `measures`, those of numbers in the target's units."""
-        if not self.labels:
-            errors = outputs.astype(np.float64) - y
-            return np.array([np.square(errors).mean() * part.preprocessing.target.scale**2])
-        codes, outputs = y[:, 0].astype(np.int64), _of_each_class(outputs)
-        chances = np.maximum(outputs[np.arange(len(codes)), codes], FLOOR)  # as the losses do
-        wrong = outputs.argmax(axis=1) != codes
-        return np.array([-2 * np.log(chances).mean(), wrong.mean()])
+        return scores(self.n_classes, part.preprocessing.target.scale, outputs, y)
 
     def null_scores(self) -> Array:
         """Return what the best constant scores on all rows."""
@@ -139,6 +133,32 @@ class Problem:
         if self.labels:
             return _of_each_class(outputs).astype(np.float32)
         return part.preprocessing.values(outputs)[:, None].astype(np.float32)
+
+
+def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
+    """Return the mean of each measure of a network's outputs.
+
+    Parameters
+    ----------
+    n_classes : int
+        0 for regression: the mean squared error; otherwise deviance and share misclassified.
+    scale : float
+        Of a regression's target, by which it was divided.
+    outputs : ndarray of shape (n, n_outputs)
+    y : ndarray of shape (n, 1)
+        As the network takes it.
+
+    Returns
+    -------
+    ndarray
+    """
+    if not n_classes:
+        errors = outputs.astype(np.float64) - y
+        return np.array([np.square(errors).mean() * scale**2])
+    codes, outputs = y[:, 0].astype(np.int64), _of_each_class(outputs)
+    chances = np.maximum(outputs[np.arange(len(codes)), codes], FLOOR)  # as the losses do
+    wrong = outputs.argmax(axis=1) != codes
+    return np.array([-2 * np.log(chances).mean(), wrong.mean()])
 
 
 def _of_each_class(outputs: NDArray[Any]) -> Array:

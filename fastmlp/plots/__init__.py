@@ -14,6 +14,7 @@ from ._path import plot_cv, plot_path
 from ._path_fits import plot_path_fits
 from ._regression import plot_regression_data
 from ._style import PALETTE, save
+from ._sweep import plot_sweep
 from ._training import plot_gradients, plot_history, plot_weights
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "plot_path",
     "plot_path_fits",
     "plot_regression_data",
+    "plot_sweep",
     "plot_weights",
     "save",
 ]

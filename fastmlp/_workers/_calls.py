@@ -1,0 +1,123 @@
+"""What runs in a worker: one call, with its threads, its data, and word of how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _many
+from ._progress import Progress
+
+Function = Callable[[Any, Any, Progress], Any]
+
+_BEAT_SECONDS = 0.3
+
+
+class Direct(NamedTuple):
+    """Shared data that go with each call, or are in the same process."""
+
+    value: Any
+
+    def get(self) -> Any:
+        """Return the data."""
+        return self.value
+
+
+class File(NamedTuple):
+    """Shared data in a file, which each process reads once."""
+
+    path: str
+
+    def get(self) -> Any:
+        """Return the data."""
+        if self.path not in _read:
+            _read.clear()
+            _read[self.path] = pickle.loads(Path(self.path).read_bytes())
+        return _read[self.path]
+
+
+_read: dict[str, Any] = {}
+
+
+class Board(NamedTuple):
+    """A file with a number for each item: how much of it is done. Workers write, all may read."""
+
+    path: str
+    n: int
+
+    def shares(self, mode: Any = "r") -> Any:
+        """Return the numbers."""
+        return np.memmap(self.path, np.float32, mode, shape=(self.n,))
+
+
+class LocalCall(NamedTuple):
+    """A call in a process of this machine.
+
+    Parameters
+    ----------
+    function : callable
+    shared : Direct or File
+    n_threads : int
+        For the kernels.
+    board : Board or None
+    parent : int
+        The process that the results are for; without it, nobody wants them.
+    """
+
+    function: Function
+    shared: Direct | File
+    n_threads: int
+    board: Board | None
+    parent: int
+
+    def __call__(self, place: int, item: Any) -> tuple[int, Any]:
+        """Do an item; return its place with the result."""
+        own_process = os.getpid() != self.parent
+        if own_process and threading.current_thread() is threading.main_thread():
+            # Ctrl-C reaches every process of a terminal; the parent says what happens then.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        progress = Progress()
+
+        def beat() -> None:
+            if own_process and os.getppid() != self.parent and not _alive(self.parent):
+                os._exit(1)
+            if self.board is not None:
+                self.board.shares("r+")[place] = progress.share()
+
+        with beating(beat), _many._as_worker(self.n_threads, None):
+            return place, self.function(self.shared.get(), item, progress)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def beating(beat: Callable[[], None]) -> Iterator[None]:
+    """Call a function every now and then, in a thread, while something else is done."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(_BEAT_SECONDS):
+            with contextlib.suppress(Exception):  # word of progress is not worth a failure
+                beat()
+
+    thread = threading.Thread(target=run, name="fastmlp progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

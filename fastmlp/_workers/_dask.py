@@ -1,0 +1,265 @@
+"""A Dask cluster: data scattered once, lost workers' items done by others, progress from all.
+
+Dask is asked directly, also where joblib's configuration names it: joblib waits for ever for an
+item that Dask has given up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .. import _many
+from .._optional import require
+from ._calls import Function, beating
+from ._engines import Engine, OnResult, OnWait
+from ._progress import Progress
+
+CONNECT_SECONDS = 10.0
+WORKERS_SECONDS = 30.0  # to wait for the first worker
+_WAIT_SECONDS = 0.1
+_FETCH_SECONDS = 60.0
+_ATTEMPTS = 4  # of an item that ends its workers
+
+_halts: dict[str, threading.Event] = {}  # in a worker, by sweep
+
+
+def _halt_of(token: str) -> threading.Event:
+    return _halts.setdefault(token, threading.Event())
+
+
+def _stop(token: str) -> None:
+    """End all calls of a sweep in this worker."""
+    _halt_of(token).set()
+
+
+def _facts() -> tuple[str, str]:
+    """Return what workers must have in common with the parent."""
+    import fastmlp
+    from fastmlp import _kernels
+
+    return fastmlp.__version__, _kernels.isa()
+
+
+def _call(
+    function: Function, shared: Any, place: int, item: Any, n_threads: int, token: str
+) -> Any:
+    """Do an item, in a worker."""
+    from distributed import get_worker
+
+    worker, progress = get_worker(), Progress()
+    with (
+        beating(lambda: worker.log_event(token, (place, progress.share()))),
+        _many._as_worker(n_threads, _halt_of(token)),
+    ):
+        try:
+            return function(shared, item, progress)
+        except KeyboardInterrupt:  # halted: nobody waits for it
+            return None
+
+
+class Dask(Engine):
+    """The workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    n_threads : int
+    own : bool
+        Whether the client is closed in the end.
+    """
+
+    name = "dask"
+
+    def __init__(self, client: Any, n_threads: int, own: bool = False) -> None:
+        self._client, self._own = client, own
+        super().__init__(self._count_workers(), n_threads)
+        self._check_workers()
+
+    @classmethod
+    def connected(cls, address: str, n_threads: int) -> Dask:
+        """Connect to a scheduler.
+
+        Raises
+        ------
+        ValueError
+            If Dask is not installed, or the address is none.
+        OSError
+            If there is no scheduler there, or it has no workers.
+        """
+        Client = require("distributed", "dask", "a cluster").Client
+        if "://" not in address or address.startswith("inproc"):
+            raise ValueError(
+                "cluster must be a scheduler's address such as tcp://host:8786. "
+                f"Received: {address!r}"
+            )
+        try:
+            with _quiet():
+                client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except ValueError as error:
+            raise ValueError(f"cluster={address!r} is no scheduler's address: {error}") from error
+        except (OSError, TimeoutError) as error:
+            raise OSError(
+                None, f"no Dask scheduler answers there within {CONNECT_SECONDS:g} seconds", address
+            ) from error
+        try:
+            return cls(client, n_threads, own=True)
+        except BaseException:
+            with _quiet():
+                client.close(timeout=1)
+            raise
+
+    def _count_workers(self) -> int:
+        """Count the calls that workers do at a time; wait for the first of them."""
+        address = self._client.scheduler.address if self._client.scheduler else "the scheduler"
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        except TimeoutError as error:
+            raise OSError(
+                None, f"the scheduler has had no workers for {WORKERS_SECONDS:g} seconds", address
+            ) from error
+        return max(1, sum(self._client.nthreads().values()))
+
+    def _check_workers(self) -> None:
+        """Require that workers have this fastmlp; another has other bits, or other arguments."""
+        own = _facts()
+        try:
+            found = self._client.run(_facts, on_error="return")
+        except Exception as error:
+            found = {"the workers": error}
+        for worker, facts in found.items():
+            if isinstance(facts, Exception):
+                raise RuntimeError(f"{worker}: the worker cannot import fastmlp: {facts}")
+            if facts[0] != own[0]:
+                raise RuntimeError(
+                    f"{worker}: the worker has fastmlp {facts[0]}, expected {own[0]} as here"
+                )
+
+    def run(
+        self,
+        function: Function,
+        shared: Any,
+        items: Sequence[Any],
+        on_result: OnResult,
+        on_wait: OnWait,
+        alone: Sequence[bool] | None = None,
+    ) -> None:
+        """Call the function for every item; see `Engine.run`."""
+        token = f"fastmlp-{secrets.token_hex(8)}"
+        run = _Run(self._client, function, shared, items, self.n_threads, token)
+        shares: dict[int, float] = {}
+        self._client.subscribe_topic(token, lambda event: shares.update([event[1]]))
+        try:
+            while run.left:
+                for place, result in run.next(_WAIT_SECONDS):
+                    on_result(place, result)
+                on_wait(sum(shares.get(i, 0.0) for i in run.left))
+        except BaseException:
+            run.abandon()
+            raise
+        finally:
+            with contextlib.suppress(Exception):
+                self._client.unsubscribe_topic(token)
+
+    def close(self) -> None:
+        """Close the client if it is our own."""
+        if self._own:
+            with _quiet():
+                self._client.close(timeout=2)
+
+
+class _Run:
+    """Items on their way."""
+
+    def __init__(
+        self, client: Any, function: Function, shared: Any, items: Sequence[Any],
+        n_threads: int, token: str,
+    ) -> None:  # fmt: skip
+        self.client, self.function, self.shared, self.items = client, function, shared, items
+        self.n_threads, self.token = n_threads, token
+        self.left = set(range(len(items)))
+        self._attempts = [0] * len(items)
+        self._data: Any = None
+        self._futures: dict[Any, int] = {}
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._submit(sorted(self.left))
+
+    def _submit(self, places: list[int]) -> None:
+        if self._data is None or self._data.status in ("cancelled", "lost", "error"):
+            # To all workers at once, so that none of them is the only one to have the data.
+            [self._data] = self.client.scatter([self.shared], broadcast=True, hash=False)
+        for place in places:
+            self._attempts[place] += 1
+            future = self.client.submit(
+                _call, self.function, self._data, place, self.items[place], self.n_threads,
+                self.token, key=f"{self.token}-{place}-{self._attempts[place]}",
+                pure=False,
+            )  # fmt: skip
+            self._futures[future] = place
+            future.add_done_callback(self._ended.put)
+
+    def next(self, seconds: float) -> list[tuple[int, Any]]:
+        """Wait for results; return those that there are."""
+        done, again = [], []
+        for future in self._ended_within(seconds):
+            place = self._futures.pop(future)
+            try:
+                if future.status == "finished":
+                    done.append((place, future.result(timeout=_FETCH_SECONDS)))
+                    self.left.discard(place)
+                    continue
+            except TimeoutError:  # the worker that had it is lost
+                again.append(place)
+                continue
+            self._require_lost(future, place)
+            again.append(place)
+        if again:
+            self._submit(again)
+        return done
+
+    def _ended_within(self, seconds: float) -> list[Any]:
+        """Return the futures that have ended; wait for the first."""
+        ended = []
+        with contextlib.suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=seconds))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
+
+    def _require_lost(self, future: Any, place: int) -> None:
+        """Raise an item's error unless it failed because its worker did, and not often."""
+        from distributed import KilledWorker
+
+        if self.client.status not in ("running", "connecting"):
+            raise RuntimeError("The connection to the Dask scheduler is lost")
+        error = None if future.status in ("cancelled", "lost") else future.exception(timeout=30)
+        if error is not None and not isinstance(error, KilledWorker):
+            raise error
+        if self._attempts[place] >= _ATTEMPTS:
+            raise RuntimeError(
+                f"Item {place + 1} of {len(self.items)} has ended its workers "
+                f"{self._attempts[place]} times. Have they enough memory?"
+            )
+
+    def abandon(self) -> None:
+        """Stop what is under way on the workers."""
+        with contextlib.suppress(Exception), _quiet():
+            self.client.run(_stop, self.token, wait=False)
+            self.client.cancel(list(self._futures), asynchronous=False, force=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Dask's log: what it has to say is in the one error."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,218 @@
+"""Sweeps: the best configurations with every run, and what each parameter does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._path import MEASURE_LABELS
+from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..sweeps import SweepResult
+    from ..sweeps._result import Rank
+
+LOG_SPAN = 8.0  # of scores, from which on their axis is logarithmic
+MOST_PANELS = 6
+MOST_NAMES = 8  # values of a parameter that are written along its axis
+
+
+@styled
+def plot_sweep(
+    result: SweepResult, measure: str | None = None, *, most: int = 20, title: str | None = None
+) -> Figure:
+    """Draw the best configurations, and the score against each parameter that was varied.
+
+    Left, a line for each configuration: small points are its runs, the large one their mean with
+    one standard deviation either way, the ring the mean on training rows. Right, a panel for each
+    parameter: every configuration a point, the line through the best at each value. Of successive
+    halving, the first panel is the score against epochs, a line for each configuration.
+
+    Parameters
+    ----------
+    result : SweepResult
+    measure : str, optional
+        By default what the sweep ranks by.
+    most : int
+        Configurations at the left.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If no configuration has a score.
+    """
+    from ..sweeps._result import longest
+
+    measure = result.measure if measure is None else measure
+    scored = [rank for rank in result.ranking(measure, every_rung=True) if rank.mean is not None]
+    if not scored:
+        raise ValueError("There is nothing to draw: no configuration has a score yet")
+    ranking = longest(scored)
+    rungs = sorted({rank.epochs for rank in scored})
+    names = result.varied[: MOST_PANELS - 1]
+    count = len(names) + (len(rungs) > 1)
+    rows = -(-count // 2)
+    height = max(3.2, 1.5 + 0.26 * min(len(ranking), most), 0.6 + 2.4 * rows)
+    figure = new_figure(12 if rows else 7, height, title)
+    left: Any = figure
+    if rows:
+        parts: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+        left = parts[0]
+        axes = parts[1].subplots(rows, min(2, count), squeeze=False, sharey=True)
+        _right_panels(axes, scored, ranking, names, rungs)
+        for ax in axes[:, 0]:
+            ax.set_ylabel(f"held-out {MEASURE_LABELS[measure]}", fontsize=9)
+    _rank_panel(left.subplots(), result, ranking, most, measure, len(rungs) > 1)
+    return figure
+
+
+def _right_panels(
+    axes: Any, scored: list[Rank], ranking: list[Rank], names: list[str], rungs: list[int]
+) -> None:
+    panels = list(axes.flat)
+    colours = _shades(rungs)
+    if len(rungs) > 1:
+        _rung_panel(panels.pop(0), scored, colours)
+    for ax, name in zip(panels, names, strict=False):
+        _parameter_panel(ax, name, ranking, [colours[rank.epochs] for rank in ranking])
+    for ax in panels[len(names) :]:
+        ax.set_visible(False)
+    _score_axis(axes[0, 0], [rank.mean for rank in scored], "y")
+
+
+def _shades(rungs: list[int]) -> dict[int, Any]:
+    """Return a colour for each number of epochs, the darker the more."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if len(rungs) == 1:
+        return {rungs[0]: ORANGE}
+    shades = LinearSegmentedColormap.from_list("rungs", ["#F5D9A0", ORANGE, "#8A3B00"])
+    return {epochs: shades(i / (len(rungs) - 1)) for i, epochs in enumerate(rungs)}
+
+
+def _name(rank: Rank, varied: list[str], with_epochs: bool) -> str:
+    """Return a configuration in few words."""
+    parts = []
+    for name in varied or ["units"]:
+        value = rank.config[name]
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        parts.append(text if name in ("units", "activation", "optimizer") else
+                     f"{name.replace('_', ' ')} {text}")  # fmt: skip
+    if with_epochs:
+        parts.append(f"{rank.epochs} epochs")
+    return "  ".join(parts)
+
+
+def _rank_panel(
+    ax: Axes, result: SweepResult, ranking: list[Rank], most: int, measure: str, rungs: bool
+) -> None:
+    shown = ranking[:most]
+    for place, rank in enumerate(shown):
+        if len(rank.scores) > 1:
+            ax.plot(rank.scores, [place] * len(rank.scores), "o", color=GREY, markersize=3,
+                    alpha=0.6, markeredgewidth=0, zorder=2)  # fmt: skip
+    places, means = np.arange(len(shown)), np.array([rank.mean for rank in shown], float)
+    ax.errorbar(
+        means,
+        places,
+        xerr=[rank.sd or 0.0 for rank in shown],
+        fmt="o",
+        color=VERMILLION,
+        elinewidth=1.2,
+        markersize=6,
+        zorder=3,
+        label="held out",
+    )
+    training = np.array([rank.train for rank in shown], float)
+    ax.plot(
+        training,
+        places,
+        "o",
+        color=BLUE,
+        markerfacecolor="white",
+        markersize=5,
+        zorder=3,
+        label="training",
+    )
+    ax.set_yticks(places, [_name(rank, result.varied, rungs) for rank in shown])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="y", color="#EEEEEE", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(MEASURE_LABELS[measure])
+    _score_axis(ax, [*means, *training], "x")
+    cut = len(ranking) > most
+    ax.set_title(f"best {most} of {len(ranking)}" if cut else "the best first")
+    # The best are at the left, and at the top: there is room in that corner.
+    ax.legend(loc="upper right")
+
+
+def _score_axis(ax: Axes, values: list[Any], which: str) -> None:
+    """Make a score's axis logarithmic if scores span much."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    finite = [value for value in values if value]
+    if not finite or min(finite) <= 0 or max(finite) / min(finite) < LOG_SPAN:
+        return
+    getattr(ax, f"set_{which}scale")("log")
+    axis = getattr(ax, f"{which}axis")
+    wide = max(finite) / min(finite) > 4 * LOG_SPAN
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _rung_panel(ax: Axes, scored: list[Rank], colours: dict[int, Any]) -> None:
+    """Draw every configuration's way through the rungs."""
+    lines: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
+    for rank in scored:
+        assert rank.mean is not None
+        lines.setdefault(tuple(rank.config.values()), []).append((rank.epochs, rank.mean))
+    best = tuple(scored[0].config.values())
+    for key, points in lines.items():
+        x, y = zip(*sorted(points), strict=True)
+        first = key == best
+        ax.plot(x, y, "-", color=INK if first else GREY, linewidth=1.8 if first else 0.8,
+                zorder=3 if first else 2)  # fmt: skip
+        ax.scatter(x, y, s=18, color=[colours[epochs] for epochs in x], zorder=4)
+    ax.set_xscale("log")
+    ax.set_xticks(list(colours), [str(epochs) for epochs in colours])
+    ax.minorticks_off()
+    ax.set_title("epochs, which colour the points")
+
+
+def _parameter_panel(ax: Axes, name: str, ranking: list[Rank], colours: list[Any]) -> None:
+    """Draw the scores against one parameter; the darkest points, trained longest, on top."""
+    values = [rank.config[name] for rank in ranking]
+    means = np.array([rank.mean for rank in ranking], float)
+    ax.set_title(name.replace("_", " "))
+    known = sorted(set(values), key=_size if name == "units" else None)
+    if len(known) > MOST_NAMES and not isinstance(known[0], str):
+        ax.scatter(values[::-1], means[::-1], s=18, color=colours[::-1])
+        if min(known) > 0 and max(known) / min(known) > LOG_SPAN:
+            ax.set_xscale("log")
+        return
+    places = np.array([known.index(value) for value in values])
+    best = [means[places == i].min() for i in range(len(known))]
+    ax.plot(range(len(known)), best, "-", color=INK, linewidth=1.2, zorder=1)
+    ax.scatter(places[::-1], means[::-1], s=20, color=colours[::-1], zorder=2)
+    labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in known]
+    ax.set_xticks(range(len(known)), labels, rotation=30 if sum(map(len, labels)) > 30 else 0)
+    ax.set_xlim(-0.4, len(known) - 0.6)
+
+
+def _size(units: str) -> tuple[int, int]:
+    """Return what architectures are put in order by: layers, then units."""
+    from ..paths import parse_hidden
+
+    widths = parse_hidden(units)
+    return len(widths), sum(widths)

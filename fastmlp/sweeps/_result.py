@@ -1,0 +1,273 @@
+"""What a sweep came to: rows, a ranking, a figure, files for others."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _checks
+from ._space import PARAMETERS, Config
+from ._store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".parquet", ".csv")
+
+
+@dataclass
+class Rank:
+    """A configuration's place.
+
+    Parameters
+    ----------
+    rank : int
+        From 1.
+    config : dict
+        All parameters.
+    epochs : int
+    scores : list of float
+        The held-out measure of each run that did not diverge.
+    mean : float or None
+        Of the scores; None if a run diverged.
+    sd : float or None
+        Of the scores, with divisor n - 1; None of a single one.
+    train : float or None
+        Mean of the same measure on training rows.
+    nonzero : float or None
+        Mean number of weights that are not zero.
+    runs, diverged : int
+    seconds : float
+        Of all runs together.
+    """
+
+    rank: int
+    config: Config
+    epochs: int
+    scores: list[float] = field(repr=False)
+    mean: float | None
+    sd: float | None
+    train: float | None
+    nonzero: float | None
+    runs: int
+    diverged: int
+    seconds: float
+
+
+class SweepResult:
+    """The finished runs of a sweep; made by `sweep`, or by `load` from a store.
+
+    Parameters
+    ----------
+    rows : list of dict
+        In the order of the plan.
+    settings : dict
+        What was swept: data, parameters, method, seeds and so on.
+    seconds : dict of int to float
+        How long each run took.
+    sessions : list of dict
+        For each time that the sweep was started: when, by whom it was done, with how many threads,
+        and how many runs there are in all.
+    """
+
+    def __init__(
+        self,
+        rows: list[dict[str, Any]],
+        settings: dict[str, Any],
+        seconds: dict[int, float],
+        sessions: list[dict[str, Any]],
+    ) -> None:
+        self.rows, self.settings, self.seconds, self.sessions = rows, settings, seconds, sessions
+
+    @classmethod
+    def of(cls, store: Store) -> SweepResult:
+        """Read an open store."""
+        return cls(store.rows(), store.settings, store.seconds(), store.sessions())
+
+    def __repr__(self) -> str:
+        return f"<SweepResult: {len(self.rows)} of {self.total} runs, by {self.measure}>"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def total(self) -> int:
+        """The number of runs that the sweep has when it is done; one in several rounds in each."""
+        return int(self.sessions[-1]["runs"]) if self.sessions else len(self.rows)
+
+    @property
+    def measure(self) -> str:
+        """What the sweep ranks by."""
+        return str(self.settings["measure"])
+
+    @property
+    def measures(self) -> list[str]:
+        """What every run was scored by."""
+        return list(self.settings["measures"])
+
+    @property
+    def varied(self) -> list[str]:
+        """The parameters of which more than one value was tried."""
+        return [name for name in PARAMETERS if len({row[name] for row in self.rows}) > 1]
+
+    def ranking(self, measure: str | None = None, every_rung: bool = False) -> list[Rank]:
+        """Return the configurations, the best first.
+
+        Those that were trained longest come first, so that of successive halving the last rung
+        does; then by the mean over seeds and folds. A configuration of which a run diverged is
+        behind all others.
+
+        Parameters
+        ----------
+        measure : str, optional
+            One of `measures`; by default the sweep's own.
+        every_rung : bool
+            Whether a configuration is there for each number of epochs that it was trained for,
+            or only for the largest.
+
+        Returns
+        -------
+        list of Rank
+        """
+        measure = self.measure if measure is None else measure
+        if measure not in self.measures:
+            raise _checks.unknown("measure", str(measure), self.measures)
+        groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for row in self.rows:
+            key = (row["epochs"], *(row[name] for name in PARAMETERS))
+            groups.setdefault(key, []).append(row)
+        found = [self._ranked(rows, measure) for rows in groups.values()]
+        found.sort(key=lambda r: (-r.epochs, r.mean is None, r.mean))
+        if not every_rung:
+            found = longest(found)
+        for i, rank in enumerate(found, 1):
+            rank.rank = i
+        return found
+
+    def _ranked(self, rows: Sequence[dict[str, Any]], measure: str) -> Rank:
+        done = [row for row in rows if row["status"] == "done"]
+        scores = [row[f"val_{measure}"] for row in done]
+        mean = statistics.fmean(scores) if len(done) == len(rows) else None
+        return Rank(
+            0,
+            {name: rows[0][name] for name in PARAMETERS},
+            rows[0]["epochs"],
+            scores,
+            mean,
+            statistics.stdev(scores) if len(scores) > 1 else None,
+            statistics.fmean(row[f"train_{measure}"] for row in done) if done else None,
+            statistics.fmean(row["nonzero"] for row in done) if done else None,
+            len(rows),
+            len(rows) - len(done),
+            sum(self.seconds.get(row["run"], 0.0) for row in rows),
+        )
+
+    @property
+    def best(self) -> Config:
+        """The configuration that ranks first.
+
+        Raises
+        ------
+        ValueError
+            If no run is done yet.
+        """
+        ranking = self.ranking()
+        if not ranking or ranking[0].mean is None:
+            raise ValueError("No configuration has finished yet")
+        return ranking[0].config
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the rows as columns, with the seconds that each run took last."""
+        names = list(self.rows[0]) if self.rows else []
+        columns = {name: [row[name] for row in self.rows] for name in names}
+        return columns | {"seconds": [self.seconds.get(row["run"]) for row in self.rows]}
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Copy the rows to a file that others read; it appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in .parquet, for which pyarrow is needed (the extra ``data``), or in .csv.
+
+        Raises
+        ------
+        ValueError
+            If the suffix is another one.
+        DataError
+            If pyarrow is not installed.
+        OSError
+            If the file cannot be written.
+        """
+        from ..persistence import write_atomically
+
+        check_suffix(path)
+        make = _parquet if Path(path).suffix.lower() == ".parquet" else _csv
+        write_atomically(Path(path), make(self.columns()))
+
+    def plot(self, measure: str | None = None, **arguments: Any) -> Figure:
+        """Draw the ranking, and what each parameter does; see `plots.plot_sweep`."""
+        from .. import plots
+
+        return plots.plot_sweep(self, measure, **arguments)
+
+
+def longest(ranks: Sequence[Rank]) -> list[Rank]:
+    """Return the first rank of each configuration, that of its longest training."""
+    found: dict[tuple[Any, ...], Rank] = {}
+    for rank in ranks:
+        found.setdefault(tuple(rank.config.values()), rank)
+    return list(found.values())
+
+
+def load(path: str | os.PathLike[str]) -> SweepResult:
+    """Read a sweep's store, also while it is being written.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    SweepResult
+
+    Raises
+    ------
+    StoreError
+        If the file is no store, or is damaged.
+    OSError
+        If it cannot be read.
+    """
+    with Store.opened(path) as store:
+        return SweepResult.of(store)
+
+
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError unless `SweepResult.export` knows what to write."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise ValueError(f"the file must end in .parquet or .csv. Received: {str(path)!r}")
+
+
+def _parquet(columns: dict[str, list[Any]]) -> bytes:
+    import io
+
+    from .._optional import require
+
+    arrow = require("pyarrow", "data", "Parquet")
+    buffer = io.BytesIO()
+    require("pyarrow.parquet", "data", "Parquet").write_table(arrow.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def _csv(columns: dict[str, list[Any]]) -> bytes:
+    import io
+
+    from .._csv import write_csv
+
+    text = io.StringIO(newline="")
+    write_csv(text, list(columns), list(columns.values()))
+    return text.getvalue().encode()

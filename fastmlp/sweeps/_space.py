@@ -1,0 +1,286 @@
+"""What a sweep tries: for each parameter a list of values, or a range to draw from."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _checks, layers, mlp, optimizers
+
+Config = dict[str, Any]
+
+_MAX_CONFIGS = 1_000_000
+_DRAWS = 1000  # in vain, for each configuration that is to differ from the others
+_DIGITS = 3  # significant ones of what is drawn: short enough to be typed again
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A range from which every number is drawn alike.
+
+    Parameters
+    ----------
+    low, high : float
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _checks.number("low", self.low, "a finite number", lambda v: True)
+        _checks.number("high", self.high, "a number above low", lambda v: v > self.low)
+
+    def at(self, share: float) -> float:
+        """Return the number that lies so far from low to high."""
+        return self.low + share * (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class LogUniform(Uniform):
+    """A range from which every order of magnitude is drawn alike.
+
+    Parameters
+    ----------
+    low, high : float
+        Above 0.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.number("low", self.low, "a number above 0", lambda v: v > 0)
+
+    def at(self, share: float) -> float:
+        """Return the number that lies so far from low to high, in logarithm."""
+        return math.exp(math.log(self.low) + share * math.log(self.high / self.low))
+
+
+def _units(value: Any) -> str:
+    """Return hidden layers' widths as text: '64x3', '64,32', 'none'."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "")):
+        return "none"
+    if isinstance(value, str):
+        widths = mlp.parse_units(value)
+    else:
+        given = [value] if isinstance(value, numbers.Integral) else list(value)
+        widths = [_checks.integer("units", width) for width in given]
+    runs = [(width, len(list(same))) for width, same in itertools.groupby(widths)]
+    return ",".join(f"{w}x{n}" if n > 1 else str(w) for w, n in runs) or "none"
+
+
+def _optimizer(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"optimizer must be a name. Received: optimizer={value!r}")
+    return optimizers.get(value).name
+
+
+def _rate(value: Any) -> float | None:
+    rule = "a finite number above 0"
+    return None if value is None else _checks.number("learning_rate", value, rule, lambda v: v > 0)
+
+
+def _batch_size(value: Any) -> int | None:
+    return None if value is None else _checks.integer("batch_size", value)
+
+
+# In the order of a grid: the first changes slowest.
+PARAMETERS: dict[str, Callable[[Any], Any]] = {
+    "units": _units,
+    "activation": layers.activation_name,
+    "l1": lambda value: _checks.non_negative("l1", value),
+    "l2": lambda value: _checks.non_negative("l2", value),
+    "group_l1": lambda value: _checks.non_negative("group_l1", value),
+    "dropout": lambda value: _checks.fraction("dropout", value),
+    "optimizer": _optimizer,
+    "learning_rate": _rate,
+    "batch_size": _batch_size,
+}
+RANGES = ("l1", "l2", "group_l1", "dropout", "learning_rate", "batch_size")
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    """Return what was given for a parameter as a list of values."""
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    if not isinstance(given, (list, tuple)):
+        return [given]
+    if name == "units" and given and all(isinstance(v, numbers.Integral) for v in given):
+        return [given]  # one architecture, as everywhere else
+    return list(given)
+
+
+class Space:
+    """Configurations: every combination of the parameters' values.
+
+    Parameters
+    ----------
+    **given
+        For each of PARAMETERS a value, a list of values, or for numbers a Uniform or LogUniform.
+
+    Attributes
+    ----------
+    choices : dict of str to list, Uniform or LogUniform
+        By parameter.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        self.choices: dict[str, list[Any] | Uniform] = {}
+        for name, check in PARAMETERS.items():
+            values = given[name]
+            if isinstance(values, Uniform):
+                self.choices[name] = _checked_range(name, values, check)
+                continue
+            found = [check(value) for value in _listed(name, values)]
+            if not found:
+                raise ValueError(f"{name} must hold at least one value. Received: {name}=[]")
+            for i, value in enumerate(found):
+                if value in found[:i]:
+                    raise ValueError(f"The values of {name} must differ. Received: {value} twice")
+            self.choices[name] = found
+        if self._may_be("group_l1") and (self._may_be("l1") or self._may_be("l2")):
+            raise ValueError(
+                "A layer with group_l1 can have neither l1 nor l2. Received: values above 0 of both"
+            )
+
+    def _may_be(self, name: str) -> bool:
+        """Tell whether a penalty may be there."""
+        values = self.choices[name]
+        return isinstance(values, Uniform) or any(values)
+
+    @property
+    def ranges(self) -> list[str]:
+        """The parameters that have a range."""
+        return [name for name, values in self.choices.items() if isinstance(values, Uniform)]
+
+    @property
+    def varied(self) -> list[str]:
+        """The parameters that have more than one value."""
+        return [
+            name
+            for name, values in self.choices.items()
+            if isinstance(values, Uniform) or len(values) > 1
+        ]
+
+    @property
+    def size(self) -> float:
+        """The number of configurations, infinite with a range."""
+        return math.prod(
+            math.inf if isinstance(values, Uniform) else len(values)
+            for values in self.choices.values()
+        )
+
+    def resolve_batches(self, n_rows: int) -> None:
+        """Put a number in the place of all rows."""
+        sizes = self.choices["batch_size"]
+        if isinstance(sizes, list):
+            self.choices["batch_size"] = [n_rows if size is None else size for size in sizes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values that say what is tried."""
+        return {
+            name: f"{type(values).__name__}({values.low:g}, {values.high:g})"
+            if isinstance(values, Uniform)
+            else values
+            for name, values in self.choices.items()
+        }
+
+    def grid(self) -> list[Config]:
+        """Return all configurations.
+
+        Raises
+        ------
+        ValueError
+            If there is no end of them.
+        """
+        if self.ranges:
+            raise ValueError(
+                f"A grid takes lists of values; {self.ranges[0]} is a range, to be drawn from: "
+                "give samples"
+            )
+        if self.size > _MAX_CONFIGS:
+            raise ValueError(
+                f"A sweep has at most {_MAX_CONFIGS:,} configurations. Received: {self.size:,}"
+            )
+        return list(self._products())
+
+    def _products(self) -> Iterator[Config]:
+        lists = [values for values in self.choices.values() if isinstance(values, list)]
+        for values in itertools.product(*lists):
+            yield completed(dict(zip(self.choices, values, strict=True)))
+
+    def drawn(self, n: int, seed: int) -> list[Config]:
+        """Draw configurations that all differ.
+
+        Parameters
+        ----------
+        n : int
+        seed : int
+
+        Returns
+        -------
+        list of Config
+
+        Raises
+        ------
+        ValueError
+            If there are not so many.
+        """
+        if n > self.size:
+            raise ValueError(
+                f"samples must not be more than the configurations there are. Received: {n} of "
+                f"{int(self.size)}"
+            )
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4,)))
+        if not self.ranges and self.size <= _MAX_CONFIGS:
+            all_of_them = self.grid()
+            return [all_of_them[i] for i in rng.choice(len(all_of_them), n, replace=False)]
+        found: dict[tuple[Any, ...], Config] = {}
+        for _ in range(_DRAWS * n):
+            config = self.config({name: float(rng.random()) for name in self.choices})
+            found.setdefault(tuple(config.values()), config)
+            if len(found) == n:
+                return list(found.values())
+        raise ValueError(f"samples={n} are more than the ranges hold: draws came twice and twice")
+
+    def config(self, shares: dict[str, float]) -> Config:
+        """Return the configuration at a number in [0, 1) for each parameter."""
+        made = {}
+        for name, values in self.choices.items():
+            share = shares[name]
+            if isinstance(values, Uniform):
+                made[name] = rounded(name, values.at(share), values)
+            else:
+                made[name] = values[int(share * len(values))]
+        return completed(made)
+
+
+def _checked_range(name: str, values: Uniform, check: Callable[[Any], Any]) -> Uniform:
+    if name not in RANGES:
+        raise ValueError(f"{name} takes a list of values, not a range. Received: {values}")
+    for end in (values.low, values.high):
+        check(int(end) if name == "batch_size" else end)
+    return values
+
+
+def rounded(name: str, value: float, values: Uniform) -> float | int:
+    """Return a number from a range as it is tried: with few digits, and within the range."""
+    if name == "batch_size":
+        return min(max(round(value), math.ceil(values.low)), math.floor(values.high))
+    return min(max(float(f"{value:.{_DIGITS}g}"), values.low), values.high)
+
+
+def completed(config: Config) -> Config:
+    """Return a configuration with the optimizer's own learning rate where none is given."""
+    if config["learning_rate"] is None:
+        config["learning_rate"] = float(optimizers.get(config["optimizer"]).learning_rate)
+    return config
+
+
+def described(config: Config, names: Sequence[str]) -> str:
+    """Return some of a configuration's parameters in words, for messages."""
+    return ", ".join(f"{name} {config[name]}" for name in names) or f"units {config['units']}"

@@ -1,0 +1,420 @@
+"""The store of a sweep: one SQLite file with a row for every finished run.
+
+Tables: `runs` holds what is the same whoever ran it, `costs` what is not (seconds, host), and
+`sessions` a row for each time the sweep was started; `about` says which sweep it is. Every change
+is a transaction, so a process may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+
+APPLICATION = 0x666D6C70  # "fmlp", in the file's header
+VERSION = 1
+_SYSTEM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+           sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)  # fmt: skip
+_BUSY_SECONDS = 5.0  # that a reader may hold the file
+
+COLUMNS: dict[str, str] = {
+    "run": "INTEGER PRIMARY KEY",
+    "round": "INTEGER NOT NULL",
+    "units": "TEXT NOT NULL",
+    "activation": "TEXT NOT NULL",
+    "l1": "REAL NOT NULL",
+    "l2": "REAL NOT NULL",
+    "group_l1": "REAL NOT NULL",
+    "dropout": "REAL NOT NULL",
+    "optimizer": "TEXT NOT NULL",
+    "learning_rate": "REAL NOT NULL",
+    "batch_size": "INTEGER NOT NULL",
+    "epochs": "INTEGER NOT NULL",
+    "seed": "INTEGER NOT NULL",
+    "fold": "INTEGER NOT NULL",
+    "status": "TEXT NOT NULL CHECK (status IN ('done', 'diverged'))",
+    "message": "TEXT",
+    "parameters": "INTEGER NOT NULL",
+    "nonzero": "INTEGER",
+    "loss": "REAL",
+}
+KEY = ("units", "activation", "l1", "l2", "group_l1", "dropout", "optimizer", "learning_rate",
+       "batch_size", "epochs", "seed", "fold")  # fmt: skip
+COSTS = ("run", "session", "seconds", "threads", "isa", "host")
+
+
+class StoreError(DataError):
+    """A store is damaged, is none, or belongs to another sweep; the message names the file."""
+
+
+class EmptyStoreError(StoreError):
+    """A store has no tables yet: the process that was making it was killed."""
+
+
+def digest_of(settings: dict[str, Any]) -> str:
+    """Return what a sweep is recognised by: a hash of its data and settings."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:
+    """Say in which settings two sweeps differ."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in dict.fromkeys([*ours, *theirs]):
+            yield from _differences(theirs.get(key), ours.get(key), key)
+    elif theirs != ours:
+        if name.endswith("digest"):
+            yield f"other {name.removesuffix(' digest')}"
+        else:
+            yield f"{name} {_shown(theirs)} there, {_shown(ours)} now"
+
+
+def _shown(value: Any) -> str:
+    values = value if isinstance(value, list) else [value]
+    text = ", ".join("none" if v is None else f"{v:g}" if isinstance(v, float) else str(v)
+                     for v in values)  # fmt: skip
+    return text if len(text) < 60 else f"{text[:57]}..."
+
+
+class Store:
+    """An open store; made by `created` or `opened`. A context manager that closes it.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    connection : sqlite3.Connection
+
+    Attributes
+    ----------
+    settings : dict
+        Of the sweep that it belongs to.
+    """
+
+    def __init__(self, name: str, connection: sqlite3.Connection) -> None:
+        self.name, self._connection = name, connection
+        self.settings: dict[str, Any] = {}
+        self._session = 0
+        self._lock: int | None = None
+
+    # ---- open and close ----
+
+    @classmethod
+    def created(
+        cls,
+        path: str | os.PathLike[str] | None,
+        settings: dict[str, Any],
+        overwrite: bool = False,
+    ) -> Store:
+        """Open the store of a sweep, a new one if there is none, to write to it.
+
+        Parameters
+        ----------
+        path : str or path, or None
+            None: in memory.
+        settings : dict
+            Plain JSON values.
+        overwrite : bool
+            Whether a file that is another sweep's, or no store, is replaced.
+
+        Returns
+        -------
+        Store
+
+        Raises
+        ------
+        StoreError
+            If the file is another sweep's or is no store, or if it is being written to.
+        OSError
+            If it cannot be opened.
+        """
+        if path is None:
+            store = cls("the store in memory", sqlite3.connect(":memory:", isolation_level=None))
+        else:
+            _check_place(Path(path))
+            store = cls(str(path), _connected(path, "rwc"))
+        with store._closed_on_error():
+            if path is not None:
+                store._take_lock(Path(path))
+        try:
+            with store._closed_on_error():
+                store._set_up(settings)
+        except StoreError:
+            if path is None or not overwrite:
+                raise
+            for suffix in ("-journal", "-wal", "-shm", ""):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            return cls.created(path, settings)
+        return store
+
+    @classmethod
+    def opened(cls, path: str | os.PathLike[str]) -> Store:
+        """Open an existing store to read it.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Store
+
+        Raises
+        ------
+        StoreError
+            If the file is no store, or is damaged.
+        OSError
+            If it cannot be opened.
+        """
+        file = Path(path)
+        if not file.exists():
+            raise FileNotFoundError(2, "no such file or directory", str(path))
+        if file.is_dir():
+            raise IsADirectoryError(21, "is a directory", str(path))
+        store = cls(str(path), _connected(path, "rw"))
+        with store._closed_on_error():
+            if not store._is_ours():
+                raise EmptyStoreError(f"{path}: not a store of fastmlp sweep: it is empty")
+            store.settings = store._about()
+        return store
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._connection.close()
+        if self._lock is not None:  # last: closing a descriptor lets go of all of SQLite's locks
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            with self._errors():
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn SQLite's errors into those that say which file is meant."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise StoreError(f"{self.name}: another process is using the store") from error
+            if code in _SYSTEM:
+                raise OSError(None, f"cannot be read or written: {error}", self.name) from error
+            raise StoreError(f"{self.name}: damaged: {error}") from error
+        except sqlite3.IntegrityError as error:
+            raise StoreError(f"{self.name}: damaged: {error}") from error
+        except UnicodeDecodeError as error:  # of SQLite's own message
+            raise StoreError(f"{self.name}: damaged: text that is none") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.name}: damaged, or not a store of fastmlp sweep: {error}"
+            ) from (error)
+
+    def _take_lock(self, path: Path) -> None:
+        """Be the only one who writes, as long as the file is open."""
+        try:
+            import fcntl
+        except ImportError:  # Windows: SQLite's own locks have to do
+            return
+        self._lock = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"{self.name}: another sweep is writing to this store") from None
+        except OSError:  # of file systems that know no such locks
+            return
+
+    def _is_ours(self) -> bool:
+        """Tell whether the file is a store; False if it is empty."""
+        if self._value("SELECT count(*) FROM sqlite_schema") == 0:
+            return False
+        if self._value("PRAGMA application_id") != APPLICATION:
+            raise StoreError(f"{self.name}: an SQLite file, but not a store of fastmlp sweep")
+        version = self._value("PRAGMA user_version")
+        if version != VERSION:
+            raise StoreError(
+                f"{self.name}: written by another version of fastmlp: the store has format "
+                f"{version}, expected {VERSION}"
+            )
+        if (found := self._value("PRAGMA quick_check(1)")) != "ok":
+            raise StoreError(f"{self.name}: damaged: {found}")
+        return True
+
+    def _value(self, query: str) -> Any:
+        row = self._connection.execute(query).fetchone()
+        return None if row is None else row[0]
+
+    def _about(self) -> dict[str, Any]:
+        about = dict(self._connection.execute("SELECT key, value FROM about").fetchall())
+        try:
+            settings = json.loads(about["settings"])
+            if about["digest"] != digest_of(settings):
+                raise ValueError("its digest does not fit")
+            measures = settings["measures"]
+            if not measures or not all(m.isidentifier() for m in measures):
+                raise ValueError("its measures have no names")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise StoreError(f"{self.name}: damaged settings: {error}") from error
+        return dict(settings)
+
+    def _set_up(self, settings: dict[str, Any]) -> None:
+        if not self._is_ours():
+            with self._transaction():
+                self._make_tables(settings)
+        self.settings = self._about()
+        if self.settings != settings:
+            found = list(_differences(self.settings, settings))
+            more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+            raise StoreError(f"{self.name}: written by another sweep: {'; '.join(found[:4])}{more}")
+
+    def _make_tables(self, settings: dict[str, Any]) -> None:
+        run = self._connection.execute
+        run(f"PRAGMA application_id = {APPLICATION}")
+        run(f"PRAGMA user_version = {VERSION}")
+        columns = {**COLUMNS, **dict.fromkeys(score_columns(settings), "REAL")}
+        typed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        run(f"CREATE TABLE runs ({typed}, UNIQUE ({', '.join(KEY)}))")
+        run("CREATE TABLE costs (run INTEGER PRIMARY KEY REFERENCES runs, session INTEGER, "
+            "seconds REAL, threads INTEGER, isa TEXT, host TEXT)")  # fmt: skip
+        run("CREATE TABLE sessions (session INTEGER PRIMARY KEY, started TEXT, facts TEXT)")
+        run("CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT)")
+        about = {"settings": json.dumps(settings), "digest": digest_of(settings)}
+        self._connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    # ---- rows ----
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of a run's columns."""
+        return [*COLUMNS, *score_columns(self.settings)]
+
+    def begin_session(self, facts: dict[str, Any]) -> None:
+        """Note that the sweep was started: when, on what, with how many threads."""
+        from datetime import UTC, datetime
+
+        with self._transaction():
+            done = self._connection.execute(
+                "INSERT INTO sessions (started, facts) VALUES (?, ?)",
+                (datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(facts)),
+            )
+            self._session = done.lastrowid or 0
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return what `begin_session` noted, oldest first."""
+        with self._errors():
+            found = self._connection.execute("SELECT started, facts FROM sessions").fetchall()
+        try:
+            made = [{"started": started, **json.loads(facts)} for started, facts in found]
+            if not all(isinstance(session["runs"], int) for session in made):
+                raise ValueError("no number of runs")
+            return made
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise StoreError(f"{self.name}: damaged sessions: {error}") from error
+
+    def add(self, rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> None:
+        """Write finished runs, all or none of them.
+
+        Parameters
+        ----------
+        rows, costs : sequence of dict
+            By the names of `columns` and of COSTS, a session apart.
+        """
+        names, marks = self.columns, ", ".join("?" * len(self.columns))
+        with self._transaction():
+            self._connection.executemany(
+                f"INSERT INTO runs ({', '.join(names)}) VALUES ({marks})",
+                [tuple(row[name] for name in names) for row in rows],
+            )
+            self._connection.executemany(
+                f"INSERT INTO costs ({', '.join(COSTS)}) VALUES (?, ?, ?, ?, ?, ?)",
+                [tuple({**c, "session": self._session}[name] for name in COSTS) for c in costs],
+            )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every finished run, in the order of the plan.
+
+        Returns
+        -------
+        list of dict
+
+        Raises
+        ------
+        StoreError
+            If a value is of another type than its column.
+        """
+        names = self.columns
+        with self._errors():
+            query = f"SELECT {', '.join(names)} FROM runs ORDER BY run"
+            found = self._connection.execute(query).fetchall()
+        kinds = [_kinds(name) for name in names]
+        status = names.index("status")
+        for row in found:
+            for name, kind, value in zip(names, kinds, row, strict=True):
+                missing = value is None and name != "message" and row[status] == "done"
+                if missing or not isinstance(value, kind):
+                    raise StoreError(f"{self.name}: damaged: run {row[0]} has {name} {value!r}")
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def seconds(self) -> dict[int, float]:
+        """Return how long each run took, by its number."""
+        with self._errors():
+            found = self._connection.execute("SELECT run, seconds FROM costs").fetchall()
+        if not all(isinstance(seconds, float) for _, seconds in found):
+            raise StoreError(f"{self.name}: damaged: a run took no number of seconds")
+        return dict(found)
+
+
+def score_columns(settings: dict[str, Any]) -> list[str]:
+    """Return the columns of the measures."""
+    return [f"{part}_{name}" for name in settings["measures"] for part in ("train", "val")]
+
+
+def _kinds(name: str) -> tuple[type, ...]:
+    kind = COLUMNS.get(name, "REAL")
+    base = {"INTEGER": int, "TEXT": str, "REAL": float}[kind.split()[0]]
+    return (base,) if "NOT NULL" in kind or "KEY" in kind else (base, type(None))
+
+
+def _connected(path: str | os.PathLike[str], mode: str) -> sqlite3.Connection:
+    address = f"{Path(path).absolute().as_uri()}?mode={mode}"
+    try:
+        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
+    except sqlite3.OperationalError as error:
+        raise OSError(None, f"cannot be opened: {error}", str(path)) from error
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a directory, expected a file", str(path))
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(2, "there is no such directory", str(path.parent))

@@ -1,0 +1,217 @@
+"""`fastmlp sweep`: runs, resumption, ranks, files, errors, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fastmlp import optimizers, sweeps
+from fastmlp.cli import _options
+from fastmlp.cli import sweep as sweep_command
+from fastmlp.paths import _problem
+from fastmlp.sweeps import _methods, _space
+
+GRID = ("--units", "4,8x2", "--l2", "0,1e-3", "--seeds", 2, "--epochs", 3, "--seed", 1)
+
+
+def document(outcome):
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+def test_its_lists_are_the_librarys():
+    assert sweep_command.METHODS == _methods.METHODS
+    assert sweep_command.MEASURES == _problem.MEASURES
+    assert sweep_command._RANGED == _space.RANGES
+    assert all(optimizers.get(name).name == name for name in _options.OPTIMIZERS)
+
+
+def test_a_sweep_and_what_it_shows(run, numbers, tmp_path):
+    outcome = run("sweep", numbers, "--target", "y", *GRID, "-o", "s.store", "--plot", "s.png",
+                  "--export", "runs.csv")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "8 runs" in outcome.out and "seeds from 1" in outcome.out
+    lines = outcome.out.splitlines()
+    assert lines[1].split() == ["units", "l2", "mse", "sd", "training", "nonzero", "runs"]
+    assert [line.split()[0] for line in lines[3:7]] == ["1", "2", "3", "4"]
+    assert outcome.err.splitlines()[-2:] == ["Wrote runs.csv.", "Wrote s.png."]
+    assert (tmp_path / "s.png").read_bytes()[:4] == b"\x89PNG"
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 9
+    with sqlite3.connect("s.store") as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (8,)
+    connection.close()
+    shown = run("sweep", "--show", "s.store", "--top", 2)
+    assert shown.code == 0, shown.err
+    assert shown.out.splitlines()[3:5] == lines[3:5]
+    assert "2 more configurations" in shown.out
+    result = document(run("sweep", "--show", "s.store", "--json"))
+    assert (result["runs"], result["total"], result["store"]) == (8, 8, "s.store")
+    scores = [rank["mean"] for rank in result["ranking"]]
+    assert scores == sorted(scores)
+
+
+def test_the_same_command_goes_on_and_keeps_its_seed(run, numbers):
+    options = ("--units", "4", "--epochs", 2, "--json", "-q")
+    first = document(run("sweep", numbers, *options, "-o", "s.db"))
+    again = document(run("sweep", numbers, *options, "-o", "s.db"))
+    assert again["ranking"] == first["ranking"]
+    assert again["settings"]["seed"] == first["settings"]["seed"]
+    assert len(again["sessions"]) == 2
+    other = run("sweep", numbers, *options, "-o", "s.db", "--seeds", 2)
+    assert other.code == 4
+    assert other.error == "Error: s.db: written by another sweep: seeds 1 there, 2 now"
+    replaced = document(run("sweep", numbers, *options, "-o", "s.db", "--seeds", 2, "--force"))
+    assert replaced["runs"] == 2
+
+
+def test_a_run_is_what_train_gives(run, numbers):
+    swept = document(run("sweep", numbers, "--target", "y", *GRID, "-o", "s.db", "--json"))
+    best = next(r for r in swept["ranking"] if r["config"]["units"] == "8x2")
+    trained = document(
+        run("train", numbers, "--target", "y", "--units", "8x2", "--l2", best["config"]["l2"],
+            "--epochs", 3, "--seed", 1, "--standardize", "--validation-split", 0.2, "--json")
+    )  # fmt: skip
+    rows = sweeps.load("s.db").rows
+    row = next(r for r in rows if r["seed"] == 1 and r["units"] == "8x2"
+               and r["l2"] == best["config"]["l2"])  # fmt: skip
+    assert row["val_mse"] == pytest.approx(trained["val"]["mse"], rel=1e-6)
+    assert row["train_mse"] == pytest.approx(trained["train"]["mse"], rel=1e-6)
+
+
+def test_ranges_methods_and_the_lecture(run):
+    drawn = document(
+        run("sweep", "--data", "regression", "--units", "4,6+3", "--l2", "1e-6..1e-2",
+            "--learning-rate", "0.001..0.1", "--dropout", "0..0.5", "--method", "random",
+            "--samples", 5, "--epochs", 2, "--seed", 3, "--json")
+    )  # fmt: skip
+    assert len(drawn["ranking"]) == 5
+    assert {rank["config"]["units"] for rank in drawn["ranking"]} <= {"4", "6,3"}
+    assert drawn["settings"]["data"]["rows"] == 50
+    assert drawn["ranking"][0]["config"]["batch_size"] == 50
+    halved = run("sweep", "--data", "classification", "--units", "2,4,8", "--method", "halving",
+                 "--epochs", 9, "--seed", 3)  # fmt: skip
+    assert halved.code == 0, halved.err
+    assert "epochs" in halved.out and "deviance" in halved.out
+    folded = document(run("sweep", "--data", "regression", "--units", "4", "--folds", 3,
+                          "--epochs", 2, "--json"))  # fmt: skip
+    assert folded["runs"] == 3
+
+
+def test_options_from_a_file(run, write, numbers):
+    write("run.toml", 'units = ["4", "8x2"]\nl2 = [0, 1e-3]\nlearning-rate = [0.01]\nepochs = 2\n'
+          'data = "numbers.csv"\nseeds = 2\nseed = 7\n')  # fmt: skip
+    result = document(run("sweep", "--config", "run.toml", "--json"))
+    assert result["runs"] == 8
+    text = run("sweep", "--config", "run.toml", "--print-config").out
+    write("again.toml", text)
+    again = document(run("sweep", "--config", "again.toml", "--json"))
+    assert again["settings"] == result["settings"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("numbers.csv",), "--units is missing"),
+        (("--units", "4"), "give either DATA or --data"),
+        (("numbers.csv", "--units", "4", "--data", "regression"), "give either DATA or --data"),
+        (("numbers.csv", "--units", "4,q"), "units must be positive integers"),
+        (("numbers.csv", "--units", "4", "--l2", "a"), "expected numbers with commas between"),
+        (("numbers.csv", "--units", "4", "--l2", "1..0"), "a range is LOW..HIGH"),
+        (("numbers.csv", "--units", "4", "--l2", "0..1"), "a range is LOW..HIGH"),
+        (("numbers.csv", "--units", "4", "--batch-size", "2.5"), "expected whole numbers"),
+        (("numbers.csv", "--units", "4", "--l2", "1e-3..1"), "to be drawn from: give samples"),
+        (("numbers.csv", "--units", "4,4"), "The values of units must differ"),
+        (("numbers.csv", "--units", "4", "--method", "random"), "needs samples"),
+        (("numbers.csv", "--units", "4", "--optimizer", "adamm"), "Did you mean 'adam'"),
+        (("numbers.csv", "--units", "4", "--indicator"), "--indicator needs --impute"),
+        (("numbers.csv", "--units", "4", "--export", "a.xls"), "must end in .parquet or .csv"),
+        (("numbers.csv", "--units", "4", "--plot", "a.gif"), "must end in .png"),
+        (("numbers.csv", "--units", "4", "-o", "-"), "a store goes to a file"),
+        (("numbers.csv", "--units", "4", "--folds", 3, "--validation-split", 0.1), "exclude"),
+        (("numbers.csv", "--units", "4", "--measure", "deviance"), "Unknown measure"),
+        (("numbers.csv", "--show", "s.db"), "--show shows a store"),
+        (("numbers.csv", "--units", "4", "--jobs", 2, "--cluster", "tcp://a:1"), "jobs are"),
+    ],
+)
+def test_usage_errors(run, numbers, args, message):
+    outcome = run("sweep", *args)
+    assert outcome.code == 2, outcome.err
+    assert message in " ".join(outcome.err.split())
+
+
+def test_bad_files(run, write, numbers):
+    write("text.db", "no store\n" * 99)
+    for args in (("--show", "text.db"), (numbers, "--units", "4", "-o", "text.db")):
+        outcome = run("sweep", *args)
+        assert outcome.code == 4
+        assert "text.db: damaged, or not a store of fastmlp sweep" in outcome.error
+    assert run("sweep", "--show", "none.db").code == 1
+    assert run("sweep", numbers, "--units", "4", "-o", "none/s.db").error == (
+        "Error: none: there is no such directory"
+    )
+    assert run("sweep", numbers, "--units", "4", "-o", ".").code == 1
+    assert run("sweep", "none.csv", "--units", "4").code == 4
+    assert run("sweep", numbers, "--units", "4", "--target", "z").code == 4
+
+
+def test_existing_files_are_not_replaced(run, numbers, write):
+    write("runs.csv", "precious")
+    outcome = run("sweep", numbers, *GRID, "-o", "s.db", "--export", "runs.csv")
+    assert outcome.code == 1
+    assert outcome.error == "Error: runs.csv: the file exists; --force replaces it"
+
+
+def started(tmp_path, *args):
+    (tmp_path / "d.csv").write_text(
+        "a,b,y\n" + "".join(f"{i},{i * i % 17},{i % 5}\n" for i in range(200))
+    )
+    command = [sys.executable, "-m", "fastmlp.cli", "sweep", "d.csv", "--seed", "1", "-o", "s.db",
+               *map(str, args)]  # fmt: skip
+    return subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def interrupted(tmp_path, *args):
+    """Press Ctrl-C, as a terminal does, once a few runs are done; return what came of it."""
+    process = started(tmp_path, *args)
+    store, give_up = tmp_path / "s.db", time.monotonic() + 60
+    while time.monotonic() < give_up:
+        time.sleep(0.05)
+        try:
+            if len(sweeps.load(store).rows) >= 3:
+                break
+        except (FileNotFoundError, sweeps.StoreError):
+            continue
+    os.killpg(process.pid, signal.SIGINT)
+    begin = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err, time.monotonic() - begin
+
+
+LONG = ("--units", "16,16x2,32x2,64x2", "--l2", "0,1e-4,1e-3", "--seeds", 10, "--epochs", 600)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("jobs", [(), ("--jobs", 2)])
+def test_ctrl_c_leaves_a_store_that_goes_on(run, tmp_path, jobs):
+    code, out, err, seconds = interrupted(tmp_path, *LONG, *jobs)
+    assert (code, out) == (130, ""), err
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last.startswith("Interrupted after ") and last.endswith(
+        "of 120 runs. s.db has them; the same command goes on."
+    )
+    rows = sweeps.load(tmp_path / "s.db").rows
+    assert f"Interrupted after {len(rows)} of" in last
+    assert seconds < 10  # it is within one, but for machines that are busy
+    shown = run("sweep", "--show", "s.db")
+    assert f"{len(rows)} of 120 runs" in shown.out
