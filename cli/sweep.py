@@ -231,7 +231,7 @@ def _run(table: Any, target: str, arguments: dict[str, Any], output: str | None)
         raise KeyboardInterrupt(f"{stop}{kept}") from None
     except ValueError as error:  # of an argument, which is an option here
         raise click.UsageError(str(error)) from error
-    except RuntimeError as error:  # such as a cluster's
+    except (ConnectionError, RuntimeError) as error:  # a cluster's
         raise Failure(str(error)) from error
 
 

@@ -6,6 +6,7 @@ item that Dask has given up.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import queue
@@ -63,6 +64,47 @@ def _call(
             return None
 
 
+def _require_scheduler(address: str) -> None:
+    """Raise unless a Dask scheduler answers at an address, before there is a client that waits."""
+    rule = f"cluster must be a scheduler's address such as tcp://host:8786. Received: {address!r}"
+    scheme, separator, _ = address.partition("://")
+    if not separator or scheme not in ("tcp", "tls", "ucx", "ws", "wss"):
+        raise ValueError(rule)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(asyncio.run(_identity(address)))
+        except BaseException as error:
+            answers.put(error)
+
+    # A thread, for the calling one may have a loop already, and must hear Ctrl-C.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=CONNECT_SECONDS + 2)
+    except queue.Empty:
+        answer = TimeoutError()
+    if isinstance(answer, (OSError, TimeoutError)):  # what Dask raises of its own is one, too
+        raise ConnectionError(
+            f"{address}: no Dask scheduler answers within {CONNECT_SECONDS:g} seconds"
+        ) from answer
+    if isinstance(answer, (ValueError, TypeError)):
+        raise ValueError(f"{rule} ({answer})") from answer
+    if isinstance(answer, BaseException):
+        raise ConnectionError(f"{address}: what answers is no Dask scheduler") from answer
+    if answer.get("type") != "Scheduler":
+        kind = str(answer.get("type")).lower()
+        raise ConnectionError(f"{address}: what answers is a Dask {kind}, not a scheduler")
+
+
+async def _identity(address: str) -> Any:
+    """Ask a Dask server what it is."""
+    from distributed import rpc
+
+    async with rpc(address) as server:
+        return await asyncio.wait_for(server.identity(), CONNECT_SECONDS)
+
+
 class Dask(Engine):
     """The workers of a Dask scheduler.
 
@@ -89,24 +131,13 @@ class Dask(Engine):
         ------
         ValueError
             If Dask is not installed, or the address is none.
-        OSError
+        ConnectionError
             If there is no scheduler there, or it has no workers.
         """
         Client = require("distributed", "dask", "a cluster").Client
-        if "://" not in address or address.startswith("inproc"):
-            raise ValueError(
-                "cluster must be a scheduler's address such as tcp://host:8786. "
-                f"Received: {address!r}"
-            )
-        try:
-            with _quiet():
-                client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except ValueError as error:
-            raise ValueError(f"cluster={address!r} is no scheduler's address: {error}") from error
-        except (OSError, TimeoutError) as error:
-            raise OSError(
-                None, f"no Dask scheduler answers there within {CONNECT_SECONDS:g} seconds", address
-            ) from error
+        _require_scheduler(address)
+        with _quiet():
+            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         try:
             return cls(client, n_threads, own=True)
         except BaseException:
@@ -116,12 +147,12 @@ class Dask(Engine):
 
     def _count_workers(self) -> int:
         """Count the calls that workers do at a time; wait for the first of them."""
-        address = self._client.scheduler.address if self._client.scheduler else "the scheduler"
         try:
             self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
         except TimeoutError as error:
-            raise OSError(
-                None, f"the scheduler has had no workers for {WORKERS_SECONDS:g} seconds", address
+            address = self._client.scheduler.address
+            raise ConnectionError(
+                f"{address}: the scheduler has had no workers for {WORKERS_SECONDS:g} seconds"
             ) from error
         return max(1, sum(self._client.nthreads().values()))
 

@@ -165,7 +165,7 @@ class Joblib(Engine):
 
     def _until_done(self, call: LocalCall, left: dict[int, Any], on_result: OnResult) -> None:
         from joblib import Parallel, delayed
-        from joblib.externals.loky.process_executor import BrokenProcessPool
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
 
         losses = 0
         while left:
@@ -177,7 +177,7 @@ class Joblib(Engine):
                 ):
                     del left[place]
                     on_result(place, result)
-            except BrokenProcessPool as error:  # a worker was killed; its neighbours go with it
+            except TerminatedWorkerError as error:  # a worker was killed; its neighbours go with it
                 losses = losses + 1 if len(left) == before else 1
                 if losses > _LOSSES:
                     raise RuntimeError(

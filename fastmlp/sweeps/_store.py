@@ -8,6 +8,7 @@ is a transaction, so a process may be killed at any moment.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -56,6 +57,20 @@ class StoreError(DataError):
 
 class EmptyStoreError(StoreError):
     """A store has no tables yet: the process that was making it was killed."""
+
+
+class OtherSweepError(StoreError):
+    """A store belongs to another sweep.
+
+    Attributes
+    ----------
+    n_runs : int
+        That it has.
+    """
+
+    def __init__(self, message: str, n_runs: int) -> None:
+        super().__init__(message)
+        self.n_runs = n_runs
 
 
 def digest_of(settings: dict[str, Any]) -> str:
@@ -146,8 +161,9 @@ class Store:
         try:
             with store._closed_on_error():
                 store._set_up(settings)
-        except StoreError:
-            if path is None or not overwrite:
+        except StoreError as error:
+            nothing = isinstance(error, OtherSweepError) and error.n_runs == 0
+            if path is None or not (overwrite or nothing):
                 raise
             for suffix in ("-journal", "-wal", "-shm", ""):
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
@@ -175,9 +191,9 @@ class Store:
         """
         file = Path(path)
         if not file.exists():
-            raise FileNotFoundError(2, "no such file or directory", str(path))
+            raise FileNotFoundError(errno.ENOENT, "no such file or directory", str(path))
         if file.is_dir():
-            raise IsADirectoryError(21, "is a directory", str(path))
+            raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
         store = cls(str(path), _connected(path, "rw"))
         with store._closed_on_error():
             if not store._is_ours():
@@ -217,7 +233,9 @@ class Store:
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise StoreError(f"{self.name}: another process is using the store") from error
             if code in _SYSTEM:
-                raise OSError(None, f"cannot be read or written: {error}", self.name) from error
+                raise OSError(
+                    errno.EIO, f"cannot be read or written: {error}", self.name
+                ) from error
             raise StoreError(f"{self.name}: damaged: {error}") from error
         except sqlite3.IntegrityError as error:
             raise StoreError(f"{self.name}: damaged: {error}") from error
@@ -283,7 +301,10 @@ class Store:
         if self.settings != settings:
             found = list(_differences(self.settings, settings))
             more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
-            raise StoreError(f"{self.name}: written by another sweep: {'; '.join(found[:4])}{more}")
+            raise OtherSweepError(
+                f"{self.name}: written by another sweep: {'; '.join(found[:4])}{more}",
+                self._value("SELECT count(*) FROM runs"),
+            )
 
     def _make_tables(self, settings: dict[str, Any]) -> None:
         run = self._connection.execute
@@ -410,11 +431,11 @@ def _connected(path: str | os.PathLike[str], mode: str) -> sqlite3.Connection:
     try:
         return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
     except sqlite3.OperationalError as error:
-        raise OSError(None, f"cannot be opened: {error}", str(path)) from error
+        raise OSError(errno.EIO, f"cannot be opened: {error}", str(path)) from error
 
 
 def _check_place(path: Path) -> None:
     if path.is_dir():
-        raise IsADirectoryError(21, "is a directory, expected a file", str(path))
+        raise IsADirectoryError(errno.EISDIR, "is a directory, expected a file", str(path))
     if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(2, "there is no such directory", str(path.parent))
+        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(path.parent))
