@@ -10,6 +10,8 @@
 #define NOMINMAX
 #include <malloc.h>
 #include <windows.h>
+#undef near /* words of 16-bit days, which it still defines */
+#undef far
 #else
 #include <sched.h>
 #include <time.h>
