@@ -60,4 +60,4 @@ def test_wrong_types_are_seen(strict):
 
 def test_the_program_runs(capsys):
     runpy.run_path(str(PROGRAM), run_name="__main__")
-    assert capsys.readouterr().out == "0.0 97 True\n"
+    assert capsys.readouterr().out == "0.0 97 True 3\n"

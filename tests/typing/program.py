@@ -11,6 +11,7 @@ from fastmlp import (
     backend,
     callbacks,
     datasets,
+    ensembles,
     errors,
     initializers,
     inspection,
@@ -21,10 +22,12 @@ from fastmlp import (
     metrics,
     models,
     optimizers,
+    paths,
     plots,
     regularizers,
     schedules,
 )
+from fastmlp.preprocessing import Preprocessing
 
 
 class Count(callbacks.Callback):
@@ -104,6 +107,28 @@ def look(model: models.Sequential, x: np.ndarray, y: np.ndarray, directory: Path
     return float(np.abs(again.predict(x) - model.predict(x)).max())
 
 
+def choose(x: np.ndarray, y: np.ndarray) -> int:
+    """Train many networks at once, and for many penalties; make the sparse one small."""
+    bag = fastmlp.ensemble(x, y, "8", 3, epochs=2, bootstrap=True, seed=1, verbose=0)
+    assert_type(bag, ensembles.Ensemble)
+    assert_type(bag[0], models.Sequential)
+    assert_type(bag.quantiles(x, [0.1, 0.9], noise=True), np.ndarray)
+    assert_type(bag.seeds, list[int])
+    result = fastmlp.path(
+        x, y, "4", penalty="l1", n_lambdas=3, folds=2, epochs=2, seed=1, verbose=0
+    )
+    assert_type(result, paths.PathResult)
+    assert_type(result.lambda_1se, float)
+    assert_type(result.plot_cv(), matplotlib.figure.Figure)
+    assert_type(result.model, models.Sequential)
+    table = {"x": x.ravel().tolist(), "y": y.ravel().tolist()}
+    state = Preprocessing.fit(table, "y", standardize=True)
+    assert_type(state, Preprocessing)
+    assert_type(state.inputs(table), np.ndarray)
+    assert_type(result.model.prune(), models.Sequential)
+    return len(bag)
+
+
 def main(directory: Path) -> None:
     """Run it all."""
     fastmlp.set_num_threads(1)
@@ -116,7 +141,7 @@ def main(directory: Path) -> None:
     assert_type(small, models.Sequential)
     result = lecture.train(lecture.CATALOGUE["model_8units"], epochs=2)
     assert_type(result, lecture.Result)
-    print(difference, small.count_params(), result.train["mse"] > 0)
+    print(difference, small.count_params(), result.train["mse"] > 0, choose(x, y))
 
 
 if __name__ == "__main__":
