@@ -14,8 +14,9 @@ from typing import Any, TextIO, cast
 
 import click
 
-from fastmlp.errors import DataError, DivergedError, ModelFileError
+from fastmlp.errors import DataError, DivergedError, ModelFileError, RankError
 
+from . import _ranks
 from ._streams import Unbroken, forget
 from .completion import with_files
 
@@ -41,6 +42,7 @@ COMMANDS = {
     "completion": "Print a shell's completion script.",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
+_ALONE_OR_NOT = ("train", "doctor")  # what mpiexec may start several times
 RUN_TIME, USAGE, DIVERGED, BAD_FILE, INTERRUPTED = 1, 2, 3, 4, 130
 
 
@@ -72,6 +74,8 @@ class Commands(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"there is no command '{args[0]}'.{hint}")
+        if args and args[0] in COMMANDS and args[0] not in _ALONE_OR_NOT:
+            _ranks.refuse(args[0])
         return super().resolve_command(ctx, args)
 
     def main(
@@ -89,12 +93,15 @@ class Commands(click.Group):
         sys.exit(self._run(list(sys.argv[1:] if args is None else args), prog_name, extra))
 
     def _run(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
-        errors = sys.stderr
-        sys.stderr = cast("TextIO", Unbroken(errors))
+        streams = sys.stdout, sys.stderr
+        sys.stderr = cast("TextIO", Unbroken(sys.stderr))
+        _ranks.silence()
         try:
-            return self._guarded(args, prog_name, extra)
+            code = self._guarded(args, prog_name, extra)
+            _ranks.leave(code)
+            return code
         finally:
-            sys.stderr = errors
+            sys.stdout, sys.stderr = streams
 
     def _guarded(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
         try:
@@ -123,14 +130,11 @@ class Commands(click.Group):
                 return 0
             if not error.filename:
                 forget(sys.stdout)  # what it could not write would fail again at the end
-            name = f"{error.filename}: " if error.filename else ""
-            return _fail(f"{name}{(error.strerror or str(error)).lower()}", RUN_TIME)
-        except MemoryError as error:
-            return _fail(f"not enough memory. {error}", RUN_TIME)
+            return _fail(describe(error), RUN_TIME)
         except Exception as error:
             if "FASTMLP_ISA" in str(error):  # an instruction set that is not there
                 return _fail(str(error), USAGE)
-            return _fail(_describe(error), RUN_TIME)
+            return _fail(describe(error), RUN_TIME)
         return 0
 
 
@@ -139,7 +143,23 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
+    """Say in one line what happened."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{(error.strerror or str(error)).lower()}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory. {error}"
+    if isinstance(error, (DataError, ModelFileError, DivergedError, RankError)):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "interrupted"
+    return _unexpected(error)
+
+
+def _unexpected(error: BaseException) -> str:
     """Say in one line what a bug report needs of an error that nobody expected."""
     place, trace = "", error.__traceback__
     while trace is not None:

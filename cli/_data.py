@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from fastmlp.datasets import ParquetStream, Table
     from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
+    from fastmlp.sharded import Ranks
 
     from ._model import Loaded
     from ._output import Messages
+    from ._ranks import Team
 
     Arrays = tuple[np.ndarray, np.ndarray]
     Part = Arrays | ParquetStream
@@ -144,6 +146,7 @@ def read(
     share: float,
     seed: int,
     report: Messages,
+    ranks: Ranks | None = None,
 ) -> Data:
     """Read and preprocess what the options name.
 
@@ -162,19 +165,27 @@ def read(
     seed : int
         Of the draw of those rows.
     report : Messages
+    ranks : Ranks, optional
+        All of which read; one that cannot is an error of all.
 
     Returns
     -------
     Data
     """
-    if path is None:
-        data = _lecture(lecture or "regression", share, seed)
-    elif streaming.wanted(path):
-        data = _streamed(path, columns, share, seed, streaming.buffer_rows)
-    else:
-        data = _table(path, columns, share, seed)
-    if validation is not None:
-        data.validation = prepared(validation, data.preprocessing, columns.drop)
+    from fastmlp.sharded import Ranks
+
+    ranks = Ranks() if ranks is None else ranks
+    with ranks.together():
+        stream = path is not None and streaming.wanted(path)
+        if path is None:
+            data = _lecture(lecture or "regression", share, seed)
+        elif not stream:
+            data = _table(path, columns, share, seed)
+    if path is not None and stream:
+        data = _streamed(path, columns, share, seed, streaming.buffer_rows, ranks)
+    with ranks.together():
+        if validation is not None:
+            data.validation = prepared(validation, data.preprocessing, columns.drop)
     # Said only now: of data that cannot be used, the error line says enough.
     for text in data.notes:
         report.note(text)
@@ -235,24 +246,37 @@ def _table(path: str, columns: Columns, share: float, seed: int) -> Data:
 
 
 def _streamed(
-    path: str, columns: Columns, share: float, seed: int, buffer_rows: int | None
+    path: str, columns: Columns, share: float, seed: int, buffer_rows: int | None, ranks: Ranks
 ) -> Data:
     from fastmlp.datasets import ParquetStream
+    from fastmlp.preprocessing import Preprocessing
 
     notes = [f"{path} is streamed, not held in memory."]
-    stream = ParquetStream(
-        path,
-        columns.target,
-        columns.task,
-        categorical=columns.categorical,
-        drop=columns.drop,
-        standardize=columns.standardize,
-        impute=columns.impute,
-        indicator=columns.indicator,
-        buffer_rows=buffer_rows,
-        validation_split=share,
-        split_seed=seed,
-    )
+    options: dict[str, Any] = {
+        "buffer_rows": buffer_rows, "validation_split": share, "split_seed": seed
+    }  # fmt: skip
+    stream = learnt = None
+    with ranks.together():
+        if ranks.first:  # learns from the whole file; the others hear of it
+            stream = ParquetStream(
+                path,
+                columns.target,
+                columns.task,
+                categorical=columns.categorical,
+                drop=columns.drop,
+                standardize=columns.standardize,
+                impute=columns.impute,
+                indicator=columns.indicator,
+                **options,
+            )
+            learnt = stream.preprocessing.to_dict(), stream.reason
+    learnt = ranks.share(learnt)
+    assert learnt is not None
+    with ranks.together():
+        if stream is None:
+            state = Preprocessing.from_dict(learnt[0])
+            stream = ParquetStream(path, preprocessing=state, **options)
+            stream.reason = learnt[1]
     state = stream.preprocessing
     if columns.target is None:
         notes.append(f"Target: '{state.target.name}', the last column.")
@@ -350,7 +374,9 @@ def prepared(path: str, state: Preprocessing, drop: Collection[str]) -> Part:
     return state.inputs(table, drop=drop), y
 
 
-def figures(model: Sequential, state: Preprocessing, part: Part, quiet: bool) -> dict[str, float]:
+def figures(
+    model: Sequential, state: Preprocessing, part: Part, quiet: bool, team: Team | None = None
+) -> dict[str, float]:
     """Evaluate: the loss and the metrics by their short names, errors in the target's units.
 
     Parameters
@@ -359,6 +385,8 @@ def figures(model: Sequential, state: Preprocessing, part: Part, quiet: bool) ->
     state : Preprocessing
     part : tuple (x, y), or ParquetStream
     quiet : bool
+    team : Team, optional
+        The processes that evaluate together.
 
     Returns
     -------
@@ -369,7 +397,9 @@ def figures(model: Sequential, state: Preprocessing, part: Part, quiet: bool) ->
     from ._model import SHORT
 
     options: dict[str, Any] = {"verbose": 0 if quiet else 1, "return_dict": True}
-    if isinstance(part, tuple):
+    if team is not None and team.ranks.size > 1:
+        values = team.evaluate(model, part)
+    elif isinstance(part, tuple):
         values = model.evaluate(*part, **options)
     else:
         values = streaming.evaluate(model, part, **options)

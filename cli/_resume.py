@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import _config, _options
+from . import _config, _options, _ranks
 from ._output import check_output
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Resumable(_config.Configured):
         from fastmlp import models
         from fastmlp.errors import ModelFileError
 
-        model = models.resume(path)
+        with _ranks.begin().together():
+            model = models.resume(path)
         kept = _config.checked(model.extras.get(_config.KEPT), path)
         table, values = self.keys(), {}
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _config, _data, _options, _resume
+from . import _config, _data, _options, _ranks, _resume
 from ._output import check_output, check_outputs, console, print_json, significant
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ Examples:
   fastmlp train --config run.toml --epochs 500
   fastmlp train big.csv --units 1024x5 --checkpoint run.fmlp --checkpoint-every 300
   fastmlp train --resume run.fmlp -o big.fmlp
+  mpiexec -n 4 fastmlp train big.parquet --units 1024x5 --target y --batch-size 2048 -o big.fmlp
+  mpiexec -n 2 fastmlp train big.csv --units 256x3 --shards 8 --checkpoint run.fmlp
+  mpiexec -n 8 fastmlp train big.parquet --units 1024x5 --batch-size 4096 --fast-reduce
 
 Without DATA: the lecture's data, 1000 epochs, each batch all rows. With DATA: 100 epochs, 32 rows
 a batch. DATA may be CSV, TSV (.tsv), NumPy .npy or .npz, and with fastmlp[data] installed Parquet,
@@ -53,6 +56,11 @@ good weights are.
 A run with --checkpoint can be killed at any moment; --resume goes on with it, to the same bits.
 It reads the same data again; -o, --plot and the like are given anew. The file can be used as a
 model, too.
+
+Under mpiexec, and with fastmlp[mpi] installed, several processes train one network. Rows and every
+batch are cut into --shards, which the processes share; a streamed file is read by all, each its own
+part. The result has the same bits on 1, 2 or 4 processes, unless --fast-reduce is given. The first
+process writes files and speaks; if one fails, all end.
 """
 
 
@@ -109,6 +117,7 @@ class Settings:
     type=click.IntRange(min=1),
     help="With --stream: rows that are shuffled together.  [default: 131072, or 64 MiB of them]",
 )
+@_ranks.options
 @click.option("-o", "--output", metavar="MODEL", help="Keep the model in this file.")
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
 @_resume.options
@@ -138,6 +147,8 @@ def command(
     validation_every: int | None,
     stream: bool | None,
     buffer_rows: int | None,
+    shards: int | None,
+    fast_reduce: bool,
     output: str | None,
     figures: str | None,
     checkpoint: str | None,
@@ -157,18 +168,24 @@ def command(
     chosen, streaming = _data.Columns(**columns), _data.Streaming(stream, buffer_rows)
     _check_combinations(data, lecture, chosen, streaming, validation, validation_split, output)
     network = _options.parse_network(units, l1, l2, activation, dropout, proximal, group_l1, groups)
+    team = _ranks.team(shards, fast_reduce, _resume.model())
+    _ranks.check_combinations(team, polish, data, validation)
     settings = _settings(
-        data is None, optimizer, learning_rate, epochs, batch_size, validation_every, seed
-    )
-    run = _resolved(settings)
+        data is None, optimizer, learning_rate, epochs, batch_size, validation_every,
+        team.ranks.share(_options.given_seed(seed)),
+    )  # fmt: skip
+    run = _resolved(settings, team.shards)
     if _config.print_wanted():
         click.echo(_config.to_toml(run), nl=False)
         return
-    check_output(output, force)
-    _resume.check(checkpoint, checkpoint_every, output, force)
+    with team.first_alone() as first:
+        if first:
+            check_output(output, force)
+            _resume.check(checkpoint, checkpoint_every, output, force)
     read = _data.read(
-        data, lecture, chosen, streaming, validation, validation_split, settings.seed, report
-    )
+        data, lecture, chosen, streaming, validation, validation_split, settings.seed, report,
+        team.ranks,
+    )  # fmt: skip
     if polish and read.stream is not None:
         raise click.UsageError("--polish takes all rows at once, none that are streamed")
     if data is not None:
@@ -176,9 +193,12 @@ def command(
         run = {**run, "target": target, "task": read.preprocessing.task}
     model = _resume.model() or _build(network, read, settings)
     model.extras.setdefault(_config.KEPT, run)
-    drawing = _drawing(model, read)
-    plots = {f"{kind}.png": kind for kind in drawing.fitting()} if figures else {}
-    check_outputs(figures, plots, force, create=not dry_run)
+    plots: dict[str, str] = {}
+    with team.first_alone() as first:
+        if first and figures:
+            drawing = _drawing(model, read)
+            plots = {f"{kind}.png": kind for kind in drawing.fitting()}
+            check_outputs(figures, plots, force, create=not dry_run)
     settings.batch_size = min(settings.batch_size, read.n_rows)
     if dry_run:
         _print_sizes(model, read, settings, as_json)
@@ -186,8 +206,9 @@ def command(
     if verbose:
         model.summary(print_fn=report.detail)
     start = time.perf_counter()
-    with _kept(model, output, _resume.hint(checkpoint)):
-        _fit(model, read, settings, quiet, **_resume.arguments(checkpoint, checkpoint_every))
+    keeping = _resume.arguments(checkpoint, checkpoint_every)
+    with _kept(model, output if team.ranks.first else None, _resume.hint(checkpoint)):
+        _fit(model, read, settings, quiet, **keeping, **team.arguments)
         if polish:
             assert isinstance(read.train, tuple)
             x, y = read.train
@@ -197,10 +218,13 @@ def command(
                 f"{polished.n_iter} iterations."
             )
     seconds = time.perf_counter() - start
-    if output is not None:
-        _save(model, output)
-        report.note(f"Wrote {output}.")
-    result = _result(model, read, settings, seconds, quiet)
+    with team.first_alone() as first:
+        if first and output is not None:
+            _save(model, output)
+            report.note(f"Wrote {output}.")
+    result = {**_result(model, read, settings, seconds, quiet, team), **team.described}
+    if not team.ranks.first:
+        return
     for name, kind in plots.items():
         from fastmlp import plots as library
 
@@ -260,7 +284,7 @@ def _settings(
     )
 
 
-def _resolved(settings: Settings) -> dict[str, Any]:
+def _resolved(settings: Settings, shards: int | None) -> dict[str, Any]:
     """Return the options, with what was decided where they were not given."""
     whole = settings.batch_size == 2**31  # all rows, however many
     return _config.resolved(
@@ -269,6 +293,7 @@ def _resolved(settings: Settings) -> dict[str, Any]:
         validation_every=settings.validation_every,
         seed=settings.seed,
         learning_rate=settings.optimizer.learning_rate,
+        shards=shards,
     )
 
 
@@ -357,10 +382,15 @@ def _save(model: Sequential, output: str) -> None:
 
 
 def _result(
-    model: Sequential, data: _data.Data, settings: Settings, seconds: float, quiet: bool
+    model: Sequential,
+    data: _data.Data,
+    settings: Settings,
+    seconds: float,
+    quiet: bool,
+    team: _ranks.Team,
 ) -> dict[str, Any]:
     figures = [
-        None if part is None else _data.figures(model, data.preprocessing, part, quiet)
+        None if part is None else _data.figures(model, data.preprocessing, part, quiet, team)
         for part in (data.train, data.validation)
     ]
     return {**_described(model, data, settings), "train": figures[0], "val": figures[1],
@@ -409,10 +439,11 @@ def _print_table(result: dict[str, Any], scaled: bool) -> None:
         table.add_row(name, *(significant(values[key]) for values in shown.values()))
     out = console()
     out.print(table)
+    ranks = f", {result['ranks']} ranks" if result.get("ranks", 1) > 1 else ""
     zeros = f" ({result['zeros']:.2%} of weights zero)" if result["zeros"] else ""
     out.print(
         f"{result['parameters']:,} parameters{zeros}, {result['epochs']} epochs, "
-        f"{result['seconds']:.3g} s, seed {result['seed']}"
+        f"{result['seconds']:.3g} s, seed {result['seed']}{ranks}"
     )
 
 

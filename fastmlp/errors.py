@@ -11,6 +11,10 @@ class ModelFileError(ValueError):
     """A model file is damaged, or is not one; the message names the file."""
 
 
+class RankError(RuntimeError):
+    """Another of the processes that train a network together has failed; the message says how."""
+
+
 class DivergedError(RuntimeError):
     """Training reached a loss, weight or optimizer moment that is not finite.
 

@@ -15,7 +15,7 @@ same bits in one process, in two and in four.
 from __future__ import annotations
 
 from ._evaluation import evaluate
-from ._fit import fit
+from ._fit import fit, shards_for
 from ._ranks import Ranks, as_ranks
 
-__all__ = ["Ranks", "as_ranks", "evaluate", "fit"]
+__all__ = ["Ranks", "as_ranks", "evaluate", "fit", "shards_for"]

@@ -69,7 +69,7 @@ class _Sums:
 def evaluate(
     ranks: Ranks,
     model: Sequential,
-    data: Rows | ParquetStream,
+    data: Rows | tuple[Any, Any] | ParquetStream,
     n_shards: int,
     hooks: list[Callable[..., None]] | None = None,
 ) -> list[float]:
@@ -81,11 +81,13 @@ def evaluate(
         All of which call this.
     model : Sequential
         Compiled.
-    data : Rows or ParquetStream
+    data : Rows, tuple (x, y) or ParquetStream
     n_shards : int
     hooks : list of callable, optional
         As `_evaluation.batch_hooks` returns them; called for this rank's parts.
     """
+    if not isinstance(data, (Rows, ParquetStream)):
+        data = _fit_data.checked(model, *data, None)
     network, loss = model.ready(), model.loss
     assert loss is not None
     streamed = isinstance(data, ParquetStream)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._ranks import Ranks
+from ._ranks import Ranks, wait
 
 _ENOUGH = 1 << 16  # numbers that are worth an exchange of their own
 
@@ -60,6 +60,12 @@ def merges(leaf: int, last: bool) -> tuple[int, int]:
     return level, (~leaf & (leaf + 1)).bit_length() - 1
 
 
+def add(total: np.ndarray, other: np.ndarray) -> None:
+    """Add in place; what overflows makes the step diverge, which is noticed there."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total += other
+
+
 def tree_sum(rows: np.ndarray, out: np.ndarray) -> None:
     """Add rows in the fixed tree; `rows` is overwritten.
 
@@ -73,7 +79,7 @@ def tree_sum(rows: np.ndarray, out: np.ndarray) -> None:
         waiting.append(row)
         for _ in range(merges(leaf, leaf + 1 == len(rows))[1]):
             right = waiting.pop()
-            waiting[-1] += right
+            add(waiting[-1], right)
     out[...] = waiting[0]
 
 
@@ -135,7 +141,7 @@ class FastExchange(Exchange):
 
     def finish(self) -> None:
         """Wait until all sums are there."""
-        self._mpi.Request.Waitall(self._requests)
+        wait(self._requests)
         self._requests.clear()
 
 
@@ -193,9 +199,9 @@ class TreeExchange(Exchange):
     def finish(self) -> None:
         """Wait until all sums are there."""
         while self._scattering:
-            self._scattering[0][0].Wait()
+            wait([self._scattering[0][0]])
             self._add()
-        self._mpi.Request.Waitall(self._gathering)
+        wait(self._gathering)
         self._gathering.clear()
 
     def _add(self) -> None:

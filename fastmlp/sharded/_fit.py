@@ -148,18 +148,32 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _settle_shards(ranks: Ranks, arguments: Arguments) -> None:
-    """Fill in the number of shards, and require that the ranks can have them."""
-    shards, size = arguments.shards, ranks.size
+def shards_for(size: int, shards: int | None, fast_reduce: bool) -> int:
+    """Return the number of shards: as asked for, if so many ranks can have them.
+
+    Parameters
+    ----------
+    size : int
+        Of the communicator.
+    shards : int or None
+        None: 4, the same on 1, 2 and 4 ranks; or one a rank.
+    fast_reduce : bool
+        Whether sums need no order.
+
+    Raises
+    ------
+    ValueError
+        If they cannot: each has equally many, and for the sums' order a power of two.
+    """
     if shards is None:
-        shards = arguments.shards = _SHARDS if _SHARDS % size == 0 else size
+        shards = _SHARDS if _SHARDS % size == 0 else size
     each = shards // size
-    fits = shards % size == 0
-    if not fits or (not arguments.fast_reduce and size > 1 and each & (each - 1)):
-        rule = "a multiple of it" if arguments.fast_reduce else "it times a power of two"
+    if shards % size or (not fast_reduce and size > 1 and each & (each - 1)):
+        rule = "a multiple of it" if fast_reduce else "it times a power of two"
         raise ValueError(
             f"shards must suit the number of ranks, {size}: {rule}. Received: shards={shards}"
         )
+    return shards
 
 
 # ---- the loop ----------------------------------------------------------------------------------
@@ -366,7 +380,7 @@ def _settled(ranks: Ranks, model: Sequential, arguments: Arguments) -> Arguments
                 "comm. Received: comm"
             )
         arguments = model.resumed.arguments(arguments)
-    _settle_shards(ranks, arguments)
+    arguments.shards = shards_for(ranks.size, arguments.shards, arguments.fast_reduce)
     return arguments
 
 

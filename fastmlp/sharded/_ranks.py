@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from .. import threads
 from ..checkpoint import Interrupts
-from ..errors import DataError, DivergedError, ModelFileError
+from ..errors import DataError, DivergedError, ModelFileError, RankError
 
 T = TypeVar("T")
 _PATIENCE = 1.0  # seconds
@@ -59,11 +59,25 @@ class Ranks:
 
     def share(self, value: T) -> T:
         """Return rank 0's value on all."""
-        return value if self.size == 1 else self.comm.bcast(value)
+        if self.size == 1:
+            return value
+        self._meet()
+        shared: T = self.comm.bcast(value)
+        return shared
 
     def gather(self, value: T) -> list[T]:
         """Return everyone's values, by rank, on all."""
-        return [value] if self.size == 1 else self.comm.allgather(value)
+        if self.size == 1:
+            return [value]
+        self._meet()
+        everyone: list[T] = self.comm.allgather(value)
+        return everyone
+
+    def _meet(self) -> None:
+        """Wait until all are here, which may be long: one reads a file, or writes one."""
+        request, soon = self.comm.Ibarrier(), time.monotonic() + 0.01
+        while not request.Test():
+            time.sleep(0 if time.monotonic() < soon else 0.001)
 
     def spread(self, arrays: list[Any]) -> None:
         """Copy rank 0's arrays into everyone's."""
@@ -86,22 +100,21 @@ class Ranks:
                 raise error
             return
         mine = None if error is None else (type(error).__name__, str(error), socket.gethostname())
-        found = self.comm.allgather(mine)
-        failed = [rank for rank, report in enumerate(found) if report is not None]
+        found = self.gather(mine)
+        failed = {rank: report for rank, report in enumerate(found) if report is not None}
         if not failed:
             return
-        name, text, host = found[failed[0]]
-        if len({report and report[:2] for report in found}) == 1:
-            assert error is not None
+        name, text, host = failed[min(failed)]
+        same = [rank for rank, report in failed.items() if report[:2] == (name, text)]
+        if error is not None and self.rank in same:
             self.agreed = error
-            raise error
-        same = [str(rank) for rank in failed if found[rank][:2] == (name, text)]
-        whose = f"rank {same[0]} of {self.size}, on {host}"
-        if len(same) > 1:
-            whose = f"ranks {', '.join(same)} of {self.size}"
-        # What the error of a rank is to itself matters less than that all raise the same.
-        self.agreed = _KINDS.get(name, RuntimeError)(f"{text} ({whose})")
-        raise self.agreed from error
+        else:
+            whose = f"rank {same[0]} of {self.size}, on {host}"
+            if len(same) > 1:
+                whose = f"ranks {', '.join(map(str, same))} of {self.size}"
+            # What a rank may have met itself matters less than that all raise the same.
+            self.agreed = _KINDS.get(name, RankError)(f"{text} ({whose})")
+        raise self.agreed from (None if self.agreed is error else error)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -120,6 +133,8 @@ class Ranks:
         if not self.first:
             time.sleep(_PATIENCE)  # where all fail, one is to speak
         text = f"{type(error).__name__}: {error}"
+        if isinstance(error, (DataError, ModelFileError)):
+            text = str(error)
         if self._describe is not None:
             text = self._describe(error)
         elif not isinstance(error, (DataError, ModelFileError, KeyboardInterrupt)):
@@ -151,7 +166,7 @@ class Ranks:
             if hasattr(os, "sched_getaffinity")
             else range(os.cpu_count() or 1)
         )
-        everyone = self.comm.allgather((socket.gethostname(), mine))
+        everyone = self.gather((socket.gethostname(), mine))
         sharing = sum(
             1 for host, processors in everyone
             if host == everyone[self.rank][0] and processors & mine
@@ -205,6 +220,15 @@ class Signals(Interrupts):
         """End the run."""
         self.waiting = False
         raise Delivered
+
+
+def wait(requests: list[Any]) -> None:
+    """Wait for MPI's requests, giving way to whoever else needs this processor meanwhile."""
+    if not requests:
+        return
+    test = type(requests[0]).Testall
+    while not test(requests):
+        os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
 
 
 def as_ranks(comm: Any) -> Ranks:

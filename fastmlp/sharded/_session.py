@@ -12,8 +12,8 @@ import numpy as np
 from .._python_loss import read_only
 from ..losses import Loss
 from ..metrics import FUNCTIONS
-from ._exchange import Exchange, buckets, exchange_of, merges
-from ._ranks import Ranks, Signals
+from ._exchange import Exchange, add, buckets, exchange_of, merges
+from ._ranks import Ranks, Signals, wait
 from ._rows import Part, Plan, Shard
 
 _STOP, _INTERRUPT, _FAILED = range(3)  # what a rank may tell the others with every step
@@ -204,7 +204,8 @@ class Session:
                 self.step.backward(top, bottom, level=level, penalty=penalty, dy=dy)
             dy = None
             for high in range(level, level - n_sums, -1):
-                self.step.gradient(high - 1)[start:stop] += self.step.gradient(high)[start:stop]
+                total, other = self.step.gradient(high - 1), self.step.gradient(high)
+                add(total[start:stop], other[start:stop])
             if last:
                 self._exchange.start(start, stop)
                 self._exchange.progress()
@@ -217,7 +218,7 @@ class Session:
             return sums, penalty, np.array(flags)
         own = np.concatenate([sums.ravel(), [penalty], np.array(flags, np.float64)])
         everyone = np.empty((self._ranks.size, len(own)))
-        self._ranks.comm.Allgather(own, everyone)
+        wait([self._ranks.comm.Iallgather(own, everyone)])
         n = sums.size
         flagged = np.array(everyone[:, n + 1 :].any(axis=0))
         return everyone[:, :n].reshape(-1, sums.shape[1]), float(everyone[0, n]), flagged
