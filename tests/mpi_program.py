@@ -1,5 +1,6 @@
 """What tests/test_mpi.py starts on several ranks: `python mpi_program.py TASK DIRECTORY`."""
 
+import functools
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 
 from fastmlp import callbacks, datasets, layers, models, optimizers, schedules, sharded, streaming
 from fastmlp.errors import DataError
+from fastmlp.sharded import _exchange
 
 N = 203
 rng = np.random.default_rng(0)
@@ -96,6 +98,27 @@ def fast(comm, directory, size):
     model = made(dtype="float64", dropout=0.2)
     model.fit(X, Y, batch_size=32, epochs=3, verbose=0, comm=comm, shards=4, fast_reduce=True)
     keep(model, directory / "fast.fmlp")
+
+
+def exchanges(comm, directory, size):
+    """All ways to add give the sum; the tree's is the one that tree_sum gives."""
+    for dtype in ("float32", "float64"):
+        for n in (1, 5, 1000, 70_001):
+            everyone = np.random.default_rng(n).standard_normal((size, n)).astype(dtype)
+            expected = np.empty(n, dtype)
+            _exchange.tree_sum(everyone.copy(), expected)
+            makes = [functools.partial(_exchange.FastExchange, overlap=o) for o in (False, True)]
+            for make in (_exchange.TreeExchange, *makes):
+                array = everyone[comm.Get_rank()].copy()
+                exchange = make(sharded.as_ranks(comm), array)
+                for start, stop in ((n // 3, n), (0, n // 3)):
+                    exchange.start(start, stop)
+                    exchange.progress()
+                exchange.finish()
+                np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-5)
+                if make is _exchange.TreeExchange:
+                    assert array.tobytes() == expected.tobytes()
+    (directory / f"exchanged.{comm.Get_rank()}").touch()
 
 
 def mismatches(comm, directory, size):
@@ -203,10 +226,18 @@ def diverging(comm, directory, size):
 
 
 TASKS = {
-    "arrays": arrays, "streams": streams, "fast": fast, "mismatches": mismatches,
-    "writers": writers, "kill": failing("kill"), "raise": failing("raise"), "whole": failing("not"),
-    "resumed": resumed, "diverging": diverging,
-}  # fmt: skip
+    "exchanges": exchanges,
+    "arrays": arrays,
+    "streams": streams,
+    "fast": fast,
+    "mismatches": mismatches,
+    "writers": writers,
+    "kill": failing("kill"),
+    "raise": failing("raise"),
+    "whole": failing("not"),
+    "resumed": resumed,
+    "diverging": diverging,
+}
 
 if __name__ == "__main__":
     alone = "OMPI_COMM_WORLD_SIZE" not in os.environ and "PMI_SIZE" not in os.environ

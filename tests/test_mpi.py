@@ -122,6 +122,12 @@ def test_any_number_of_ranks_gives_the_same_bytes(table, alone, n_ranks):
             assert all(first[key].tobytes() == other[key].tobytes() for key in first), name
 
 
+@pytest.mark.parametrize("n_ranks", [2, 3, pytest.param(4, marks=slow)])
+def test_exchanges_add(tmp_path, n_ranks):
+    run_tasks(n_ranks, tmp_path, "exchanges")
+    assert len(list(tmp_path.glob("exchanged.*"))) == n_ranks
+
+
 def test_early_stopping_stopped_somewhere(alone):
     history = models.load_model(alone / "clipped.fmlp").history.history
     assert 1 < len(history["loss"]) < 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -66,21 +67,26 @@ def add(total: np.ndarray, other: np.ndarray) -> None:
         total += other
 
 
-def tree_sum(rows: np.ndarray, out: np.ndarray) -> None:
-    """Add rows in the fixed tree; `rows` is overwritten.
+def tree_sum(rows: Iterable[np.ndarray], out: np.ndarray) -> None:
+    """Add rows in the fixed tree; they are overwritten.
 
     Parameters
     ----------
-    rows : ndarray of shape (n, k)
+    rows : iterable of ndarray of shape (k,)
+        One of them may be `out` itself.
     out : ndarray of shape (k,)
     """
+    given = list(rows)
     waiting: list[np.ndarray] = []
-    for leaf, row in enumerate(rows):
+    for leaf, row in enumerate(given):
         waiting.append(row)
-        for _ in range(merges(leaf, leaf + 1 == len(rows))[1]):
+        for _ in range(merges(leaf, leaf + 1 == len(given))[1]):
             right = waiting.pop()
+            if right is out:  # a + b and b + a have the same bits
+                waiting[-1], right = right, waiting[-1]
             add(waiting[-1], right)
-    out[...] = waiting[0]
+    if waiting[0] is not out:
+        out[...] = waiting[0]
 
 
 def _private(comm: Any) -> tuple[Any, Any]:
@@ -116,21 +122,33 @@ class Exchange:
 class FastExchange(Exchange):
     """As MPI's own reduction adds them, in whatever order that is.
 
+    On one machine it is the processors that move the numbers, and nothing is gained by doing so
+    while they compute: then all go at once, by the reduction that waits.
+
     Parameters
     ----------
     ranks : Ranks
     array : ndarray
         Flat.
+    overlap : bool, optional
+        By default whether the ranks are on several machines.
     """
 
-    def __init__(self, ranks: Ranks, array: np.ndarray) -> None:
+    def __init__(self, ranks: Ranks, array: np.ndarray, overlap: bool | None = None) -> None:
         from mpi4py import MPI
 
         self._array, self._mpi, self._comm = array, MPI, _private(ranks.comm)[0]
+        if overlap is None:
+            overlap = len(set(ranks.gather(MPI.Get_processor_name()))) > 1
+        self._overlap = overlap
         self._requests: list[Any] = []
+        self._waiting: list[tuple[int, int]] = []
 
     def start(self, start: int, stop: int) -> None:
         """Begin with the numbers [start, stop)."""
+        if not self._overlap:
+            self._waiting.append((start, stop))
+            return
         part = self._array[start:stop]
         self._requests.append(self._comm.Iallreduce(self._mpi.IN_PLACE, part))
 
@@ -141,6 +159,10 @@ class FastExchange(Exchange):
 
     def finish(self) -> None:
         """Wait until all sums are there."""
+        if self._waiting:  # one after another downwards: a stretch
+            whole = self._array[self._waiting[-1][0] : self._waiting[0][1]]
+            self._comm.Allreduce(self._mpi.IN_PLACE, whole)
+            self._waiting.clear()
         wait(self._requests)
         self._requests.clear()
 
@@ -179,13 +201,17 @@ class TreeExchange(Exchange):
     def start(self, start: int, stop: int) -> None:
         """Begin with the numbers [start, stop)."""
         counts, places = self._cuts(stop - start)
-        mine, size = counts[self._ranks.rank], self._ranks.size
+        own, size = self._ranks.rank, self._ranks.size
+        mine = counts[own]
         rows = self._space.get((start, stop))
         if rows is None:
             rows = self._space[start, stop] = np.empty((size, mine), self._array.dtype)
+        # To itself a rank sends nothing.
+        sent = [0 if rank == own else count for rank, count in enumerate(counts)]
+        got = [0 if rank == own else mine for rank in range(size)]
         request = self._scatter.Ialltoallv(
-            [self._array[start:stop], counts, places, self._type],
-            [rows, [mine] * size, [rank * mine for rank in range(size)], self._type],
+            [self._array[start:stop], sent, places, self._type],
+            [rows, got, [rank * mine for rank in range(size)], self._type],
         )
         self._scattering.append((request, start, stop, rows))
 
@@ -210,7 +236,8 @@ class TreeExchange(Exchange):
         rank = self._ranks.rank
         first = start + places[rank]
         if counts[rank]:
-            tree_sum(rows, self._array[first : first + counts[rank]])
+            own = self._array[first : first + counts[rank]]
+            tree_sum([own if i == rank else row for i, row in enumerate(rows)], own)
         request = self._gather.Iallgatherv(
             self._mpi.IN_PLACE, [self._array[start:stop], counts, places, self._type]
         )
