@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from fastmlp import _kept_history, _untrusted, interchange, losses, models, persistence
+import fastmlp
+from fastmlp import (
+    _ensemble_file,
+    _kept_history,
+    _untrusted,
+    interchange,
+    losses,
+    models,
+    persistence,
+)
 from fastmlp.preprocessing import Preprocessing
 
 from .files import hdf5, numbered, old_weights, whole
@@ -43,6 +52,14 @@ def long_history():
         return persistence.to_bytes(trained())
 
 
+def several():
+    """Return an ensemble's file: two architectures, folds, and losses."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
+    made = fastmlp.ensemble(x, y, ["2", "2x2"], 1, folds=2, epochs=2, seed=1, verbose=0)
+    return _ensemble_file.to_bytes(made)
+
+
 def sound(kind):
     """Return small files of a format, by name."""
     model = models.mlp([3, 2], 2, 1, activation="tanh", l2=0.1, dropout=0.2, seed=1)
@@ -51,6 +68,7 @@ def sound(kind):
             persistence.to_bytes(trained()),
             persistence.to_bytes(of_a_table()),
             long_history(),
+            several(),
         ]
     elif kind == "safetensors":
         arrays = {"fc1.weight": np.ones((2, 3), "f4"), "out.weight": np.ones((1, 2), "f4")}
@@ -205,6 +223,10 @@ def test_bombs(tmp_path):
 
 
 def large(to):
+    if to == "ensemble":
+        x, y = np.ones((8, 1)), np.ones((8, 1))
+        made = fastmlp.ensemble(x, y, "720x2", 10, epochs=1, seed=1, verbose=0)
+        return _ensemble_file.to_bytes(made)
     model = models.mlp([2000, 2000], 1000, 10, seed=1)
     return persistence.to_bytes(model) if to == "fmlp" else interchange.to_bytes(model, to)
 
@@ -218,10 +240,11 @@ def test_a_long_history_takes_twice_its_size(tmp_path):
     assert watched(tmp_path, {"long.fmlp": data}, "asis")["models"] == 1
 
 
-@pytest.mark.parametrize("to", ["fmlp", "keras", "torch"])
+@pytest.mark.parametrize("to", ["fmlp", "keras", "torch", "ensemble"])
 def test_a_large_file_takes_twice_its_size(tmp_path, to):
     if to == "keras":
         pytest.importorskip("h5py")
     data = large(to)
     assert len(data) > 20_000_000
-    assert watched(tmp_path, {f"large.{to}": data}, "asis")["models"] == 1
+    suffix = "fmlp" if to == "ensemble" else to
+    assert watched(tmp_path, {f"large.{suffix}": data}, "asis")["models"] == 1
