@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from ._output import Messages
+from ._output import Failure, Messages
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,6 +96,19 @@ drop: Callable[[F], F] = click.option(
     multiple=True,
     help="Leave out a column that was not there in training; repeatable.",
 )
+
+
+@contextlib.contextmanager
+def cluster_failures() -> Iterator[None]:
+    """Turn what goes wrong with workers into Click's failure, exit code 1."""
+    from fastmlp.errors import DivergedError
+
+    try:
+        yield
+    except DivergedError:
+        raise
+    except (ConnectionError, RuntimeError) as error:
+        raise Failure(str(error)) from error
 
 
 def given_seed(seed: int | None) -> int:

@@ -33,6 +33,7 @@ Examples:
   fastmlp path iris.csv --target species --units 32 --penalty group --folds 10 -o iris
   fastmlp path houses.csv --target price --units 64x2 --lambdas 0.1,0.03,0.01,0.003
   fastmlp path houses.csv --target price --units 64x2 --layer-factors 1,1,0 --choose min
+  fastmlp path houses.csv --target price --units 256x3 --cluster tcp://scheduler:8786 -o houses
   fastmlp path --data regression --units 64x2 -o lecture
 
 Every lambda's network is fitted to all rows and, for each fold, to all rows but the fold's, by
@@ -117,6 +118,8 @@ chosen among them, without figures.
 )
 @_options.seed("Of folds and weights.")
 @_options.threads
+@_options.jobs
+@_options.cluster
 @_options.lecture("The lecture's data, instead of DATA.")
 @_options.columns(standardized=True)
 @click.option("-o", "--output", metavar="DIR", help="Write table, figures and model there.")
@@ -222,7 +225,8 @@ def _fitted(table: Table, target: str, arguments: dict[str, Any], quiet: bool) -
     from fastmlp.paths import path
 
     try:
-        return path(table, target, verbose=0 if quiet else 1, **arguments)
+        with _options.cluster_failures():
+            return path(table, target, verbose=0 if quiet else 1, **arguments)
     except (DataError, ModelFileError):
         raise
     except ValueError as error:  # of an argument, which is an option here

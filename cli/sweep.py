@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _config, _data, _options
-from ._output import Failure, check_output, console, print_json, significant
+from ._output import check_output, console, print_json, significant
 
 if TYPE_CHECKING:
     from fastmlp.sweeps import SweepResult
@@ -223,7 +223,8 @@ def _run(table: Any, target: str, arguments: dict[str, Any], output: str | None)
     from fastmlp.errors import DataError, ModelFileError
 
     try:
-        return sweeps.sweep(table, target, **arguments)
+        with _options.cluster_failures():
+            return sweeps.sweep(table, target, **arguments)
     except (DataError, ModelFileError):
         raise
     except sweeps.SweepInterrupted as stop:
@@ -231,8 +232,6 @@ def _run(table: Any, target: str, arguments: dict[str, Any], output: str | None)
         raise KeyboardInterrupt(f"{stop}{kept}") from None
     except ValueError as error:  # of an argument, which is an option here
         raise click.UsageError(str(error)) from error
-    except (ConnectionError, RuntimeError) as error:  # a cluster's
-        raise Failure(str(error)) from error
 
 
 def _kept_seed(output: str | None, force: bool) -> int | None:
@@ -409,7 +408,8 @@ def _columns(ranks: list[Rank], names: list[str], measure: str) -> dict[str, lis
     columns[measure] = [
         "diverged" if rank.mean is None else significant(rank.mean, 5) for rank in ranks
     ]
-    columns["sd"] = [significant(rank.sd, 2) for rank in ranks]
+    if any(rank.sd is not None for rank in ranks):
+        columns["sd"] = [significant(rank.sd, 2) for rank in ranks]
     columns["training"] = [significant(rank.train, 5) for rank in ranks]
     columns["nonzero"] = ["" if rank.nonzero is None else f"{rank.nonzero:,.0f}" for rank in ranks]
     columns["runs"] = [

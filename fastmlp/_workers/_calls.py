@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,9 +80,6 @@ class LocalCall(NamedTuple):
     def __call__(self, place: int, item: Any) -> tuple[int, Any]:
         """Do an item; return its place with the result."""
         own_process = os.getpid() != self.parent
-        if own_process and threading.current_thread() is threading.main_thread():
-            # Ctrl-C reaches every process of a terminal; the parent says what happens then.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
         progress = Progress()
 
         def beat() -> None:

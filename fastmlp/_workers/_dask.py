@@ -13,6 +13,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 from .. import _many
@@ -34,8 +35,8 @@ def _halt_of(token: str) -> threading.Event:
     return _halts.setdefault(token, threading.Event())
 
 
-def _stop(token: str) -> None:
-    """End all calls of a sweep in this worker."""
+async def _stop(token: str) -> None:
+    """End all calls of a sweep in this worker; a coroutine, for which nobody need wait."""
     _halt_of(token).set()
 
 
@@ -111,15 +112,15 @@ class Dask(Engine):
     Parameters
     ----------
     client : distributed.Client
+        Left open.
     n_threads : int
-    own : bool
-        Whether the client is closed in the end.
     """
 
     name = "dask"
 
-    def __init__(self, client: Any, n_threads: int, own: bool = False) -> None:
-        self._client, self._own = client, own
+    def __init__(self, client: Any, n_threads: int) -> None:
+        self._client = client
+        self._open = contextlib.ExitStack()  # what is to be closed in the end
         super().__init__(self._count_workers(), n_threads)
         self._check_workers()
 
@@ -136,14 +137,13 @@ class Dask(Engine):
         """
         Client = require("distributed", "dask", "a cluster").Client
         _require_scheduler(address)
-        with _quiet():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_quiet())
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        try:
-            return cls(client, n_threads, own=True)
-        except BaseException:
-            with _quiet():
-                client.close(timeout=1)
-            raise
+            stack.callback(client.close, timeout=2)
+            made = cls(client, n_threads)
+            made._open = stack.pop_all()
+        return made
 
     def _count_workers(self) -> int:
         """Count the calls that workers do at a time; wait for the first of them."""
@@ -199,9 +199,7 @@ class Dask(Engine):
 
     def close(self) -> None:
         """Close the client if it is our own."""
-        if self._own:
-            with _quiet():
-                self._client.close(timeout=2)
+        self._open.close()
 
 
 class _Run:
@@ -223,8 +221,16 @@ class _Run:
     def _submit(self, places: list[int]) -> None:
         if self._data is None or self._data.status in ("cancelled", "lost", "error"):
             # To all workers at once, so that none of them is the only one to have the data.
-            [self._data] = self.client.scatter([self.shared], broadcast=True, hash=False)
+            try:
+                [self._data] = self.client.scatter([self.shared], broadcast=True, hash=False)
+            except OSError as error:
+                raise self._lost() from error
         for place in places:
+            if self._attempts[place] == _ATTEMPTS:
+                raise RuntimeError(
+                    f"Item {place + 1} of {len(self.items)} has ended its workers {_ATTEMPTS} "
+                    "times. Have they enough memory?"
+                )
             self._attempts[place] += 1
             future = self.client.submit(
                 _call, self.function, self._data, place, self.items[place], self.n_threads,
@@ -244,10 +250,10 @@ class _Run:
                     done.append((place, future.result(timeout=_FETCH_SECONDS)))
                     self.left.discard(place)
                     continue
-            except TimeoutError:  # the worker that had it is lost
+            except (TimeoutError, CancelledError, OSError):  # the worker that had it is lost
                 again.append(place)
                 continue
-            self._require_lost(future, place)
+            self._require_lost(future)
             again.append(place)
         if again:
             self._submit(again)
@@ -262,35 +268,36 @@ class _Run:
                 ended.append(self._ended.get_nowait())
         return ended
 
-    def _require_lost(self, future: Any, place: int) -> None:
-        """Raise an item's error unless it failed because its worker did, and not often."""
+    def _require_lost(self, future: Any) -> None:
+        """Raise an item's error unless it failed because its worker did."""
         from distributed import KilledWorker
 
         if self.client.status not in ("running", "connecting"):
-            raise RuntimeError("The connection to the Dask scheduler is lost")
+            raise self._lost()
         error = None if future.status in ("cancelled", "lost") else future.exception(timeout=30)
         if error is not None and not isinstance(error, KilledWorker):
             raise error
-        if self._attempts[place] >= _ATTEMPTS:
-            raise RuntimeError(
-                f"Item {place + 1} of {len(self.items)} has ended its workers "
-                f"{self._attempts[place]} times. Have they enough memory?"
-            )
+
+    def _lost(self) -> ConnectionError:
+        return ConnectionError("The connection to the Dask scheduler is lost")
 
     def abandon(self) -> None:
         """Stop what is under way on the workers."""
-        with contextlib.suppress(Exception), _quiet():
+        with contextlib.suppress(Exception):
             self.client.run(_stop, self.token, wait=False)
             self.client.cancel(list(self._futures), asynchronous=False, force=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Dask's log: what it has to say is in the one error."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Silence Dask's logs: what there is to say is in the one error."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

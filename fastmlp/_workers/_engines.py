@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import itertools
 import os
 import pickle
+import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +40,12 @@ class Engine:
     ----------
     name : str
         For people.
+    here : bool
+        Whether the work is done in this process.
     """
 
     name = ""
+    here = False
 
     def __init__(self, n_workers: int, n_threads: int) -> None:
         self.n_workers, self.n_threads = n_workers, n_threads
@@ -85,6 +90,7 @@ class Threads(Engine):
     """Threads of this process, among which small pieces are shared out."""
 
     name = "threads"
+    here = True
 
     def __init__(self, n_threads: int) -> None:
         super().__init__(n_threads, 1)
@@ -124,22 +130,14 @@ class Threads(Engine):
         )
 
 
-class Joblib(Engine):
-    """The workers of a joblib backend: processes of this machine unless it is another one.
+class Processes(Engine):
+    """Processes of this machine: joblib's own, asked directly.
 
-    Parameters
-    ----------
-    n_jobs : int
-    n_threads : int
-    local : bool
-        Whether workers are processes that see this machine's files.
+    So that they do not hear Ctrl-C, of which only the calling process is to speak, and that
+    progress is shown while they work.
     """
 
-    name = "joblib"
-
-    def __init__(self, n_jobs: int, n_threads: int, local: bool = True) -> None:
-        super().__init__(n_jobs, n_threads)
-        self._local = local
+    name = "processes"
 
     def run(
         self,
@@ -152,57 +150,99 @@ class Joblib(Engine):
     ) -> None:
         """Call the function for every item; see `Engine.run`."""
         with tempfile.TemporaryDirectory(prefix="fastmlp-") as directory:
-            board, handle = None, Direct(shared)
-            if self._local:
-                board = Board(str(Path(directory) / "progress"), len(items))
-                board.shares("w+")
-                handle = File(str(Path(directory) / "shared"))  # type: ignore[assignment]
-                Path(handle.path).write_bytes(pickle.dumps(shared, 5))  # type: ignore[attr-defined]
-            call = LocalCall(function, handle, self.n_threads, board, os.getpid())
-            left = dict(enumerate(items))
-            with _ticking(board, left, on_wait):
-                self._until_done(call, left, on_result)
-
-    def _until_done(self, call: LocalCall, left: dict[int, Any], on_result: OnResult) -> None:
-        from joblib import Parallel, delayed
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-        losses = 0
-        while left:
-            before = len(left)
-            pool = Parallel(self.n_workers, return_as="generator_unordered", batch_size=1)
-            try:
-                for place, result in pool(
-                    delayed(call)(i, item) for i, item in left.copy().items()
-                ):
-                    del left[place]
-                    on_result(place, result)
-            except TerminatedWorkerError as error:  # a worker was killed; its neighbours go with it
-                losses = losses + 1 if len(left) == before else 1
+            board = Board(str(Path(directory) / "progress"), len(items))
+            board.shares("w+")
+            file = File(str(Path(directory) / "shared"))
+            Path(file.path).write_bytes(pickle.dumps(shared, 5))
+            call = LocalCall(function, file, self.n_threads, board, os.getpid())
+            left, losses = dict(enumerate(items)), 0
+            while left:
+                before = len(left)
+                if self._until_a_loss(call, left, board, on_result, on_wait):
+                    losses = losses + 1 if len(left) == before else 1
                 if losses > _LOSSES:
                     raise RuntimeError(
                         f"Worker processes end before their work is done: {losses} times without "
                         "a result. Is there enough memory?"
-                    ) from error
+                    )
+
+    def _until_a_loss(
+        self,
+        call: LocalCall,
+        left: dict[int, Any],
+        board: Board,
+        on_result: OnResult,
+        on_wait: OnWait,
+    ) -> bool:
+        """Have items done until none is left or a process is lost; tell whether one was."""
+        from joblib.externals.loky import get_reusable_executor
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        pool, rest = get_reusable_executor(self.n_workers), iter(list(left.items()))
+        waiting: set[concurrent.futures.Future[Any]] = set()
+        try:
+            while left:
+                with _deaf_children():
+                    # Not all at once: what is queued deep in the pool cannot be called back.
+                    for i, item in itertools.islice(rest, 2 * self.n_workers - len(waiting)):
+                        waiting.add(pool.submit(call, i, item))
+                done, waiting = concurrent.futures.wait(
+                    waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
+                )
+                for future in done:
+                    place, result = future.result()
+                    del left[place]
+                    on_result(place, result)
+                shares = board.shares()
+                on_wait(float(sum(shares[i] for i in left)))
+        except TerminatedWorkerError:  # its neighbours go with it
+            return True
+        except BaseException:
+            pool.shutdown(wait=True, kill_workers=True)
+            raise
+        return False
 
 
 @contextlib.contextmanager
-def _ticking(board: Board | None, left: dict[int, Any], on_wait: OnWait) -> Iterator[None]:
-    """Tell how much is under way while the calling thread waits for joblib."""
-    over = threading.Event()
+def _deaf_children() -> Iterator[None]:
+    """Keep Ctrl-C waiting: processes and threads that are started here never hear of it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
 
-    def run() -> None:
-        while not over.wait(_WAIT_SECONDS):
-            shares = () if board is None else board.shares()
-            on_wait(float(sum(shares[i] for i in list(left))) if board is not None else 0.0)
+    from joblib.externals.loky.backend import resource_tracker as lokys
 
-    thread = threading.Thread(target=run, name="fastmlp progress", daemon=True)
-    thread.start()
+    for tracker in (resource_tracker, lokys):  # started later they let Ctrl-C through again
+        tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        over.set()
-        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Joblib(Engine):
+    """The workers of another backend of joblib: threads, or whatever was registered there."""
+
+    name = "joblib"
+
+    def run(
+        self,
+        function: Function,
+        shared: Any,
+        items: Sequence[Any],
+        on_result: OnResult,
+        on_wait: OnWait,
+        alone: Sequence[bool] | None = None,
+    ) -> None:
+        """Call the function for every item; see `Engine.run`."""
+        from joblib import Parallel, delayed
+
+        call = LocalCall(function, Direct(shared), self.n_threads, None, os.getpid())
+        pool = Parallel(self.n_workers, return_as="generator_unordered", batch_size=1)
+        for place, result in pool(delayed(call)(i, item) for i, item in enumerate(items)):
+            on_result(place, result)
 
 
 # ---- the choice --------------------------------------------------------------------------------
@@ -259,10 +299,10 @@ def _chosen(jobs: int | None, cluster: str | None, n_threads: int | None) -> Eng
 
             return Dask(backend.client, _each(n_threads, 1))
         wanted = jobs or backend.effective_n_jobs(n_jobs)
-        if jobs is not None or kind not in ("LokyBackend", "SequentialBackend"):
-            return _joblib(kind, wanted, n_threads)
-        if wanted > 1:
-            return _joblib(kind, wanted, n_threads)
+        local = kind in ("LokyBackend", "SequentialBackend")
+        if jobs is not None or wanted > 1 or not local:
+            each = _each(n_threads, threads.resolve()[0] // wanted)
+            return (Processes if local else Joblib)(wanted, each)
     return Threads(threads.resolve(n_threads)[0])
 
 
@@ -270,8 +310,3 @@ def _each(n_threads: int | None, otherwise: int) -> int:
     """Return how many threads each worker has: those that were asked for, here or for all."""
     count, automatic = threads.resolve(n_threads)
     return max(1, otherwise) if automatic else count
-
-
-def _joblib(kind: str, n_jobs: int, n_threads: int | None) -> Engine:
-    n_threads = _each(n_threads, threads.resolve()[0] // n_jobs)
-    return Joblib(n_jobs, n_threads, kind in ("LokyBackend", "MultiprocessingBackend"))

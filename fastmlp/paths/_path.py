@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks, mlp
+from .._workers import Engine, engine
 from ..models import Sequential
 from ..progress import ProgressLine
 from . import _folds, _grid
 from ._problem import Problem
 from ._result import CHOICES, PathResult
-from ._run import Packed, Step, Track, can_keep, walk
+from ._run import Packed, Step, Track, Tracks, can_keep, walk
 from ._search import EXPECTED_FITS, EXPLAINED, largest_lambda
 from ._walkers import Array, Settings, State
 
@@ -66,6 +67,8 @@ def path(
     drop: Collection[str] = (),
     impute: str | None = None,
     indicator: bool = False,
+    jobs: int | None = None,
+    cluster: str | None = None,
     threads: int | None = None,
     verbose: int = 1,
 ) -> PathResult:
@@ -133,8 +136,14 @@ def path(
         Adam's; a tenth of it for the last 30% of the epochs.
     categorical, drop, impute, indicator
         Of `preprocessing.Preprocessing.fit`.
+    jobs : int, optional
+        Processes of this machine, through joblib, for the folds' paths; by default what
+        ``joblib.parallel_config`` says, where it is in force; its backend may be Dask.
+    cluster : str, optional
+        The address of a Dask scheduler, "tcp://host:8786": a fold's path stays on one worker.
     threads : int, optional
-        The folds' paths go side by side; results are the same bits for any number.
+        The folds' paths go side by side; results are the same bits for any number. With jobs or
+        a cluster, of each worker.
     verbose : {0, 1}
         1: a progress line on stderr once it has taken a second.
 
@@ -151,7 +160,8 @@ def path(
     DivergedError
         If a network's loss is no longer finite.
     PathInterrupted
-        After Ctrl-C, with the result up to there; a plain KeyboardInterrupt if there is none yet.
+        After Ctrl-C, with the result up to there; a plain KeyboardInterrupt if there is none yet,
+        as with jobs or a cluster, which return whole paths.
 
     References
     ----------
@@ -192,7 +202,8 @@ def path(
         ratio = lambda_ratio or _default_ratio(settings, problem)
         grid = _grid.geometric(largest, ratio, n_lambdas, factors)
     source = _Source(problem, settings, grid, open_ended=lambdas is None)
-    stop = source.walk(assigned, threads, bool(verbose))
+    with engine(jobs, cluster, threads) as workers:
+        stop = source.walk(assigned, workers, threads, bool(verbose))
     result = source.result(assigned, measure, choose)
     if stop is not None:
         if result is None:
@@ -268,22 +279,37 @@ class _Source:
         return by_layer if self.settings.linear else by_layer[::-1]
 
     def walk(
-        self, folds: NDArray[np.int64], threads: int | None, verbose: bool
+        self, folds: NDArray[np.int64], workers: Engine, threads: int | None, verbose: bool
     ) -> KeyboardInterrupt | None:
         """Walk all paths; return the interruption, if there was one."""
         held = [None, *(folds == k for k in range(int(folds.max()) + 1))]
-        tracks = [
-            Track(self.problem, self.settings, rows, rows is None or self.keep_held)
-            for rows in held
-        ]
-        self.steps = [track.steps for track in tracks]
-        total = len(tracks) * self.n_lambdas
-        with ProgressLine("path", total, "fits", enabled=verbose) as line:
-            stop = walk(tracks, self._in_order(self.grid.by_layer), threads, line)
+        with ProgressLine("path", len(held) * self.n_lambdas, "fits", enabled=verbose) as line:
+            go_on = self._begun(held, workers, threads, line)
+            stop = go_on(self._in_order(self.grid.by_layer))
             while stop is None and self._unfinished():
                 self.grid = self.grid.extended()
-                stop = walk(tracks, self.grid.by_layer[:1], threads, line)
+                stop = go_on(self.grid.by_layer[:1])
         return stop
+
+    def _begun(
+        self,
+        held: list[NDArray[np.bool_] | None],
+        workers: Engine,
+        threads: int | None,
+        line: ProgressLine,
+    ) -> Callable[[Array], KeyboardInterrupt | None]:
+        """Return what walks all tracks on along a grid: here, or by other processes."""
+        keep = [rows is None or self.keep_held for rows in held]
+        if not workers.here:
+            sent = Tracks(workers, self.problem, self.settings, held, keep)
+            self.steps = sent.steps
+            return lambda by_layer: sent.walk(by_layer, line)
+        tracks = [
+            Track(self.problem, self.settings, rows, kept)
+            for rows, kept in zip(held, keep, strict=True)
+        ]
+        self.steps = [track.steps for track in tracks]
+        return lambda by_layer: walk(tracks, by_layer, threads, line)
 
     def _unfinished(self) -> bool:
         """Tell whether something is left at the largest lambda.

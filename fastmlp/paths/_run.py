@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _many, threads
+from .._workers import Engine, Progress
 from ..progress import ProgressLine
 from ._problem import Part, Problem
 from ._sparsity import Description, described
@@ -74,14 +75,23 @@ class Track:
         The rows that are held out; None for the path of all rows.
     keep : bool
         Whether weights, or predictions of held-out rows, are kept.
+    begun : Walker, optional
+        That has come some way already.
     """
 
     def __init__(
-        self, problem: Problem, settings: Settings, held: NDArray[np.bool_] | None, keep: bool
+        self,
+        problem: Problem,
+        settings: Settings,
+        held: NDArray[np.bool_] | None,
+        keep: bool,
+        begun: Walker | None = None,
     ) -> None:
-        self.problem, self.keep, self._room = problem, keep, _MAX_KEPT
+        self.problem, self.keep, self.room = problem, keep, _MAX_KEPT
         self.part: Part = problem.whole if held is None else problem.part(held)
-        self.walker: Walker = walker(settings, self.part)
+        if begun is not None:
+            begun.part = self.part
+        self.walker: Walker = walker(settings, self.part) if begun is None else begun
         self.steps: list[Step] = []
 
     def advance(self, lambdas: Array) -> None:
@@ -104,10 +114,100 @@ class Track:
             return None
         packed = [Packed(array) for array in state]
         size = sum(array.size for array in packed)
-        if size > self._room:
+        if size > self.room:
             return None
-        self._room -= size
+        self.room -= size
         return packed
+
+
+class Sent(NamedTuple):
+    """A track, on its way to a worker or back.
+
+    Parameters
+    ----------
+    held : ndarray of bool or None
+    keep : bool
+    room : int
+        For weights that are kept.
+    lambdas : ndarray of shape (n_steps, n_layers)
+        To walk along.
+    walker : Walker or None
+        Without its rows; None before the first step.
+    steps : list of Step
+        What came of it.
+    """
+
+    held: NDArray[np.bool_] | None
+    keep: bool
+    room: int
+    lambdas: Array
+    walker: Walker | None
+    steps: list[Step]
+
+
+def walk_sent(shared: tuple[Problem, Settings], sent: Sent, progress: Progress) -> Sent:
+    """Walk a track, in a worker; its warm starts stay there."""
+    track = Track(*shared, sent.held, sent.keep, sent.walker)
+    track.room = sent.room
+    for i, lambdas in enumerate(sent.lambdas):
+        threads.obey_halt()
+        track.advance(lambdas)
+        progress.note((i + 1) / len(sent.lambdas))
+    track.walker.part = None  # type: ignore[assignment]
+    return sent._replace(walker=track.walker, room=track.room, steps=track.steps)
+
+
+class Tracks:
+    """Paths that are walked by the workers of an engine.
+
+    Parameters
+    ----------
+    engine : Engine
+    problem : Problem
+    settings : Settings
+    held : list of ndarray of bool or None
+        A track for each.
+    keep : list of bool
+
+    Attributes
+    ----------
+    steps : list of list of Step
+        Of each track.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        problem: Problem,
+        settings: Settings,
+        held: list[NDArray[np.bool_] | None],
+        keep: list[bool],
+    ) -> None:
+        self.engine, self._shared = engine, (problem, settings)
+        nothing = np.empty((0, 0))
+        self._sent = [
+            Sent(h, k, _MAX_KEPT, nothing, None, []) for h, k in zip(held, keep, strict=True)
+        ]
+        self.steps: list[list[Step]] = [[] for _ in held]
+
+    def walk(self, by_layer: Array, line: ProgressLine) -> KeyboardInterrupt | None:
+        """Walk on along a grid; return the interruption, if there was one."""
+        before = sum(map(len, self.steps))
+        items = [sent._replace(lambdas=by_layer, steps=[]) for sent in self._sent]
+
+        def take(i: int, sent: Sent) -> None:
+            self._sent[i] = sent
+            self.steps[i] += sent.steps
+
+        def show(share: float) -> None:
+            ended = sum(map(len, self.steps))
+            line.update(min(ended, before + len(items) * len(by_layer)) + share * len(by_layer))
+
+        try:
+            self.engine.run(walk_sent, self._shared, items, take, show)
+        except KeyboardInterrupt as stop:
+            return stop
+        return None
 
 
 def can_keep(n_values: int) -> bool:

@@ -70,7 +70,7 @@ def test_two_processes_give_the_rows_of_one(tmp_path):
     swept(tmp_path / "one.db")
     result = swept(tmp_path / "two.db", jobs=2)
     assert all_rows(tmp_path / "two.db") == all_rows(tmp_path / "one.db")
-    assert (result.sessions[0]["engine"], result.sessions[0]["jobs"]) == ("joblib", 2)
+    assert (result.sessions[0]["engine"], result.sessions[0]["jobs"]) == ("processes", 2)
 
 
 def test_joblibs_configuration_is_obeyed():
@@ -213,6 +213,41 @@ def test_serial_two_processes_and_a_cluster_with_a_worker_killed(tmp_path, clust
     swept(tmp_path / "two.db", jobs=2, **options)
     rows = all_rows(tmp_path / "one.db")
     assert rows == all_rows(tmp_path / "serial.db") == all_rows(tmp_path / "two.db")
+
+
+def test_a_path_on_a_cluster_is_the_path_of_one_process(cluster):
+    x, y = data(80)
+    options = {"n_lambdas": 4, "folds": 3, "epochs": 10, "seed": 1, "verbose": 0}
+    here = fastmlp.path(x, y, "6x2", **options)
+    there = fastmlp.path(x, y, "6x2", **options, cluster=cluster.scheduler_address)
+    np.testing.assert_array_equal(there.lambdas, here.lambdas)
+    np.testing.assert_array_equal(there.cv_mean, here.cv_mean)
+    for one, other in zip(there.model.get_weights(), here.model.get_weights(), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("how", ["distributed", "joblib"])
+def test_the_cluster_stops_with_the_caller(tmp_path, cluster, functions, how):
+    where = {"distributed": (None, cluster.scheduler_address), "joblib": (2, None)}[how]
+
+    def stop(share):
+        if len(list(tmp_path.glob("alive-*"))) >= 2:
+            raise KeyboardInterrupt
+
+    with _workers.engine(*where, 1) as engine:
+        begin = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(functions.wait_for_ever, str(tmp_path), [0, 1, 2, 3], print, stop)
+    assert time.monotonic() - begin < 60
+    give_up = time.monotonic() + 20
+    while time.monotonic() < give_up:
+        before = [path.stat().st_mtime_ns for path in tmp_path.glob("alive-*")]
+        time.sleep(0.5)
+        if before == [path.stat().st_mtime_ns for path in tmp_path.glob("alive-*")]:
+            break
+    else:
+        raise AssertionError("the workers still work")
+    assert len(before) >= 2
 
 
 def test_addresses_without_a_scheduler():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import fastmlp
+from fastmlp import threads
 
 
 class Counted:
@@ -47,3 +48,10 @@ def end_every_worker(shared, item, progress):
 
 def wrong(shared, item, progress):
     raise ZeroDivisionError(f"item {item}")
+
+
+def wait_for_ever(shared, item, progress):
+    while True:
+        (Path(shared) / f"alive-{item}").touch()
+        time.sleep(0.05)
+        threads.obey_halt()
