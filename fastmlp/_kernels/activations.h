@@ -195,7 +195,10 @@ INLINE void backward_case(const int act, int c0, int c1, int n, int from_t, int 
         vint any = (vint)vzero();
         for (int i = 0; i < n; i += VL) {
             const int rows = n - i < VL ? n - i : VL;
+            const int ahead = n - i - VL < VL ? n - i - VL : VL;
             vreal r[VL];
+            /* Outputs that another thread computed lie in its cache. */
+            for (int e = 0; e < ahead; e++) PREFETCH(y + (ptrdiff_t)(i + VL + e) * ld + c);
             if (from_t) {
                 for (int e = 0; e < VL; e++) r[e] = vload(t + feature_at(group, c + e, i));
                 vtranspose(r);

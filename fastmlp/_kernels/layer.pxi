@@ -23,7 +23,8 @@ cdef extern from "memory.h" nogil:
     int omp_get_thread_num()
 
 cdef extern from "tiles.h" nogil:
-    int FORWARD_AHEAD, ROW_TILE, TILE_ROWS
+    int FORWARD_AHEAD, ROW_TILE, TILE_ROWS, DATA_VECTORS, GROUP_VECTORS
+    double GROUP_COST
     ctypedef struct index_list:
         const int* idx
         int n
@@ -35,7 +36,8 @@ cdef extern from "tiles.h" nogil:
     void forward_one(int n_idx, const int* idx, const real* x, const real* w, ptrdiff_t ldw,
                      real* y, int n_vec)
     void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,
-                    ptrdiff_t ldw, const real* dzt, real* dxt, int more, int fetch)
+                    ptrdiff_t ldw, const real* dzt, ptrdiff_t z_group, real* dxt, ptrdiff_t x_group,
+                    int more, int fetch)
     void weights_tile_n(int kr, int n, const real* x, ptrdiff_t ldx, const real* dz,
                         ptrdiff_t lddz, real* g, ptrdiff_t ldg, int more)
     void weights_row(int n, const int* rows, const real* x, ptrdiff_t ldx, const real* dz,

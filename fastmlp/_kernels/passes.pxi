@@ -111,7 +111,10 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
     units idx of the layer. With `by_group` each group of rows takes the lists of its own: `below`
     is ReLU, so a unit that is off in a group needs no gradient there."""
     cdef int c = 0, group, nv, n_vec = (n + VL - 1) // VL
-    cdef int per_group = LANE_ROWS // VL
+    cdef int n_groups = (n + LANE_ROWS - 1) // LANE_ROWS
+    # Groups of rows that go through together, and outputs whose dz then stays in the cache.
+    cdef int together = 1 if by_group else max(1, DATA_VECTORS // GROUP_VECTORS)
+    cdef int width = WIDTH // together
     cdef int end = layer.n_out if by_group else n_idx
     cdef index_list part, units
     if layer.narrow:
@@ -119,8 +122,9 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
                              w, layer.ldw, below.dz, below.ld)
     else:
         while True:
-            for group in range((n + LANE_ROWS - 1) // LANE_ROWS):
-                nv = min(per_group, n_vec - group * per_group)
+            group = 0
+            while group < n_groups:
+                nv = min(together * GROUP_VECTORS, n_vec - group * GROUP_VECTORS)
                 if by_group:
                     units = listed(&below.lanes, group, k0 // DEPTH,
                                    min(k1 // DEPTH + 1, below.lanes.n_cuts - 1))
@@ -129,12 +133,13 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
                                   min((c + WIDTH) // DEPTH, layer.lanes.n_cuts - 1))
                 else:
                     part.idx = idx + c
-                    part.n = min(WIDTH, n_idx - c)
+                    part.n = min(width, n_idx - c)
                 if part.n > 0 or c == 0:
                     data_block(nv, n_k, kk, part.n, part.idx, w, layer.ldw,
-                               layer.t + group * layer.group, below.t + group * below.group,
-                               c > 0, group == 0)
-            c += WIDTH
+                               layer.t + group * layer.group, layer.group,
+                               below.t + group * below.group, below.group, c > 0, group == 0)
+                group += together
+            c += width
             if c >= end:
                 break
     if below.act == ACT_SOFTMAX:

@@ -123,32 +123,46 @@ static void forward_one(int n_idx, const int *idx, const real *x, const real *w,
     }
 }
 
-/* Backward by data, feature-major so that lanes run along the batch, for one group of LANE_ROWS
- * rows of it: dxt[k, 0:nv*VL] (+)= sum over t of w[k, idx[t]] * dzt[idx[t], 0:nv*VL], for kr
- * rows k of w. kk lists the rows k. */
+/* Accumulators of a tile of backward_data, by its number of vectors: what the registers hold beside
+ * the shorter side. */
+#if defined(__AVX512F__)
+#define DATA_ROWS(nv) ((nv) == 1 ? 12 : 24 / (nv))
+#else
+#define DATA_ROWS(nv) (12 / (nv))
+#endif
+/* What a product costs where every group goes through alone, if one costs 1 where several do. */
+#define GROUP_COST (GROUP_VECTORS > 1 ? 1.0 : 1.3)
+/* Vectors of one group of LANE_ROWS rows, and where a tile's vector v lies from its first group. */
+#define GROUP_VECTORS (LANE_ROWS / VL)
+#define VECTOR_AT(v, group) ((v) / GROUP_VECTORS * (group) + (v) % GROUP_VECTORS * VL)
+
+/* Backward by data, feature-major so that lanes run along the batch, for nv vectors of it, in
+ * groups of LANE_ROWS rows that lie z_group and x_group apart: dxt[k, vectors] (+)= sum over t of w[k, idx[t]]
+ * * dzt[idx[t], vectors], for kr rows k of w. kk lists the rows k. */
 INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, const int *kk,
-                      const real *w, ptrdiff_t ldw, const real *dzt, real *dxt, int more) {
+                      const real *w, ptrdiff_t ldw, const real *dzt, ptrdiff_t z_group, real *dxt,
+                      ptrdiff_t x_group, int more) {
     vreal acc[12][4];
     const real *wr[12];
     for (int r = 0; r < kr; r++) {
+        const real *old = dxt + (ptrdiff_t)kk[r] * LANE_ROWS;
         wr[r] = w + (ptrdiff_t)kk[r] * ldw;
-        for (int v = 0; v < nv; v++)
-            acc[r][v] = more ? vload(dxt + (ptrdiff_t)kk[r] * LANE_ROWS + v * VL) : vzero();
+        for (int v = 0; v < nv; v++) acc[r][v] = more ? vload(old + VECTOR_AT(v, x_group)) : vzero();
     }
     for (int t = 0; t < n_idx; t++) {
         const ptrdiff_t j = idx[t];
         const real *dz = dzt + j * LANE_ROWS;
-        /* The shorter side stays in registers, so that 12 accumulators leave room for it. */
+        /* The shorter side stays in registers, so that the accumulators leave room for it. */
         if (kr < nv) {
             vreal a[4];
             for (int r = 0; r < kr; r++) a[r] = vset1(wr[r][j]);
             for (int v = 0; v < nv; v++) {
-                const vreal b = vload(dz + v * VL);
+                const vreal b = vload(dz + VECTOR_AT(v, z_group));
                 for (int r = 0; r < kr; r++) acc[r][v] = vfma(a[r], b, acc[r][v]);
             }
         } else {
             vreal b[4];
-            for (int v = 0; v < nv; v++) b[v] = vload(dz + v * VL);
+            for (int v = 0; v < nv; v++) b[v] = vload(dz + VECTOR_AT(v, z_group));
             for (int r = 0; r < kr; r++) {
                 const vreal a = vset1(wr[r][j]);
                 for (int v = 0; v < nv; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
@@ -156,7 +170,8 @@ INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, con
         }
     }
     for (int r = 0; r < kr; r++)
-        for (int v = 0; v < nv; v++) vstore(dxt + (ptrdiff_t)kk[r] * LANE_ROWS + v * VL, acc[r][v]);
+        for (int v = 0; v < nv; v++)
+            vstore(dxt + (ptrdiff_t)kk[r] * LANE_ROWS + VECTOR_AT(v, x_group), acc[r][v]);
 }
 
 /* The part of a row of weights that a block of outputs needs. */
@@ -165,26 +180,32 @@ INLINE void fetch_row(const real *w, int n_idx, const int *idx) {
     for (int j = idx[0]; j <= idx[n_idx - 1]; j += 64 / sizeof(real)) PREFETCH(w + j);
 }
 
-/* All listed rows k for nv (1 to 4) vectors of a group, 12 accumulators at a time; with fetch, the
- * next rows of weights are asked for while the present ones are used. */
+/* All listed rows k for nv (1 to DATA_VECTORS) vectors; with fetch, the next rows of weights are
+ * asked for while the present ones are used. */
+#define DATA_VECTORS 4
 static void data_block(int nv, int n_k, const int *kk, int n_idx, const int *idx, const real *w,
-                       ptrdiff_t ldw, const real *dzt, real *dxt, int more, int fetch) {
-    const int most = 12 / nv, tiles = (n_k + most - 1) / most;
+                       ptrdiff_t ldw, const real *dzt, ptrdiff_t z_group, real *dxt,
+                       ptrdiff_t x_group, int more, int fetch) {
+    const int most = DATA_ROWS(nv), tiles = (n_k + most - 1) / most;
     for (int q = 0, t = 0; t < tiles; t++) {
         const int next = n_k * (t + 1) / tiles, kr = next - q;
         for (int r = next; fetch && r < next + most && r < n_k; r++)
             fetch_row(w + (ptrdiff_t)kk[r] * ldw, n_idx, idx);
-#define TILE(KR, NV) data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, dxt, more)
-#define ROWS(KR, NV) case KR: TILE(KR, NV); break
+#define TILE(KR, NV) \
+    data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, z_group, dxt, x_group, more)
+/* Rows that no tile has registers for are no case. */
+#define ROWS(KR, NV) case KR: if (KR <= DATA_ROWS(NV)) TILE(KR, NV); break
         if (nv == 1) switch (kr) {
             ROWS(12, 1); ROWS(11, 1); ROWS(10, 1); ROWS(9, 1); ROWS(8, 1); ROWS(7, 1);
             ROWS(6, 1); ROWS(5, 1); ROWS(4, 1); ROWS(3, 1); ROWS(2, 1); default: TILE(1, 1);
         } else if (nv == 2) switch (kr) {
+            ROWS(12, 2); ROWS(11, 2); ROWS(10, 2); ROWS(9, 2); ROWS(8, 2); ROWS(7, 2);
             ROWS(6, 2); ROWS(5, 2); ROWS(4, 2); ROWS(3, 2); ROWS(2, 2); default: TILE(1, 2);
         } else if (nv == 3) switch (kr) {
-            ROWS(4, 3); ROWS(3, 3); ROWS(2, 3); default: TILE(1, 3);
+            ROWS(8, 3); ROWS(7, 3); ROWS(6, 3); ROWS(5, 3); ROWS(4, 3); ROWS(3, 3); ROWS(2, 3);
+            default: TILE(1, 3);
         } else switch (kr) {
-            ROWS(3, 4); ROWS(2, 4); default: TILE(1, 4);
+            ROWS(6, 4); ROWS(5, 4); ROWS(4, 4); ROWS(3, 4); ROWS(2, 4); default: TILE(1, 4);
         }
 #undef ROWS
 #undef TILE

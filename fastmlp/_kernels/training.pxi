@@ -455,12 +455,24 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
     """dz of the layer below for its units [start, stop)."""
     cdef const int* kk = s.iota + start
     cdef int n_k = stop - start
-    cdef int by_group = (training and reads_patterns(s, below) and reads_patterns(s, layer)
-                         and not layer.narrow)
+    cdef int by_group = 0
     if training and below.act == ACT_RELU and skips(s, below):
         # A unit that is off in every row passes nothing back.
         kk = live_range(below.idx_y, below.n_y, start, stop, &n_k)
+        by_group = (reads_patterns(s, below) and reads_patterns(s, layer) and not layer.narrow
+                    and groups_pay(layer, below, n_idx, n))
     backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, by_group, n, mask, keep_t)
+
+
+cdef int groups_pay(const Layer* layer, const Layer* below, int n_idx, int n) noexcept nogil:
+    """Whether groups of rows, each with lists of its own, save more products backward by data than
+    going through alone costs them."""
+    cdef int group, n_groups = (n + LANE_ROWS - 1) // LANE_ROWS
+    cdef long long products = 0
+    for group in range(n_groups):
+        products += (<long long>layer.lanes.cut[(group + 1) * layer.lanes.n_cuts - 1]
+                     * below.lanes.cut[(group + 1) * below.lanes.n_cuts - 1])
+    return GROUP_COST * products < <long long>n_groups * n_idx * below.n_y
 
 
 cdef double penalty_sum(const State* s, int slot) noexcept nogil:
