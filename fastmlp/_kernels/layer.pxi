@@ -151,6 +151,8 @@ cdef enum:
     PACKED_ROWS = 64   # with more rows inputs are packed for the weights' gradient
     NARROW_COLUMNS = 64  # inputs of a narrow layer whose gradients are formed together
     ORDERED_ROWS = 1024  # rows of the largest batch that is put in order
+    QUEUES = 8      # ranges of items that threads start from
+    APART = 16      # numbers that keep two of their counters in different cache lines
     WINDOW = 8      # steps after which updates that nobody needs earlier are made together
     CORRECTIONS = 64   # steps whose corrections of Adam's rate are worked out together
     ENOUGH_TO_SHARE = 1 << 15  # numbers of a block that a thread copies or looks through
@@ -239,13 +241,36 @@ cdef inline index_list listed(const Patterns* p, int group, int first, int last)
     return part
 
 
-cdef inline int next_item(int* counter, int* mine, int n_threads) noexcept nogil:
-    """The next item of work, handed out to whichever thread comes first: neighbours on the
-    machine, or units left out, make equal shares unequal. The bits do not depend on it."""
-    if n_threads > 1:
-        return take_ticket(counter)
-    mine[0] += 1
-    return mine[0] - 1
+# The items [0, n_items) of some work, as one thread takes them. Every thread has a range of its own,
+# the same in each step, so that what it wrote is still in its cache; then it helps the others, for
+# neighbours on the machine, or units left out, make equal shares unequal. The bits do not depend
+# on it.
+cdef struct Queue:
+    int* counters           # [QUEUES * APART], zero before the first thread comes
+    int n_items, tid, n_threads
+    int taken               # items so far, by a thread alone; else ranges that are used up
+
+
+cdef inline Queue queue_of(int* counters, int n_items, int tid, int n_threads) noexcept nogil:
+    cdef Queue queue
+    queue.counters, queue.n_items, queue.tid, queue.n_threads = counters, n_items, tid, n_threads
+    queue.taken = 0
+    return queue
+
+
+cdef inline int next_item(Queue* queue) noexcept nogil:
+    """The next item, or n_items."""
+    cdef int n_ranges = min(queue.n_threads, QUEUES), own, item
+    if queue.n_threads == 1:
+        queue.taken += 1
+        return min(queue.taken - 1, queue.n_items)
+    while queue.taken < n_ranges:
+        own = (queue.tid + queue.taken) % n_ranges
+        item = queue.n_items * own // n_ranges + take_ticket(queue.counters + own * APART)
+        if item < queue.n_items * (own + 1) // n_ranges:
+            return item
+        queue.taken += 1
+    return queue.n_items
 
 
 cdef inline void share(int n, int multiple, int tid, int n_threads, int* start,

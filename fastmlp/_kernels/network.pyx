@@ -204,7 +204,7 @@ cdef class Network:
         cdef Layer* layer
         self.s.iota = <int*>calloc(widest + 2 * FORWARD_AHEAD, sizeof(int))
         self.s.ones = <real*>calloc(1, sizeof(real))
-        self.s.tickets = <int*>calloc(2 * self.s.n_layers, sizeof(int))
+        self.s.tickets = <int*>calloc(2 * self.s.n_layers * QUEUES * APART, sizeof(int))
         h = self.s.n_params // 4096 + 2 * self.s.n_layers
         self.s.norms = <double*>calloc(h, sizeof(double))
         if (self.s.iota == NULL or self.s.ones == NULL or self.s.norms == NULL
@@ -668,7 +668,8 @@ cdef class Network:
         s.stop = 0
         s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
                        and os.environ.get("FASTMLP_ORDER", "1") != "0")
-        memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        clear_queues(s, 0, 2)
+        clear_queues(s, 1, 2)
         self._measure_groups()
         if team == 1:
             with nogil:
@@ -791,7 +792,8 @@ cdef class Network:
     cdef void _forward_block(self, int n, int n_layers, int team, bint training=False) noexcept:
         cdef State* s = &self.s
         cdef unsigned long long state
-        memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        clear_queues(s, 0, 2)
+        clear_queues(s, 1, 2)
         if team == 1:
             with nogil:
                 state = denormals_off()
@@ -897,7 +899,8 @@ cdef class Network:
         self._reserve(<int>n, n_threads)
         self._load(source.data(), 0, <int>n)
         team = self._team(n, n_threads, automatic)
-        memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+        clear_queues(s, 0, 2)
+        clear_queues(s, 1, 2)
         kept = []
         if t == NULL:
             kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)]
@@ -957,7 +960,8 @@ cdef class Network:
             self._rows_forward = 0
             self._gradients()
             team = self._team(n, n_threads, automatic)
-            memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+            clear_queues(s, 0, 2)
+            clear_queues(s, 1, 2)
             self._measure_groups()
             if team == 1:
                 with nogil:

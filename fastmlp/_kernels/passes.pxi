@@ -18,18 +18,20 @@ cdef const int* live_range(const int* idx, int n, int start, int stop, int* coun
 
 cdef void forward_rows(const Layer* layer, const real* w, const real* b, const int* idx, int n_idx,
                        const Patterns* patterns, const real* x, ptrdiff_t ldx, int n, real* y,
-                       real* z, unsigned char* live, int live_tiles, int* tickets, int tid,
-                       int n_threads) noexcept nogil:
-    """y = act(x w + b): (row block, panel) items in grabs. `patterns`, if not NULL, lists the
+                       real* z, unsigned char* live, int live_tiles, int by_panel, int* tickets,
+                       int tid, int n_threads) noexcept nogil:
+    """y = act(x w + b), an item being some panels of one row block; consecutive items share the
+    panels if `by_panel`, else the block. `patterns`, if not NULL, lists the
     inputs that each tile of rows needs, else idx serves all. `live`, if not NULL, gets the units
     that are live in each block, or in each tile of rows if `live_tiles`."""
-    cdef int start, stop, item, block, p, i0, m, t, c, step, grab, per_block, mine = 0
+    cdef int start, stop, item, block, p, i0, m, t, c, step, group, groups = 1
     cdef int n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
     cdef int rows = (n + n_blocks - 1) // n_blocks
     cdef ptrdiff_t ld = layer.ld, at
     cdef index_list lists[ROW_TILES]
     cdef int n_want = 0
     cdef const int* want
+    cdef Queue queue
     if layer.narrow:
         share(n, 4, tid, n_threads, &start, &stop)
         if stop > start:
@@ -38,20 +40,22 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
             finish_forward(layer.act, stop - start, 2 * layer.n_panels, b, y + start * ld, ld,
                            z + start * ld if z != NULL else NULL, NULL)
         return
-    # A grab is some panels of one row block: the block's inputs, a stretch of them at a time,
-    # stay in the second-level cache for all of them.
-    grab = layer.n_panels
+    # A block's inputs, a stretch of them at a time, stay in the second-level cache for all panels
+    # of an item.
     if n_threads > 1:
-        grab = max(1, layer.n_panels * n_blocks // (4 * n_threads))
-        grab = min(grab, layer.n_panels)
-    per_block = (layer.n_panels + grab - 1) // grab
+        groups = (4 * n_threads + n_blocks - 1) // n_blocks
+        if by_panel:
+            groups = round_up(groups, n_threads)
+        groups = min(groups, layer.n_panels)
+    queue = queue_of(tickets, n_blocks * groups, tid, n_threads)
     while True:
-        item = next_item(tickets, &mine, n_threads)
-        if item >= n_blocks * per_block:
+        item = next_item(&queue)
+        if item >= queue.n_items:
             return
-        block = item // per_block
-        start = (item - block * per_block) * grab
-        stop = min(start + grab, layer.n_panels)
+        block = item % n_blocks if by_panel else item // groups
+        group = item // n_blocks if by_panel else item % groups
+        start = group * layer.n_panels // groups
+        stop = (group + 1) * layer.n_panels // groups
         i0 = block * rows
         m = min(rows, n - i0)
         at = i0 * ld

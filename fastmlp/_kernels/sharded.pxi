@@ -91,7 +91,8 @@ cdef class PartStep:
             self._n = n
             self._team = self.net._team(n, n_threads, automatic)
             s.first_row = first_row
-            memset(s.tickets, 0, 2 * s.n_layers * sizeof(int))
+            clear_queues(s, 0, 2)
+            clear_queues(s, 1, 2)
             if self._team == 1:
                 with nogil:
                     part_forward(s, n, n_batch, t, w, 0, 1)

@@ -30,7 +30,7 @@ cdef struct State:
     int* iota
     real* ones
     barrier gate
-    int* tickets            # [2, n_layers]: work handed out in the present step
+    int* tickets            # [2, n_layers, QUEUES * APART]: work handed out in the present step
     # Loss and optimizer
     int loss, n_metrics
     int* metrics
@@ -194,6 +194,17 @@ cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int 
             out[k] = x[place * ldx + k] * mask[k] if mask[k] != 0 else 0
 
 
+cdef inline int* queues(State* s, int backward, int h) noexcept nogil:
+    """The counters of a layer's work in one direction."""
+    return s.tickets + (backward * s.n_layers + h) * QUEUES * APART
+
+
+cdef inline void clear_queues(State* s, int backward, int n_threads) noexcept nogil:
+    """Begin with all work of one direction. A thread alone counts for itself."""
+    if n_threads > 1:
+        memset(queues(s, backward, 0), 0, s.n_layers * QUEUES * APART * sizeof(int))
+
+
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
                        int tid, int n_threads) noexcept nogil:
     """Outputs of the first n_layers layers for the batch x, into the layers' own arrays."""
@@ -203,7 +214,7 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
     cdef const int* idx
     cdef const Patterns* patterns
     if tid == 0:
-        memset(s.tickets + s.n_layers, 0, s.n_layers * sizeof(int))
+        clear_queues(s, 1, n_threads)
     for h in range(n_layers):
         layer = &s.layers[h]
         idx = s.iota
@@ -221,7 +232,7 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns, x,
                      ldx, n, layer.y, layer.z,
                      layer.live_y if training and skips(s, layer) else NULL,
-                     reads_patterns(s, layer), s.tickets + h, tid, n_threads)
+                     reads_patterns(s, layer), training, queues(s, 0, h), tid, n_threads)
         team_barrier(&s.gate, n_threads)
         if layer.act == ACT_SOFTMAX:
             share(n, 1, tid, n_threads, &start, &stop)
@@ -350,7 +361,7 @@ cdef void backward_begin(State* s, int n, int tid, int n_threads) noexcept nogil
     cdef int h, start, stop
     cdef Layer* layer
     if tid == 0:
-        memset(s.tickets, 0, s.n_layers * sizeof(int))
+        clear_queues(s, 0, n_threads)
         for h in range(s.n_layers):
             layer = &s.layers[h]
             layer.n_penalty = layer.n_in
@@ -368,7 +379,8 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
                           int n_threads) noexcept nogil:
     """backward_team's work for the layers from `top` down to `bottom`. A task takes rows of weights
     backward by data and then updates them, so one barrier a layer is enough."""
-    cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t, mine
+    cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t
+    cdef Queue queue
     cdef Layer* layer
     cdef Layer* below
     cdef const int* idx
@@ -421,9 +433,9 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
         unit = UNITS
         if not layer.narrow:
             unit = min(UNITS, max(PANEL, round_up(layer.n_in // (4 * n_threads), PANEL)))
-        mine = 0
+        queue = queue_of(queues(s, 1, h), (layer.n_in + unit - 1) // unit, tid, n_threads)
         while True:
-            start = next_item(s.tickets + s.n_layers + h, &mine, n_threads) * unit
+            start = next_item(&queue) * unit
             if start >= layer.n_in:
                 break
             stop = min(start + unit, layer.n_in)
@@ -733,7 +745,8 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
     cdef Layer* last = &s.layers[1]
     cdef shallow_net net = shallow_of(s)
     cdef update_sums sums[3]
-    cdef int start, stop, item, mine = 0
+    cdef int start, stop, item
+    cdef Queue queue = queue_of(queues(s, 0, 0), hidden.n_panels, tid, n_threads)
     share(n, SHALLOW_ROWS, tid, n_threads, &start, &stop)
     shallow_forward(&net, s.params, start, stop, s.xb, last.y, last.ld)
     finish_forward(last.act, stop - start, round_up(last.n_out, VL) // VL,
@@ -744,13 +757,13 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
     else:
         score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
     if tid == 0:
-        s.tickets[0] = 0
+        clear_queues(s, 0, n_threads)
         # The penalty is gathered by panel here, biases included.
         hidden.n_penalty = last.n_penalty = hidden.n_panels
         hidden.penalty_b[hidden.slot] = 0
     team_barrier(&s.gate, n_threads)
     while True:
-        item = next_item(s.tickets, &mine, n_threads)
+        item = next_item(&queue)
         if item >= hidden.n_panels:
             break
         sums_reset(&sums[0])
