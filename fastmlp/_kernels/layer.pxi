@@ -8,7 +8,13 @@ cdef extern from "simd.h" nogil:
     unsigned long long denormals_off()
     void denormals_restore(unsigned long long state)
     void fetch_start(const real* p, int n_lines)
-    int FETCH
+    int FETCH, FETCH_LINES
+    ctypedef struct fetch_list:
+        const int* rows
+        int n_rows, n_chunks, array, chunk
+        const real* arrays[2]
+        ptrdiff_t ld
+    const char* fetch_next(fetch_list* f)
     int span_finite(const real* p, ptrdiff_t n)
 
 cdef extern from "memory.h" nogil:
@@ -37,9 +43,9 @@ cdef extern from "tiles.h" nogil:
                      real* y, int n_vec)
     void data_block(int nv, int n_k, const int* kk, int n_idx, const int* idx, const real* w,
                     ptrdiff_t ldw, const real* dzt, ptrdiff_t z_group, real* dxt, ptrdiff_t x_group,
-                    int more, int fetch)
+                    int more, int fetch, fetch_list* later)
     void weights_tile_n(int kr, int n, const real* x, ptrdiff_t ldx, const real* dz,
-                        ptrdiff_t lddz, real* g, ptrdiff_t ldg, int more)
+                        ptrdiff_t lddz, real* g, ptrdiff_t ldg, int more, const char* fetch)
     void weights_row(int n, const int* rows, const real* x, ptrdiff_t ldx, const real* dz,
                      ptrdiff_t lddz, real* g)
     int unit_tiles(int n_k)

@@ -110,7 +110,7 @@ cdef void softmax_rows(const Layer* layer, int start, int stop, const real* z,
 
 cdef void backward_data(const Layer* layer, Layer* below, const real* w, const int* kk, int n_k,
                         int k0, int k1, const int* idx, int n_idx, int by_group, int n,
-                        const real* mask, int keep_t) noexcept nogil:
+                        const real* mask, int keep_t, fetch_list* later) noexcept nogil:
     """dz of the layer below, for its units [k0, k1), of which kk lists those to compute, from the
     units idx of the layer. With `by_group` each group of rows takes the lists of its own: `below`
     is ReLU, so a unit that is off in a group needs no gradient there."""
@@ -141,7 +141,8 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
                 if part.n > 0 or c == 0:
                     data_block(nv, n_k, kk, part.n, part.idx, w, layer.ldw,
                                layer.t + group * layer.group, layer.group,
-                               below.t + group * below.group, below.group, c > 0, group == 0)
+                               below.t + group * below.group, below.group, c > 0, group == 0,
+                               later)
                 group += together
             c += width
             if c >= end:
@@ -153,7 +154,8 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
 
 
 cdef void form_gradient(int n_k, const int* kk, int n, const real* x, ptrdiff_t ldx, int packed,
-                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg) noexcept nogil:
+                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg,
+                        fetch_list* later) noexcept nogil:
     """g[0:n_k, 0:PANEL] = the gradient of n_k units' weights to one panel of outputs, for all
     rows: a stretch of rows at a time, whose dz then stays in the first-level cache. x is packed
     by pack_inputs, or else a row-major array whose columns kk are side by side."""
@@ -166,7 +168,7 @@ cdef void form_gradient(int n_k, const int* kk, int n, const real* x, ptrdiff_t 
             weights_tile_n(kr, rows,
                            x + (t * n + i) * TILE_ROWS if packed else x + i * ldx + kk[k],
                            TILE_ROWS if packed else ldx, dz + i * lddz, lddz, g + k * ldg, ldg,
-                           i > 0)
+                           i > 0, fetch_next(later))
         i += rows
 
 
@@ -178,6 +180,8 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
     dz begin `panel` items apart."""
     cdef update_sums sums[SUBUNITS]
     cdef int k = k0, r, p, n_k
+    cdef fetch_list later
+    later.n_rows = 0
     cdef ptrdiff_t at
     cdef real* xp = scratch + SUBUNITS * ldg
     cdef const real* given = x
@@ -190,7 +194,7 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
             given = xp
         for p in range(layer.n_panels):
             form_gradient(n_k, iota + k, n, given, ldx, packed, dz + p * panel, lddz,
-                          scratch + p * PANEL, ldg)
+                          scratch + p * PANEL, ldg, &later)
         for r in range(n_k):
             sums_reset(&sums[r])
         at = k * layer.ldw
@@ -206,7 +210,7 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
 cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* window, real* w,
                            real* m, real* v, const real* x, ptrdiff_t ldx, int n, const int* rows,
                            const unsigned char* live_x, const int* idx, int n_idx, int k0, int k1,
-                           real* scratch, ptrdiff_t ldg) noexcept nogil:
+                           real* scratch, ptrdiff_t ldg, fetch_list* later) noexcept nogil:
     """The same, computing only the products of live inputs and live outputs; what is left out
     has a gradient of exactly zero and is updated by the same code, at the window's end if may be.
     """
@@ -227,7 +231,7 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
         pack_inputs(n_k, kk, n, rows, x, ldx, xp)
         for p in range((n_idx + PANEL - 1) // PANEL):
             form_gradient(n_k, kk, n, xp, 0, True, layer.dzp + p * n * PANEL, PANEL,
-                          compact + p * PANEL, ldg)
+                          compact + p * PANEL, ldg, later)
     for k in range(k0, k1):
         at = k * layer.ldw
         if done < n_k and kk[done] == k:

@@ -179,6 +179,31 @@ static int span_finite(const real *p, ptrdiff_t n) {
 INLINE void fetch_start(const real *p, int n_lines) {
     for (int i = 0; i < n_lines; i++) __builtin_prefetch((const char *)p + 64 * i, 0, 3);
 }
+/* Rows of several arrays that will be needed soon, to be fetched a few lines at a time between
+ * multiply-adds: all at once they would hold up what comes next. */
+#define FETCH_LINES 16
+typedef struct {
+    const int *rows;        /* those still to come */
+    int n_rows, n_chunks;   /* chunks of FETCH_LINES in a row */
+    int array, chunk;       /* the next one */
+    const real *arrays[2];
+    ptrdiff_t ld;
+} fetch_list;
+/* The next FETCH_LINES lines, or NULL. */
+INLINE const char *fetch_next(fetch_list *f) {
+    if (f->n_rows == 0) return NULL;
+    const char *at = (const char *)(f->arrays[f->array] + f->rows[0] * f->ld)
+                     + 64 * FETCH_LINES * f->chunk;
+    if (++f->chunk == f->n_chunks) {
+        f->chunk = 0;
+        if (++f->array == 2) {
+            f->array = 0;
+            f->rows++;
+            f->n_rows--;
+        }
+    }
+    return at;
+}
 #define PREFETCH_W(p) __builtin_prefetch((p), 1, 3)
 
 /* Transposes a VL x VL block held in registers. */

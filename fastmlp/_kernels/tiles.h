@@ -138,10 +138,11 @@ static void forward_one(int n_idx, const int *idx, const real *x, const real *w,
 
 /* Backward by data, feature-major so that lanes run along the batch, for nv vectors of it, in
  * groups of LANE_ROWS rows that lie z_group and x_group apart: dxt[k, vectors] (+)= sum over t of w[k, idx[t]]
- * * dzt[idx[t], vectors], for kr rows k of w. kk lists the rows k. */
+ * * dzt[idx[t], vectors], for kr rows k of w. kk lists the rows k. `fetch`, if not NULL, is where
+ * FETCH_LINES lines begin that are asked for on the way. */
 INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, const int *kk,
                       const real *w, ptrdiff_t ldw, const real *dzt, ptrdiff_t z_group, real *dxt,
-                      ptrdiff_t x_group, int more) {
+                      ptrdiff_t x_group, int more, const char *fetch) {
     vreal acc[12][4];
     const real *wr[12];
     for (int r = 0; r < kr; r++) {
@@ -149,23 +150,28 @@ INLINE void data_tile(const int kr, const int nv, int n_idx, const int *idx, con
         wr[r] = w + (ptrdiff_t)kk[r] * ldw;
         for (int v = 0; v < nv; v++) acc[r][v] = more ? vload(old + VECTOR_AT(v, x_group)) : vzero();
     }
-    for (int t = 0; t < n_idx; t++) {
-        const ptrdiff_t j = idx[t];
-        const real *dz = dzt + j * LANE_ROWS;
-        /* The shorter side stays in registers, so that the accumulators leave room for it. */
-        if (kr < nv) {
-            vreal a[4];
-            for (int r = 0; r < kr; r++) a[r] = vset1(wr[r][j]);
-            for (int v = 0; v < nv; v++) {
-                const vreal b = vload(dz + VECTOR_AT(v, z_group));
-                for (int r = 0; r < kr; r++) acc[r][v] = vfma(a[r], b, acc[r][v]);
-            }
-        } else {
-            vreal b[4];
-            for (int v = 0; v < nv; v++) b[v] = vload(dz + VECTOR_AT(v, z_group));
-            for (int r = 0; r < kr; r++) {
-                const vreal a = vset1(wr[r][j]);
-                for (int v = 0; v < nv; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
+    int t = 0;
+    for (int line = 0; line < FETCH_LINES; line++) {
+        const int stop = fetch ? n_idx * (line + 1) / FETCH_LINES : n_idx;
+        if (fetch) PREFETCH_FAR(fetch + 64 * line);
+        for (; t < stop; t++) {
+            const ptrdiff_t j = idx[t];
+            const real *dz = dzt + j * LANE_ROWS;
+            /* The shorter side stays in registers, so that the accumulators leave room for it. */
+            if (kr < nv) {
+                vreal a[4];
+                for (int r = 0; r < kr; r++) a[r] = vset1(wr[r][j]);
+                for (int v = 0; v < nv; v++) {
+                    const vreal b = vload(dz + VECTOR_AT(v, z_group));
+                    for (int r = 0; r < kr; r++) acc[r][v] = vfma(a[r], b, acc[r][v]);
+                }
+            } else {
+                vreal b[4];
+                for (int v = 0; v < nv; v++) b[v] = vload(dz + VECTOR_AT(v, z_group));
+                for (int r = 0; r < kr; r++) {
+                    const vreal a = vset1(wr[r][j]);
+                    for (int v = 0; v < nv; v++) acc[r][v] = vfma(a, b[v], acc[r][v]);
+                }
             }
         }
     }
@@ -181,18 +187,19 @@ INLINE void fetch_row(const real *w, int n_idx, const int *idx) {
 }
 
 /* All listed rows k for nv (1 to DATA_VECTORS) vectors; with fetch, the next rows of weights are
- * asked for while the present ones are used. */
+ * asked for while the present ones are used, else some of what `later` lists. */
 #define DATA_VECTORS 4
 static void data_block(int nv, int n_k, const int *kk, int n_idx, const int *idx, const real *w,
                        ptrdiff_t ldw, const real *dzt, ptrdiff_t z_group, real *dxt,
-                       ptrdiff_t x_group, int more, int fetch) {
+                       ptrdiff_t x_group, int more, int fetch, fetch_list *later) {
     const int most = DATA_ROWS(nv), tiles = (n_k + most - 1) / most;
     for (int q = 0, t = 0; t < tiles; t++) {
         const int next = n_k * (t + 1) / tiles, kr = next - q;
         for (int r = next; fetch && r < next + most && r < n_k; r++)
             fetch_row(w + (ptrdiff_t)kk[r] * ldw, n_idx, idx);
+        const char *soon = fetch ? NULL : fetch_next(later);
 #define TILE(KR, NV) \
-    data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, z_group, dxt, x_group, more)
+    data_tile(KR, NV, n_idx, idx, kk + q, w, ldw, dzt, z_group, dxt, x_group, more, soon)
 /* Rows that no tile has registers for are no case. */
 #define ROWS(KR, NV) case KR: if (KR <= DATA_ROWS(NV)) TILE(KR, NV); break
         if (nv == 1) switch (kr) {
@@ -214,42 +221,53 @@ static void data_block(int nv, int n_k, const int *kk, int n_idx, const int *idx
 }
 
 /* Backward by weights: g[r, 0:2*VL] (+)= sum over i of x[i, r] * dz[i, 0:2*VL], for kr units.
- * `rows`, if not NULL, says where the batch's i-th row lies in x and dz. */
+ * `rows`, if not NULL, says where the batch's i-th row lies in x and dz; fetch: see data_tile. */
 INLINE void weights_tile(const int kr, int n, const int *rows, const real *x, ptrdiff_t ldx,
-                         const real *dz, ptrdiff_t lddz, real *g, ptrdiff_t ldg, int more) {
+                         const real *dz, ptrdiff_t lddz, real *g, ptrdiff_t ldg, int more,
+                         const char *fetch) {
     vreal acc[TILE_ROWS][2];
     for (int r = 0; r < kr; r++)
         for (int v = 0; v < 2; v++) acc[r][v] = more ? vload(g + r * ldg + v * VL) : vzero();
-    for (int i = 0; i < n; i++) {
-        const ptrdiff_t at = rows ? rows[i] : i;
-        const real *xi = x + at * ldx, *di = dz + at * lddz;
-        const vreal b0 = vload(di), b1 = vload(di + VL);
-        for (int r = 0; r < kr; r++) {
-            const vreal a = vset1(xi[r]);
-            acc[r][0] = vfma(a, b0, acc[r][0]);
-            acc[r][1] = vfma(a, b1, acc[r][1]);
-        }
+    int i = 0;
+#define TERMS(stop)                                                     \
+    for (; i < (stop); i++) {                                           \
+        const ptrdiff_t at = rows ? rows[i] : i;                        \
+        const real *xi = x + at * ldx, *di = dz + at * lddz;            \
+        const vreal b0 = vload(di), b1 = vload(di + VL);                \
+        for (int r = 0; r < kr; r++) {                                  \
+            const vreal a = vset1(xi[r]);                               \
+            acc[r][0] = vfma(a, b0, acc[r][0]);                         \
+            acc[r][1] = vfma(a, b1, acc[r][1]);                         \
+        }                                                               \
     }
+    if (fetch)
+        for (int line = 0; line < FETCH_LINES; line++) {
+            PREFETCH_FAR(fetch + 64 * line);
+            TERMS(n * (line + 1) / FETCH_LINES)
+        }
+    else
+        TERMS(n)
+#undef TERMS
     for (int r = 0; r < kr; r++)
         for (int v = 0; v < 2; v++) vstore(g + r * ldg + v * VL, acc[r][v]);
 }
 
 static void weights_tile_n(int kr, int n, const real *x, ptrdiff_t ldx, const real *dz,
-                           ptrdiff_t lddz, real *g, ptrdiff_t ldg, int more) {
+                           ptrdiff_t lddz, real *g, ptrdiff_t ldg, int more, const char *fetch) {
     switch (kr) {
-        case 6: weights_tile(6, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
-        case 5: weights_tile(5, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
-        case 4: weights_tile(4, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
-        case 3: weights_tile(3, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
-        case 2: weights_tile(2, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
-        default: weights_tile(1, n, NULL, x, ldx, dz, lddz, g, ldg, more); break;
+        case 6: weights_tile(6, n, NULL, x, ldx, dz, lddz, g, ldg, more, fetch); break;
+        case 5: weights_tile(5, n, NULL, x, ldx, dz, lddz, g, ldg, more, fetch); break;
+        case 4: weights_tile(4, n, NULL, x, ldx, dz, lddz, g, ldg, more, fetch); break;
+        case 3: weights_tile(3, n, NULL, x, ldx, dz, lddz, g, ldg, more, fetch); break;
+        case 2: weights_tile(2, n, NULL, x, ldx, dz, lddz, g, ldg, more, fetch); break;
+        default: weights_tile(1, n, NULL, x, ldx, dz, lddz, g, ldg, more, fetch); break;
     }
 }
 
 /* The same for one unit whose rows lie anywhere. */
 static void weights_row(int n, const int *rows, const real *x, ptrdiff_t ldx, const real *dz,
                         ptrdiff_t lddz, real *g) {
-    weights_tile(1, n, rows, x, ldx, dz, lddz, g, PANEL, 0);
+    weights_tile(1, n, rows, x, ldx, dz, lddz, g, PANEL, 0, NULL);
 }
 
 /* Columns kk[0:n_k] of x for n rows, side by side for the tiles that use them together: tile t's

@@ -381,6 +381,7 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
     backward by data and then updates them, so one barrier a layer is enough."""
     cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t
     cdef Queue queue
+    cdef fetch_list later
     cdef Layer* layer
     cdef Layer* below
     cdef const int* idx
@@ -425,10 +426,11 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             pack_panels(n_columns, columns, n, s.place, layer.dz, layer.ld, start, stop, layer.dzp)
             team_barrier(&s.gate, n_threads)
         keep_t = h > 1 and not below.narrow
+        later.n_rows = 0
         if h > 0 and below.act == ACT_SOFTMAX:
             share(layer.n_in, PANEL, tid, n_threads, &start, &stop)
             backward_data(layer, below, w, s.iota + start, stop - start, start, stop, idx, n_idx,
-                          False, n, mask, keep_t)
+                          False, n, mask, keep_t, &later)
             finish_softmax(s, below, n, not layer.narrow, keep_t, mask, tid, n_threads)
         unit = UNITS
         if not layer.narrow:
@@ -439,15 +441,18 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             if start >= layer.n_in:
                 break
             stop = min(start + unit, layer.n_in)
+            if compacted and layer.ldw * sizeof(real) >= 64 * FETCH_LINES:
+                later = moments_later(layer, below, m + layer.w_at, v + layer.w_at, start, stop)
             if h > 0 and below.act != ACT_SOFTMAX:
-                data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t)
+                data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t,
+                          &later)
             if layer.narrow:
                 update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
                               s.place, start, stop, scratch)
             elif compacted:
                 update_live_rows(layer, rule, &s.window, w, m + layer.w_at, v + layer.w_at, input,
                                  ld, n, s.place, below.live_y, idx, n_idx, start, stop, scratch,
-                                 s.ldg)
+                                 s.ldg, &later)
             else:
                 if layer.may_wait:
                     update_late(s, layer, s.iota + start, stop - start, 0, 1)
@@ -461,9 +466,20 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
         team_barrier(&s.gate, n_threads)
 
 
+cdef fetch_list moments_later(const Layer* layer, const Layer* below, const real* m,
+                              const real* v, int start, int stop) noexcept nogil:
+    """What a task's update of live rows will read, to be fetched while there is much to compute."""
+    cdef fetch_list later
+    later.rows = live_range(below.idx_y, below.n_y, start, stop, &later.n_rows)
+    later.arrays[0], later.arrays[1] = m, v
+    later.ld, later.array, later.chunk = layer.ldw, 0, 0
+    later.n_chunks = <int>(layer.ldw * sizeof(real)) // (64 * FETCH_LINES)
+    return later
+
+
 cdef void data_task(State* s, const Layer* layer, Layer* below, int training, const real* w,
                     int start, int stop, const int* idx, int n_idx, int n, const real* mask,
-                    int keep_t) noexcept nogil:
+                    int keep_t, fetch_list* later) noexcept nogil:
     """dz of the layer below for its units [start, stop)."""
     cdef const int* kk = s.iota + start
     cdef int n_k = stop - start
@@ -473,7 +489,8 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
         kk = live_range(below.idx_y, below.n_y, start, stop, &n_k)
         by_group = (reads_patterns(s, below) and reads_patterns(s, layer) and not layer.narrow
                     and groups_pay(layer, below, n_idx, n))
-    backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, by_group, n, mask, keep_t)
+    backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, by_group, n, mask, keep_t,
+                  later)
 
 
 cdef int groups_pay(const Layer* layer, const Layer* below, int n_idx, int n) noexcept nogil:
