@@ -247,10 +247,10 @@ cdef inline index_list listed(const Patterns* p, int group, int first, int last)
     return part
 
 
-# The items [0, n_items) of some work, as one thread takes them. Every thread has a range of its own,
-# the same in each step, so that what it wrote is still in its cache; then it helps the others, for
-# neighbours on the machine, or units left out, make equal shares unequal. The bits do not depend
-# on it.
+# The items [0, n_items) of some work, as one thread takes them. Every thread has a range of its
+# own, the same in each step, so that what it wrote is still in its cache; then it helps the
+# others, for neighbours on the machine, or units left out, make equal shares unequal. The bits do
+# not depend on it.
 cdef struct Queue:
     int* counters           # [QUEUES * APART], zero before the first thread comes
     int n_items, tid, n_threads
@@ -272,7 +272,8 @@ cdef inline int next_item(Queue* queue) noexcept nogil:
         return min(queue.taken - 1, queue.n_items)
     while queue.taken < n_ranges:
         own = (queue.tid + queue.taken) % n_ranges
-        item = queue.n_items * own // n_ranges + take_ticket(queue.counters + own * APART)
+        item = queue.n_items * own // n_ranges
+        item += take_ticket(queue.counters + own * APART)
         if item < queue.n_items * (own + 1) // n_ranges:
             return item
         queue.taken += 1
