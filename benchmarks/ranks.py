@@ -51,6 +51,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PYTHONPATH": str(Path(__file__).parent),  # even where a script's own directory is not safe
 }
 
 

@@ -181,3 +181,29 @@ def test_paths(program, capsys, monkeypatch):
     capsys.readouterr()
     program("paths", "--from", "out/paths.json")
     assert "lasso, fastmlp / scikit-learn" in capsys.readouterr().out
+
+
+def test_ranks(program, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("mpi4py")
+    if not Path(sys.executable).with_name("mpiexec").exists():
+        pytest.skip("there is no mpiexec beside Python")
+    monkeypatch.setenv("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
+    program("ranks", "--only", "256x3", "--turns", "2", "-o", "r.json")
+    entries = json.loads((tmp_path / "r.json").read_text())["steps"]
+    assert [entry["how"] for entry in entries] == ["plain", "fast", "tree"] * 2
+    assert len({entry["loss"] for entry in entries if entry["how"] == "tree"}) == 1
+    assert "256x3" in capsys.readouterr().out
+
+
+def test_scaling(program, capsys, tmp_path):
+    results = HERE / "results" / "ranks.json"
+    module = program("scaling", str(results), "--chart", "s.png")
+    assert (tmp_path / "s.png").read_bytes().startswith(PNG)
+    assert "1024x5       fast" in capsys.readouterr().out
+    found = module.check(json.loads(results.read_text()))
+    assert len(found) == 10
+    assert all(abs(predicted - seen) < 0.15 for _, _, predicted, seen in found)
+    costs = module.costs_of(json.loads(results.read_text()), [1024] * 5)
+    shares = [module.strong(costs, module.ETHERNET, n, 4096) for n in module.SIZES]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == 1

@@ -87,10 +87,11 @@ def streams(comm, directory, size):
 def keep(model, path):
     """Every rank has the model: rank 0 alone writes it, the others compare."""
     data = model.history.history
-    name = path.with_suffix(f".{os.environ.get('OMPI_COMM_WORLD_RANK', '0')}.npz")
+    rank = 0 if world is None else world.Get_rank()
+    name = path.with_suffix(f".{rank}.npz")
     weights = {f"w{i}": w for i, w in enumerate(model.get_weights())}
     np.savez(name, **weights, **{key: np.array(values) for key, values in data.items()})
-    if ".0." in name.name:
+    if rank == 0:
         model.save(path)
 
 

@@ -4,8 +4,9 @@ A page is a program: its ``python`` blocks share one namespace, its ``console`` 
 directory. What a ``text`` block after a ``python`` one shows, or a console block after its ``$``
 lines, is what must come out: "..." is anything, and numbers agree within 2%. A comment in front of
 a block says more: ``<!-- file: NAME -->``, this is the content of a file; ``<!-- slow -->``, it
-takes long; ``<!-- frameworks: torch -->``, it needs that one; ``<!-- checkout -->``, it is run in a
-new clone with a new virtual environment; ``<!-- continuous integration -->``, .ci/run runs it.
+takes long; ``<!-- frameworks: torch -->``, it needs that one; ``<!-- mpi -->``, it needs mpi4py and
+mpiexec; ``<!-- checkout -->``, it is run in a new clone with a new virtual environment;
+``<!-- continuous integration -->``, .ci/run runs it.
 """
 
 import contextlib
@@ -139,6 +140,10 @@ class Page:
             "PATH": f"{self.programs}:{os.environ['PATH']}",
             "COLUMNS": "100",
             "NO_COLOR": "1",
+            # Open MPI refuses root, and more ranks than processors, by itself.
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         }
         for command, wanted in commands_of(text):
             done = subprocess.run(
@@ -161,11 +166,18 @@ class Page:
         return self.clone
 
 
+MPI = importlib.util.find_spec("mpi4py") is not None and (
+    Path(sys.executable).with_name("mpiexec").exists() or shutil.which("mpiexec") is not None
+)
+
+
 def wanted_now(block, slow):
     if block.mark == CI:
         return False
     if block.mark in ("slow", "checkout"):
         return slow
+    if block.mark == "mpi":
+        return MPI
     if block.mark == "frameworks":
         return slow and all(importlib.util.find_spec(name) for name in block.argument.split(", "))
     return True
@@ -239,7 +251,7 @@ def test_wrong_output_is_seen(tmp_path):
 def test_blocks_are_marked_as_the_tests_know_it():
     for path in PAGES:
         for block in blocks_of(path.read_text(encoding="utf-8")):
-            assert block.mark in ("", "file", "slow", "frameworks", "checkout", CI), (
+            assert block.mark in ("", "file", "slow", "frameworks", "mpi", "checkout", CI), (
                 path,
                 block.mark,
             )
