@@ -99,7 +99,8 @@ static double tiny_step(const shallow_net *net, size_t b2_at, int use_b2, const 
     if (net->n_in == K && net->n_hidden == U)                                                   \
     return tiny_case(ACT, K, U, net, b2_at, use_b2, batch, rule, params, m, v, sums)
 #define UNITS_OF(ACT, K)                                                                        \
-    CASE(ACT, K, 1); CASE(ACT, K, 2);                                                           \
+    CASE(ACT, K, 1);                                                                            \
+    if (TINY_UNITS > 1) { CASE(ACT, K, 2); }                                                    \
     if (TINY_UNITS > 2) { CASE(ACT, K, 3); CASE(ACT, K, 4); }
     if (net->act == ACT_RELU) {
         UNITS_OF(ACT_RELU, 1) UNITS_OF(ACT_RELU, 2)
