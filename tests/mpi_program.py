@@ -50,6 +50,18 @@ CASES = {
         {"optimizer": optimizers.Adam(schedules.CosineDecay(0.01, 20)), "metrics": ["mse", "rmse"]},
         {"validation_data": (X[:30], Y[:30]), "validation_freq": 2},
     ),
+    "classes": (
+        {
+            "loss": "binary_crossentropy",
+            "output_activation": "sigmoid",
+            "metrics": ["accuracy", "auc"],
+        },
+        {
+            "classes": True,
+            "class_weight": {0: 1.0, 1: 3.0},
+            "validation_data": (X[:3], np.array([0, 1, 1])),
+        },
+    ),
     "six": ({"dropout": 0.2}, {"shards": 6}),
 }
 
@@ -63,7 +75,8 @@ def arrays(comm, directory, size):
         if options["shards"] % size or (options["shards"] // size).bit_count() > 1 < size:
             continue
         model = made(**settings)
-        model.fit(X, Y, verbose=0, comm=comm, callbacks=hooks, **options)
+        y = Y > 0 if options.pop("classes", False) else Y
+        model.fit(X, y, verbose=0, comm=comm, callbacks=hooks, **options)
         keep(model, directory / f"{name}.fmlp")
 
 
