@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import _many, threads
 from .._optional import require
-from ._calls import Board, Direct, File, Function, LocalCall
+from ._calls import Board, Direct, File, Function, LocalCall, beating
 from ._progress import Progress
 
 OnResult = Callable[[int, Any], None]
@@ -111,8 +111,11 @@ class Threads(Engine):
         def task(i: int) -> Callable[[], None]:
             def run() -> None:
                 progress = running[i] = Progress()
+                # The calling thread shows nothing while it works itself.
+                lone = alone is not None and alone[i]
                 try:
-                    results[i] = function(shared, items[i], progress)
+                    with beating(wait) if lone else contextlib.nullcontext():
+                        results[i] = function(shared, items[i], progress)
                 finally:
                     del running[i]
 

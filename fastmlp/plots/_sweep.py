@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._path import MEASURE_LABELS
-from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, new_figure, styled
+from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,13 +65,13 @@ def plot_sweep(
     figure = new_figure(12 if rows else 7, height, title)
     left: Any = figure
     if rows:
-        parts: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
-        left = parts[0]
-        axes = parts[1].subplots(rows, min(2, count), squeeze=False, sharey=True)
+        left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))  # type: ignore[misc]
+    _rank_panel(left.subplots(), result, ranking, most, measure, len(rungs) > 1)
+    if rows:
+        axes = right.subplots(rows, min(2, count), squeeze=False, sharey=True)
         _right_panels(axes, scored, ranking, names, rungs)
         for ax in axes[:, 0]:
             ax.set_ylabel(f"held-out {MEASURE_LABELS[measure]}", fontsize=9)
-    _rank_panel(left.subplots(), result, ranking, most, measure, len(rungs) > 1)
     return figure
 
 
@@ -148,12 +148,10 @@ def _rank_panel(
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="#EEEEEE", linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.set_xlabel(MEASURE_LABELS[measure])
+    cut = f", best {most} of {len(ranking)}" if len(ranking) > most else ""
+    ax.set_xlabel(MEASURE_LABELS[measure] + cut)
     _score_axis(ax, [*means, *training], "x")
-    cut = len(ranking) > most
-    ax.set_title(f"best {most} of {len(ranking)}" if cut else "the best first")
-    # The best are at the left, and at the top: there is room in that corner.
-    ax.legend(loc="upper right")
+    legend_above(ax)
 
 
 def _score_axis(ax: Axes, values: list[Any], which: str) -> None:

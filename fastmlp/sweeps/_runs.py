@@ -64,7 +64,7 @@ class Conductor:
         The place, among the measures, of the one that the method hears.
     engine : Engine
     show : callable
-        Told how many runs are done, with those under way in parts.
+        Told how many runs are done, with those under way in parts, and the best score so far.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Conductor:
         store: Store,
         measure: int,
         engine: Engine,
-        show: Callable[[float], None],
+        show: Callable[[float, dict[str, float]], None],
     ) -> None:
         self.work, self.plan, self.seeds, self.store = work, plan, seeds, store
-        self.engine, self._show = engine, show
+        self.engine, self._tell = engine, show
         self._column = f"val_{store.settings['measures'][measure]}"
         self._stored = {tuple(row[name] for name in KEY): row for row in store.rows()}
         self._planned: dict[tuple[Any, ...], Run] = {}
@@ -99,6 +99,10 @@ class Conductor:
         strangers = self._stored.keys() - self._planned.keys()
         if strangers:
             raise StoreError(f"{self.store.name}: damaged: it has runs that are not of its sweep")
+
+    def _show(self, done: float) -> None:
+        scores = [row[self._column] for row in self._stored.values() if row["status"] == "done"]
+        self._tell(done, {f"best {self._column[4:]}": min(scores)} if scores else {})
 
     def _do(self, step: Round) -> list[float]:
         """Have a round's missing runs done; return the score of each of its configurations."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import fastmlp
+from fastmlp import sweeps
 
 
 def regression(n=60, seed=0):
@@ -24,5 +25,11 @@ QUICK = {"epochs": 3, "batch_size": 16, "verbose": 0, "seed": 5}
 def small(units=("4", "8x2"), l2=(0.0, 0.01), seeds=3, **options):
     """Run 12 tiny networks unless told otherwise."""
     x, y = regression()
-    given = {"units": list(units), "l2": list(l2), "seeds": seeds, **QUICK, **options}
+    given = {
+        "units": list(units),
+        "l2": l2 if isinstance(l2, sweeps.Uniform) else list(l2),
+        "seeds": seeds,
+        **QUICK,
+        **options,
+    }
     return fastmlp.sweep(x, y, **given)

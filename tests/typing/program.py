@@ -26,6 +26,7 @@ from fastmlp import (
     plots,
     regularizers,
     schedules,
+    sweeps,
 )
 from fastmlp.preprocessing import Preprocessing
 
@@ -121,6 +122,12 @@ def choose(x: np.ndarray, y: np.ndarray) -> int:
     assert_type(result.lambda_1se, float)
     assert_type(result.plot_cv(), matplotlib.figure.Figure)
     assert_type(result.model, models.Sequential)
+    tried = fastmlp.sweep(
+        x, y, ["4", "8"], l2=sweeps.LogUniform(1e-6, 1e-2), method="random", samples=2,
+        epochs=2, verbose=0,
+    )  # fmt: skip
+    assert_type(tried, sweeps.SweepResult)
+    assert_type(tried.plot(), matplotlib.figure.Figure)
     table = {"x": x.ravel().tolist(), "y": y.ravel().tolist()}
     state = Preprocessing.fit(table, "y", standardize=True)
     assert_type(state, Preprocessing)
