@@ -25,7 +25,7 @@ _RANGED = ("l1", "l2", "group_l1", "dropout", "learning_rate", "batch_size")
 EPILOG = """\b
 Examples:
   fastmlp sweep houses.csv --target price --units 16x1,16x2,64x3 --l2 0,1e-4,1e-3 --seeds 5 -o s.db
-  fastmlp sweep --show s.db --plot sweep.png
+  fastmlp sweep --show s.db -o sweep.png
   fastmlp sweep houses.csv --units 64x2,64+32 --l2 1e-6..1e-2 --learning-rate 1e-4..1e-2 \\
       --method random --samples 50 -o s.db
   fastmlp sweep houses.csv --units 16,64x2,256x3 --l1 0,1e-4,1e-3 --proximal \\
@@ -121,7 +121,12 @@ def _listed(name: str, help_text: str, default: str | None = None) -> Any:
     help="What ranks.  [default: mse; for classes the deviance]",
 )
 @_options.lecture("The lecture's data, instead of DATA.")
-@click.option("-o", "--output", metavar="STORE", help="Keep the runs in this SQLite file.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="STORE",
+    help="Keep the runs in this SQLite file; with --show, the figure's.",
+)
 @_options.threads
 @_options.jobs
 @_options.cluster
@@ -158,8 +163,11 @@ def command(
     report = _options.messages(quiet, verbose)
     start = time.perf_counter()
     if show is not None:
-        if data is not None or lecture is not None or output is not None:
-            raise click.UsageError("--show shows a store; DATA, --data and -o are for a new sweep")
+        if data is not None or lecture is not None:
+            raise click.UsageError("--show shows a store; DATA and --data are for a new sweep")
+        if output is not None and figure is not None:
+            raise click.UsageError("with --show, -o is the figure, as --plot is: give one of them")
+        figure = figure or output
         _check_files(export, figure, force)
         from fastmlp import sweeps
 

@@ -51,6 +51,9 @@ def test_a_sweep_and_what_it_shows(run, numbers, tmp_path):
     assert shown.code == 0, shown.err
     assert shown.out.splitlines()[3:5] == lines[3:5]
     assert "2 more configurations" in shown.out
+    drawn = run("sweep", "--show", "s.store", "-o", "again.png")
+    assert drawn.err == "Wrote again.png.\n"
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "s.png").read_bytes()
     result = document(run("sweep", "--show", "s.store", "--json"))
     assert (result["runs"], result["total"], result["store"]) == (8, 8, "s.store")
     scores = [rank["mean"] for rank in result["ranking"]]
@@ -137,6 +140,7 @@ def test_options_from_a_file(run, write, numbers):
         (("numbers.csv", "--units", "4", "--folds", 3, "--validation-split", 0.1), "exclude"),
         (("numbers.csv", "--units", "4", "--measure", "deviance"), "Unknown measure"),
         (("numbers.csv", "--show", "s.db"), "--show shows a store"),
+        (("--show", "s.db", "-o", "a.png", "--plot", "b.png"), "give one of them"),
         (("numbers.csv", "--units", "4", "--jobs", 2, "--cluster", "tcp://a:1"), "jobs are"),
     ],
 )
