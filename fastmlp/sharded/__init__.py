@@ -1,6 +1,7 @@
 """Training one network in several processes, or as if in several: batches cut into shards.
 
     fit -> _fit.Run          the fit loop: what the processes agree on, who writes files
+             _alike.py         what all must have been given alike
              _session.py     one step: parts of a batch forward and back, then the same update
                _exchange.py  gradients added across processes while earlier layers go back
                _rows.py      which rows are whose, of arrays and of files

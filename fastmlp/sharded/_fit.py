@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -11,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _fit_data, _kernels, training
+from .. import _fit_data, training
 from .._callback import HOOKS, Callback, History, Logs, overriding
 from .._fit_data import Arguments, Rows
 from .._learning import Moments
 from .._parquet import ParquetStream
 from ..callbacks import CSVLogger, ModelCheckpoint
-from ..checkpoint import Checkpoint, Resumed, describe_data
-from ..errors import DataError, DivergedError
+from ..checkpoint import Checkpoint, Resumed
+from ..errors import DivergedError
 from ..metrics import R2Score
+from ._alike import check_same, described
 from ._evaluation import evaluate
 from ._ranks import Delivered, Ranks, Signals, as_ranks
 from ._rows import ArrayShard, Plan, Shard, StreamShard, cut_stream, merged, moments_of
@@ -96,56 +95,7 @@ def _callbacks_of(ranks: Ranks, callbacks: list[Callback]) -> list[Callback]:
     return [_Elsewhere(c) if isinstance(c, writers) else c for c in callbacks]
 
 
-# ---- what must be the same on all ranks --------------------------------------------------------
-
-
-def _described(model: Sequential, arguments: Arguments, data: Data) -> dict[str, Any]:
-    """Return what all ranks must have been given alike, or its digest, by what messages call it."""
-    assert model.optimizer is not None and model.loss is not None
-    from .. import __version__
-
-    layers = [
-        [layer.units, layer.activation, layer.use_bias, repr(layer.kernel_regularizer),
-         repr(layer.bias_regularizer)]
-        for layer in model.dense_layers
-    ]  # fmt: skip
-    rates = [getattr(layer, "rate", None) for layer in model.layers]
-    compiled = [model.optimizer.engine_options(), model.loss.name, model.metrics_names]
-    parts = {
-        "The version of fastmlp": __version__,
-        "The instruction set (FASTMLP_ISA)": _kernels.isa(),
-        "The model": _digest([model.n_inputs, model.dtype.name, layers, rates, compiled]),
-        "What fit is given": _digest({**arguments.to_dict(), "verbose": 0}),
-    }
-    if model.resumed is not None:
-        parts["The run to go on with"] = _digest([model.resumed.progress, model.resumed.seed])
-    return parts | describe_data(*data)
-
-
-def _digest(value: Any) -> dict[str, str]:
-    text = json.dumps(value, sort_keys=True, default=str)
-    return {"digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}
-
-
-def _check_same(ranks: Ranks, found: dict[str, Any]) -> None:
-    """Raise, on all ranks alike, unless all have described the same."""
-    everyone = ranks.gather(found)
-    for rank, other in enumerate(everyone):
-        for name, value in everyone[0].items():
-            if other.get(name) == value:
-                continue
-            shown = [_shown(part) for part in (value, other.get(name))]
-            detail = "" if shown[0] == shown[1] else f": {shown[1]} instead of {shown[0]}"
-            raise DataError(
-                f"{name} must be the same on all ranks. Received: another on rank {rank} of "
-                f"{ranks.size} than on rank 0{detail}"
-            )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"shape {tuple(value['shape'])}" if "shape" in value else ""
-    return "none" if value is None else str(value)
+# ---- how many shards ----------------------------------------------------------------------------
 
 
 def shards_for(size: int, shards: int | None, fast_reduce: bool) -> int:
@@ -365,8 +315,8 @@ def fit(
         with ranks.together():
             arguments = _settled(ranks, model, arguments)
             data = prepare(arguments)
-            found = _described(model, arguments, data) if ranks.size > 1 else {}
-        _check_same(ranks, found)
+            found = described(model, arguments, data) if ranks.size > 1 else {}
+        check_same(ranks, found)
         model.seed, model.n_fits = ranks.share((model.seed, model.n_fits))
         return _carried_out(ranks, model, data, arguments, callbacks, checkpoint, checkpoint_every)
 
