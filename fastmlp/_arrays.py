@@ -46,7 +46,8 @@ def _require_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
     raise DataError(f"{name} must be finite. Received: {value} in {_place(where)}")
 
 
-def _as_array(name: str, value: Any) -> np.ndarray:
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Return `value` as an array of whatever type; rows of several lengths are an error."""
     try:
         return np.asarray(value)
     except ValueError:
@@ -63,7 +64,7 @@ def numeric(name: str, value: Any) -> np.ndarray:
     elif np.ma.is_masked(value):
         raise DataError(f"{name} must have no masked values. Received: {describe(value)}")
     else:
-        array = _as_array(name, value)
+        array = as_array(name, value)
     if array.dtype.kind == "O":
         array = _by_column(name, value, array)
     if array.dtype.kind not in "fiub":

@@ -163,13 +163,18 @@ class Monitor(Configured):
         Whether small or large is good.
     min_delta : float
         What is no more than this better counts as no improvement.
+    verbose : {0, 1, 2}
+        From 1 on it prints what it does.
     """
 
-    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise _checks.unknown("mode", str(mode), ("auto", "min", "max"))
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
+        if not isinstance(monitor, str) or not monitor:
+            raise ValueError(
+                f"monitor must be the name of a figure. Received: monitor={_checks.shown(monitor)}"
+            )
         self.monitor = monitor
-        self.mode = mode
+        self.mode = _checks.one_of("mode", mode, ("auto", "min", "max"))
+        self.verbose = _checks.verbosity(verbose)
         self.min_delta = abs(
             _checks.number("min_delta", min_delta, "a finite number", lambda v: True)
         )
@@ -271,11 +276,13 @@ def as_list(callbacks: Callback | Iterable[Callback] | None) -> list[Callback]:
     """Return the callbacks given to fit as a list, each checked to be one."""
     if callbacks is None:
         return []
-    given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    if isinstance(callbacks, Callback):
+        return [callbacks]
+    given = _checks.items("callbacks", callbacks, "callbacks.Callback objects")
     for callback in given:
         if not isinstance(callback, Callback):
             raise ValueError(
-                f"callbacks must be callbacks.Callback objects. Received: {callback!r}"
+                f"callbacks must be callbacks.Callback objects. Received: {_checks.shown(callback)}"
             )
     return given
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,17 +18,35 @@ def integer(name: str, value: Any, minimum: int = 1) -> int:
         rule = {0: "a non-negative integer", 1: "a positive integer"}.get(
             minimum, f"an integer of at least {minimum}"
         )
-        raise ValueError(f"{name} must be {rule}. Received: {name}={value!r}")
+        raise ValueError(f"{name} must be {rule}. Received: {name}={shown(value)}")
     return int(value)
+
+
+def below(name: str, value: Any, limit: int, minimum: int = 1, words: str = "") -> int:
+    """Return `value` as an int from `minimum` to below `limit`, which `words` may spell."""
+    result = integer(name, value, minimum)
+    if result >= limit:
+        raise ValueError(
+            f"{name} must be below {words or f'{limit:,}'}. Received: {name}={shown(value)}"
+        )
+    return result
+
+
+def batch_size(value: Any) -> int:
+    """Return a number of rows that the engine can count with."""
+    return below("batch_size", value, 1 << 31, words="2**31")
 
 
 def number(name: str, value: Any, rule: str, allowed: Callable[[float], bool]) -> float:
     """Return `value` as a finite float for which `allowed` holds; `rule` says it in words."""
     if not isinstance(value, bool) and isinstance(value, numbers.Real):
-        result = float(value)
+        try:
+            result = float(value)
+        except OverflowError:  # of an integer or fraction beyond the floats
+            result = math.inf
         if math.isfinite(result) and allowed(result):
             return result
-    raise ValueError(f"{name} must be {rule}. Received: {name}={value!r}")
+    raise ValueError(f"{name} must be {rule}. Received: {name}={shown(value)}")
 
 
 def non_negative(name: str, value: Any) -> float:
@@ -42,9 +61,91 @@ def fraction(name: str, value: Any) -> float:
 
 def flag(name: str, value: Any) -> bool:
     """Return `value` as a bool; 0, 1 and NumPy's booleans count."""
-    if value in (True, False):
+    # Arrays have lengths, and no truth of their own.
+    if not hasattr(value, "__len__") and value in (True, False):
         return bool(value)
-    raise ValueError(f"{name} must be True or False. Received: {name}={value!r}")
+    raise ValueError(f"{name} must be True or False. Received: {name}={shown(value)}")
+
+
+def verbosity(value: Any) -> int:
+    """Return `verbose` as 0, 1 or 2; True and False count as 1 and 0."""
+    if not hasattr(value, "__len__") and value in (0, 1, 2):
+        return int(value)
+    raise ValueError(f"verbose must be 0, 1 or 2. Received: verbose={shown(value)}")
+
+
+def label(name: Any) -> str | None:
+    """Return a name given to something; None stays None."""
+    if name is not None and (not isinstance(name, str) or not name or not name.isprintable()):
+        raise ValueError(
+            f"name must be a non-empty string on one line. Received: name={shown(name)}"
+        )
+    return name
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return `value` if it is one of the names that are known, or suggest the nearest."""
+    if isinstance(value, str) and value in known:
+        return value
+    raise unknown(name, value if isinstance(value, str) else shown(value), known)
+
+
+def items(name: str, value: Any, what: str, ordered: bool = True) -> list[Any]:
+    """Return what a list, tuple, array or other iterable holds; text and mappings are none."""
+    wrong = (str, bytes, Mapping, type, *((Set,) if ordered else ()))
+    array = getattr(value, "ndim", 1)
+    if isinstance(value, Iterable) and not isinstance(value, wrong) and array:
+        return list(value)
+    raise ValueError(f"{name} must be a sequence of {what}. Received: {name}={shown(value)}")
+
+
+def path(name: str, value: Any) -> str:
+    """Return a path as text."""
+    if isinstance(value, (str, os.PathLike)):
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            return text
+    raise ValueError(
+        f"{name} must be a str or Path, not empty and without a zero byte. "
+        f"Received: {name}={shown(value)}"
+    )
+
+
+def instance(name: str, value: Any, kind: type[T]) -> T:
+    """Return `value` if it is an object of that class."""
+    if isinstance(value, kind):
+        return value
+    raise ValueError(f"{name} must be a {kind.__name__}. Received: {name}={shown(value)}")
+
+
+def function(name: str, value: Any) -> Any:
+    """Return `value` if it can be called."""
+    if callable(value):
+        return value
+    raise ValueError(f"{name} must be a function. Received: {name}={shown(value)}")
+
+
+def shown(value: Any, limit: int = 200) -> str:
+    """Return `value` as messages show it: of a long text the beginning, with its length."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def dtype(value: Any) -> Any:
+    """Return the NumPy dtype that `value` means, which must be float32 or float64."""
+    import numpy as np
+
+    known = ("float32", "float64")
+    try:
+        result = None if value is None else np.dtype(value)
+    except (TypeError, ValueError):
+        result = None
+    if result is None or result.name not in known:
+        given = value if isinstance(value, str) else shown(value)
+        raise unknown("dtype", given if result is None else result.name, known)
+    return result.newbyteorder("=")
 
 
 def snake_case(name: str) -> str:
@@ -57,6 +158,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
     import difflib
 
     names = sorted(known)
+    name = name if len(name) <= 200 else f"{name[:200]}..."
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return ValueError(f"Unknown {kind}: {name!r}. {hint}Known: {', '.join(names)}")
@@ -82,7 +184,7 @@ def resolve(kind: str, identifier: Any, base: type[T], table: Mapping[str, type[
         return lookup(kind, str(identifier["class_name"]), table)(**identifier["config"])
     raise ValueError(
         f"{kind} must be a name, or a class or object of the kind {base.__name__}. "
-        f"Received: {identifier!r}"
+        f"Received: {shown(identifier)}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from . import _fit_data, losses, optimizers
+from . import _checks, _fit_data, losses, optimizers
 from . import metrics as _metrics
 from .layers import Dense, Layer
 from .stack import Stack
@@ -59,7 +59,8 @@ class Compiled(Stack):
         metrics : list of str or Metric, optional
             Reported beside the loss, under the names given here.
         """
-        given = [metrics] if isinstance(metrics, (str, _metrics.Metric)) else list(metrics or ())
+        given = [metrics] if isinstance(metrics, (str, _metrics.Metric)) else metrics
+        given = [] if given is None else _checks.items("metrics", given, "metrics or their names")
         chosen = [_metrics.get(identifier) for identifier in given]
         names = ["loss", *(metric.name for metric in chosen)]
         if len(set(names)) < len(names):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
+from . import _checks
 from ._cells import MISSING, Coded, TextCells
 from ._table import Table, checked_names
 from .errors import DataError
@@ -45,10 +46,15 @@ def read_csv(path: str | Path | BinaryIO, delimiter: str = ",") -> Table:
         header, a column named twice, a row too short or too long. The message names file,
         row and column.
     """
-    if not isinstance(path, str | Path):
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
+        raise ValueError(
+            f"delimiter must be one character. Received: delimiter={_checks.shown(delimiter)}"
+        )
+    if not isinstance(path, str | Path) and hasattr(path, "readable"):
         return _read(path, str(getattr(path, "name", "the table")), delimiter)
     if str(path) == "-":
         return _read(sys.stdin.buffer, "standard input", delimiter)
+    path = _checks.path("path", path)
     try:
         with Path(path).open("rb") as file:
             table = _read_large(file, Path(path), delimiter)

@@ -21,6 +21,7 @@ from .mlp import mlp
 from .models import Sequential
 from .progress import ProgressLine
 
+_MAX_MEMBERS = 1_000_001
 _MAX_LOSSES = 4_000_000  # values of loss curves that are held
 
 
@@ -62,6 +63,11 @@ def _fit(
     folds, validation_data = given.pop("folds"), given.pop("validation_data")
     weight = given.pop("sample_weight")
     x, y = _arrays.numeric("x", x), _arrays.numeric("y", y)
+    for name, array in (("x", x), ("y", y)):  # which say how wide the networks are
+        if array.ndim not in (1, 2) or not array.size:
+            raise DataError(
+                f"{name} must have shape (n, k) and not be empty. Received: shape {array.shape}"
+            )
     templates = _templates(x, y, units, **given)
     for template in templates:  # that each fits the data, and says so before anything is trained
         rows = _fit_data.checked(template, x, y, weight)
@@ -82,13 +88,14 @@ def _fit(
 
 
 def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
-    members = _checks.integer("members", members)
+    members = _checks.below("members", members, _MAX_MEMBERS)
     if seeds is None:
         first = Sequential().seed if seed is None else _checks.integer("seed", seed, 0)
         return [first + i for i in range(members)]
     if seed is not None:
         raise ValueError("seed and seeds exclude each other. Received: both")
-    found = [_checks.integer("a seed in seeds", value, 0) for value in seeds]
+    given = _checks.items("seeds", seeds, "integers")
+    found = [_checks.integer("a seed in seeds", value, 0) for value in given]
     if not found or len(set(found)) < len(found):
         raise ValueError(
             "seeds must hold at least one seed, and no seed twice: its networks would be the "
@@ -112,13 +119,14 @@ def _architectures(units: Any) -> list[Any]:
 
 def _lambdas(lambdas: Any, penalty: Any, l1: Any, l2: Any) -> list[dict[str, Any]]:
     """Return the arguments l1 and l2 of `mlp` for each lambda."""
-    if penalty not in ("l1", "l2"):
-        raise _checks.unknown("penalty", str(penalty), ("l1", "l2"))
+    _checks.one_of("penalty", penalty, ("l1", "l2"))
     if lambdas is None:
         return [{"l1": l1, "l2": l2}]
     if np.any(l1) or np.any(l2):
         raise ValueError("lambdas and l1 or l2 exclude each other. Received: both")
-    values = [lambdas] if isinstance(lambdas, numbers.Real) else list(lambdas)
+    if isinstance(lambdas, numbers.Real):
+        lambdas = [lambdas]
+    values = _checks.items("lambdas", lambdas, "numbers")
     found = [_checks.non_negative("a value in lambdas", value) for value in values]
     if not found:
         raise ValueError("lambdas must hold at least one value. Received: lambdas=[]")

@@ -48,12 +48,11 @@ class ModelCheckpoint(Monitor):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        super().__init__(monitor, mode)
-        self.filepath = os.fspath(filepath)
-        self.verbose = verbose
+        super().__init__(monitor, mode, verbose=verbose)
+        self.filepath = _checks.path("filepath", filepath)
         self.save_best_only = _checks.flag("save_best_only", save_best_only)
         self.save_weights_only = _checks.flag("save_weights_only", save_weights_only)
-        if save_freq != "epoch":
+        if not isinstance(save_freq, str) or save_freq != "epoch":
             try:
                 save_freq = _checks.integer("save_freq", save_freq)
             except ValueError:
@@ -68,7 +67,7 @@ class ModelCheckpoint(Monitor):
                 lambda v: True,
             )  # fmt: skip
         self.initial_value_threshold = initial_value_threshold
-        if save_freq == "epoch":
+        if self.save_freq == "epoch":
             self.idle_hooks = frozenset({"on_epoch_begin", "on_train_batch_end"})
         else:
             self.idle_hooks = frozenset({"on_epoch_end"})
@@ -169,7 +168,7 @@ class CSVLogger(Configured):
     """
 
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
-        self.filename = os.fspath(filename)
+        self.filename = _checks.path("filename", filename)
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
             raise ValueError(f"separator must be one character. Received: separator={separator!r}")
         self.separator = separator

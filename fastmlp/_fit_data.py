@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def check_verbose(verbose: Any) -> None:
     """Raise unless `verbose` is 0, 1, 2 or 'auto', which means 1."""
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f"verbose must be 0, 1 or 2. Received: verbose={verbose!r}")
+    if not (isinstance(verbose, str) and verbose == "auto"):
+        _checks.verbosity(verbose)
 
 
 def check_last(last: Dense, loss: Loss, metrics: Sequence[Metric]) -> None:
@@ -156,7 +156,7 @@ class Arguments:
         shards: Any = None,
         fast_reduce: Any = False,
     ) -> None:
-        self.batch_size = _checks.integer("batch_size", batch_size)
+        self.batch_size = _checks.batch_size(batch_size)
         self.epochs = _checks.integer("epochs", epochs)
         check_verbose(verbose)
         self.verbose = 1 if verbose == "auto" else int(verbose)

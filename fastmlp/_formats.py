@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _checks
 from ._cells import Cells
 from ._csv import read_csv, reason
 from ._frames import array_columns, as_table, checked_table, from_arrow
@@ -53,7 +54,7 @@ def file_format(path: str | Path) -> str:
     DataError
         If the file cannot be read, or is not what its suffix says.
     """
-    if str(path) == "-":
+    if _checks.path("path", path) == "-":
         return "CSV"
     expected = _SUFFIXES.get(Path(path).suffix.lower(), "CSV")
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _fit_data
+from . import _checks, _fit_data
 
 if TYPE_CHECKING:
     from .layers import Dense
@@ -124,7 +124,9 @@ def layer_report(model: Sequential, x: Any, y: Any = None) -> LayerReport:
     LayerReport
         Its verdict names vanishing and exploding gradients, dead layers and saturation.
     """
-    x = model.checked_inputs(x)
+    from .models import Sequential
+
+    x = _checks.instance("model", model, Sequential).checked_inputs(x)
     model.ready(trained=y is not None)
     if y is not None:
         y = _fit_data.targets(model, y, len(x))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .losses import _classes_and_probabilities, _pair
+from .losses import _classes_and_probabilities, _numbers, _pair
 
 
 def binary_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -107,7 +107,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> n
 
 def _columns(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return labels as booleans and predictions, both (n, k); class indices become columns."""
-    pred = np.asarray(y_pred, np.float64)
+    pred = _numbers("y_pred", y_pred)
     if pred.ndim == 2 and pred.shape[1] > 1 and np.size(y_true) == len(pred):
         classes, pred = _classes_and_probabilities(y_true, pred)
         return classes[:, None] == np.arange(pred.shape[1]), pred
@@ -118,7 +118,7 @@ def _columns(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
 def _weights(sample_weight: Any, n: int) -> np.ndarray:
     if sample_weight is None:
         return np.ones(n)
-    weight = np.asarray(sample_weight, np.float64).reshape(-1)
+    weight = _numbers("sample_weight", sample_weight).reshape(-1)
     if len(weight) != n:
         raise ValueError(
             f"sample_weight must have one value a row. Received: {len(weight)} for {n} rows"

@@ -71,9 +71,8 @@ class EarlyStopping(Monitor):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        super().__init__(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta, verbose)
         self.patience = _checks.integer("patience", patience, 0)
-        self.verbose = verbose
         if baseline is not None:
             _checks.number("baseline", baseline, "a finite number or None", lambda v: True)
         self.baseline = baseline
@@ -183,12 +182,11 @@ class ReduceLROnPlateau(Monitor):
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
-        super().__init__(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta, verbose)
         self.factor = _checks.number(
             "factor", factor, "a number above 0 and below 1", lambda v: 0 < v < 1
         )
         self.patience = _checks.integer("patience", patience, 0)
-        self.verbose = verbose
         self.cooldown = _checks.integer("cooldown", cooldown, 0)
         self.min_lr = _checks.non_negative("min_lr", min_lr)
         self._reset()
@@ -257,7 +255,7 @@ class LearningRateScheduler(Callback):
         import inspect
 
         self.schedule = schedule
-        self.verbose = verbose
+        self.verbose = _checks.verbosity(verbose)
         self._takes_rate = True
         try:
             inspect.signature(schedule).bind(0, 0.1)

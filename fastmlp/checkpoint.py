@@ -303,7 +303,7 @@ def keeper(path: Any, every: Any, data: tuple[Any, Any], resumed: Resumed | None
         path = resumed.path
     if every is None:
         every = _SECONDS if resumed is None else resumed.every
-    result = Checkpoint(os.fspath(path), every, describe_data(*data))
+    result = Checkpoint(_checks.path("checkpoint", path), every, describe_data(*data))
     if resumed is not None:
         resumed.check_data(result.data)
     if resumed is None or os.path.realpath(path) != os.path.realpath(resumed.path):
@@ -492,7 +492,7 @@ def _place(value: Any) -> dict[str, Any] | None:
 
 def resume(path: str | Path, custom_objects: Mapping[str, Any] | None) -> Sequential:
     """Read a run; see `models.resume`."""
-    data, custom = persistence.read(path), custom_objects or {}
+    data, custom = persistence.read(path), persistence.custom_table(custom_objects)
     try:
         model, table, arrays = persistence.made(data, custom)
         if table is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from . import _checks
 from ._csv import read_csv, write_csv
 from ._formats import read_table
 from ._frames import as_table
@@ -55,6 +56,13 @@ def regression_true_function(x: np.ndarray) -> np.ndarray:
     return 0.2 * np.cos(5 * x) - 0.25 * x**2
 
 
+def _checked(n: int, seed: int) -> tuple[int, int]:
+    n, seed = _checks.integer("n", n), _checks.integer("seed", seed, 0)
+    if seed >= 1 << 32:
+        raise ValueError(f"seed must be below 2**32, for this generator. Received: seed={seed}")
+    return n, seed
+
+
 def simulate(n: int, seed: int) -> Arrays:
     """Draw the lecture's regression data.
 
@@ -70,6 +78,7 @@ def simulate(n: int, seed: int) -> Arrays:
     x, y : float32 ndarrays of shape (n, 1)
         x is uniform on [-2, 2]; y is the true curve plus normal noise of deviation 0.15.
     """
+    n, seed = _checked(n, seed)
     rng = np.random.RandomState(seed)
     x = 4 * rng.random_sample((n, 1)) - 2
     y = regression_true_function(x) + 0.15 * rng.standard_normal((n, 1))
@@ -93,6 +102,7 @@ def simulate_classification(n: int, seed: int) -> Arrays:
     y : float32 ndarray of shape (n, 1)
         1 with probability ``1 / (1 + exp(5 - 7 x1**2 - 25 x2**2))``, otherwise 0.
     """
+    n, seed = _checked(n, seed)
     rng = np.random.RandomState(seed)
     x = 2 * rng.random_sample((n, 2)) - 1
     p = 1 / (1 + np.exp(5 - 7 * x[:, 0] ** 2 - 25 * x[:, 1] ** 2))
@@ -190,7 +200,7 @@ def load(name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     ValueError
         If there is no such data set.
     """
-    if name not in _SETS:
+    if not isinstance(name, str) or name not in _SETS:
         raise ValueError(f"name must be one of {', '.join(NAMES)}. Received: {name!r}")
     function, names = _SETS[name]
     return names, *function()

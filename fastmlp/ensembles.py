@@ -329,9 +329,12 @@ class Ensemble:
         ndarray of shape (len(q), n, n_outputs)
             For a single number without the first axis.
         """
-        levels = np.atleast_1d(np.asarray(q, np.float64))
+        try:
+            levels = np.atleast_1d(np.asarray(q, np.float64))
+        except (TypeError, ValueError, OverflowError):
+            levels = np.array([np.nan])
         if levels.ndim != 1 or not len(levels) or not ((levels >= 0) & (levels <= 1)).all():
-            raise ValueError(f"q must be numbers in [0, 1]. Received: q={q!r}")
+            raise ValueError(f"q must be numbers in [0, 1]. Received: q={_checks.shown(q)}")
         sd = self._noise() if _checks.flag("noise", noise) else None
         if sd is not None and not ((levels > 0) & (levels < 1)).all():
             raise ValueError(f"q must be in (0, 1) with noise=True. Received: q={q!r}")

@@ -62,12 +62,23 @@ class Initializer:
         -------
         ndarray of that shape and type, C order
         """
-        shape = tuple(_checks.integer("a width in shape", n) for n in shape)
+        widths = _checks.items("shape", shape, "one width or two")
+        shape = tuple(_checks.integer("a width in shape", n) for n in widths)
+        if len(shape) not in (1, 2):
+            raise ValueError(f"shape must hold one width or two. Received: shape={shape}")
+        dtype = _checks.dtype(dtype)
         if isinstance(self.seed, np.random.Generator):
             rng = self.seed
         elif self.seed is not None or rng is None:
             rng = np.random.default_rng(self.seed)
-        return np.ascontiguousarray(self.draw(shape, rng), dtype=dtype)
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(self.draw(shape, rng), dtype=dtype)
+        if not (np.isfinite(values.min()) and np.isfinite(values.max())):
+            raise ValueError(
+                f"Initial values must be finite and fit into {np.dtype(dtype)}. "
+                f"Received: {values.min()} to {values.max()} from {self!r}"
+            )
+        return values
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return values of that shape, drawn from `rng`."""
@@ -260,11 +271,10 @@ class VarianceScaling(Initializer):
         seed: Seed = None,
     ) -> None:
         self.scale = _checks.number("scale", scale, "a finite number above 0", lambda v: v > 0)
-        if mode not in _MODES:
-            raise _checks.unknown("mode", str(mode), _MODES)
-        distribution = "truncated_normal" if distribution == "normal" else distribution
-        if distribution not in _DISTRIBUTIONS:
-            raise _checks.unknown("distribution", str(distribution), _DISTRIBUTIONS)
+        _checks.one_of("mode", mode, _MODES)
+        if isinstance(distribution, str) and distribution == "normal":
+            distribution = "truncated_normal"
+        _checks.one_of("distribution", distribution, _DISTRIBUTIONS)
         self.mode = mode
         self.distribution = distribution
         self.seed = _check_seed(seed)

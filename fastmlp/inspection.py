@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -217,6 +216,7 @@ def _named(given: Sequence[str | Feature] | None, n_inputs: int) -> list[Feature
     """Return features from names of single columns, or from nothing."""
     if given is None:
         given = [f"x{i + 1}" for i in range(n_inputs)]
+    given = _checks.items("features", given, "names or Feature objects")
     if all(isinstance(feature, str) for feature in given) and len(given) != n_inputs:
         raise ValueError(
             f"features must hold a name for each of the {n_inputs} columns of x. "
@@ -226,6 +226,12 @@ def _named(given: Sequence[str | Feature] | None, n_inputs: int) -> list[Feature
     for feature in made:
         _check_columns(feature, n_inputs)
     return made
+
+
+def _column(place: Any) -> Feature:
+    """Return a feature of one column of x."""
+    place = _checks.integer("a column in features", place, -(1 << 31))
+    return Feature(f"x{place + 1}", (place,))
 
 
 def _check_columns(feature: Any, n_inputs: int) -> None:
@@ -274,6 +280,9 @@ def permutation_importance(
     DataError
         If x and y are not such data, or have a single row.
     """
+    from .models import Sequential
+
+    _checks.instance("model", model, Sequential)
     _checks.integer("n_repeats", n_repeats)
     _checks.integer("seed", seed, 0)
     x = model.checked_inputs(x)
@@ -399,12 +408,13 @@ def partial_dependence(
     -------
     PartialDependence
     """
-    x = model.checked_inputs(x)
+    from .models import Sequential
+
+    x = _checks.instance("model", model, Sequential).checked_inputs(x)
+    if postprocess is not None:
+        _checks.function("postprocess", postprocess)
     given = list(features) if isinstance(features, list | tuple) else [features]
-    chosen = [
-        f if isinstance(f, Feature) else Feature(f"x{operator.index(f) + 1}", (operator.index(f),))
-        for f in given
-    ]
+    chosen = [f if isinstance(f, Feature) else _column(f) for f in given]
     for feature in chosen:
         _check_columns(feature, x.shape[1])
     taken = [column for feature in chosen for column in feature.columns]

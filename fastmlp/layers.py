@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, initializers, regularizers
-from ._arrays import converted, numeric
+from ._arrays import converted, describe, numeric
 from .backend import Handle
 from .errors import DataError
 
@@ -48,9 +48,7 @@ def reset_names() -> None:
 
 def checked_name(name: Any) -> str | None:
     """Return a name given to a layer or model; None stays None."""
-    if name is not None and (not isinstance(name, str) or not name or not name.isprintable()):
-        raise ValueError(f"name must be a non-empty string on one line. Received: name={name!r}")
-    return name
+    return _checks.label(name)
 
 
 def activation_name(identifier: Any) -> str:
@@ -60,6 +58,14 @@ def activation_name(identifier: Any) -> str:
     if not isinstance(identifier, str):
         raise ValueError(f"activation must be a name or None. Received: {identifier!r}")
     return _checks.lookup("activation", identifier, _ACTIVATION_TABLE)
+
+
+def check_activations(given: Any) -> None:
+    """Require the name of an activation, or a list or tuple of names."""
+    for name in given if isinstance(given, (list, tuple)) else [given]:
+        if name is None:
+            raise ValueError("activation must be a name or a list of names. Received: None")
+        activation_name(name)
 
 
 def _width_of(input_shape: Any) -> int:
@@ -75,9 +81,14 @@ def _width_of(input_shape: Any) -> int:
 
 def _width(name: str, value: Any) -> int:
     """Return a width as an int that the engine can count with."""
-    if _checks.integer(name, value) >= 1 << 31:
-        raise ValueError(f"{name} must be below 2**31. Received: {name}={value}")
-    return int(value)
+    return _checks.below(name, value, 1 << 31, words="2**31")
+
+
+def array_list(name: str, weights: Any) -> list[Any]:
+    """Return arrays of weights that come in a sequence, or as the rows of an array."""
+    if isinstance(weights, (list, tuple)) or (isinstance(weights, np.ndarray) and weights.ndim):
+        return list(weights)
+    raise DataError(f"{name} must be a list of arrays. Received: {describe(weights)}")
 
 
 class Layer:
@@ -303,7 +314,8 @@ class Dense(Layer):
                 f"Layer {self.name!r} has no weights yet: it must be in a model whose input "
                 "width is known"
             )
-        for view, array in zip(views, self.checked_weights(weights, views[0].dtype), strict=True):
+        given = array_list("weights", weights)
+        for view, array in zip(views, self.checked_weights(given, views[0].dtype), strict=True):
             view[...] = array
 
     def checked_weights(self, weights: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:

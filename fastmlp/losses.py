@@ -8,15 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks
+from . import _arrays, _checks
+from .errors import DataError
 
 SPARSE = "sparse_categorical_crossentropy"  # the one that reads y as class indices
 FLOOR = 1e-7  # probabilities are clipped to [FLOOR, 1 - FLOOR], as Keras does
 
 
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """Return an array of real numbers as float64."""
+    array = _arrays.numeric(name, value).astype(np.float64, copy=False)
+    if not array.size or array.ndim > 2:
+        raise DataError(f"{name} must have rows and columns. Received: shape {array.shape}")
+    return array
+
+
 def _pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return both as float64 of one shape (n, k); (n,) and (n, 1) mean the same."""
-    true, pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+    true, pred = _numbers("y_true", y_true), _numbers("y_pred", y_pred)
     true = true.reshape(-1, 1) if true.ndim < 2 else true
     pred = pred.reshape(-1, 1) if pred.ndim < 2 else pred
     if true.shape != pred.shape:
@@ -28,14 +37,20 @@ def _pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _classes_and_probabilities(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    pred = np.asarray(y_pred, np.float64)
-    true = np.asarray(y_true).reshape(-1).astype(np.intp)
-    if pred.ndim != 2 or len(true) != len(pred):
-        raise ValueError(
-            "y_true must be class indices (n,) and y_pred probabilities (n, k). "
-            f"Received: y_true of shape {np.shape(y_true)}, y_pred of shape {pred.shape}"
-        )
-    return true, pred
+    given, pred = _numbers("y_true", y_true).reshape(-1), _numbers("y_pred", y_pred)
+    if pred.ndim == 2 and len(given) == len(pred):
+        with np.errstate(invalid="ignore"):  # of NaN, which is none of the classes
+            good = (given >= 0) & (given < pred.shape[1])
+        if not good.all():
+            raise ValueError(
+                f"y_true must hold class indices from 0 to {pred.shape[1] - 1}, one a column of "
+                f"y_pred. Received: {given[~good][0]:g}"
+            )
+        return given.astype(np.intp), pred
+    raise ValueError(
+        "y_true must be class indices (n,) and y_pred probabilities (n, k). "
+        f"Received: y_true of shape {np.shape(y_true)}, y_pred of shape {pred.shape}"
+    )
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -243,7 +258,13 @@ class Loss:
         """
         rows = self.rows(y_true, y_pred)
         if sample_weight is not None:
-            rows = rows * np.asarray(sample_weight, np.float64).reshape(rows.shape)
+            weight = _numbers("sample_weight", sample_weight)
+            if weight.shape not in (rows.shape, (*rows.shape, 1)):
+                raise DataError(
+                    f"sample_weight must have shape {rows.shape}, one value a row. "
+                    f"Received: shape {weight.shape}"
+                )
+            rows = rows * weight.reshape(rows.shape)
         return float(rows.mean())
 
     def get_config(self) -> dict[str, Any]:

@@ -109,9 +109,7 @@ class Metric:
     on_training = True
 
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and (not isinstance(name, str) or not name):
-            raise ValueError(f"name must be a non-empty string. Received: name={name!r}")
-        self.name = name or _checks.snake_case(type(self).__name__)
+        self.name = _checks.label(name) or _checks.snake_case(type(self).__name__)
 
     def engine_name(self, loss: str, n_outputs: int) -> str | None:
         """Return the engine's name for what `finish` starts from, a mean over rows.
@@ -396,7 +394,7 @@ class TopKAccuracy(Score):
 
     def __init__(self, k: int = 5, name: str | None = None, on_training: bool = True) -> None:
         self.k = _checks.integer("k", k)
-        super().__init__(name or self._default_name(), on_training)
+        super().__init__(self._default_name() if name is None else name, on_training)
 
     def _default_name(self) -> str:
         return f"top_{self.k}_accuracy"

@@ -12,7 +12,7 @@ from .layers import Dense, Dropout, InputLayer
 if TYPE_CHECKING:
     from .models import Sequential
 
-_MAX_LAYERS = 2000  # what a model's file can describe
+MAX_LAYERS = 2000  # what a model's file can describe
 
 
 def parse_units(text: str) -> list[int]:
@@ -40,8 +40,8 @@ def parse_units(text: str) -> list[int]:
                 "units must be positive integers such as 64,32,16 or 1024x5. "
                 f"Received: units={text!r}"
             )
-        if len(units) + times > _MAX_LAYERS:
-            raise ValueError(f"units must be {_MAX_LAYERS} layers at most. Received: {text!r}")
+        if len(units) + times > MAX_LAYERS:
+            raise ValueError(f"units must be {MAX_LAYERS} layers at most. Received: {text!r}")
         units += [width] * times
     return units
 
@@ -132,8 +132,13 @@ def mlp(
     """
     from .models import Sequential
 
-    hidden = parse_units(units) if isinstance(units, str) else list(units)
-    n = len(hidden)
+    if isinstance(units, str):
+        hidden = parse_units(units)
+    else:
+        hidden = _checks.items("units", units, "widths of hidden layers")
+        if len(hidden) > MAX_LAYERS:
+            raise ValueError(f"units must be {MAX_LAYERS} layers at most. Received: {len(hidden)}")
+    proximal, n = _checks.flag("proximal", proximal), len(hidden)
     activations = parse_layer_values("activation", activation, n, "hidden layer")
     rates = parse_layer_values("dropout", dropout, n, "hidden layer")
     penalties = [

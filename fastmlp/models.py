@@ -206,6 +206,7 @@ class Sequential(Compiled):
             The loss; [loss, metrics...] if there are metrics. A dict by name if asked.
         """
         _fit_data.check_verbose(verbose)
+        return_dict = _checks.flag("return_dict", return_dict)
         if batch_size is not None:
             _checks.integer("batch_size", batch_size)
         rows = _fit_data.checked(self, x, y, sample_weight)

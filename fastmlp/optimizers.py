@@ -296,7 +296,7 @@ class Adam(Optimizer):
         self.beta_1 = _checks.fraction("beta_1", beta_1)
         self.beta_2 = _checks.fraction("beta_2", beta_2)
         self.epsilon = _positive("epsilon", epsilon)
-        self.initial_step = _checks.integer("initial_step", initial_step, 0)
+        self.initial_step = _checks.below("initial_step", initial_step, 1 << 53, 0, "2**53")
 
     @property
     def slots(self) -> tuple[int, ...]:

@@ -54,7 +54,8 @@ def write_atomically(path: str | Path, data: bytes, overwrite: bool = True) -> N
     OSError
         If writing fails; the old file is intact then.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
+    overwrite = _checks.flag("overwrite", overwrite)
+    target = Path(os.path.realpath(_checks.path("path", path)))  # a link stays a link
     temporary = target.with_name(f".fastmlp-{secrets.token_hex(8)}.tmp")
     directory = _opened_directory(target.parent)
     try:
@@ -399,6 +400,7 @@ def read(path: str | Path) -> bytes:
     ModelFileError
         If it cannot be read; the message names it.
     """
+    _checks.path("path", path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
             raise ModelFileError(f"{path} is not a usable model file: it is no regular file")
@@ -414,6 +416,16 @@ def unusable(name: str, error: Exception) -> ModelFileError:
 
 
 WRONG = (BadFileError, DataError, ValueError, TypeError, OverflowError)  # what `made` raises
+
+
+def custom_table(custom_objects: Any) -> Mapping[str, Any]:
+    """Return `custom_objects` if it is a mapping; None is an empty one."""
+    if custom_objects is None or isinstance(custom_objects, Mapping):
+        return custom_objects or {}
+    raise ValueError(
+        "custom_objects must be a mapping of names to functions or classes. "
+        f"Received: {_checks.shown(custom_objects)}"
+    )
 
 
 def from_bytes(
@@ -438,13 +450,14 @@ def from_bytes(
     ModelFileError
         If anything is wrong with them.
     """
+    custom = custom_table(custom_objects)
     try:
         table, arrays = _described_arrays(data)
         if table.get("kind") == "ensemble":
             from ._ensemble_file import made as made_ensemble
 
-            return cast("Sequential", made_ensemble(table, arrays, custom_objects or {}))
-        return _made(table, arrays, custom_objects or {})[0]
+            return cast("Sequential", made_ensemble(table, arrays, custom))
+        return _made(table, arrays, custom)[0]
     except WRONG as error:
         raise unusable(name, error) from None
 

@@ -265,7 +265,7 @@ class Preprocessing:
             If a column is missing or one too many, or a cell is missing, of the wrong kind, or
             a category that training did not see.
         """
-        table = as_table(table)
+        table, dtype = as_table(table), _checks.dtype(dtype).name
         absent = [column.name for column in self.columns if column.name not in table.columns]
         if len(absent) == 1:
             table.require(absent[0], "input column")
@@ -430,6 +430,8 @@ class Preprocessing:
             If the document is not such a state.
         """
         try:
+            if not isinstance(state, dict):
+                raise ValueError(f"no mapping but {_checks.shown(state)}")
             if state["version"] != 1 or state["task"] not in TASKS:
                 raise ValueError("unknown version or task")
             columns = [column_from(**column) for column in state["columns"]]
@@ -469,10 +471,15 @@ class Fitting:
         indicator: bool = False,
         sample: int | None = None,
     ) -> None:
-        if task not in (None, *TASKS):
-            raise _checks.unknown("task", str(task), TASKS)
-        if impute not in (None, "mean", "median"):
-            raise _checks.unknown("impute", str(impute), ("mean", "median"))
+        _checks.instance("target", target, str)
+        if task is not None:
+            _checks.one_of("task", task, TASKS)
+        if impute is not None:
+            _checks.one_of("impute", impute, ("mean", "median"))
+        standardize = _checks.flag("standardize", standardize)
+        indicator = _checks.flag("indicator", indicator)
+        categorical = column_names("categorical", categorical)
+        drop = column_names("drop", drop)
         if indicator and impute is None:
             raise ValueError(
                 "indicator=True needs impute, or missing values are refused. Received: impute=None"
@@ -570,9 +577,20 @@ def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> t
     DataError
         If there is no such column, it misses a value, mixes numbers and text, or holds dates.
     """
+    categorical = column_names("categorical", categorical)
     learner = TargetLearner(target, None, target in categorical)
     learner.add(as_table(table))
     return learner.decision()
+
+
+def column_names(name: str, given: Any) -> list[str]:
+    """Return names of columns; a single one may come by itself."""
+    if isinstance(given, str):
+        given = [given]
+    return [
+        _checks.instance(f"a column in {name}", column, str)
+        for column in _checks.items(name, given, "names of columns", ordered=False)
+    ]
 
 
 def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -596,8 +614,13 @@ def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     DataError
         If there are too few rows for both parts.
     """
+    rule = "a number in (0, 1)"
+    fraction = _checks.number("fraction", fraction, rule, lambda v: 0 < v < 1)
+    n, seed = _checks.integer("n", n), _checks.integer("seed", seed, 0)
     held = max(1, round(n * fraction))
     if held >= n:
-        raise DataError(f"{n} rows are too few to hold out a fraction of {fraction:g}")
+        raise DataError(
+            f"{n} rows are too few for both parts. Received: n={n}, fraction={fraction:g}"
+        )
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[held:]), np.sort(order[:held])

@@ -158,7 +158,7 @@ class GroupL1(Regularizer):
         super().__init__()
         self.proximal = True
         self.group = _checks.non_negative("v", v)
-        if groups not in GROUPS:
+        if not isinstance(groups, str) or groups not in GROUPS:
             raise _checks.unknown("groups", str(groups), GROUPS)
         self.groups = groups
 

@@ -35,6 +35,8 @@ class LearningRateSchedule:
     """
 
     def __init__(self, name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"name must be a text or None. Received: name={_checks.shown(name)}")
         self.name = name
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
@@ -253,8 +255,10 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self, boundaries: Sequence[int], values: Sequence[float], name: str | None = None
     ) -> None:
         super().__init__(name)
-        self.boundaries = [_checks.integer("a boundary", step, 0) for step in boundaries]
-        self.values = [_checks.non_negative("a value", value) for value in values]
+        steps = _checks.items("boundaries", boundaries, "steps")
+        rates = _checks.items("values", values, "learning rates")
+        self.boundaries = [_checks.integer("a boundary", step, 0) for step in steps]
+        self.values = [_checks.non_negative("a value", value) for value in rates]
         if sorted(set(self.boundaries)) != self.boundaries:
             raise ValueError(f"boundaries must ascend. Received: boundaries={self.boundaries}")
         if len(self.values) != len(self.boundaries) + 1:

@@ -10,9 +10,15 @@ import numpy as np
 
 from . import _checks, _kernels, backend
 from .errors import DataError
-from .layers import Dense, Dropout, InputLayer, Layer, automatic_name, checked_name
+from .layers import Dense, Dropout, InputLayer, Layer, array_list, automatic_name, checked_name
 
-_DTYPES = ("float32", "float64")
+
+def _memory() -> int:
+    """Return the machine's memory in bytes; where the system does not tell, what none has."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 48
 
 
 class Stack:
@@ -36,7 +42,7 @@ class Stack:
         self.seed = (
             int.from_bytes(os.urandom(4)) if seed is None else _checks.integer("seed", seed, 0)
         )
-        self.dtype = _checked_dtype(dtype)
+        self.dtype: np.dtype = _checks.dtype(dtype)
         # Loads the kernels here, so that the first fit is as quick as the second.
         _kernels.network_class(self.dtype.name)
         self.name = checked_name(name) or automatic_name("sequential")
@@ -48,7 +54,7 @@ class Stack:
         self._usable = False  # whether, besides, the last layer is Dense
         self._configured = False  # whether the network knows loss, metrics and optimizer
         self._n_weights = 0  # of the network
-        for layer in layers or ():
+        for layer in () if layers is None else _checks.items("layers", layers, "layers"):
             self.add(layer)
 
     @property
@@ -163,8 +169,8 @@ class Stack:
         input_shape : tuple or int
             (None, k), (k,) or k.
         """
-        given = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-        if len(given) == 2 and given[0] is None:
+        given = input_shape
+        if isinstance(given, (tuple, list)) and len(given) == 2 and given[0] is None:
             given = given[1:]
         width = InputLayer(given, name="input").n_inputs
         if self.n_inputs not in (None, width):
@@ -201,6 +207,7 @@ class Stack:
             elif isinstance(layer, Dense):
                 rates.append(rate)
                 rate = 0.0
+        self._require_memory()
         old = self._network
         widest = max(layer.units for layer in dense)
         network = _kernels.network_class(self.dtype.name, widest)(
@@ -227,14 +234,27 @@ class Stack:
         self._n_weights = self.count_params()
         return network
 
+    def _require_memory(self) -> None:
+        """Refuse weights beyond the machine's memory: the system would kill the process."""
+        needed = self.count_params() * self.dtype.itemsize
+        if needed > _memory():
+            raise MemoryError(
+                f"The weights of model {self.name!r} must fit into memory, {_memory():,} bytes. "
+                f"Received: {self.count_params():,} weights, {needed:,} bytes"
+            )
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its place."""
         if index is not None:
-            return self._layers[index]
+            place = _checks.integer("index", index, -len(self._layers))
+            if place >= len(self._layers):
+                raise ValueError(
+                    f"index must be that of one of {len(self._layers)} layers. "
+                    f"Received: index={index}"
+                )
+            return self._layers[place]
         table = {layer.name: layer for layer in self._layers}
-        if name not in table:
-            raise _checks.unknown("layer", str(name), table)
-        return table[name]
+        return table[_checks.one_of("layer", name, table)]
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights and biases, layer by layer."""
@@ -250,10 +270,11 @@ class Stack:
             If their number or a shape is wrong or a value is not finite; nothing is changed.
         """
         self.materialise()
+        weights = array_list("weights", weights)
         expected = sum(len(layer.shapes) for layer in self.dense_layers)
         if len(weights) != expected:
             raise DataError(f"The model has {expected} arrays of weights. Received: {len(weights)}")
-        rest, checked = list(weights), []
+        rest, checked = weights, []
         for layer in self.dense_layers:
             checked.append(layer.checked_weights(rest[: len(layer.shapes)], self.dtype))
             rest = rest[len(layer.shapes) :]
@@ -263,13 +284,3 @@ class Stack:
     def count_params(self) -> int:
         """Return the number of weights and biases."""
         return sum(layer.count_params() for layer in self._layers)
-
-
-def _checked_dtype(dtype: Any) -> np.dtype:
-    try:
-        result = np.dtype(dtype)
-    except TypeError:
-        raise _checks.unknown("dtype", str(dtype), _DTYPES) from None
-    if result.name not in _DTYPES:
-        raise _checks.unknown("dtype", result.name, _DTYPES)
-    return result

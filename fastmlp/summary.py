@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import _checks
 from .layers import Dense, Layer
 
 if TYPE_CHECKING:
@@ -137,7 +138,10 @@ def summary_text(model: Sequential, line_length: int | None = None, verbose: boo
     -------
     str
     """
-    if line_length is None:
+    verbose = _checks.flag("verbose", verbose)
+    if line_length is not None:
+        line_length = _checks.integer("line_length", line_length)
+    else:
         line_length = shutil.get_terminal_size((80, 24)).columns
     known = model.n_inputs is not None
     header = ["Layer (type)", "Output Shape", "Param #"]

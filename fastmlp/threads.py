@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import threading
 import time
 from typing import Any
 
+from . import _checks
 from ._kernels import cpu
+
+MAX_THREADS = 1024
 
 _explicit: int | None = None
 
@@ -52,9 +56,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def _checked(n: int) -> int:
-    if isinstance(n, bool) or not hasattr(n, "__index__") or int(n) < 1:
-        raise ValueError(f"The number of threads must be a positive integer. Received: {n!r}")
-    return int(n)
+    try:
+        # More than so many the system may refuse, and the OpenMP runtime then ends the process.
+        count = 0 if isinstance(n, bool) else operator.index(n)
+        if 1 <= count <= MAX_THREADS:
+            return count
+    except TypeError:
+        pass
+    raise ValueError(
+        f"The number of threads must be a positive integer, {MAX_THREADS} at most. "
+        f"Received: {_checks.shown(n)}"
+    )
 
 
 def _cgroup_quota() -> float | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import _many, threads
+from .. import _checks, _many, threads
 from .._optional import require
 from ._calls import Board, Direct, File, Function, LocalCall, beating
 from ._progress import Progress
@@ -276,6 +276,11 @@ def engine(jobs: int | None, cluster: str | None, n_threads: int | None) -> Iter
     OSError
         If the scheduler cannot be reached.
     """
+    for name, value in (("jobs", jobs), ("threads", n_threads)):
+        if value is not None:
+            _checks.integer(name, value)
+    if cluster is not None:
+        _checks.instance("cluster", cluster, str)
     if cluster is not None and jobs is not None:
         raise ValueError("jobs are processes of this machine; with a cluster there are none")
     made = _chosen(jobs, cluster, n_threads)

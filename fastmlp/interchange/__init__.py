@@ -45,8 +45,10 @@ def target_of(path: str | Path, to: str | None = None) -> str:
         If it is none of them, or the suffix does not tell.
     """
     if to is not None:
+        if not isinstance(to, str):
+            raise _checks.unknown("format", _checks.shown(to), TARGETS)
         return _checks.lookup("format", to, {name: name for name in TARGETS})
-    suffix = Path(path).suffix.lower()
+    suffix = Path(_checks.path("path", path)).suffix.lower()
     for name, usual in TARGETS.items():
         if suffix == usual:
             return name
@@ -71,7 +73,10 @@ def to_bytes(model: Sequential, to: str, name: str = "model") -> bytes:
     bytes
         Equal for equal models.
     """
-    to = target_of("", to)
+    from ..models import Sequential as _Sequential
+
+    _checks.instance("model", model, _Sequential)
+    to = target_of(".", _checks.instance("to", to, str))
     if to == "c":
         from ._c import to_c
 
@@ -161,6 +166,7 @@ def from_bytes(
     from ._parts import WrongArgumentError
 
     _check_arguments(activation, output_activation, layers)
+    _checks.instance("data", data, bytes)
     given = {"activation": activation, "output_activation": output_activation}
     read: Callable[..., Sequential]
     if data.startswith((b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")):
@@ -186,10 +192,10 @@ def _check_arguments(activation: Any, output: Any, layers: Any) -> None:
     for value in activation if isinstance(activation, (list, tuple)) else [activation]:
         activation_name(value)
     activation_name(output)
-    if layers is not None and (
-        isinstance(layers, str) or not all(isinstance(name, str) for name in layers)
-    ):
-        raise ValueError(f"layers must be a sequence of names. Received: {layers!r}")
+    if layers is not None:
+        for name in _checks.items("layers", layers, "names"):
+            if not isinstance(name, str):
+                raise ValueError(f"layers must be a sequence of names. Received: {name!r} in it")
 
 
 def import_model(
@@ -252,6 +258,8 @@ def torch_module(model: Sequential) -> str:
         Such as ``torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.ReLU(), ...)``; for a model
         of dtype float64 with ``.double()`` at the end.
     """
+    from ..models import Sequential as _Sequential
     from ._torch import spelled
 
+    _checks.instance("model", model, _Sequential)
     return spelled(model)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import _checks
 from .._columns import Column
 from ._parts import Part, parts, preprocessing_of
 
@@ -126,10 +127,10 @@ def identifier(name: str) -> str:
     ValueError
         If it does not.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
         raise ValueError(
             "name must be a C identifier: at most 31 letters, digits and _, a letter first. "
-            f"Received: name={name!r}"
+            f"Received: name={_checks.shown(name)}"
         )
     return name
 

@@ -70,9 +70,10 @@ def given(lambdas: Any, layer_factors: Any, n_layers: int) -> Grid:
     """
     try:
         array = np.asarray(lambdas, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            f"lambdas must be numbers, one for each step of the path. Received: {lambdas!r}"
+            "lambdas must be numbers, one for each step of the path. "
+            f"Received: {_checks.shown(lambdas)}"
         ) from None
     if array.ndim not in (1, 2) or not array.size:
         what = "an empty grid" if not array.size else f"an array of shape {array.shape}"

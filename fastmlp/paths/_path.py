@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks, mlp
+from .. import _checks, layers, mlp
 from .._workers import Engine, engine
 from ..models import Sequential
 from ..progress import ProgressLine
@@ -169,6 +169,8 @@ def path(
     Abraham & Tibshirani (2021), Journal of Machine Learning Research 22, for dense to sparse.
     """
     hidden = parse_hidden(units)
+    _checks.verbosity(verbose)
+    layers.check_activations(activation)
     n_lambdas = _checks.integer("n_lambdas", n_lambdas)
     seed = _checks.integer("seed", seed, 0)
     _lookup("choose", choose, CHOICES)
@@ -220,7 +222,11 @@ def parse_hidden(units: Any) -> list[int]:
         return []
     if isinstance(units, str):
         return mlp.parse_units(units)
-    given = [units] if isinstance(units, numbers.Integral) else list(units)
+    if isinstance(units, numbers.Integral):
+        units = [units]
+    given = _checks.items("units", units, "widths of hidden layers")
+    if len(given) > mlp.MAX_LAYERS:
+        raise ValueError(f"units must be {mlp.MAX_LAYERS} layers at most. Received: {len(given)}")
     return [_checks.integer("units", width) for width in given]
 
 
@@ -230,6 +236,7 @@ def _lengths(
     """Return how long to train and in which batches; what was given is checked."""
     given = {"batch_size": batch_size, "epochs": epochs, "first_epochs": first_epochs}
     checked = {k: _checks.integer(k, v) for k, v in given.items() if v is not None}
+    _checks.batch_size(checked.get("batch_size", 1))
     size = checked.setdefault("batch_size", n_rows if n_rows <= _FULL_BATCH else _BATCH)
     batches = -(-n_rows // size)
     steps = _EPOCHS if batches == 1 else max(2, round(_STEPS / batches))
@@ -239,8 +246,7 @@ def _lengths(
 
 
 def _lookup(name: str, value: Any, known: Collection[str]) -> None:
-    if value not in known:
-        raise _checks.unknown(name, str(value), known)
+    _checks.one_of(name, value, known)
 
 
 def _default_ratio(settings: Settings, problem: Problem) -> float:

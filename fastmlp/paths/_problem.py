@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import as_array
 from .._kernels.formulas import FLOOR
 from ..datasets import Table, as_table
 from ..errors import DataError
@@ -42,7 +44,7 @@ def with_target(x: Any, y: Any) -> tuple[Any, str]:
         table = as_table(x)
         table.require(y, "target column")
         return table, y
-    values = np.asarray(y)
+    values = as_array("y", y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -50,7 +52,7 @@ def with_target(x: Any, y: Any) -> tuple[Any, str]:
             "y must be one column, of numbers or of classes, or the name of a column of x. "
             f"Received: shape {values.shape}"
         )
-    array = np.asarray(x) if isinstance(x, list | tuple) else x
+    array = as_array("x", x) if isinstance(x, list | tuple) else x
     table = as_table(array, source="x")
     if table.n_rows != len(values):
         raise DataError(
@@ -94,6 +96,12 @@ class Problem:
         self.task, self.dtype, self.options = task, dtype, options
         self.n_rows = self.table.n_rows
         self.whole = self.part()
+        scale = self.whole.preprocessing.target.scale
+        if not math.isfinite(scale * scale):
+            raise DataError(
+                f"{self.table.source}: the numbers of the target '{self.target}' must be small "
+                f"enough for their squares. Received: a standard deviation of {scale:.3g}"
+            )
         self.labels = list(self.whole.preprocessing.target.labels)
         self.codes = self.whole.y[:, 0].astype(np.int64) if self.labels else None
 

@@ -56,7 +56,7 @@ class Settings:
     learning_rate: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.penalty not in PENALTIES:
+        if not isinstance(self.penalty, str) or self.penalty not in PENALTIES:
             raise _checks.unknown("penalty", str(self.penalty), PENALTIES)
         _checks.number(
             "l1_ratio", self.l1_ratio, "a number above 0 and at most 1", lambda v: 0 < v <= 1

@@ -76,8 +76,7 @@ _FLAGS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "stan
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise _checks.unknown(name, str(value), known)
+    _checks.one_of(name, value, known)
 
 
 def hidden_units(estimator: Any) -> list[int]:
@@ -90,7 +89,10 @@ def hidden_units(estimator: Any) -> list[int]:
     widths = [given] if np.ndim(given) == 0 else list(given)
     for width in widths:
         if isinstance(width, bool) or not isinstance(width, numbers.Integral) or width < 1:
-            raise ValueError(f"{name} must hold positive integers. Received: {name}={given!r}")
+            raise ValueError(
+                f"{name} must hold positive integers. Received: {name}={_checks.shown(given)}"
+            )
+        _checks.below(f"a width in {name}", width, 1 << 31, words="2**31")
     return [int(width) for width in widths]
 
 
@@ -133,10 +135,11 @@ def checked(estimator: Any) -> Settings:
     _one_of("learning_rate", estimator.learning_rate, SCHEDULES)
     _checks.integer("max_iter", estimator.max_iter)
     _checks.integer("max_fun", estimator.max_fun)
-    if estimator.n_iter_no_change != math.inf:
-        _checks.integer("n_iter_no_change", estimator.n_iter_no_change)
-    if estimator.batch_size != "auto":
-        _checks.integer("batch_size", estimator.batch_size)
+    patience, batch_size = estimator.n_iter_no_change, estimator.batch_size
+    if not (isinstance(patience, float) and patience == math.inf):
+        _checks.integer("n_iter_no_change", patience)
+    if not (isinstance(batch_size, str) and batch_size == "auto"):
+        _checks.batch_size(batch_size)
     units = hidden_units(estimator)
     activations, factors = _activations(estimator.activation, len(units))
     rates = [

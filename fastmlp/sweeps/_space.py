@@ -67,7 +67,11 @@ def _units(value: Any) -> str:
     if isinstance(value, str):
         widths = mlp.parse_units(value)
     else:
-        given = [value] if isinstance(value, numbers.Integral) else list(value)
+        given = _checks.items(
+            "units",
+            [value] if isinstance(value, numbers.Integral) else value,
+            "widths of hidden layers",
+        )
         widths = [_checks.integer("units", width) for width in given]
     runs = [(width, len(list(same))) for width, same in itertools.groupby(widths)]
     return ",".join(f"{w}x{n}" if n > 1 else str(w) for w, n in runs) or "none"
@@ -85,7 +89,7 @@ def _rate(value: Any) -> float | None:
 
 
 def _batch_size(value: Any) -> int | None:
-    return None if value is None else _checks.integer("batch_size", value)
+    return None if value is None else _checks.batch_size(value)
 
 
 # In the order of a grid: the first changes slowest.

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import _checks
 from ..errors import DataError
 
 APPLICATION = 0x666D6C70  # "fmlp", in the file's header
@@ -153,6 +154,7 @@ class Store:
         if path is None:
             store = cls("the store in memory", sqlite3.connect(":memory:", isolation_level=None))
         else:
+            path = _checks.path("store", path)
             _check_place(Path(path))
             store = cls(str(path), _connected(path, "rwc"))
         with store._closed_on_error():
@@ -189,7 +191,7 @@ class Store:
         OSError
             If it cannot be opened.
         """
-        file = Path(path)
+        file = Path(_checks.path("path", path))
         if not file.exists():
             raise FileNotFoundError(errno.ENOENT, "no such file or directory", str(path))
         if file.is_dir():

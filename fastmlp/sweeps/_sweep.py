@@ -171,11 +171,12 @@ def sweep(
         optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
     )  # fmt: skip
     epochs, n_seeds = _checks.integer("epochs", epochs), _checks.integer("seeds", seeds)
-    seed, eta = _checks.integer("seed", seed, 0), _checks.integer("eta", eta, 2)
+    seed, eta = _checks.below("seed", seed, 1 << 62, 0, "2**62"), _checks.integer("eta", eta, 2)
     for name, value in {"samples": samples, "min_epochs": min_epochs}.items():
         if value is not None:
             _checks.integer(name, value)
-    proximal = _checks.flag("proximal", proximal)
+    proximal, overwrite = _checks.flag("proximal", proximal), _checks.flag("overwrite", overwrite)
+    _checks.verbosity(verbose)
     groups = _looked_up("groups", groups, GROUPS)
     if method == "optuna":
         _methods.import_optuna()
@@ -221,9 +222,7 @@ def sweep(
 
 
 def _looked_up(name: str, value: Any, known: Sequence[str]) -> str:
-    if value not in known:
-        raise _checks.unknown(name, str(value), known)
-    return str(value)
+    return _checks.one_of(name, value, known)
 
 
 def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, Any]:
