@@ -99,14 +99,16 @@ drop: Callable[[F], F] = click.option(
 
 
 @contextlib.contextmanager
-def cluster_failures() -> Iterator[None]:
-    """Turn what goes wrong with workers into Click's failure, exit code 1."""
-    from fastmlp.errors import DivergedError
+def library_call() -> Iterator[None]:
+    """Turn complaints about arguments, which are options, into code 2; of workers into code 1."""
+    from fastmlp.errors import DataError, DivergedError, ModelFileError
 
     try:
         yield
-    except DivergedError:
+    except (DataError, DivergedError, ModelFileError):
         raise
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     except (ConnectionError, RuntimeError) as error:
         raise Failure(str(error)) from error
 

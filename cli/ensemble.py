@@ -27,6 +27,7 @@ Examples:
   fastmlp ensemble houses.csv --units 64x2 --target price --standardize --bootstrap -o bag.fmlp
   fastmlp ensemble houses.csv --units 64x2 --standardize --lambdas 0,0.001,0.01 --folds 5
   fastmlp ensemble iris.csv --units 16 --units 16x2 --members 5 --validation-split 0.2 --json
+  fastmlp ensemble houses.csv --units 256x3 --members 50 --cluster tcp://scheduler:8786 -o e.fmlp
   fastmlp predict bag.fmlp new.csv           their mean, their spread, and the deviation to expect
   fastmlp plot thousand.fmlp --kind members  members grey, mean bold
 
@@ -111,6 +112,8 @@ def _parsed_lambdas(
 @_options.training
 @_options.seed("Of the first member.", most=2**62)
 @_options.threads
+@_options.jobs
+@_options.cluster
 @_options.lecture("Which of the lecture's data, without DATA.  [default: regression]")
 @_options.columns()
 @_options.held_out()
@@ -144,6 +147,8 @@ def command(
     validation: str | None,
     output: str | None,
     figures: str | None,
+    jobs: int | None,
+    cluster: str | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -193,7 +198,8 @@ def command(
     names = ["members.png"] if figures and _curve(read, models[0]) else []
     check_outputs(figures, names, force)
     start = time.perf_counter()
-    made = _fit(models, read, settings, members, bootstrap, folds, output, quiet)
+    with _options.library_call():
+        made = _fit(models, read, settings, members, bootstrap, folds, output, quiet, jobs, cluster)
     seconds = time.perf_counter() - start
     for entry in made.diverged:
         report.note(f"The network of seed {entry['seed']} is left out: {entry['message']}")
@@ -234,6 +240,8 @@ def _fit(
     folds: int | None,
     output: str | None,
     quiet: bool,
+    jobs: int | None,
+    cluster: str | None,
 ) -> Ensemble:
     """Train; if that is interrupted, keep what there is, and say so."""
     import fastmlp
@@ -255,6 +263,8 @@ def _fit(
                 folds=folds,
                 validation_data=data.validation,
                 seed=settings.seed,
+                jobs=jobs,
+                cluster=cluster,
                 verbose=0 if quiet else 1,
             )
     except KeyboardInterrupt as stop:

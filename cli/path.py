@@ -221,16 +221,10 @@ def _grid(text: str | None) -> Any:
 
 
 def _fitted(table: Table, target: str, arguments: dict[str, Any], quiet: bool) -> PathResult:
-    from fastmlp.errors import DataError, ModelFileError
     from fastmlp.paths import path
 
-    try:
-        with _options.cluster_failures():
-            return path(table, target, verbose=0 if quiet else 1, **arguments)
-    except (DataError, ModelFileError):
-        raise
-    except ValueError as error:  # of an argument, which is an option here
-        raise click.UsageError(str(error)) from error
+    with _options.library_call():
+        return path(table, target, verbose=0 if quiet else 1, **arguments)
 
 
 # ---- files -------------------------------------------------------------------------------------

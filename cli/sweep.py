@@ -228,18 +228,13 @@ def _swept(
 
 def _run(table: Any, target: str, arguments: dict[str, Any], output: str | None) -> SweepResult:
     from fastmlp import sweeps
-    from fastmlp.errors import DataError, ModelFileError
 
     try:
-        with _options.cluster_failures():
+        with _options.library_call():
             return sweeps.sweep(table, target, **arguments)
-    except (DataError, ModelFileError):
-        raise
     except sweeps.SweepInterrupted as stop:
         kept = "" if output is None else f" {output} has them; the same command goes on."
         raise KeyboardInterrupt(f"{stop}{kept}") from None
-    except ValueError as error:  # of an argument, which is an option here
-        raise click.UsageError(str(error)) from error
 
 
 def _kept_seed(output: str | None, force: bool) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _arrays, _checks, _fit_data, _many, _stacks, losses
+from . import _arrays, _checks, _ensemble_workers, _fit_data, _many, _stacks, losses
 from . import threads as _threads
 from ._callback import Callback, Logs
 from ._fit_data import Rows
 from ._groups import Group, like
+from ._workers import Engine, engine
 from .ensembles import Ensemble
 from .errors import DataError, DivergedError
 from .mlp import mlp
@@ -47,6 +49,8 @@ def _fit(
     y: Any,
     units: Any,
     members: Any,
+    jobs: int | None,
+    cluster: str | None,
     threads: int | None,
     verbose: Any,
     **given: Any,
@@ -81,7 +85,8 @@ def _fit(
     parts = None if folds is None else _parts(folds, len(rows.x), seeds[0], bootstrap)
     training = Training(templates, seeds, rows, validation, arguments, bootstrap, parts)
     begun.append(training)
-    training.run(threads)
+    with engine(jobs, cluster, threads) as workers:
+        training.run(threads, workers)
     made = training.ensemble()
     assert made is not None
     return made
@@ -210,7 +215,7 @@ def _kept_epochs(epochs: int, members: int) -> np.ndarray:
     return np.arange(epochs, 0, -step)[::-1]
 
 
-class _Kind:
+class Kind:
     """Networks of one architecture and lambda: what they learn, while they do."""
 
     def __init__(
@@ -229,6 +234,29 @@ class _Kind:
         self.done = np.zeros(n, np.int64)  # epochs
         self.errors: dict[int, DivergedError] = {}
         self.running: dict[int, Sequential] = {}
+
+    def some(self, places: list[int]) -> Kind:
+        """Return a kind of some of the networks, none of them trained."""
+        folds = None if self.folds is None else [self.folds[i] for i in places]
+        kind = Kind(self.template, [self.seeds[i] for i in places], folds, int(self.kept[-1]))
+        kind.kept = self.kept
+        kind.losses = np.full((len(places), len(self.kept)), np.nan)
+        return kind
+
+    def emptied(self) -> Kind:
+        """Return this without room for what is learnt, to be sent to others."""
+        kind = copy.copy(self)
+        kind.parameters, kind.losses = [], np.empty((0, 0))
+        return kind
+
+    def take(self, places: list[int], learnt: Kind) -> None:
+        """Take over what some of the networks learnt elsewhere."""
+        for array, values in zip(self.parameters, learnt.parameters, strict=True):
+            array[places] = values
+        self.losses[places] = learnt.losses
+        self.latest[places] = learnt.latest
+        self.done[places] = learnt.done
+        self.errors |= {places[i]: error for i, error in learnt.errors.items()}
 
     def epochs_done(self) -> int:
         """Count epochs over all networks, those that are being trained included."""
@@ -291,13 +319,13 @@ class Training:
         n_folds = 1 if parts is None else len(parts)
         of_folds = [fold for fold in range(n_folds) for _ in seeds]
         self.kinds = [
-            _Kind(model, seeds * n_folds, None if parts is None else of_folds, arguments.epochs)
+            Kind(model, seeds * n_folds, None if parts is None else of_folds, arguments.epochs)
             for model in templates
         ]
         self.total = len(of_folds) * len(self.kinds)
         self._everyone = np.arange(len(rows.x))
 
-    def chosen(self, kind: _Kind, i: int) -> np.ndarray | None:
+    def chosen(self, kind: Kind, i: int) -> np.ndarray | None:
         """Return the rows that a network is trained on; None for all."""
         if self.bootstrap:
             n = len(self.rows.x)
@@ -307,14 +335,17 @@ class Training:
             return np.setdiff1d(self._everyone, self.parts[kind.folds[i]])
         return None
 
-    def run(self, threads: int | None) -> None:
-        """Train them all."""
+    def run(self, threads: int | None, workers: Engine) -> None:
+        """Train them all, here or by other processes."""
         tasks: list[Callable[[], None]] = []
         alone: list[bool] = []
         label = "ensemble"
         with ProgressLine(
             label, self.total, "members", enabled=self.arguments.verbose == 1
         ) as line:
+            if not workers.here:
+                _ensemble_workers.run(self, workers, line)
+                return
 
             def show(_: Any = None) -> None:
                 line.update(sum(k.epochs_done() for k in self.kinds) / self.arguments.epochs)
@@ -328,7 +359,7 @@ class Training:
             _many.run_many(tasks, threads, on_done=show, on_wait=show, alone=alone)
 
     def _tasks(
-        self, kind: _Kind, n_threads: int, tick: _Tick | None
+        self, kind: Kind, n_threads: int, tick: _Tick | None
     ) -> Iterator[Callable[[], None]]:
         """Yield functions that train one network, or one stack of them."""
         by_rows: dict[int, list[int]] = {}
@@ -346,7 +377,7 @@ class Training:
             for start in range(0, len(places), how.size):
                 yield partial(self._train_stack, kind, places[start : start + how.size], how)
 
-    def _train(self, kind: _Kind, i: int, tick: _Tick | None = None) -> None:
+    def _train(self, kind: Kind, i: int, tick: _Tick | None = None) -> None:
         model, chosen = like(kind.template, kind.seeds[i]), self.chosen(kind, i)
         x, y, weight = (
             array if chosen is None or array is None else array[chosen] for array in self.rows
@@ -368,7 +399,7 @@ class Training:
             if i not in kind.errors and model.history is not None:
                 kind.keep(i, model)
 
-    def _train_stack(self, kind: _Kind, places: list[int], how: _stacks.Plan) -> None:
+    def _train_stack(self, kind: Kind, places: list[int], how: _stacks.Plan) -> None:
         rows = _stacks.Rows(*self.rows)
         if self.bootstrap or self.parts is not None:
             chosen = np.array([self.chosen(kind, i) for i in places])
@@ -475,7 +506,7 @@ class Training:
         for kind in self.kinds:
             yield np.flatnonzero(kind.done >= epochs).tolist()
 
-    def _predictors(self, made: Ensemble, kind: _Kind) -> Iterator[Callable[..., np.ndarray]]:
+    def _predictors(self, made: Ensemble, kind: Kind) -> Iterator[Callable[..., np.ndarray]]:
         for group in made.groups:
             if group.template is kind.template:
                 yield from group.predictors()

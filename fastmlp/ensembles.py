@@ -514,6 +514,8 @@ def ensemble(
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
     dtype: str = "float32",
+    jobs: int | None = None,
+    cluster: str | None = None,
     threads: int | None = None,
     verbose: int | str = 1,
 ) -> Ensemble:
@@ -561,8 +563,14 @@ def ensemble(
     seeds : sequence of int, optional
         The members' seeds, all different, instead.
     dtype : {'float32', 'float64'}
+    jobs : int, optional
+        Processes of this machine, through joblib, instead of threads of this one; by default
+        what ``joblib.parallel_config`` says, where it is in force; its backend may be Dask.
+    cluster : str, optional
+        The address of a Dask scheduler, "tcp://host:8786".
     threads : int, optional
-        By default as many as other work has; see `fastmlp.set_num_threads`.
+        By default as many as other work has; see `fastmlp.set_num_threads`. With jobs or a
+        cluster, of each worker.
     verbose : {0, 1}
         1: a progress line on stderr once training has taken a second.
 

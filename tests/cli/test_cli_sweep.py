@@ -176,13 +176,18 @@ def test_a_scheduler_that_does_not_answer(run, numbers, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("fastmlp._workers._dask.CONNECT_SECONDS", 0.3)
     address = "tcp://127.0.0.1:1"
-    for args in (("sweep", "--epochs", 2), ("path", "--n-lambdas", 2, "--folds", 2)):
-        outcome = run(*args, numbers, "--units", "none", "--cluster", address)
+    for args in (
+        ("sweep", "--units", "none"),
+        ("path", "--units", "none", "--n-lambdas", 2, "--folds", 2),
+        ("ensemble", "--units", "4", "--epochs", 2),
+    ):
+        outcome = run(*args, numbers, "--cluster", address)
         assert outcome.code == 1
         assert outcome.error == f"Error: {address}: no Dask scheduler answers within 0.3 seconds"
-    wrong = run("sweep", numbers, "--units", "4", "--cluster", "scheduler")
-    assert wrong.code == 2
-    assert "cluster must be a scheduler's address such as tcp://host:8786" in wrong.err
+    for name in ("sweep", "path", "ensemble"):
+        wrong = run(name, numbers, "--units", "4", "--cluster", "scheduler")
+        assert wrong.code == 2
+        assert "cluster must be a scheduler's address such as tcp://host:8786" in wrong.err
 
 
 def started(tmp_path, *args):

@@ -226,6 +226,14 @@ def test_a_path_on_a_cluster_is_the_path_of_one_process(cluster):
         assert one.tobytes() == other.tobytes()
 
 
+def test_an_ensemble_on_a_cluster_is_the_ensemble_of_one_process(cluster):
+    x, y = data(80)
+    options = {"members": 4, "bootstrap": True, "epochs": 3, "seed": 1, "verbose": 0}
+    here = fastmlp.ensemble(x, y, "300", **options)
+    there = fastmlp.ensemble(x, y, "300", **options, cluster=cluster.scheduler_address)
+    assert there.predictions(x, 0).tobytes() == here.predictions(x, 0).tobytes()
+
+
 @pytest.mark.parametrize("how", ["distributed", "joblib"])
 def test_the_cluster_stops_with_the_caller(tmp_path, cluster, functions, how):
     where = {"distributed": (None, cluster.scheduler_address), "joblib": (2, None)}[how]
