@@ -6,6 +6,7 @@ import contextlib
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,28 +68,34 @@ class LocalCall(NamedTuple):
     n_threads : int
         For the kernels.
     board : Board or None
-    parent : int
-        The process that the results are for; without it, nobody wants them.
     """
 
     function: Function
     shared: Direct | File
     n_threads: int
     board: Board | None
-    parent: int
 
     def __call__(self, place: int, item: Any) -> tuple[int, Any]:
         """Do an item; return its place with the result."""
-        child, progress = os.getppid() == self.parent, Progress()
+        progress = Progress()
 
         def beat() -> None:
-            if child and os.getppid() != self.parent:  # killed: nobody waits for the result
-                os._exit(1)
             if self.board is not None:
                 self.board.shares("r+")[place] = progress.share()
 
         with beating(beat), _many._as_worker(self.n_threads, None):
             return place, self.function(self.shared.get(), item, progress)
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after its parent was killed: nobody waits for its results."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_BEAT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="fastmlp parent", daemon=True).start()
 
 
 @contextlib.contextmanager

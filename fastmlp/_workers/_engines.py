@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import _checks, _many, threads
 from .._optional import require
-from ._calls import Board, Direct, File, Function, LocalCall, beating
+from ._calls import Board, Direct, File, Function, LocalCall, beating, end_with
 from ._progress import Progress
 
 OnResult = Callable[[int, Any], None]
@@ -157,7 +157,7 @@ class Processes(Engine):
             board.shares("w+")
             file = File(str(Path(directory) / "shared"))
             Path(file.path).write_bytes(pickle.dumps(shared, 5))
-            call = LocalCall(function, file, self.n_threads, board, os.getpid())
+            call = LocalCall(function, file, self.n_threads, board)
             left, losses = dict(enumerate(items)), 0
             while left:
                 before = len(left)
@@ -181,7 +181,9 @@ class Processes(Engine):
         from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        pool, rest = get_reusable_executor(self.n_workers), iter(list(left.items()))
+        parent = (os.getpid(),)
+        pool = get_reusable_executor(self.n_workers, initializer=end_with, initargs=parent)
+        rest = iter(list(left.items()))
         waiting: set[concurrent.futures.Future[Any]] = set()
         try:
             while left:
@@ -242,7 +244,7 @@ class Joblib(Engine):
         """Call the function for every item; see `Engine.run`."""
         from joblib import Parallel, delayed
 
-        call = LocalCall(function, Direct(shared), self.n_threads, None, os.getpid())
+        call = LocalCall(function, Direct(shared), self.n_threads, None)
         pool = Parallel(self.n_workers, return_as="generator_unordered", batch_size=1)
         for place, result in pool(delayed(call)(i, item) for i, item in enumerate(items)):
             on_result(place, result)
