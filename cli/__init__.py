@@ -11,6 +11,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; ends the process."""
-    from ._app import cli
-
+    try:
+        from ._app import cli
+    except KeyboardInterrupt:  # which nobody listens for yet
+        raise SystemExit(130) from None
     cli(prog_name="fastmlp")

@@ -724,6 +724,7 @@ def set_in(*keys, to):
     return change
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -889,6 +890,7 @@ def test_a_few_kills(tmp_path):
     assert kill_often(tmp_path, 5, n_epochs=60) == 5
 
 
+@pytest.mark.reliability
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path):
     assert kill_often(tmp_path, 200, n_epochs=600) == 200
@@ -915,6 +917,7 @@ def test_a_few_resumes(tmp_path):
     resume_with_other_threads(tmp_path, 3)
 
 
+@pytest.mark.reliability
 @pytest.mark.slow
 def test_twenty_resumes(tmp_path):
     resume_with_other_threads(tmp_path, 20)

@@ -63,6 +63,7 @@ def test_the_file_is_of_these_definitions(golden):
     assert make_golden.PATH.stat().st_size < 300_000
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "optimizer"), make_golden.CASES)
 def test_fifty_steps(name, optimizer, dtype, golden):
@@ -82,6 +83,7 @@ def test_fifty_steps(name, optimizer, dtype, golden):
     assert moved > 0.02, "nothing was trained"
 
 
+@pytest.mark.reliability
 @pytest.mark.frameworks
 @pytest.mark.parametrize(("name", "optimizer"), make_golden.CASES)
 def test_live(name, optimizer):

@@ -8,6 +8,8 @@ from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
 from .kernels import networks
 from .kernels.differences import assert_gradients_match, central_difference, kink_distance
 
+pytestmark = pytest.mark.reliability
+
 STEP = 1e-4
 NETWORKS = 200
 LAMBDAS = {"none": (0, 0), "l1": (0.01, 0), "l2": (0, 0.02), "both": (0.02, 0.01)}

@@ -90,6 +90,7 @@ def test_a_loaded_model_goes_on_as_if_nothing_had_happened(tmp_path, optimizer, 
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
 
 
+@pytest.mark.reliability
 def test_random_architectures_predict_the_same_bits():
     rng = np.random.default_rng(0)
     for _ in range(40):
@@ -406,6 +407,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert link.is_symlink() and models.load_model(target).seed == 9
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("failing", ["fsync", "replace", "write"])
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
     path = tmp_path / "m.fmlp"
@@ -426,6 +428,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("named", [False, True])
 def test_what_is_written_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch, named):
     path, calls = tmp_path / "m.fmlp", []
@@ -491,6 +494,7 @@ def test_missing_directory_and_special_files(tmp_path):
             models.load_model(path)
 
 
+@pytest.mark.reliability
 def test_a_file_cut_at_any_byte(tmp_path):
     raw = persistence.to_bytes(trained())
     path = tmp_path / "cut.fmlp"
@@ -506,6 +510,7 @@ def test_a_file_cut_at_any_byte(tmp_path):
         persistence.from_bytes(raw + b"\0")
 
 
+@pytest.mark.reliability
 def test_flipped_bytes_are_refused_or_harmless():
     raw = persistence.to_bytes(trained())
     rng = np.random.default_rng(0)
@@ -551,6 +556,7 @@ def spoil(change):
 W = "layers.0.weights"
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -583,6 +589,7 @@ def set_in(*keys, to):
     return change
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -661,6 +668,7 @@ def test_a_negative_velocity_is_no_fault(tmp_path):
     reloaded(model, tmp_path)
 
 
+@pytest.mark.reliability
 def test_many_layers_in_a_small_file_are_refused_quickly():
     header, description, body = split(persistence.to_bytes(trained()))
     description["layers"] = [

@@ -43,6 +43,7 @@ def test_a_bad_count_is_refused(count):
         fastmlp.set_num_threads(count)
 
 
+@pytest.mark.reliability
 def test_quota_caps_the_automatic_count(monkeypatch):
     monkeypatch.setattr(threads, "_counted", None)
     monkeypatch.setattr(threads, "_cgroup_quota", lambda: 0.5)
@@ -64,6 +65,7 @@ def run_python(*arguments, **environment):
     return done.stdout.splitlines()
 
 
+@pytest.mark.reliability
 def test_affinity_caps_the_automatic_count():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
@@ -138,6 +140,7 @@ print(threads.resolve() == (threads.available(), True))
     assert run_python("-c", code, OPENBLAS_NUM_THREADS="1") == ["True"]
 
 
+@pytest.mark.reliability
 def test_a_forked_child_trains_on_one_thread():
     code = f"""
 import os, warnings
@@ -167,6 +170,7 @@ def work(received):
 """
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_worker_processes_train_and_predict(method, tmp_path):
     """Forked before this process has shared work out, and after."""
@@ -186,6 +190,7 @@ if __name__ == "__main__":
     assert run_python(str(script), OMP_NUM_THREADS="2") == ["[True, True, True]"] * 2
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
 def test_joblib_workers_train_and_predict(backend, tmp_path):
     pytest.importorskip("joblib")

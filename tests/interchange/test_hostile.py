@@ -27,7 +27,10 @@ from fastmlp.preprocessing import Preprocessing
 from .files import hdf5, numbered, old_weights, whole
 
 FORMATS = ["fmlp", "keras", "h5", "weights.h5", "safetensors"]
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.reliability,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 
 def trained():
@@ -113,6 +116,7 @@ def test_mutated_files(tmp_path, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", FORMATS)
 def test_ten_thousand_mutated_files(tmp_path, kind):

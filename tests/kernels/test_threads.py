@@ -8,6 +8,8 @@ from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
 from . import networks
 from .trainings import CASES, build, same_bits, train
 
+pytestmark = pytest.mark.reliability
+
 THREADS = (1, 2, 3, 4)
 DTYPES = ("float32", "float64")
 

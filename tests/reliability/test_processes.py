@@ -1,0 +1,175 @@
+"""Processes: forks of a parent that trained, workers of every kind, and limits on processors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [
+    pytest.mark.reliability,
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="forks"),
+]
+
+COMMON = """
+import json, os, signal, sys, tempfile, time, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+import numpy as np
+import fastmlp
+from fastmlp import models, threads
+rng = np.random.default_rng(0)
+x = rng.normal(size=(600, 20)).astype("f4"); y = x[:, :1] ** 2
+def made(seed=1):
+    model = models.mlp("128x3", 20, 1, seed=seed)
+    model.compile("adam", "mean_squared_error")
+    return model
+def trained(epochs=2):
+    model = made()
+    model.fit(x, y, batch_size=200, epochs=epochs, verbose=0)
+    return model
+def bits(model):
+    return b"".join(a.tobytes() for a in model.get_weights()) + model.predict(x).tobytes()
+"""
+
+FORKS = (
+    COMMON
+    + """
+fastmlp.set_num_threads(3)
+parent = trained()
+assert parent.network.threads_used == 3
+expected = bits(parent)
+file = Path(tempfile.mkdtemp()) / "model.fmlp"
+parent.save(file)
+work = {"fit": lambda: bits(trained()) == expected,
+        "predict": lambda: bits(parent) == expected,
+        "load": lambda: bits(models.load_model(file)) == expected}
+result = {}
+for name, check in work.items():
+    result[name] = {"same": 0, "other": 0, "hung": 0}
+    for _ in range(int(sys.argv[1])):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # a child that hangs dies of it
+            code = 2
+            try:
+                code = 0 if check() else 1
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        outcome = {0: "same", -signal.SIGALRM: "hung"}.get(code, "other")
+        result[name][outcome] += 1
+assert bits(trained()) == expected and parent.network.threads_used
+print(json.dumps(result))
+"""
+)
+
+# A server that loads before it forks: eight workers answer at the same time, from one model.
+PRELOAD = (
+    COMMON
+    + """
+fastmlp.set_num_threads(2)
+model = trained()
+expected = model.predict(x).tobytes()
+children = []
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(100)
+        code = 2
+        try:
+            same = all(model.predict(x).tobytes() == expected for _ in range(100))
+            code = 0 if same else 1
+        finally:
+            os._exit(code)
+    children.append(child)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]))
+"""
+)
+
+LOKY = (
+    COMMON
+    + """
+import joblib
+def work(_):
+    return trained().predict(x).tobytes(), threads.resolve()[0]
+if __name__ == "__main__":
+    expected = trained().predict(x).tobytes()
+    done = joblib.Parallel(4)(joblib.delayed(work)(i) for i in range(12))
+    print(json.dumps({"same": sum(got == expected for got, _ in done),
+                      "threads": max(n for _, n in done), "cpus": threads.available()}))
+"""
+)
+
+AFFINITY = (
+    COMMON
+    + """
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+model = trained()
+print(json.dumps({"threads": threads.resolve()[0], "used": model.network.threads_used}))
+"""
+)
+
+# Eight threads of Python ask one model at the same time.
+SHARED = (
+    COMMON
+    + """
+import threading
+model = trained()
+expected = [model.predict(x[i:i + 50]).tobytes() for i in range(0, 600, 50)]
+wrong = []
+def ask(seed):
+    order = np.random.default_rng(seed).permutation(len(expected))
+    for _ in range(20):
+        for i in order:
+            got = model.predict(x[50 * i:50 * i + 50]).tobytes()
+            if got != expected[i]:
+                wrong.append(int(i))
+started = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+for thread in started:
+    thread.start()
+for thread in started:
+    thread.join()
+print(json.dumps({"asked": 8 * 20 * len(expected), "wrong": len(wrong)}))
+"""
+)
+
+
+def run(program, *arguments, tmp_path, timeout=280):
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_hundred_forks_each_fit_predict_and_load(tmp_path):
+    found = run(FORKS, "100", tmp_path=tmp_path)
+    assert found == {
+        name: {"same": 100, "other": 0, "hung": 0} for name in ("fit", "predict", "load")
+    }
+
+
+def test_workers_forked_from_a_server_that_has_loaded_the_model(tmp_path):
+    assert run(PRELOAD, tmp_path=tmp_path) == [0] * 8
+
+
+def test_joblib_workers_do_not_ask_for_more_threads_than_there_are(tmp_path):
+    pytest.importorskip("joblib")
+    found = run(LOKY, tmp_path=tmp_path)
+    assert found["same"] == 12
+    assert 4 * found["threads"] <= max(4, found["cpus"])
+
+
+def test_one_processor_by_affinity_means_one_thread(tmp_path):
+    assert run(AFFINITY, tmp_path=tmp_path) == {"threads": 1, "used": 1}
+
+
+def test_a_model_shared_by_eight_threads_of_python(tmp_path):
+    assert run(SHARED, tmp_path=tmp_path) == {"asked": 1920, "wrong": 0}
