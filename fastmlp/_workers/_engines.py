@@ -278,9 +278,9 @@ def engine(jobs: int | None, cluster: str | None, n_threads: int | None) -> Iter
     OSError
         If the scheduler cannot be reached.
     """
-    for name, value in (("jobs", jobs), ("threads", n_threads)):
-        if value is not None:
-            _checks.integer(name, value)
+    threads.resolve(n_threads)  # which checks it
+    if jobs is not None:
+        _checks.integer("jobs", jobs)
     if cluster is not None:
         _checks.instance("cluster", cluster, str)
     if cluster is not None and jobs is not None:

@@ -419,7 +419,8 @@ entry(
      "metrics": "metrics?", "epochs": COUNT, "batch_size": COUNT + "?", "shuffle": "flag",
      "sample_weight": "weights of rows", "bootstrap": "flag", "folds": "folds",
      "validation_split": FRACTION, "validation_data": "x and y", "seed": COUNT0 + "?",
-     "dtype": "name", "threads": COUNT + "?", "verbose": "verbose"},
+     "dtype": "name", "jobs": COUNT + "?", "cluster": "address?", "threads": COUNT + "?",
+     "verbose": "verbose"},
     lambdas={"of_zero"}, units={"nested"},
 )  # fmt: skip
 entry("ensemble, seeds", lambda **a: fastmlp.ensemble(X, Y, "2", epochs=1, verbose=0, **a),
