@@ -200,8 +200,6 @@ def test_a_run_that_diverges_says_where_in_the_epoch_it_happens(case, optimizer,
 # ---- long runs -----------------------------------------------------------------------------------
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_twenty_thousand_epochs_stay_at_the_optimum(dtype):
     """Ridge regression has one optimum, in closed form: a long run finds it and never leaves."""
@@ -222,8 +220,6 @@ def test_twenty_thousand_epochs_stay_at_the_optimum(dtype):
     np.testing.assert_allclose(model.get_weights()[0], w, atol=200 * eps)
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 def test_units_that_die_for_twenty_thousand_epochs_leave_no_denormal(optimizer):
     """Penalised weights shrink towards zero for ever; what is below normal is flushed."""
