@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 
@@ -17,15 +16,12 @@ from fastmlp import callbacks, interchange, layers, models, persistence, plots
 
 from .entry_points import X, Y, shared, shared_ensemble
 
+resource = pytest.importorskip("resource")
 pytestmark = [
     pytest.mark.reliability,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files"),
 ]
-
-
-@pytest.fixture(scope="module")
-def path_result():
-    return fastmlp.path(X, Y, n_lambdas=3, folds=2, verbose=0)
 
 
 def small(units):
