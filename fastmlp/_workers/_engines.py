@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,9 +204,20 @@ class Processes(Engine):
         except TerminatedWorkerError:  # its neighbours go with it
             return True
         except BaseException:
-            pool.shutdown(wait=True, kill_workers=True)
+            with _mute_threads():
+                pool.shutdown(wait=True, kill_workers=True)
             raise
         return False
+
+
+@contextlib.contextmanager
+def _mute_threads() -> Iterator[None]:
+    """Let threads end in silence: the pool's own stumbles over items that are taken from it."""
+    before, threading.excepthook = threading.excepthook, lambda _: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextlib.contextmanager

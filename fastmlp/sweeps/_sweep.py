@@ -215,9 +215,9 @@ def sweep(
             try:
                 conductor.conduct()
             except KeyboardInterrupt as stop:
-                raise SweepInterrupted(
-                    f"Interrupted after {conductor.done} of {total} runs.", SweepResult.of(kept)
-                ) from stop
+                result = SweepResult.of(kept)  # which knows best what was written
+                message = f"Interrupted after {len(result)} of {total} runs."
+                raise SweepInterrupted(message, result) from stop
         return SweepResult.of(kept)
 
 
