@@ -12,7 +12,36 @@ from .losses import Loss
 from .metrics import FUNCTIONS
 
 
-class PythonSession:
+class EpochSums:
+    """What a session has summed in the present epoch, where it is not the network that counts."""
+
+    epoch: int
+    batch: int
+
+    @property
+    def progress(self) -> tuple[int, int, int, int, float, list[float]]:
+        """Where the session stands, as `Network.progress`."""
+        done, summed = self._rows_done, self._rows_summed
+        return self.epoch, self.batch, done, summed, self._loss_sum, list(self._sums)
+
+    @progress.setter
+    def progress(self, value: tuple[int, int, int, int, float, list[float]]) -> None:
+        self.epoch, self.batch, self._rows_done, self._rows_summed, self._loss_sum, sums = value
+        self._sums = np.array(sums, np.float64)
+
+    @property
+    def running_loss(self) -> float:
+        """Mean loss of the present epoch so far."""
+        return self._loss_sum / self._rows_summed if self._rows_summed else math.nan
+
+    def _end_epoch(self) -> tuple[float, np.ndarray]:
+        """Return the epoch's mean loss and metrics, and stand at the start of the next."""
+        means = self._loss_sum / self._rows_summed, self._sums / self._rows_summed
+        self.progress = (self.epoch + 1, 0, 0, 0, 0.0, [0.0] * len(self._sums))
+        return means
+
+
+class PythonSession(EpochSums):
     """Stands where the network does in the fit loop, and makes its steps one by one.
 
     Parameters
@@ -57,22 +86,6 @@ class PythonSession:
         self._network.end()
         self._x = self._y = self._weight = np.empty(0)
 
-    @property
-    def progress(self) -> tuple[int, int, int, int, float, list[float]]:
-        """What the network's own `progress` is."""
-        done, summed = self._rows_done, self._rows_summed
-        return self.epoch, self.batch, done, summed, self._loss_sum, list(self._sums)
-
-    @progress.setter
-    def progress(self, value: tuple[int, int, int, int, float, list[float]]) -> None:
-        self.epoch, self.batch, self._rows_done, self._rows_summed, self._loss_sum, sums = value
-        self._sums = np.array(sums, np.float64)
-
-    @property
-    def running_loss(self) -> float:
-        """Mean loss of the present epoch so far."""
-        return self._loss_sum / self._rows_summed if self._rows_summed else math.nan
-
     def run(
         self,
         n_epochs: int,
@@ -91,9 +104,7 @@ class PythonSession:
             if self.diverged is not None:
                 break
             if self._rows_done == len(self._x):
-                losses[ended] = self._loss_sum / self._rows_summed
-                metrics[ended] = self._sums / self._rows_summed
-                self.progress = (self.epoch + 1, 0, 0, 0, 0.0, [0.0] * len(self._sums))
+                losses[ended], metrics[ended] = self._end_epoch()
                 ended += 1
             steps += 1
             if steps == max_steps or time.monotonic() > deadline:

@@ -70,7 +70,7 @@ def _targets(model: Sequential) -> Callable[[np.ndarray], np.ndarray]:
 # ---- training ----------------------------------------------------------------------------------
 
 
-class _Rows:
+class StreamRows:
     """Stands where the fit loop looks at its rows, which are in a file."""
 
     weight = None
@@ -81,7 +81,7 @@ class _Rows:
 
     @property
     def y(self) -> np.ndarray:
-        """Targets like those of the epoch that ended."""
+        """Targets like those that `moments` has taken in."""
         return self.moments.like()
 
     def __iter__(self) -> Iterator[Any]:
@@ -98,7 +98,7 @@ class _Session:
     ----------
     inner : Network or PythonSession
     stream : ParquetStream
-    rows : _Rows
+    rows : StreamRows
         Told the moments of the targets.
     model : Sequential
     epochs : int
@@ -110,7 +110,7 @@ class _Session:
         self,
         inner: Any,
         stream: ParquetStream,
-        rows: _Rows,
+        rows: StreamRows,
         model: Sequential,
         epochs: int,
         n_metrics: int,
@@ -302,7 +302,7 @@ class _Run(training.Run):
         callbacks: list[Callback],
         checkpoint: Checkpoint | None,
     ) -> None:
-        rows: Any = _Rows(stream)
+        rows: Any = StreamRows(stream)
         super().__init__(model, rows, validation, arguments, callbacks, checkpoint)
         self.session = _Session(
             self.session, stream, rows, model, arguments.epochs, len(self.counted)

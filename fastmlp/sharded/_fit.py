@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import _fit_data, training
 from .._callback import HOOKS, Callback, History, Logs, overriding
 from .._fit_data import Arguments, Rows
-from .._learning import Moments
 from .._parquet import ParquetStream
 from ..callbacks import CSVLogger, ModelCheckpoint
 from ..checkpoint import Checkpoint, Resumed
 from ..errors import DivergedError
 from ..metrics import R2Score
+from ..streaming import StreamRows
 from ._alike import check_same, described
 from ._evaluation import evaluate
 from ._ranks import Delivered, Ranks, Signals, as_ranks
@@ -129,24 +127,6 @@ def shards_for(size: int, shards: int | None, fast_reduce: bool) -> int:
 # ---- the loop ----------------------------------------------------------------------------------
 
 
-class _StreamRows:
-    """Stands where the fit loop looks at its rows, which are in a file."""
-
-    weight = None
-
-    def __init__(self, stream: ParquetStream) -> None:
-        self.x = range(stream.n_rows)  # as long, and nothing else is asked of it
-        self.moments = Moments()
-
-    @property
-    def y(self) -> np.ndarray:
-        """Targets like those of the file."""
-        return self.moments.like()
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.x, self.y, self.weight))
-
-
 class Run(training.Run):
     """One call of fit on all ranks: the same loop, over shards.
 
@@ -174,7 +154,7 @@ class Run(training.Run):
         if checkpoint is not None:
             checkpoint.writes, checkpoint.interrupts = ranks.first, self.signals
         train, validation = data
-        rows: Any = _StreamRows(train) if isinstance(train, ParquetStream) else train
+        rows: Any = StreamRows(train) if isinstance(train, ParquetStream) else train
         self.plan = Plan(len(rows.x), arguments.batch_size, arguments.shards)
         callbacks = _callbacks_of(ranks, callbacks)
         held: Any = validation

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._python_loss import read_only
+from .._python_loss import EpochSums, read_only
 from ..losses import Loss
 from ..metrics import FUNCTIONS
 from ._exchange import Exchange, add, buckets, exchange_of, merges
@@ -19,7 +19,7 @@ from ._rows import Part, Plan, Shard
 _STOP, _INTERRUPT, _FAILED = range(3)  # what a rank may tell the others with every step
 
 
-class Session:
+class Session(EpochSums):
     """Trains the network of one rank together with the others.
 
     Parameters
@@ -80,22 +80,6 @@ class Session:
             shard.close()
         self.step.end()
 
-    @property
-    def progress(self) -> tuple[int, int, int, int, float, list[float]]:
-        """Where the session stands, as `Network.progress`; the same on all ranks."""
-        done, summed = self._rows_done, self._rows_summed
-        return self.epoch, self.batch, done, summed, self._loss_sum, list(self._sums)
-
-    @progress.setter
-    def progress(self, value: tuple[int, int, int, int, float, list[float]]) -> None:
-        self.epoch, self.batch, self._rows_done, self._rows_summed, self._loss_sum, sums = value
-        self._sums = np.array(sums, np.float64)
-
-    @property
-    def running_loss(self) -> float:
-        """Mean loss of the present epoch so far."""
-        return self._loss_sum / self._rows_summed if self._rows_summed else math.nan
-
     def run(
         self,
         n_epochs: int,
@@ -114,9 +98,7 @@ class Session:
             late = self._ranks.first and time.monotonic() > deadline
             stop = self._make_step(late, n_threads, automatic)
             if self.diverged is None and self._rows_done == self._plan.n_rows:
-                losses[ended] = self._loss_sum / self._rows_summed
-                metrics[ended] = self._sums / self._rows_summed
-                self.progress = (self.epoch + 1, 0, 0, 0, 0.0, [0.0] * len(self._sums))
+                losses[ended], metrics[ended] = self._end_epoch()
                 ended += 1
             steps += 1
             if stop or steps == max_steps:
