@@ -6,6 +6,11 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import sys
+
 __all__ = ["main"]
 
 
@@ -15,4 +20,19 @@ def main() -> None:
         from ._app import cli
     except KeyboardInterrupt:  # which nobody listens for yet
         raise SystemExit(130) from None
-    cli(prog_name="fastmlp")
+    try:
+        cli(prog_name="fastmlp")
+    except SystemExit as end:
+        # Ranks of MPI leave together, which the interpreter's own end sees to.
+        if end.code == 130 and "mpi4py.MPI" not in sys.modules:
+            _end_at_once(130)
+        raise
+
+
+def _end_at_once(code: int) -> None:
+    """End the process without taking its modules apart, which may take half a second."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # whoever read it may have left
+            stream.flush()
+    os._exit(code)

@@ -69,23 +69,47 @@ def _checked(n: int) -> int:
     )
 
 
-def _cgroup_quota() -> float | None:
-    """CPUs that the control group allows, or None where it sets no limit."""
+_CGROUPS = "/sys/fs/cgroup"
+
+
+def _own_cgroups() -> list[str]:
+    """List the directories of this process's control groups, and of those around them."""
+    found = {_CGROUPS: None, f"{_CGROUPS}/cpu": None}  # all that a container shows
+    for line in (_read("/proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            base = f"{_CGROUPS}/cpu" if controllers else _CGROUPS
+            for name in filter(None, path.split("/")):
+                base = f"{base}/{name}"
+                found[base] = None
+    return list(found)
+
+
+def _read(path: str) -> str | None:
     try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123
-            quota, period = file.read().split()[:2]
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        base = "/sys/fs/cgroup/cpu/cpu.cfs_"
-        with open(base + "quota_us", encoding="ascii") as file:  # noqa: PTH123
-            quota_us = int(file.read())
-        with open(base + "period_us", encoding="ascii") as file:  # noqa: PTH123
-            period_us = int(file.read())
-        return quota_us / period_us if quota_us > 0 else None
+        with open(path, encoding="ascii") as file:  # noqa: PTH123
+            return file.read()
     except (OSError, ValueError):
         return None
+
+
+def _quota_of(group: str) -> float | None:
+    """CPUs that one control group allows, of version 2 or 1, or None where it sets no limit."""
+    together = _read(f"{group}/cpu.max")
+    if together is None:
+        cfs = f"{group}/cpu.cfs"
+        together = f"{_read(f'{cfs}_quota_us') or ''} {_read(f'{cfs}_period_us') or ''}"
+    try:
+        quota, period = map(int, together.split())
+        return quota / period if quota > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max", or no such file
+        return None
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs that the control groups allow, or None where they set no limit."""
+    quotas = [quota for group in _own_cgroups() if (quota := _quota_of(group)) is not None]
+    return min(quotas, default=None)
 
 
 def available() -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,39 @@ def test_quota_caps_the_automatic_count(monkeypatch):
     monkeypatch.setattr(threads, "_counted", None)
 
 
+# Version 2 as a container sees it and as a service does, version 1 likewise, and no limit.
+GROUPS = {
+    "container": ({"cpu.max": "150000 100000"}, "0::/", 1.5),
+    "service": (
+        {"cpu.max": "max 100000", "a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"},
+        "0::/a/b",
+        3.0,
+    ),
+    "version 1": (
+        {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000",
+         "cpu/a/cpu.cfs_quota_us": "50000", "cpu/a/cpu.cfs_period_us": "100000"},
+        "3:memory:/b\n1:cpu,cpuacct:/a\n0::/", 0.5,
+    ),
+    "none": ({"cpu.max": "max 100000"}, "0::/", None),
+    "nonsense": ({"cpu.max": "some many", "cpu/cpu.cfs_quota_us": "\u00e9"}, "0::/a", None),
+}  # fmt: skip
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize("kind", GROUPS)
+def test_quotas_are_found_wherever_they_are_set(kind, tmp_path, monkeypatch):
+    files, own, expected = GROUPS[kind]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n", encoding="utf-8")
+    read = threads._read
+    monkeypatch.setattr(threads, "_CGROUPS", str(tmp_path))
+    monkeypatch.setattr(
+        threads, "_read", lambda path: own if path == "/proc/self/cgroup" else read(path)
+    )
+    assert threads._cgroup_quota() == expected
+
+
 def run_python(*arguments, **environment):
     """Run a process of its own, without any *_NUM_THREADS but those given; return its lines."""
     kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
@@ -63,6 +97,26 @@ def run_python(*arguments, **environment):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+@pytest.mark.reliability
+def test_a_real_control_group_caps_the_automatic_count():
+    group = Path(f"/sys/fs/cgroup/cpu/fastmlp-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("control groups of version 1 cannot be made here")
+    try:
+        (group / "cpu.cfs_quota_us").write_text("130000")
+        (group / "cpu.cfs_period_us").write_text("100000")
+        code = (
+            "import os, pathlib;"
+            f"pathlib.Path('{group}/cgroup.procs').write_text(str(os.getpid()));"
+            "from fastmlp import threads; print(threads.resolve(), threads._cgroup_quota())"
+        )
+        assert run_python("-c", code) == ["(1, True) 1.3"]
+    finally:
+        group.rmdir()
 
 
 @pytest.mark.reliability

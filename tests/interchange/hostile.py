@@ -1,7 +1,8 @@
 """Read damaged files in a process of its own that watches what reading them does.
 
 Called as ``hostile.py DIRECTORY WHAT START STOP``: the directory holds sound files, WHAT is how to
-damage them: 'cut' at every byte, 'mutate' with the seeds START to STOP, or 'asis'. A file must
+damage them: 'cut' at every byte, 'mutate' with the seeds START to STOP, 'fuzz' from the seed START
+for STOP seconds of the processor, or 'asis'. A file must
 become a model or a ModelFileError, within twice its size and 64 MB of memory, and under an audit
 hook that notes whatever imports, compiles, executes, opens or connects. Prints a JSON document.
 """
@@ -16,6 +17,7 @@ import struct
 import sys
 import time
 import zipfile
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -124,7 +126,9 @@ def mutated(rng, data):
     if deeper is None and data[8:9] == b"{":
         deeper = spoil_header
     if deeper is not None and rng.randrange(4):
-        return deeper(rng, data)
+        with contextlib.suppress(zipfile.BadZipFile, KeyError, EOFError, zlib.error, ValueError,
+                                 NotImplementedError):  # fmt: skip
+            return deeper(rng, data)  # unless a mutant's members cannot be had
     return spoil(rng, data)
 
 
@@ -136,12 +140,31 @@ def damaged(files, what, start, stop):
         for name, data in files.items():
             for length in range(len(data)):
                 yield f"{name}[:{length}]", data[:length]
+    elif what == "fuzz":
+        yield from fuzzed(files, start, stop)
     else:
         names = sorted(files)
         for seed in range(start, stop):
             rng = random.Random(seed)
             name = names[seed % len(names)]
             yield f"{name} seed {seed}", mutated(rng, files[name])
+
+
+def fuzzed(files, seed, seconds):
+    """Yield mutants for so long; those that are read become parents, of mutants further off."""
+    found = sorted(files.items())
+    n_sound, rng = len(found), random.Random(seed)
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        name, data = rng.choice(found)
+        child = mutated(rng, data)
+        seed += 1
+        was_read = yield f"{name} mutant {seed}", child
+        if was_read and len(child) < 20_000:
+            if len(found) < n_sound + 200:
+                found.append((name, child))
+            else:
+                found[rng.randrange(n_sound, len(found))] = (name, child)
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -180,6 +203,14 @@ def outcome(name, data):
     return None
 
 
+def next_of(given, found):
+    """Return the next file of a generator that may ask whether its last one was read."""
+    try:
+        return given.send(None if found == "" else found is None)
+    except StopIteration:
+        return None
+
+
 def main():
     directory, what, start, stop = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
@@ -189,8 +220,11 @@ def main():
             with contextlib.suppress(ModelFileError):
                 read(name, part)
     sys.addaudithook(watch)
-    report = {"models": 0, "refused": 0, "slowest": 0.0, "wrong": []}
-    for name, data in damaged(files, what, start, stop):
+    report = {"models": 0, "refused": 0, "slowest": 0.0, "seconds": 0.0, "wrong": []}
+    given = damaged(files, what, start, stop)
+    found = ""
+    while (named := next_of(given, found)) is not None:
+        name, data = named
         begin = time.process_time()
         found = outcome(name, data)
         events = list(seen)
@@ -198,6 +232,7 @@ def main():
         report["models" if found is None else "refused"] += 1
         if found not in (None, "refused") or events:
             report["wrong"].append([name, found, events[:5]])
+    report["seconds"] = time.process_time()
     print(json.dumps(report))
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
 pytestmark = [
@@ -90,6 +94,32 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in childr
 """
 )
 
+# Workers of multiprocessing, started after the parent has trained on three threads.
+POOL = (
+    COMMON
+    + """
+import multiprocessing
+def done(task):
+    name, model, file, expected = task
+    if name == "fit":
+        return bits(trained()) == expected
+    return bits(model if name == "predict" else models.load_model(file)) == expected
+if __name__ == "__main__":
+    fastmlp.set_num_threads(3)
+    parent = trained()
+    assert parent.network.threads_used == 3
+    expected = bits(parent)
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "model.fmlp"
+        parent.save(file)
+        tasks = [(name, parent, file, expected)
+                 for name in ("fit", "predict", "load") for _ in range(100)]
+        with multiprocessing.get_context(sys.argv[1]).Pool(4) as pool:
+            found = pool.map_async(done, tasks, chunksize=5).get(200)  # one that hangs: an error
+    print(json.dumps({"tasks": len(found), "same": sum(found)}))
+"""
+)
+
 LOKY = (
     COMMON
     + """
@@ -112,6 +142,14 @@ model = trained()
 print(json.dumps({"threads": threads.resolve()[0], "used": model.network.threads_used}))
 """
 )
+
+# A sweep of two processes, which share a directory of temporary files.
+SWEEP = """
+import numpy as np, fastmlp
+x = np.random.default_rng(0).normal(size=(60, 3))
+if __name__ == "__main__":
+    fastmlp.sweep(x, x[:, 0], ["16", "32"], epochs=100_000, seeds=20, jobs=2, verbose=0)
+"""
 
 # Eight threads of Python ask one model everything that a fitted model answers at the same time;
 # every other one also fits models of its own in between.
@@ -192,6 +230,11 @@ def test_workers_forked_from_a_server_that_has_loaded_the_model(tmp_path):
     assert run(PRELOAD, tmp_path=tmp_path) == [0] * 8
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_of_workers_fits_predicts_and_loads(method, tmp_path):
+    assert run(POOL, method, tmp_path=tmp_path) == {"tasks": 300, "same": 300}
+
+
 def test_joblib_workers_do_not_ask_for_more_threads_than_there_are(tmp_path):
     pytest.importorskip("joblib")
     found = run(LOKY, tmp_path=tmp_path)
@@ -211,3 +254,25 @@ def test_a_model_shared_by_eight_threads_of_python(tmp_path):
         "activations": each, "evaluate": each, "fit": 80, "load": each, "predict": each,
         "save": each,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_a_sweep_that_is_stopped_leaves_no_temporary_files(stop, tmp_path):
+    pytest.importorskip("joblib")
+    directory, script = tmp_path / "temporary", tmp_path / "program.py"
+    directory.mkdir()
+    script.write_text(SWEEP)
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "TMPDIR": str(directory)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    # Until a worker has read its data, and training is under way.
+    while not any(np.fromfile(f, "f4").any() for f in directory.glob("fastmlp-*/progress")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(getattr(signal, stop))
+    process.wait(60)
+    give_up = time.monotonic() + 30
+    while (left := list(directory.glob("fastmlp-*"))) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert left == []
