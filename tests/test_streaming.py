@@ -205,14 +205,14 @@ def test_each_epoch_takes_every_row_once_in_a_new_order(path):
     stream = stream_of(path, drop=[])
     seen = []
 
-    class Watch(streaming._Session):
+    class Watch(streaming.StreamSession):
         def _next(self, deadline):
             buffer = super()._next(np.inf)
             seen.append((self.epoch, buffer.x[: buffer.n, 0].copy(), buffer.last))
             return buffer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streaming, "_Session", Watch)
+        patch.setattr(streaming, "StreamSession", Watch)
         fit(model_of(stream), stream, epochs=2)
     column = stream.preprocessing.columns[0]
     ids = [

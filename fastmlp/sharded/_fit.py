@@ -11,11 +11,11 @@ from .. import _fit_data, training
 from .._callback import HOOKS, Callback, History, Logs, overriding
 from .._fit_data import Arguments, Rows
 from .._parquet import ParquetStream
+from .._stream_session import StreamRows
 from ..callbacks import CSVLogger, ModelCheckpoint
 from ..checkpoint import Checkpoint, Resumed
 from ..errors import DivergedError
 from ..metrics import R2Score
-from ..streaming import StreamRows
 from ._alike import check_same, described
 from ._evaluation import evaluate
 from ._ranks import Delivered, Ranks, Signals, as_ranks
