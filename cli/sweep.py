@@ -241,7 +241,7 @@ def _kept_seed(output: str | None, force: bool) -> int | None:
     if output is None or not Path(output).is_file() or not Path(output).stat().st_size:
         return None
     from fastmlp import sweeps
-    from fastmlp.sweeps._store import EmptyStoreError
+    from fastmlp.sweeps._schema import EmptyStoreError
 
     try:
         return int(sweeps.load(output).settings["seed"])

@@ -13,8 +13,9 @@ from .. import _many, _stacks
 from .._groups import like
 from .._workers import Engine
 from ._methods import Plan, Round
+from ._schema import KEY, StoreError
 from ._space import PARAMETERS, Config
-from ._store import KEY, Store, StoreError
+from ._store import Store
 from ._training import Outcome, Piece, Work, train
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import sqlite3
@@ -18,85 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from .. import _checks
-from ..errors import DataError
+from ._schema import (
+    APPLICATION,
+    COLUMNS,
+    COSTS,
+    KEY,
+    VERSION,
+    EmptyStoreError,
+    OtherSweepError,
+    StoreError,
+    differences,
+    digest_of,
+    kinds_of,
+    score_columns,
+)
 
-APPLICATION = 0x666D6C70  # "fmlp", in the file's header
-VERSION = 1
 _SYSTEM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
            sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)  # fmt: skip
 _BUSY_SECONDS = 5.0  # that a reader may hold the file
-
-COLUMNS: dict[str, str] = {
-    "run": "INTEGER PRIMARY KEY",
-    "round": "INTEGER NOT NULL",
-    "units": "TEXT NOT NULL",
-    "activation": "TEXT NOT NULL",
-    "l1": "REAL NOT NULL",
-    "l2": "REAL NOT NULL",
-    "group_l1": "REAL NOT NULL",
-    "dropout": "REAL NOT NULL",
-    "optimizer": "TEXT NOT NULL",
-    "learning_rate": "REAL NOT NULL",
-    "batch_size": "INTEGER NOT NULL",
-    "epochs": "INTEGER NOT NULL",
-    "seed": "INTEGER NOT NULL",
-    "fold": "INTEGER NOT NULL",
-    "status": "TEXT NOT NULL CHECK (status IN ('done', 'diverged'))",
-    "message": "TEXT",
-    "parameters": "INTEGER NOT NULL",
-    "nonzero": "INTEGER",
-    "loss": "REAL",
-}
-KEY = ("units", "activation", "l1", "l2", "group_l1", "dropout", "optimizer", "learning_rate",
-       "batch_size", "epochs", "seed", "fold")  # fmt: skip
-COSTS = ("run", "session", "seconds", "threads", "isa", "host")
-
-
-class StoreError(DataError):
-    """A store is damaged, is none, or belongs to another sweep; the message names the file."""
-
-
-class EmptyStoreError(StoreError):
-    """A store has no tables yet: the process that was making it was killed."""
-
-
-class OtherSweepError(StoreError):
-    """A store belongs to another sweep.
-
-    Attributes
-    ----------
-    n_runs : int
-        That it has.
-    """
-
-    def __init__(self, message: str, n_runs: int) -> None:
-        super().__init__(message)
-        self.n_runs = n_runs
-
-
-def digest_of(settings: dict[str, Any]) -> str:
-    """Return what a sweep is recognised by: a hash of its data and settings."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:
-    """Say in which settings two sweeps differ."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in dict.fromkeys([*ours, *theirs]):
-            yield from _differences(theirs.get(key), ours.get(key), key)
-    elif theirs != ours:
-        if name.endswith("digest"):
-            yield f"other {name.removesuffix(' digest')}"
-        else:
-            yield f"{name} {_shown(theirs)} there, {_shown(ours)} now"
-
-
-def _shown(value: Any) -> str:
-    values = value if isinstance(value, list) else [value]
-    text = ", ".join("none" if v is None else f"{v:g}" if isinstance(v, float) else str(v)
-                     for v in values)  # fmt: skip
-    return text if len(text) < 60 else f"{text[:57]}..."
 
 
 class Store:
@@ -301,7 +239,7 @@ class Store:
                 self._make_tables(settings)
         self.settings = self._about()
         if self.settings != settings:
-            found = list(_differences(self.settings, settings))
+            found = list(differences(self.settings, settings))
             more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
             raise OtherSweepError(
                 f"{self.name}: written by another sweep: {'; '.join(found[:4])}{more}",
@@ -399,7 +337,7 @@ class Store:
         with self._errors():
             query = f"SELECT {', '.join(names)} FROM runs ORDER BY run"
             found = self._connection.execute(query).fetchall()
-        kinds = [_kinds(name) for name in names]
+        kinds = [kinds_of(name) for name in names]
         status = names.index("status")
         for row in found:
             for name, kind, value in zip(names, kinds, row, strict=True):
@@ -415,17 +353,6 @@ class Store:
         if not all(isinstance(seconds, float) for _, seconds in found):
             raise StoreError(f"{self.name}: damaged: a run took no number of seconds")
         return dict(found)
-
-
-def score_columns(settings: dict[str, Any]) -> list[str]:
-    """Return the columns of the measures."""
-    return [f"{part}_{name}" for name in settings["measures"] for part in ("train", "val")]
-
-
-def _kinds(name: str) -> tuple[type, ...]:
-    kind = COLUMNS.get(name, "REAL")
-    base = {"INTEGER": int, "TEXT": str, "REAL": float}[kind.split()[0]]
-    return (base,) if "NOT NULL" in kind or "KEY" in kind else (base, type(None))
 
 
 def _connected(path: str | os.PathLike[str], mode: str) -> sqlite3.Connection:
