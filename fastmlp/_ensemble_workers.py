@@ -10,7 +10,7 @@ from ._workers import Engine, Progress
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
-    from ._ensemble_fit import Kind, Training
+    from ._ensemble_training import Kind, Training
 
 
 class Piece(NamedTuple):

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _ensemble_fit, _many, _stacks, datasets, ensembles, models, plots
+from fastmlp import (
+    _ensemble_fit,
+    _ensemble_training,
+    _many,
+    _stacks,
+    datasets,
+    ensembles,
+    models,
+    plots,
+)
 from fastmlp.errors import DataError, DivergedError, ModelFileError
 
 
@@ -520,12 +529,12 @@ def test_if_all_diverge_there_is_no_ensemble():
 @pytest.mark.parametrize("units", ["16", "16x2"])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_ctrl_c_leaves_what_is_usable(units, n_threads, monkeypatch):
-    class Interrupting(_ensemble_fit.ProgressLine):
+    class Interrupting(_ensemble_training.ProgressLine):
         def update(self, done, values=None):
             if done > 0:
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(_ensemble_fit, "ProgressLine", Interrupting)
+    monkeypatch.setattr(_ensemble_training, "ProgressLine", Interrupting)
     x, y = rows()
     with pytest.raises(KeyboardInterrupt) as caught:
         fastmlp.ensemble(x, y, units, 4, epochs=10**7, seed=1, threads=n_threads, verbose=0)
