@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import _arrays, _checks, _fit_data
-from ._callback import History
 from ._groups import Group
+from ._members import Members
 from .progress import ProgressLine
-
-if TYPE_CHECKING:
-    from .losses import Loss
-    from .metrics import Metric
-    from .models import Sequential
-    from .optimizers import Optimizer
 
 __all__ = ["Ensemble", "ensemble"]
 
@@ -25,7 +19,7 @@ _VALUES = 4_000_000  # of members' predictions that are held at once
 _SPAN = 256  # rows that a network is given at least
 
 
-class Ensemble:
+class Ensemble(Members):
     """Trained networks that predict together; made by `fastmlp.ensemble`, or from a file.
 
     It is a sequence of its members: ``len(e)``, ``e[i]`` and iteration give each as a Sequential
@@ -60,99 +54,12 @@ class Ensemble:
         noise_source: str | None = None,
         name: str = "ensemble",
     ) -> None:
-        self.groups = [group for group in groups if len(group)]
-        if not self.groups:
-            raise ValueError("An ensemble needs at least one network. Received: none")
+        super().__init__(groups)
         self.noise_sd, self.noise_source, self.name = noise_sd, noise_source, name
         self.training_config: dict[str, Any] = dict(self.groups[0].training_config)
         self.extras: dict[str, Any] = {}
         self.diverged: list[dict[str, Any]] = []
         self.interrupted = False
-
-    # ---- what it is made of ----
-
-    @property
-    def _first(self) -> Sequential:
-        return self.groups[0].template
-
-    @property
-    def n_inputs(self) -> int:
-        """Width of a row of x."""
-        assert self._first.n_inputs is not None
-        return self._first.n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        """Width of a row of the output."""
-        assert self._first.n_outputs is not None
-        return self._first.n_outputs
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of weights and predictions."""
-        return self._first.dtype
-
-    @property
-    def loss(self) -> Loss | None:
-        """What every member was trained on."""
-        return self._first.loss
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """What `evaluate` reports beside the loss."""
-        return self._first.metrics
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """What `evaluate` returns: 'loss', then the metrics."""
-        return self._first.metrics_names
-
-    @property
-    def seeds(self) -> list[int]:
-        """Every member's seed."""
-        return [seed for group in self.groups for seed in group.seeds]
-
-    @property
-    def seed(self) -> int:
-        """The first member's seed."""
-        return self.groups[0].seeds[0]
-
-    @property
-    def optimizer(self) -> Optimizer | None:
-        """What every member was trained with."""
-        return self._first.optimizer
-
-    @property
-    def losses(self) -> np.ndarray:
-        """Every member's latest training loss, penalty included."""
-        return np.concatenate([group.losses[:, -1] for group in self.groups])
-
-    @property
-    def history(self) -> History:
-        """The members' mean training loss, by epoch."""
-        history = History()
-        history.epoch = [epoch - 1 for epoch in self.groups[0].epochs]
-        curves = np.concatenate([group.losses for group in self.groups])
-        history.history = {"loss": curves.mean(0).tolist()}
-        return history
-
-    def count_params(self) -> int:
-        """Return the number of weights and biases of all members."""
-        return sum(len(group) * group.template.count_params() for group in self.groups)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.groups))
-
-    def __getitem__(self, i: int) -> Sequential:
-        place = i + len(self) if i < 0 else i
-        for group in self.groups:
-            if 0 <= place < len(group):
-                return group.member(place)
-            place -= len(group)
-        raise IndexError(f"The ensemble has members 0 to {len(self) - 1}. Received: {i}")
-
-    def __iter__(self) -> Iterator[Sequential]:
-        return (group.member(i) for group in self.groups for i in range(len(group)))
 
     def __repr__(self) -> str:
         return f"<Ensemble {self.name!r}: {len(self)} members, {self.n_inputs} inputs>"
