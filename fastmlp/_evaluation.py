@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,6 +73,13 @@ def evaluate(
         else:
             results.append(float(metric.finish(np.array([found.pop(0)]), rows.y)[0]))
     return results
+
+
+def reported(names: list[str], values: list[float], return_dict: bool) -> Any:
+    """Return the loss and metrics as `evaluate` does: by name, as a list, or the loss alone."""
+    if return_dict:
+        return dict(zip(names, values, strict=True))
+    return values if len(values) > 1 else values[0]
 
 
 def scores(model: Sequential, wanted: list[Metric], rows: Rows) -> dict[str, float]:

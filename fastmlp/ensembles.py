@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _arrays, _checks, _fit_data
+from . import _arrays, _checks, _evaluation, _fit_data
 from ._groups import Group
 from ._members import Members
 from .progress import ProgressLine
@@ -287,9 +287,7 @@ class Ensemble(Members):
         mean = self.predict(rows.x, verbose=verbose)
         values = [self.loss(rows.y, mean, rows.weight)]
         values += [float(metric(rows.y, mean)) for metric in self.metrics]
-        if return_dict:
-            return dict(zip(self.metrics_names, values, strict=True))
-        return values if self.metrics else values[0]
+        return _evaluation.reported(self.metrics_names, values, return_dict)
 
     def _rows(self, x: Any, y: Any, sample_weight: Any = None) -> _fit_data.Rows:
         if self.loss is None:

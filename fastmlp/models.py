@@ -214,12 +214,9 @@ class Sequential(Compiled):
         for callback in hooked:
             callback.on_test_begin({})
         values = _evaluation.evaluate(self, rows, verbose, parts)
-        named = dict(zip(self.metrics_names, values, strict=True))
         for callback in hooked:
-            callback.on_test_end(dict(named))
-        if return_dict:
-            return named
-        return values if self.metrics else values[0]
+            callback.on_test_end(_evaluation.reported(self.metrics_names, values, True))
+        return _evaluation.reported(self.metrics_names, values, return_dict)
 
     def _hooked(self, callbacks: Any, kind: str) -> tuple[list[Callback], Any]:
         """Return callbacks of evaluate or predict that have hooks, and those hooks of parts."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _callback, _fit_data, metrics, threads, training
+from . import _arrays, _callback, _evaluation, _fit_data, metrics, threads, training
 from ._callback import Callback, History
 from ._feeder import Feeder
 from ._learning import Moments
@@ -255,9 +255,7 @@ def evaluate(
     """
     _fit_data.check_verbose(verbose)
     values = _evaluated(model, _checked(model, stream), verbose)
-    if return_dict:
-        return dict(zip(model.metrics_names, values, strict=True))
-    return values if model.metrics else values[0]
+    return _evaluation.reported(model.metrics_names, values, return_dict)
 
 
 def predict(
