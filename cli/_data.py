@@ -408,6 +408,12 @@ def figures(
     return {name: value * scale ** power.get(name, 0) for name, value in short.items()}
 
 
+def check_source(path: str | None, lecture: str | None) -> None:
+    """Refuse anything but one of the two: a table, or the lecture's data."""
+    if (path is None) == (lecture is None):
+        raise click.UsageError("give either DATA or --data, the lecture's")
+
+
 def check_streams(path: str | None, validation: str | None) -> None:
     """Refuse to read two tables from one standard input."""
     if path == "-" and validation == "-":

@@ -150,8 +150,7 @@ def command(
     """
     report = _options.messages(quiet, verbose)
     arguments = _arguments(units, lambdas, layer_factors, activation, epochs, learning_rate)
-    if (data is None) == (lecture is None):
-        raise click.UsageError("give either DATA or --data, the lecture's")
+    _data.check_source(data, lecture)
     _options.check_columns(options["impute"], options["indicator"])
     seed = _options.given_seed(seed)
     run = _config.resolved(

@@ -203,8 +203,7 @@ def _swept(
     """Sweep; None if only the configuration was to be printed."""
     if options["units"] is None:
         raise click.UsageError("--units is missing: the networks to try, such as 16,64x2")
-    if (data is None) == (lecture is None):
-        raise click.UsageError("give either DATA or --data, the lecture's")
+    _data.check_source(data, lecture)
     _options.check_columns(options["impute"], options["indicator"])
     _data.check_streams(data, options["validation"])
     seed = _kept_seed(output, force) if seed is None else seed

@@ -173,7 +173,7 @@ def path(
     layers.check_activations(activation)
     n_lambdas = _checks.integer("n_lambdas", n_lambdas)
     seed = _checks.integer("seed", seed, 0)
-    _lookup("choose", choose, CHOICES)
+    _checks.one_of("choose", choose, CHOICES)
     settings = Settings(
         hidden,
         penalty,
@@ -195,8 +195,7 @@ def path(
     )  # fmt: skip
     lengths: dict[str, Any] = _lengths(problem.n_rows, batch_size, epochs, first_epochs)
     settings = replace(settings, n_classes=problem.n_classes, **lengths)
-    measure = problem.measures[0] if measure is None else measure
-    _lookup("measure", measure, problem.measures)
+    measure = problem.chosen_measure(measure)
     assigned = _folds.assigned(folds, problem.codes, problem.labels, problem.n_rows, seed)
     if grid is None:
         with ProgressLine("largest lambda", EXPECTED_FITS, "fits", enabled=bool(verbose)) as line:
@@ -243,10 +242,6 @@ def _lengths(
     checked.setdefault("epochs", steps)
     checked.setdefault("first_epochs", 5 * checked["epochs"])
     return checked
-
-
-def _lookup(name: str, value: Any, known: Collection[str]) -> None:
-    _checks.one_of(name, value, known)
 
 
 def _default_ratio(settings: Settings, problem: Problem) -> float:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _checks
 from .._arrays import as_array
 from .._kernels.formulas import FLOOR
 from ..datasets import Table, as_table
@@ -123,6 +124,12 @@ class Problem:
     def measures(self) -> tuple[str, ...]:
         """What predictions are scored by; the first chooses unless another is asked for."""
         return MEASURES[1:] if self.labels else MEASURES[:1]
+
+    def chosen_measure(self, given: str | None) -> str:
+        """Return the measure that is asked for, checked; by default the first."""
+        return (
+            self.measures[0] if given is None else _checks.one_of("measure", given, self.measures)
+        )
 
     def scores(self, part: Part, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
         """Return the mean of each of `measures`, those of numbers in the target's units."""

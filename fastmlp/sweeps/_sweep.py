@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -165,7 +165,7 @@ def sweep(
     ----------
     Jamieson & Talwalkar (2016), AISTATS, for successive halving.
     """
-    method = _looked_up("method", method, _methods.METHODS)
+    method = _checks.one_of("method", method, _methods.METHODS)
     space = Space(
         units=units, activation=activation, l1=l1, l2=l2, group_l1=group_l1, dropout=dropout,
         optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
@@ -177,15 +177,15 @@ def sweep(
             _checks.integer(name, value)
     proximal, overwrite = _checks.flag("proximal", proximal), _checks.flag("overwrite", overwrite)
     _checks.verbosity(verbose)
-    groups = _looked_up("groups", groups, GROUPS)
+    groups = _checks.one_of("groups", groups, GROUPS)
     if method == "optuna":
         _methods.import_optuna()
     problem = Problem(
         x, y, task, "float32", standardize=_checks.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator,
     )  # fmt: skip
-    measure = problem.measures[0] if measure is None else measure
-    place = problem.measures.index(_looked_up("measure", measure, problem.measures))
+    measure = problem.chosen_measure(measure)
+    place = problem.measures.index(measure)
     parts = _parts(problem, y, validation_split, validation_data, folds, seed)
     space.resolve_batches(max(len(part.x) for part in parts))
     plan = _methods.plan(method, space, epochs, seed, samples, eta, min_epochs)
@@ -219,10 +219,6 @@ def sweep(
                 message = f"Interrupted after {len(result)} of {total} runs."
                 raise SweepInterrupted(message, result) from stop
         return SweepResult.of(kept)
-
-
-def _looked_up(name: str, value: Any, known: Sequence[str]) -> str:
-    return _checks.one_of(name, value, known)
 
 
 def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, Any]:
