@@ -887,7 +887,7 @@ def kill_often(directory, n_kills, n_epochs):
 
 
 def test_a_few_kills(tmp_path):
-    assert kill_often(tmp_path, 5, n_epochs=60) == 5
+    assert kill_often(tmp_path, 2, n_epochs=60) == 2
 
 
 @pytest.mark.reliability
@@ -914,7 +914,7 @@ def resume_with_other_threads(directory, n_runs):
 
 
 def test_a_few_resumes(tmp_path):
-    resume_with_other_threads(tmp_path, 3)
+    resume_with_other_threads(tmp_path, 1)
 
 
 @pytest.mark.reliability

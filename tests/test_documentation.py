@@ -202,7 +202,17 @@ def run_all(page, slow):
             page.run(block)
 
 
-@pytest.mark.parametrize("page", PAGES, indirect=True, ids=name)
+# Pages that start many commands, or train for seconds.
+LONG = ("many-machines.md", "ensembles.md", "sweeps.md", "performance.md", "interchange.md",
+        "faq.md")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.name in LONG else []) for p in PAGES],
+    indirect=True,
+    ids=name,
+)
 def test_quick_blocks_run(page):
     run_all(page, slow=False)
 

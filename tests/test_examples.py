@@ -54,6 +54,7 @@ def numbers(line):
     return [float(x) for x in re.findall(r"-?\d+\.\d+(?:e[-+]?\d+)?", line)]
 
 
+@pytest.mark.slow
 def test_lecture_regression(run):
     text, directory = run("lecture_regression", "--epochs", "2", "--wide", "4")
     names = [
@@ -82,6 +83,7 @@ def test_lecture_regression(run):
             assert loss > mse > 0  # the loss includes the penalty
 
 
+@pytest.mark.slow
 def test_lecture_regression_starts_from_the_lectures_weights(run):
     from fastmlp import lecture
 

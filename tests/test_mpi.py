@@ -104,7 +104,7 @@ def alone(table):
 
 
 @pytest.mark.parametrize(
-    "n_ranks", [pytest.param(1, marks=slow), 2, pytest.param(3, marks=slow), 4]
+    "n_ranks", [pytest.param(1, marks=slow), 2, *(pytest.param(n, marks=slow) for n in (3, 4))]
 )
 def test_any_number_of_ranks_gives_the_same_bytes(table, alone, n_ranks):
     directory = table / str(n_ranks)
@@ -122,7 +122,7 @@ def test_any_number_of_ranks_gives_the_same_bytes(table, alone, n_ranks):
             assert all(first[key].tobytes() == other[key].tobytes() for key in first), name
 
 
-@pytest.mark.parametrize("n_ranks", [2, 3, pytest.param(4, marks=slow)])
+@pytest.mark.parametrize("n_ranks", [3, *(pytest.param(n, marks=slow) for n in (2, 4))])
 def test_exchanges_add(tmp_path, n_ranks):
     run_tasks(n_ranks, tmp_path, "exchanges")
     assert len(list(tmp_path.glob("exchanged.*"))) == n_ranks
@@ -195,7 +195,8 @@ def whole(tmp_path_factory):
     return (directory / "resumed.fmlp").read_bytes()
 
 
-@pytest.mark.parametrize("how", ["kill", pytest.param("raise", marks=slow)])
+@slow
+@pytest.mark.parametrize("how", ["kill", "raise"])
 def test_a_rank_that_fails_ends_all_and_the_run_goes_on(tmp_path, whole, how):
     began = time.monotonic()
     process = start(2, [sys.executable, PROGRAM, tmp_path, how])
@@ -254,6 +255,7 @@ def test_the_command_gives_the_same_bytes(table, data):
     assert printed[0][0]["loss"] == pytest.approx(printed[2][0]["loss"], rel=1e-6)
 
 
+@slow
 def test_a_file_that_one_rank_lacks(table, tmp_path):
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()
@@ -343,6 +345,7 @@ def test_ctrl_c_at_the_launcher_leaves_a_run_to_go_on_with(table, tmp_path):
     assert models.resume(kept).resumed is not None
 
 
+@slow
 def test_mpi4py_of_another_mpi_is_noticed(table):
     """What happens where mpiexec and mpi4py do not belong together: each process is alone."""
     environment = "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=4"

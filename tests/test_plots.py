@@ -142,7 +142,13 @@ def test_units_up_to_28_are_told_apart_by_colour_or_dashes():
 
 @pytest.mark.parametrize(
     ("units", "legend"),
-    [([2], False), ([2], True), ([16] * 4, True), ([128], True), ([1024] * 5, True)],
+    [
+        ([2], False),
+        ([2], True),
+        ([16] * 4, True),
+        ([128], True),
+        pytest.param([1024] * 5, True, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_layers_is_tidy(units, legend):
@@ -186,6 +192,7 @@ def test_layers_leaves_out_dropout_and_counts_dead_units():
     )
 
 
+@pytest.mark.slow
 def test_many_layers_make_the_figure_higher():
     figure = plots.plot_layers(network([4] * 15))
     assert len(figure.axes) == 16
@@ -292,6 +299,7 @@ def test_facets_of_narrow_layers(units, panels, largest):
     assert_tidy(figure)
 
 
+@pytest.mark.slow
 def test_facets_of_a_layer_too_wide_for_32_panels_of_32():
     figure = plots.plot_layer_activations_facetted(network([2000]), 0)
     counts = {ax.get_title(loc="left"): len(ax.lines) for ax in figure.axes}
@@ -752,7 +760,9 @@ def test_network_names_inputs_outputs_penalty_and_dropout():
 # ---- files and settings ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".svg", pytest.param(".pdf", marks=pytest.mark.slow), ".PNG"]
+)
 def test_save_gives_the_same_bytes_each_time(tmp_path, suffix, monkeypatch):
     def draw(name):
         figure = plots.plot_decision_boundary(diagonal(), gridlen=11)

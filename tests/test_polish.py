@@ -63,7 +63,10 @@ def slack(model, x, y):
     return worst
 
 
-@pytest.mark.parametrize("seed", range(20))
+# Six meet every depth and activation; the other fourteen differ in size and penalty.
+@pytest.mark.parametrize(
+    "seed", [pytest.param(i, marks=[pytest.mark.slow] if i > 5 else []) for i in range(20)]
+)
 def test_l1_reaches_the_conditions_of_an_optimum(seed):
     model, x, y = problem(seed)
     before = model.evaluate(x, y, verbose=0)
@@ -76,7 +79,9 @@ def test_l1_reaches_the_conditions_of_an_optimum(seed):
 
 
 @pytest.mark.parametrize("kind", ["subgradient", "elastic net", "units", "inputs"])
-@pytest.mark.parametrize("seed", [1, 2, 6, 15])
+@pytest.mark.parametrize(
+    "seed", [1, 2, *(pytest.param(i, marks=pytest.mark.slow) for i in (6, 15))]
+)
 def test_other_penalties(kind, seed):
     model, x, y = problem(seed, kind)
     result = model.polish(x, y)

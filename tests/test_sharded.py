@@ -305,7 +305,7 @@ def test_a_cut_stream_gives_every_row_once(path, held_out, n_shards):
     np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
-@pytest.mark.parametrize("held_out", [0.0, 0.3])
+@pytest.mark.parametrize("held_out", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_a_stream_of_shards_trains(path, held_out):
     stream = datasets.ParquetStream(path, "y", validation_split=held_out, buffer_rows=60)
     model = made(metrics=["r2", "mae"], dropout=0.05)
@@ -339,6 +339,7 @@ def test_a_stream_is_read_once_an_epoch_in_new_orders(path, table):
     np.testing.assert_array_equal(np.concatenate(seen), table[1][:, 0])
 
 
+@pytest.mark.slow
 def test_a_stream_of_shards_is_resumed_to_the_same_bits(path, tmp_path):
     stream = datasets.ParquetStream(path, "y", validation_split=0.2, buffer_rows=60)
     options = {"batch_size": 16, "epochs": 4, "verbose": 0, "shards": 4}

@@ -47,12 +47,14 @@ def test_the_package_says_that_it_is_typed():
     assert resources.files("fastmlp").joinpath("py.typed").is_file()
 
 
+@pytest.mark.slow
 def test_a_users_program_is_strictly_typed(strict):
     errors, done = strict(PROGRAM.read_text(encoding="utf-8"))
     assert errors == {}
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_wrong_types_are_seen(strict):
     errors, _ = strict(WRONG)
     assert list(errors) == ["6", "7", "8", "9", "10"]

@@ -155,6 +155,7 @@ def test_an_existing_file_is_kept_without_force(run, bag, table):
     assert models.load_model(bag).seeds == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_usable(tmp_path):
     path = tmp_path / "e.fmlp"
     command = [sys.executable, "-m", "fastmlp.cli", "ensemble", "--units", "8x2", "--members", "6"]

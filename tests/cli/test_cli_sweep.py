@@ -223,7 +223,7 @@ LONG = ("--units", "16,16x2,32x2,64x2", "--l2", "0,1e-4,1e-3", "--seeds", 10, "-
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("jobs", [(), ("--jobs", 2)])
+@pytest.mark.parametrize("jobs", [(), pytest.param(("--jobs", 2), marks=pytest.mark.slow)])
 def test_ctrl_c_leaves_a_store_that_goes_on(run, tmp_path, jobs):
     code, out, err, seconds = interrupted(tmp_path, *LONG, *jobs)
     assert (code, out) == (130, ""), err

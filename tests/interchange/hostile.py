@@ -135,7 +135,7 @@ def mutated(rng, data):
 def damaged(files, what, start, stop):
     """Yield names and content of files."""
     if what == "asis":
-        yield from files.items()
+        yield from ((name, data) for name, data in files.items())  # which may be sent to
     elif what == "cut":
         for name, data in files.items():
             for length in range(len(data)):
@@ -215,7 +215,10 @@ def main():
     directory, what, start, stop = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
     # Whatever is imported after this is imported for a file's sake.
-    for name, data in files.items():
+    largest_first = sorted(files, key=lambda name: -len(files[name]))
+    wanted = set({Path(name).suffix: name for name in largest_first}.values())
+    for name in wanted | {name for name in files if len(files[name]) < 1_000_000}:
+        data = files[name]
         for part in (data, data[: len(data) // 2], b""):
             with contextlib.suppress(ModelFileError):
                 read(name, part)

@@ -180,10 +180,22 @@ def long_attribute(text):
 LITTLE = [b"[]", b"{}", b'{"a":0}', b"0", b"0.5", b'"ab"', b"[0]", b'{"a":{}}', b'"\\u1234"']
 
 
+def lists(texts):
+    """Return files of every kind with the longest list of each of these."""
+    files = {}
+    for i, text in enumerate(texts):
+        text = many(text)
+        files[f"list{i}.safetensors"] = tensors(b'{"a":' + text + b"}")
+        files[f"list{i}.keras"] = archive(b'{"a":' + text + b"}", b"", zipfile.ZIP_STORED)
+        inner = json.dumps(f'{{"version": 1, "layers": {text.decode()}}}').encode()
+        files[f"list{i}.fmlp"] = tensors(b'{"__metadata__":{"fastmlp":%s}}' % inner)
+    return files
+
+
 def bombs():
     huge = {"a.weight": {"dtype": "F64", "shape": [2**40, 2**40], "data_offsets": [0, 8]}}
     layers = json.dumps({"layers": [{}] * 200_000})
-    files = {
+    return {
         "huge.safetensors": tensors(huge, bytes(8)),
         "shapes.safetensors": tensors({"a.weight": {"dtype": "F32", "shape": [0] * 10**6,
                                                     "data_offsets": [0, 0]}}),
@@ -207,20 +219,20 @@ def bombs():
         "deep.h5": long_attribute("[" * 3000),
         "layers.fmlp": tensors({"__metadata__": {"fastmlp": layers}}),
     }  # fmt: skip
-    for i, text in enumerate(LITTLE):
-        text = many(text)
-        files[f"list{i}.safetensors"] = tensors(b'{"a":' + text + b"}")
-        files[f"list{i}.keras"] = archive(b'{"a":' + text + b"}", b"", zipfile.ZIP_STORED)
-        inner = json.dumps(f'{{"version": 1, "layers": {text.decode()}}}').encode()
-        files[f"list{i}.fmlp"] = tensors(b'{"__metadata__":{"fastmlp":%s}}' % inner)
-    return files
 
 
 def test_bombs(tmp_path):
     pytest.importorskip("h5py")
-    files = bombs()
+    files = bombs() | lists(LITTLE[::4])
     report = watched(tmp_path, files, "asis")
     assert report["models"] == 1 and report["refused"] == len(files) - 1
+
+
+@pytest.mark.slow
+def test_lists_of_everything(tmp_path):
+    pytest.importorskip("h5py")
+    files = lists(LITTLE)
+    assert watched(tmp_path, files, "asis")["refused"] == len(files)
 
 
 # ---- large sound files ---------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from fastmlp import _kernels
 
 HERE = pathlib.Path(__file__).parent
 # Enough of test_network.py to meet every kernel, and of test_threads.py to cut them up.
-SELECTION = "forward or gradients or one_step or hundred or over_their_range"
-SELECTION += " or (training_has and (shallow or wide or odd or low))"
+MANY = "forward or gradients or one_step or hundred or over_their_range"
+MANY += " or (training_has and (shallow or wide or odd or low))"
+FEW = "gradients_of or (one_step and adam) or over_their_range or (training_has and shallow)"
+OTHERS = [i for i in _kernels.supported_isas() if i != _kernels.isa()]
 
 
 def run(isa, *arguments):
@@ -58,10 +60,14 @@ def test_it_is_used_when_asked_for(isa):
     assert all(isa in module for module in modules)
 
 
-@pytest.mark.parametrize("isa", [i for i in _kernels.supported_isas() if i != _kernels.isa()])
-def test_it_agrees_with_the_reference(isa):
+@pytest.mark.parametrize(
+    ("isa", "selection"),
+    [pytest.param(isa, FEW, id=isa) for isa in OTHERS]
+    + [pytest.param(isa, MANY, id=f"{isa}-more", marks=pytest.mark.slow) for isa in OTHERS],
+)
+def test_it_agrees_with_the_reference(isa, selection):
     """The set in use is tested here, in this process; the others by the same tests."""
-    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", SELECTION]
+    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", selection]
     files = [str(HERE / name) for name in ("test_network.py", "test_threads.py")]
     done = run(isa, "-m", "pytest", *options, *files)
     assert done.returncode == 0, done.stdout[-3000:]

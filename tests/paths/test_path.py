@@ -363,6 +363,7 @@ except paths.PathInterrupted as stop:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_threads_within_a_second():
     process = subprocess.Popen(
         [sys.executable, "-c", _SLOW],

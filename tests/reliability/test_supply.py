@@ -21,6 +21,7 @@ def test_dependencies_are_few_and_have_a_lower_bound():
         assert re.match(r"[a-z0-9-]+>=\d", line), line
 
 
+@pytest.mark.slow
 def test_the_source_distribution_has_the_same_bytes_each_time(tmp_path, monkeypatch):
     build = pytest.importorskip("scikit_build_core.build")
     if not (CHECKOUT / ".git").exists():

@@ -200,6 +200,7 @@ def killed_in_mid_sweep(tmp_path, cluster, **options):
     return total
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_mid_sweep(tmp_path, cluster):
     assert killed_in_mid_sweep(tmp_path, cluster, n=400, epochs=30, seeds=4) == 24
 
