@@ -66,7 +66,7 @@ cdef class PartStep:
         """
         cdef State* s = &self.net.s
         cdef Layer* last = &s.layers[s.n_layers - 1]
-        cdef int i, q, n = <int>len(x)
+        cdef int i, q, team, n = <int>len(x)
         cdef const real* t = NULL
         cdef const real* w = NULL
         cdef double total = 0
@@ -89,15 +89,15 @@ cdef class PartStep:
             self.net._reserve(n, n_threads)
             self.net._load(source.data(), 0, n)
             self._n = n
-            self._team = self.net._team(n, n_threads, automatic)
+            self._team = team = self.net._team(n, n_threads, automatic)
             s.first_row = first_row
             clear_queues(s, 0, 2)
             clear_queues(s, 1, 2)
-            if self._team == 1:
+            if team == 1:
                 with nogil:
                     part_forward(s, n, n_batch, t, w, 0, 1)
             else:
-                with nogil, parallel(num_threads=self._team):
+                with nogil, parallel(num_threads=team):
                     part_forward(s, n, n_batch, t, w, omp_get_thread_num(), omp_get_num_threads())
             if result is not None:
                 for i in range(n):
