@@ -107,7 +107,8 @@ def draw_data(seed, n, n_inputs, n_outputs, loss="mean_squared_error", dtype="fl
 def run(net, epochs, n_metrics=0, *, n_threads=1, automatic=False, **limits):
     """Call run() with room for `epochs` epochs; return (epochs ended, losses, metrics)."""
     losses, metrics = np.full(epochs, np.nan), np.full((epochs, n_metrics), np.nan)
-    limits = {"max_seconds": 100.0} | limits
+    # Longer than a paused machine, or an emulated one, keeps a test waiting.
+    limits = {"max_seconds": 3600.0} | limits
     ended = net.run(epochs, losses, metrics, n_threads=n_threads, automatic=automatic, **limits)
     return ended, losses[:ended], metrics[:ended]
 
