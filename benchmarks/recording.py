@@ -20,7 +20,10 @@ def compiler_flags(isa):
     text = " ".join(BUILD_FILE.read_text().split())
     common = re.search(r"set\(flags (.*?) ?\$\{ARGN\}\)", text)
     own = re.search(rf"network_modules\({isa} ?(.*?)\)", text)
-    return " ".join(match[1] for match in (common, own) if match)
+    flags = " ".join(match[1] for match in (common, own) if match)
+    for name, value in re.findall(r'set\((\w+) "([^"]*)" CACHE', text):
+        flags = flags.replace(f"${{{name}}}", value)
+    return flags
 
 
 def write(path, document):

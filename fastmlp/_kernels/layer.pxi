@@ -16,6 +16,7 @@ cdef extern from "simd.h" nogil:
         ptrdiff_t ld
     const char* fetch_next(fetch_list* f)
     int span_finite(const real* p, ptrdiff_t n)
+    void add_spans(int n_vec, int n_spans, const real* p, ptrdiff_t apart, real* out)
 
 cdef extern from "memory.h" nogil:
     void* block_alloc(size_t n_bytes, size_t skew, void** base)
@@ -94,6 +95,7 @@ cdef extern from "optimizers.h" nogil:
                       update_sums* sums)
     void clip_span(const update_rule* rule, int n_vec, real* g)
     void sums_reset(update_sums* s)
+    void sums_restart(update_sums* s)
     double sums_penalty(const update_sums* s, penalty_rule pen)
     int sums_finite(const update_sums* s)
 

@@ -23,6 +23,7 @@ import numpy as np
 include "layer.pxi"
 include "passes.pxi"
 include "training.pxi"
+include "parts.pxi"
 
 DTYPE = np.dtype("float64" if REAL_IS_DOUBLE else "float32")
 
@@ -113,6 +114,8 @@ cdef class Network:
     cdef _Block _zeros
     cdef _Block _scratch
     cdef list _slots, _work, _session
+    cdef list _parts        # networks that lend the threads work space, see parts.pxi
+    cdef _Block _part_gradients
     cdef object _rates
     cdef list _units, _activations
     cdef double _accumulator  # what Adagrad's starts from
@@ -126,7 +129,7 @@ cdef class Network:
         cdef Layer* layer
         self._units = [int(u) for u in units]
         self._activations = list(activations)
-        self._work, self._session = [], []
+        self._work, self._session, self._parts = [], [], []
         self._lock = threading.RLock()
         n_layers = len(self._units)
         if n_layers < 1 or n_inputs < 1 or min(self._units) < 1:
@@ -159,6 +162,7 @@ cdef class Network:
             layer.may_skip = (h < n_layers - 1 and not layer.narrow and layer.n_out >= 64
                               and layer.act != ACT_SOFTMAX)
             layer.w_at = at
+            self.s.n_weights += <size_t>n_in * layer.n_out
             at += layer.n_rows * layer.ldw
             layer.b_at = at
             at += layer.ld
@@ -192,6 +196,7 @@ cdef class Network:
         free(self.s.iota)
         free(self.s.ones)
         free(self.s.tickets)
+        free(self.s.parts)
         free(self.s.metrics)
         free(self.s.metric_sums)
         free(self.s.record_metrics)
@@ -245,11 +250,17 @@ cdef class Network:
         """Which loops train it: "tiny" (tiny.h), "shallow" (shallow.h) or "layers"."""
         return "tiny" if self.s.tiny else "shallow" if self.s.shallow else "layers"
 
+    def in_parts(self, int batch_size):
+        """Whether it trains on such batches in parts, whose gradients are added up."""
+        return rows_of_part(&self.s, batch_size) > 0
+
     @property
     def nbytes(self):
         """Bytes held: parameters and their copy, optimizer state, gradient and work space."""
-        blocks = [self._params, self._gradient, self._kept, *self._slots, *self._work]
-        return sum(block.n_bytes for block in blocks if block is not None)
+        blocks = [self._params, self._gradient, self._kept, self._part_gradients, *self._slots,
+                  *self._work]
+        return (sum(block.n_bytes for block in blocks if block is not None)
+                + sum(part.nbytes for part in self._parts))
 
     cdef Layer* _layer(self, int i) except NULL:
         if not 0 <= i < self.s.n_layers:
@@ -502,7 +513,7 @@ cdef class Network:
         return (<_Block>block).data
 
     def _release(self):
-        self._work = []
+        self._work, self._parts = [], []
         self.s.capacity = 0
         self.s.loaded = 0
 
@@ -575,6 +586,37 @@ cdef class Network:
         side by side have much the same inactive units, and large layers make use of it."""
         return (self.s.n_inputs <= ORDERED_INPUTS and self.s.n_layers > 2
                 and self.s.n_params > 100_000)
+
+    cdef _open_parts(self, int n_threads):
+        """Work space for batches in parts, if the session's batches are taken so."""
+        cdef State* s = &self.s
+        cdef State** parts
+        cdef Network part
+        cdef int i, n_groups
+        free(s.parts)
+        s.parts = NULL
+        if not rows_of_part(s, s.batch_size):
+            return
+        n_groups = groups_of_threads(s, n_threads)
+        while len(self._parts) < n_groups:
+            part = Network(s.n_inputs, self._units, self._activations,
+                           use_bias=[s.layers[i].use_bias for i in range(s.n_layers)],
+                           dropout=[s.layers[i].dropout for i in range(s.n_layers)])
+            part.configure(loss=LOSSES[s.loss],
+                           metrics=[METRICS[s.metrics[i]] for i in range(s.n_metrics)])
+            part.s.skip = self._skip_wanted
+            self._parts.append(part)
+        if self._part_gradients is None:
+            self._part_gradients = _Block(MOST_PARTS * s.n_params, 4 * 1088)
+            s.part_gradients = self._part_gradients.data
+        parts = <State**>calloc(n_groups, sizeof(State*))
+        if parts == NULL:
+            raise MemoryError("Cannot allocate a network's work space.")
+        for i in range(n_groups):
+            part = self._parts[i]
+            part._reserve(rows_of_part(s, s.batch_size), (n_threads - i - 1) // n_groups + 1)
+            parts[i] = &part.s
+        s.parts = parts
 
     cdef Py_ssize_t _scratch_bytes(self):
         return self._scratch.n_bytes if self._work else 0
@@ -659,6 +701,7 @@ cdef class Network:
         self._slot(1)
         if clips(s):
             self._gradients()
+        self._open_parts(team)
         self._open_window()
         s.losses_out = &losses_out[0]
         s.metrics_out = &metrics_out[0, 0] if s.n_metrics else NULL
@@ -668,8 +711,7 @@ cdef class Network:
         s.stop = 0
         s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
                        and os.environ.get("FASTMLP_ORDER", "1") != "0")
-        clear_queues(s, 0, 2)
-        clear_queues(s, 1, 2)
+        begin_queues(s)
         self._measure_groups()
         if team == 1:
             with nogil:
@@ -683,8 +725,9 @@ cdef class Network:
         """Decide which layers' updates may wait. In caches nothing is gained by it."""
         cdef State* s = &self.s
         cdef int h, slot
-        cdef bint may = (s.skip and s.n_params > 100_000 and not clips(s)
-                         and not s.grouped)  # groups need all of their weights
+        # Groups, and parts of a batch, need all of their weights.
+        cdef bint may = (s.skip and s.n_params > 100_000 and not clips(s) and not s.grouped
+                         and s.parts == NULL)
         s.window.size = 1
         for h in range(s.n_layers):
             for slot in range(WINDOW):
@@ -792,8 +835,7 @@ cdef class Network:
     cdef void _forward_block(self, int n, int n_layers, int team, bint training=False) noexcept:
         cdef State* s = &self.s
         cdef unsigned long long state
-        clear_queues(s, 0, 2)
-        clear_queues(s, 1, 2)
+        begin_queues(s)
         if team == 1:
             with nogil:
                 state = denormals_off()
@@ -899,8 +941,7 @@ cdef class Network:
         self._reserve(<int>n, n_threads)
         self._load(source.data(), 0, <int>n)
         team = self._team(n, n_threads, automatic)
-        clear_queues(s, 0, 2)
-        clear_queues(s, 1, 2)
+        begin_queues(s)
         kept = []
         if t == NULL:
             kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)]
@@ -960,8 +1001,7 @@ cdef class Network:
             self._rows_forward = 0
             self._gradients()
             team = self._team(n, n_threads, automatic)
-            clear_queues(s, 0, 2)
-            clear_queues(s, 1, 2)
+            begin_queues(s)
             self._measure_groups()
             if team == 1:
                 with nogil:

@@ -182,6 +182,8 @@ static void clip_span(const update_rule *rule, int n_vec, real *g) {
 }
 
 INLINE void sums_reset(update_sums *s) { s->sum_abs = s->sum_sq = s->finite = vzero(); }
+/* Begins a penalty's sums; the detector goes on. */
+INLINE void sums_restart(update_sums *s) { s->sum_abs = s->sum_sq = vzero(); }
 /* The penalty that the sums stand for. */
 INLINE double sums_penalty(const update_sums *s, penalty_rule pen) {
     double value = 0;

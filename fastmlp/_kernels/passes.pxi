@@ -227,6 +227,7 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
         if live_x[k]:
             kk[n_k] = k
             n_k += 1
+    sums_reset(&sums)
     if n_k:
         pack_inputs(n_k, kk, n, rows, x, ldx, xp)
         for p in range((n_idx + PANEL - 1) // PANEL):
@@ -242,11 +243,9 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
                 fetch_start(v + at + t, FETCH)
             spread_row(2 * layer.n_panels, live, n_idx, idx, compact + done * ldg, g)
             done += 1
-            sums_reset(&sums)
+            sums_restart(&sums)
             update_span(rule, layer.pen, 2 * layer.n_panels, w + at, g, m + at, v + at, &sums)
             layer.penalty[k] = sums_penalty(&sums, layer.pen)
-            if not sums_finite(&sums):
-                layer.finite[layer.slot] = 0
         elif wait:
             layer.waits[k] += 1
         elif layer.may_wait:
@@ -256,12 +255,12 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
             fetch_start(v + at + layer.ldw, FETCH)
             take_late_steps(layer, window, window.slot + 1, w, m, v, k)
         else:
-            sums_reset(&sums)
+            sums_restart(&sums)
             update_span(rule, layer.pen, 2 * layer.n_panels, w + at, window.zeros, m + at, v + at,
                         &sums)
             layer.penalty[k] = sums_penalty(&sums, layer.pen)
-            if not sums_finite(&sums):
-                layer.finite[layer.slot] = 0
+    if not sums_finite(&sums):
+        layer.finite[layer.slot] = 0
 
 
 cdef void take_late_steps(Layer* layer, const Window* window, int stop, real* w, real* m, real* v,

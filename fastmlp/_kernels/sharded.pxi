@@ -91,8 +91,7 @@ cdef class PartStep:
             self._n = n
             self._team = team = self.net._team(n, n_threads, automatic)
             s.first_row = first_row
-            clear_queues(s, 0, 2)
-            clear_queues(s, 1, 2)
+            begin_queues(s)
             if team == 1:
                 with nogil:
                     part_forward(s, n, n_batch, t, w, 0, 1)

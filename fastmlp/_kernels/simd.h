@@ -138,12 +138,23 @@ INLINE vreal vsqrt_quick(vreal a) {
 
 /* Sum of the lanes, always by the same tree: the upper half onto the lower, until one is left. */
 INLINE real vsum(vreal a) {
-#if defined(__AVX2__) && !defined(__AVX512F__) && REAL_IS_DOUBLE
-    const __m128d h = _mm_add_pd(_mm256_castpd256_pd128((__m256d)a),
-                                 _mm256_extractf128_pd((__m256d)a, 1));
+#if defined(__AVX2__) && REAL_IS_DOUBLE
+#if defined(__AVX512F__)
+    const __m256d half = _mm256_add_pd(_mm512_castpd512_pd256((__m512d)a),
+                                       _mm512_extractf64x4_pd((__m512d)a, 1));
+#else
+    const __m256d half = (__m256d)a;
+#endif
+    const __m128d h = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
     return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
-#elif defined(__AVX2__) && !defined(__AVX512F__)
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+#elif defined(__AVX2__)
+#if defined(__AVX512F__)
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)a),
+                                      _mm512_extractf32x8_ps((__m512)a, 1));
+#else
+    const __m256 half = (__m256)a;
+#endif
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     h = _mm_add_ps(h, _mm_movehl_ps(h, h));
     return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
 #else
@@ -169,6 +180,15 @@ static int span_finite(const real *p, ptrdiff_t n) {
         sum[i / VL % 4] = vfma(vload(p + i), vzero(), sum[i / VL % 4]);
     const vreal all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     return !vany((vint)(all != all));
+}
+
+/* out = the sum of n_spans spans of n_vec vectors that begin `apart` from each other, in order. */
+static void add_spans(int n_vec, int n_spans, const real *p, ptrdiff_t apart, real *out) {
+    for (int q = 0; q < n_vec; q++) {
+        vreal sum = vload(p + q * VL);
+        for (int i = 1; i < n_spans; i++) sum += vload(p + i * apart + q * VL);
+        vstore(out + q * VL, sum);
+    }
 }
 
 #define PREFETCH(p) __builtin_prefetch((p), 0, 3)

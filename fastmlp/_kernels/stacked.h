@@ -37,7 +37,7 @@ typedef struct {
     int loss;
     double huber_delta;
     penalty_rule pen, pen_b, pen_t, pen_bt;
-    real *params, *m, *v, *gradient;
+    real *params, *m, *v, *gradient, *total;
     real *x, *targets, *weight;  /* of the batch: [n, n_in], [n, n_targets], [n] or NULL */
     real *y, *z, *dz;            /* [n, n_out] */
     double *batch_loss, *penalty;  /* [VL] */

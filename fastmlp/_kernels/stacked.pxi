@@ -11,6 +11,7 @@ cdef extern from "stacked.h" nogil:
         real* m
         real* v
         real* gradient
+        real* total
         real* x
         real* targets
         real* weight
@@ -37,7 +38,7 @@ cdef extern from "stacked_layers.h" nogil:
         real* z
         real* dz
     void stacked_layers_step(stacked_net* s, const stacked_layer* layers, int n_layers,
-                             size_t n_params, const update_rule* rule, int n)
+                             size_t n_params, const update_rule* rule, int n, int part_rows)
 
 
 # What one stack trains on, and where it stands. Arrays of doubles hold a value for each lane.
@@ -95,7 +96,8 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
         if run.layers == NULL:
             stacked_step(s, &c.rule, n)
         else:
-            stacked_layers_step(s, run.layers, run.n_layers, run.n_params, &c.rule, n)
+            stacked_layers_step(s, run.layers, run.n_layers, run.n_params, &c.rule, n,
+                                rows_of_part(c, n))
         c.step += 1
         for e in range(VL):
             run.loss_sum[e] += (s.batch_loss[e] / n + s.penalty[e]) * n
@@ -165,6 +167,7 @@ cdef class Stack:
         if c.optimizer == OPT_ADAGRAD:
             np.frombuffer(self._slots[0], DTYPE)[...] = template._accumulator
         self.s.gradient = self._take(n_params)
+        self.s.total = self._take(n_params if self.run_.layers != NULL else 1)
         self.s.batch_loss = self._doubles(1)
         self.s.penalty = self._doubles(1)
         self.s.finite = self._take(1)

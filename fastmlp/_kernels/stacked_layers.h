@@ -236,9 +236,19 @@ static NOINLINE void stacked_layer_update(stacked_net *s, const stacked_layer *l
     for (int a = 0; a < ref; a++) stacked_note(s, &sums[a]);
 }
 
-/* One optimizer step on the n rows in s->x and s->targets. */
+/* sum = (sum, if `more`) + g */
+static void stacked_add(real *sum, const real *g, size_t n_vectors, int more) {
+    for (size_t at = 0; at < n_vectors * VL; at += VL) {
+        vreal value = vload(g + at);
+        if (more) value = vload(sum + at) + value;
+        vstore(sum + at, value);
+    }
+}
+
+/* One optimizer step on the n rows in s->x and s->targets; each `part_rows` of them, if not 0,
+ * have a sum of the gradient of their own, as in parts.pxi. */
 static void stacked_layers_step(stacked_net *s, const stacked_layer *layers, int n_layers,
-                                size_t n_params, const update_rule *rule, int n) {
+                                size_t n_params, const update_rule *rule, int n, int part_rows) {
     stacked_net part = *s; /* the rows of a block, and the last layer's arrays */
     const stacked_layer *last = &layers[n_layers - 1];
     int penalised = 0;
@@ -249,6 +259,8 @@ static void stacked_layers_step(stacked_net *s, const stacked_layer *layers, int
     for (int i = 0; i < n; i += STACKED_BLOCK) {
         const int rows = n - i < STACKED_BLOCK ? n - i : STACKED_BLOCK;
         const real *x = s->x + (size_t)i * s->n_in * VL;
+        const int begins = i == 0 || (part_rows && i % part_rows == 0);
+        if (begins && i) stacked_add(s->total, s->gradient, n_params, i > part_rows);
         part.targets = s->targets + (size_t)i * s->n_targets * VL;
         if (s->weight) part.weight = s->weight + (size_t)i * VL;
         for (int h = 0; h < n_layers; h++)
@@ -256,10 +268,12 @@ static void stacked_layers_step(stacked_net *s, const stacked_layer *layers, int
                                   h ? layers[h - 1].y : x, s->params);
         stacked_loss(&part, rows, n);
         for (int h = n_layers - 1; h >= 0; h--) {
-            stacked_layer_gradient(&layers[h], rows, h ? layers[h - 1].y : x, s->gradient, i > 0);
+            stacked_layer_gradient(&layers[h], rows, h ? layers[h - 1].y : x, s->gradient,
+                                   !begins);
             if (h) stacked_layer_data(&layers[h], &layers[h - 1], rows, s->params);
         }
     }
+    if (part_rows) stacked_add(s->gradient, s->total, n_params, 1);
     memset(s->penalty, 0, VL * sizeof(double));
     for (int h = 0; h < n_layers; h++)
         penalised |= stacked_penalised(layers[h].pen) || stacked_penalised(layers[h].pen_b);

@@ -23,7 +23,7 @@ cdef struct AdamCorrection:
 cdef struct State:
     int n_layers, n_inputs, n_outputs
     Layer* layers
-    size_t n_params
+    size_t n_params, n_weights  # with padding and without
     real* params
     real* slots[2]
     real* gradient
@@ -74,6 +74,9 @@ cdef struct State:
     size_t n_scratch
     ptrdiff_t ldg
     double* norms           # [pieces of all arrays of the gradient]
+    State** parts           # work space for parts of a batch, or NULL: see parts.pxi
+    int part                # and in such work space: which one is under way
+    real* part_gradients    # [MOST_PARTS, n_params]
     # Session
     const real* x
     const real* y
@@ -165,10 +168,10 @@ cdef int compare_keys(const void* a, const void* b) noexcept nogil:
     return (x > y) - (x < y)
 
 
-cdef void load_batch(State* s, int n, int tid, int n_threads) noexcept nogil:
-    cdef int i, start, stop, place
-    cdef long long row, first = s.batch * s.batch_size
-    share(n, 1, tid, n_threads, &start, &stop)
+cdef void load_rows(State* s, long long first, int start, int stop) noexcept nogil:
+    """Copy rows [start, stop) of the batch that begins with row `first`, in this epoch's order."""
+    cdef int i, place
+    cdef long long row
     for i in range(start, stop):
         row = batch_row(s, first + i)
         place = s.place[i]
@@ -203,6 +206,12 @@ cdef inline void clear_queues(State* s, int backward, int n_threads) noexcept no
     """Begin with all work of one direction. A thread alone counts for itself."""
     if n_threads > 1:
         memset(queues(s, backward, 0), 0, s.n_layers * QUEUES * APART * sizeof(int))
+
+
+cdef inline void begin_queues(State* s) noexcept nogil:
+    """Begin with all work of both directions, whatever the threads."""
+    clear_queues(s, 0, 2)
+    clear_queues(s, 1, 2)
 
 
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
@@ -921,28 +930,35 @@ cdef void close_window(State* s, int n_steps) noexcept nogil:
 
 cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
     """Steps until the call's epochs have ended, its time is up, or the run has diverged."""
-    cdef int n, h, clock = 0
+    cdef int n, h, start, stop, in_parts, clock = 0
     cdef int clock_every = 1 if <double>s.n_params * s.batch_size > 5e5 else 64
     cdef int whole = s.batch_size >= s.n_rows and not s.shuffle
     cdef unsigned long long state = denormals_off()
     if tid == 0:
         s.threads_used = n_threads
+    if s.parts != NULL and tid < groups_of_threads(s, n_threads):
+        begin_part(s, s.parts[tid])
     while True:
         if tid == 0 and s.shuffle and s.order_epoch != s.epoch:
             philox_shuffle(s.seed, s.epoch, s.n_rows, s.order)
             s.order_epoch = s.epoch
         team_barrier(&s.gate, n_threads)
         n = <int>min(<long long>s.batch_size, s.n_rows - s.batch * s.batch_size)
-        if not (whole and s.loaded):
+        in_parts = s.parts != NULL and rows_of_part(s, n) > 0
+        if not in_parts and not (whole and s.loaded):
             if s.may_order:
                 if tid == 0:
                     order_batch(s, n)
                 team_barrier(&s.gate, n_threads)
-            load_batch(s, n, tid, n_threads)
+            share(n, 1, tid, n_threads, &start, &stop)
+            load_rows(s, s.batch * s.batch_size, start, stop)
             team_barrier(&s.gate, n_threads)
             if s.tiny and tid == 0:
                 fill_columns(s, n)
-        step_team(s, n, tid, n_threads)
+        if in_parts:
+            parts_team(s, n, tid, n_threads)
+        else:
+            step_team(s, n, tid, n_threads)
         if s.grouped:
             group_team(s, True, tid, n_threads)
         if tid == 0:

@@ -98,18 +98,18 @@ class Maker:
 
 
 def compare(maker, stacker, lone, dtype, *, members=3, batch_size=ROWS, shared=True, weighted=False,
-            classes=None):  # fmt: skip
+            classes=None, n_rows=ROWS):  # fmt: skip
     members = min(members, stacker.LANES)
     rng = np.random.default_rng(0)
     n_in, n_out = maker.options.get("n_in", 1), maker.options.get("n_out", 1)
     copies = 1 if shared else members
-    x = rng.normal(0, 1, (copies, ROWS, n_in)).astype(dtype)
+    x = rng.normal(0, 1, (copies, n_rows, n_in)).astype(dtype)
     if classes:
         sparse = maker.options["loss"].startswith("sparse")
-        y = rng.integers(0, classes, (copies, ROWS, 1 if sparse else n_out)).astype(dtype)
+        y = rng.integers(0, classes, (copies, n_rows, 1 if sparse else n_out)).astype(dtype)
     else:
-        y = rng.normal(0, 1, (copies, ROWS, n_out)).astype(dtype)
-    weight = rng.uniform(0, 2, (copies, ROWS)).astype(dtype) if weighted else None
+        y = rng.normal(0, 1, (copies, n_rows, n_out)).astype(dtype)
+    weight = rng.uniform(0, 2, (copies, n_rows)).astype(dtype) if weighted else None
     template = maker.of(stacker)()
     stack = stacker.Stack(template, members, lone.LANES)
     weights = [draw_weights(template, i) for i in range(members)]
@@ -120,7 +120,7 @@ def compare(maker, stacker, lone, dtype, *, members=3, batch_size=ROWS, shared=T
         return None if array is None else array[0] if shared else array
 
     seeds = [7 + i for i in range(members)]
-    stack.begin(rows(x), rows(y), rows(weight), batch_size=batch_size, shuffle=batch_size < ROWS,
+    stack.begin(rows(x), rows(y), rows(weight), batch_size=batch_size, shuffle=batch_size < n_rows,
                 seeds=seeds)  # fmt: skip
     losses = np.empty((EPOCHS, stacker.LANES))
     done = 0
@@ -231,6 +231,15 @@ def test_networks_of_any_depth(dtype, stacker, lone, hidden):
     for n_in, n_out, batch_size in ((1, 1, ROWS), (7, 1, 5), (6, 5, 18), (5, 3, ROWS)):
         maker = Maker(n_in=n_in, hidden=hidden, n_out=n_out)
         compare(maker, stacker, lone, dtype, batch_size=batch_size)
+
+
+@pytest.mark.parametrize(("dtype", "stacker", "lone"), PAIRS, ids=IDS)
+@pytest.mark.parametrize("batch_size", [128, 300, 1100])
+def test_many_rows(dtype, stacker, lone, batch_size):
+    """Then the gradient is that of some rows plus that of the next."""
+    maker = Maker(n_in=5, hidden=(33, 17), n_out=2, penalties=[(1e-4, 1e-3)] * 3)
+    assert maker.of(lone)().in_parts(batch_size)
+    compare(maker, stacker, lone, dtype, batch_size=batch_size, n_rows=batch_size + 70)
 
 
 @pytest.mark.parametrize(("dtype", "stacker", "lone"), PAIRS, ids=IDS)

@@ -84,6 +84,20 @@ CASES = {
         5, [64, 129, 4], "leaky_relu relu linear", n=97, batch_size=500,
         settings={"optimizer": "rmsprop"},
     ),
+    "many rows": Case(
+        7, [70, 33, 1], "relu tanh linear", n=340, batch_size=150, dying=True, weighted=True,
+        lambdas=(1e-3, 1e-3),
+    ),
+    "many rows, dropout": Case(
+        9, [66, 129, 10], "relu softmax", CCE, n=300, batch_size=300, dropout=[0.2, 0.5, 0],
+        dying=True, settings={"optimizer": "adamw", "weight_decay": 0.01},
+    ),
+    "many rows, more weights": Case(
+        20, [260, 250, 3], "relu linear", n=400, batch_size=270, dying=True, weighted=True
+    ),
+    "many rows, one layer": Case(
+        130, [7], "sigmoid", BCE, n=2100, batch_size=2050, settings={"optimizer": "rmsprop"}
+    ),
 }  # fmt: skip
 
 
