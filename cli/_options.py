@@ -59,7 +59,10 @@ def _use_threads(ctx: click.Context, param: click.Parameter, value: int | None) 
     if value is not None and not ctx.resilient_parsing:
         import fastmlp
 
-        fastmlp.set_num_threads(value)
+        try:
+            fastmlp.set_num_threads(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -182,19 +183,49 @@ def _run_together(
 
     with concurrent.futures.ThreadPoolExecutor(n_threads) as pool:
         try:
-            futures = {pool.submit(run, i): i for i in places}
-            waiting = set(futures)
-            while waiting:
-                done, waiting = concurrent.futures.wait(
-                    waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
-                )
-                if on_wait is not None:
-                    on_wait()
-                for future in sorted(done, key=futures.__getitem__):
-                    results[futures[future]] = future.result()
-                    if on_done is not None:
-                        on_done(futures[future])
+            with late_interrupts() as interrupt:
+                futures = {pool.submit(run, i): i for i in places}
+                waiting = set(futures)
+                while waiting:
+                    interrupt()
+                    done, waiting = concurrent.futures.wait(
+                        waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
+                    )
+                    if on_wait is not None:
+                        on_wait()
+                    for future in sorted(done, key=futures.__getitem__):
+                        results[futures[future]] = future.result()
+                        if on_done is not None:
+                            on_done(futures[future])
         except BaseException:
             halt.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def late_interrupts() -> Iterator[Callable[[], None]]:
+    """Have Ctrl-C wait until the function that is given is called, or the block ends.
+
+    Raised anywhere it would be lost where Python calls back from what it frees, or leave a
+    process half started.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    if not callable(handler):
+        yield lambda: None
+        return
+    heard: list[tuple[int, Any]] = []
+
+    def interrupt() -> None:
+        if heard:
+            number, frame = heard[0]
+            heard.clear()
+            handler(number, frame)
+
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append((number, frame)))
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        interrupt()

@@ -88,7 +88,7 @@ class ParquetStream:
         validation_split: float = 0.0,
         split_seed: int = 0,
     ) -> None:
-        self.path = str(path)
+        self.path = _checks.path("path", path)
         share = _checks.fraction("validation_split", validation_split)
         if buffer_rows is not None:
             _checks.integer("buffer_rows", buffer_rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import threads
+from . import _checks, threads
 from ._arrays import inputs as checked_inputs
 
 if TYPE_CHECKING:
@@ -86,8 +86,9 @@ def function(
     ValueError
         If `inputs` is not the input of the model that `outputs` belong to.
     """
-    given = [inputs] if isinstance(inputs, Handle) else list(inputs)
-    wanted = [outputs] if isinstance(outputs, Handle) else list(outputs)
+    what = "layer.input and layer.output"
+    given = [inputs] if isinstance(inputs, Handle) else _checks.items("inputs", inputs, what)
+    wanted = [outputs] if isinstance(outputs, Handle) else _checks.items("outputs", outputs, what)
     for handle in (*given, *wanted):
         if not isinstance(handle, Handle):
             raise ValueError(

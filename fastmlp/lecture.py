@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import _checks
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -161,6 +163,10 @@ class Result:
         return document if self.repair is None else {**document, "repair": self.repair}
 
 
+def _task(task: str) -> str:
+    return _checks.one_of("task", task, ("regression", "classification"))
+
+
 def data(task: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return the lecture's data of a task.
 
@@ -174,7 +180,7 @@ def data(task: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np
     """
     from . import datasets
 
-    if task == "regression":
+    if _task(task) == "regression":
         return datasets.regression_train(), datasets.regression_validation()
     return datasets.classification_train(), datasets.classification_validation()
 
@@ -192,7 +198,7 @@ def preprocessing(task: str) -> Preprocessing:
     """
     from .preprocessing import Preprocessing
 
-    if task == "regression":
+    if _task(task) == "regression":
         return Preprocessing.plain(["x"], "y", task)
     return Preprocessing.plain(["x1", "x2"], "y", task, [0, 1])
 
@@ -212,6 +218,7 @@ def build(entry: Entry) -> Sequential:
 
     from . import initializers, layers, models, optimizers, regularizers
 
+    _checks.instance("entry", entry, Entry)
     rng = np.random.RandomState(entry.seed)
     bias_seeds = rng.randint(1, 1_000_000, size=entry.seeds)
     weight_seeds = rng.randint(1, 1_000_000, size=entry.seeds)
@@ -275,6 +282,8 @@ def train(
     -------
     Result
     """
+    _checks.instance("entry", entry, Entry)
+    epochs, curves = _checks.integer("epochs", epochs), _checks.flag("curves", curves)
     if entry.repairs is not None:
         if base is None:
             base = train(CATALOGUE[entry.repairs], epochs, curves=curves, callbacks=callbacks)

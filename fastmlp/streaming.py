@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _callback, _evaluation, _fit_data, metrics, threads, training
+from . import _arrays, _callback, _checks, _evaluation, _fit_data, metrics, threads, training
 from ._callback import Callback, History
 from ._feeder import Feeder
 from ._learning import Moments
@@ -50,6 +50,9 @@ def _checked(model: Sequential, stream: Any) -> ParquetStream:
         raise DataError(
             f"a stream must be a datasets.ParquetStream. Received: {_arrays.describe(stream)}"
         )
+    from .models import Sequential
+
+    _checks.instance("model", model, Sequential)
     if model.n_inputs is None:
         model.build(stream.n_inputs)
     if model.n_inputs != stream.n_inputs:

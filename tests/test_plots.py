@@ -460,7 +460,7 @@ def test_decision_boundary_of_three_classes():
     [
         ({"x1lim": (1, -1)}, "x1lim must be"),
         ({"x2lim": (0, 0)}, "x2lim must be"),
-        ({"gridlen": 1}, "gridlen must be at least 2"),
+        ({"gridlen": 1}, "gridlen must be an integer of at least 2"),
         ({"train_x": np.ones((3, 2))}, "go together"),
         ({"train_x": np.ones((3, 3)), "train_y": [0, 1, 0]}, r"shape \(n, 2\)"),
         ({"train_x": np.ones((3, 2)), "train_y": [0, 0.5, 1]}, "class numbers"),

@@ -187,20 +187,22 @@ class Processes(Engine):
         rest = iter(list(left.items()))
         waiting: set[concurrent.futures.Future[Any]] = set()
         try:
-            while left:
-                with _deaf_children():
-                    # Not all at once: what is queued deep in the pool cannot be called back.
-                    for i, item in itertools.islice(rest, 2 * self.n_workers - len(waiting)):
-                        waiting.add(pool.submit(call, i, item))
-                done, waiting = concurrent.futures.wait(
-                    waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
-                )
-                for future in done:
-                    place, result = future.result()
-                    del left[place]
-                    on_result(place, result)
-                shares = board.shares()
-                on_wait(float(sum(shares[i] for i in left)))
+            with _many.late_interrupts() as interrupt:
+                while left:
+                    interrupt()
+                    with _deaf_children():
+                        # Not all at once: what is queued deep in the pool cannot be called back.
+                        for i, item in itertools.islice(rest, 2 * self.n_workers - len(waiting)):
+                            waiting.add(pool.submit(call, i, item))
+                    done, waiting = concurrent.futures.wait(
+                        waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
+                    )
+                    for future in done:
+                        place, result = future.result()
+                        del left[place]
+                        on_result(place, result)
+                    shares = board.shares()
+                    on_wait(float(sum(shares[i] for i in left)))
         except TerminatedWorkerError:  # its neighbours go with it
             return True
         except BaseException:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._layer_report import EXPLODED, VANISHED
+from .. import _checks
+from .._layer_report import EXPLODED, VANISHED, LayerReport
 from ._classes import MARKERS
 from ._models import Array, count
 from ._style import (
@@ -320,7 +321,7 @@ def plot_layer_report(report: LayerReport, *, title: str | None = None) -> Figur
     """
     from matplotlib.ticker import MaxNLocator
 
-    layers = report.layers
+    layers = _checks.instance("report", report, LayerReport).layers
     x = np.arange(1, len(layers) + 1)
     figure = new_figure(8, 8, title)
     axes = figure.subplots(3, 1, sharex=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import _checks
 from ._models import (
     Array,
     Function,
@@ -226,10 +227,12 @@ def plot_layer_activations_facetted(
     """
     one_input(model_inputs(model))
     n_layers = len(model.layers)
-    index = operator.index(layer)
+    whole = hasattr(layer, "__index__") and not isinstance(layer, bool) and not np.ndim(layer)
+    index = operator.index(layer) if whole else n_layers
     if not -n_layers <= index < n_layers:
         raise ValueError(
-            f"layer must be an index from 0 to {n_layers - 1}. Received: layer={layer!r}"
+            f"layer must be an index from 0 to {n_layers - 1}. "
+            f"Received: layer={_checks.shown(layer)}"
         )
     grid = curve_data(x, None, None).x
     inputs = grid if preprocess is None else preprocess(grid)

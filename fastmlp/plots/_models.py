@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _checks
+
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
 
@@ -26,7 +28,17 @@ def is_dense(layer: Any) -> bool:
 
 
 def dense_layers(model: Any) -> list[Any]:
-    """Return the model's layers that have weights, in order."""
+    """Return the model's layers that have weights, in order.
+
+    Raises
+    ------
+    ValueError
+        If it is no model.
+    """
+    if isinstance(model, type) or not hasattr(model, "layers"):
+        raise ValueError(
+            f"model must have layers, as a Sequential has. Received: {_checks.shown(model)}"
+        )
     return [layer for layer in model.layers if is_dense(layer)]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _checks
 from ._models import Array, count
 from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, VERMILLION, new_figure, styled
 
@@ -196,7 +197,9 @@ def plot_path(result: PathResult, *, title: str | None = None) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    panels = _panels(result)
+    from ..paths import PathResult
+
+    panels = _panels(_checks.instance("result", result, PathResult))
     figure = new_figure(8, 1.4 + (2.4 if len(panels) > 1 else 4.0) * len(panels), title)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     shown: list[list[int]] = []

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .. import _checks
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -124,7 +126,9 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     OSError
         If the file cannot be written; an existing file is then as it was.
     """
-    path = Path(path)
+    path = Path(_checks.path("path", path))
+    if not hasattr(fig, "savefig"):
+        raise ValueError(f"fig must be a Figure. Received: fig={_checks.shown(fig)}")
     suffix = path.suffix.lower()
     if suffix not in _METADATA:
         raise ValueError(f"path must end in .png, .svg or .pdf. Received: path={str(path)!r}")

@@ -11,11 +11,12 @@ import pytest
 import fastmlp
 from fastmlp import errors, initializers, models, optimizers
 
-from . import entry_points
+from . import entry_points, more_entry_points
 from .bad_values import EXPECTED, KINDS, SAME
 from .entry_points import ENTRIES
 
 pytestmark = pytest.mark.reliability
+assert more_entry_points.curve  # which adds to ENTRIES
 
 
 def cases(entry):
