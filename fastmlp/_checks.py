@@ -139,7 +139,9 @@ def dtype(value: Any) -> Any:
 
     known = ("float32", "float64")
     try:
-        result = None if value is None else np.dtype(value)
+        # NumPy compiles other text, which may come from a file.
+        plain = not isinstance(value, str) or re.fullmatch(r"[<>=|]?[a-z]+[0-9]*", value)
+        result = np.dtype(value) if plain and value is not None else None
     except (TypeError, ValueError):
         result = None
     if result is None or result.name not in known:

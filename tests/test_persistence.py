@@ -676,3 +676,16 @@ def test_many_layers_in_a_small_file_are_refused_quickly():
     ]
     with pytest.raises(ModelFileError, match="do not match its arrays"):
         persistence.from_bytes(joined(header, description, body))
+
+
+@pytest.mark.reliability
+def test_a_dtype_of_a_file_is_not_compiled(monkeypatch):
+    """NumPy reads "32,f4" as a shape and a type, for which it parses Python."""
+    asked = []
+    monkeypatch.setattr("ast.literal_eval", asked.append)
+    for text in ("32,f4", "(2,3)f4", "f4,f4", "{}"):
+        with pytest.raises(ValueError, match="dtype"):
+            models.Sequential(dtype=text)
+    assert asked == []
+    assert models.Sequential(dtype="<f4").dtype == np.float32
+    assert models.Sequential(dtype="float64").dtype == np.float64

@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import fastmlp
 from fastmlp import callbacks, interchange, layers, models, persistence, plots
 
+from .drawn import ACTIVATIONS
 from .entry_points import X, Y, shared, shared_ensemble
 
 resource = pytest.importorskip("resource")
@@ -233,6 +235,28 @@ def test_a_full_disk_while_a_sweep_is_kept(tmp_path):
     for key in ("units", "seed", "mse"):
         if key in whole.columns():
             assert list(again.columns()[key]) == list(whole.columns()[key])
+
+
+def test_a_thousand_architectures_come_back_with_the_same_bits(tmp_path):
+    path = tmp_path / "model.fmlp"
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        widths = [int(w) for w in rng.integers(1, 40, rng.integers(1, 6))]
+        activations = [str(name) for name in rng.choice(ACTIVATIONS, len(widths))]
+        last = str(rng.choice(["linear", "sigmoid", "softplus", "tanh"]))
+        model = models.mlp(
+            widths, int(rng.integers(1, 12)), int(rng.integers(1, 5)), activations, last,
+            l1=float(rng.choice([0, 0.01])), l2=float(rng.choice([0, 0.02])),
+            dropout=float(rng.choice([0, 0.3])), seed=seed,
+            dtype=str(rng.choice(["float32", "float64"])),
+        )  # fmt: skip
+        x = rng.normal(size=(5, model.n_inputs))
+        expected = model.predict(x, verbose=0)
+        model.save(path, overwrite=True)
+        again = models.load_model(path)
+        assert again.predict(x, verbose=0).tobytes() == expected.tobytes(), seed
+        pairs = zip(again.get_weights(), model.get_weights(), strict=True)
+        assert all(a.tobytes() == b.tobytes() for a, b in pairs), seed
 
 
 # ---- kills ---------------------------------------------------------------------------------------

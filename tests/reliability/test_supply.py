@@ -12,10 +12,11 @@ pytestmark = pytest.mark.reliability
 CHECKOUT = Path(__file__).parents[2]
 
 
-def test_dependencies_are_few_and_have_a_lower_bound():
+def test_dependencies_are_few_and_have_bounds():
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     needed = project["dependencies"]
     assert len(needed) <= 6
+    assert all(re.fullmatch(r"[a-z]+>=\d[\d.]*,<\d+", line) for line in needed)
     extras = project["optional-dependencies"]
     for line in [*needed, *(d for name in extras if name != "test" for d in extras[name])]:
         assert re.match(r"[a-z0-9-]+>=\d", line), line
