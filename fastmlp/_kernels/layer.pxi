@@ -24,6 +24,7 @@ cdef extern from "memory.h" nogil:
     ctypedef struct barrier:
         pass
     void team_barrier(barrier* b, int n_threads)
+    void lower(int* flag)
     int take_ticket(int* counter)
     double seconds_now()
     int omp_get_num_threads()

@@ -94,6 +94,9 @@ static inline void team_barrier(barrier *b, int n_threads) {
     }
 }
 
+/* Flags that several threads may lower at the same time, and that are read past a barrier. */
+static inline void lower(int *flag) { __atomic_store_n(flag, 0, __ATOMIC_RELAXED); }
+
 static inline int take_ticket(int *counter) {
     return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }

@@ -44,13 +44,14 @@ cdef void begin_part(const State* s, State* part) noexcept nogil:
 
 cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     """One optimizer step."""
-    cdef update_rule store = s.rule
+    cdef update_rule store  # of which nothing but the kind is looked at
     cdef int rows = rows_of_part(s, n), m, start, stop
     cdef int n_groups = groups_of_threads(s, n_threads), group = tid % n_groups
     cdef int rank = tid // n_groups, n_ranks = (n_threads - group - 1) // n_groups + 1
     cdef Queue queue = queue_of(queues(s, 0, 0), (n + rows - 1) // rows, group, n_groups)
     cdef State* part = s.parts[group]
     cdef real* g
+    memset(&store, 0, sizeof(store))
     store.kind = OPT_STORE
     if tid == 0:
         prepare_rule(s)
@@ -113,7 +114,7 @@ cdef void apply_parts(State* s, int n_parts, const update_rule* rule, real* m, r
                                layer.w_at + j * layer.ldw + k, nv, tid, &sums)
                 layer.penalty[i] = sums_penalty(&sums, layer.pen)
                 if not sums_finite(&sums):
-                    layer.finite[layer.slot] = 0
+                    lower(&layer.finite[layer.slot])
         else:
             share(layer.n_in, 1, tid, n_threads, &start, &stop)
             sums_reset(&sums)
@@ -123,7 +124,7 @@ cdef void apply_parts(State* s, int n_parts, const update_rule* rule, real* m, r
                            2 * layer.n_panels, tid, &sums)
                 layer.penalty[k] = sums_penalty(&sums, layer.pen)
             if not sums_finite(&sums):
-                layer.finite[layer.slot] = 0
+                lower(&layer.finite[layer.slot])
         if tid == 0:
             layer.n_penalty = layer.n_in
             if layer.narrow:
@@ -134,7 +135,7 @@ cdef void apply_parts(State* s, int n_parts, const update_rule* rule, real* m, r
                        &sums)
             layer.penalty_b[layer.slot] = sums_penalty(&sums, layer.pen_b)
             if not sums_finite(&sums):
-                layer.finite[layer.slot] = 0
+                lower(&layer.finite[layer.slot])
 
 
 cdef void apply_span(State* s, int n_parts, const update_rule* rule, penalty_rule pen, real* m,

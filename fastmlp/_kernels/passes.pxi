@@ -203,7 +203,7 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
         for r in range(n_k):
             layer.penalty[k + r] = sums_penalty(&sums[r], layer.pen)
             if not sums_finite(&sums[r]):
-                layer.finite[layer.slot] = 0
+                lower(&layer.finite[layer.slot])
         k += n_k
 
 
@@ -260,7 +260,7 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
                         &sums)
             layer.penalty[k] = sums_penalty(&sums, layer.pen)
     if not sums_finite(&sums):
-        layer.finite[layer.slot] = 0
+        lower(&layer.finite[layer.slot])
 
 
 cdef void take_late_steps(Layer* layer, const Window* window, int stop, real* w, real* m, real* v,
@@ -275,7 +275,7 @@ cdef void take_late_steps(Layer* layer, const Window* window, int stop, real* w,
                     m + at, v + at, &sums)
         layer.penalties[slot * layer.n_kept + k] = sums_penalty(&sums, layer.pen)
         if not sums_finite(&sums):
-            layer.finite[slot] = 0
+            lower(&layer.finite[slot])
     layer.waits[k] = 0
 
 
@@ -297,7 +297,7 @@ cdef void update_narrow(Layer* layer, const update_rule* rule, real* w, real* m,
             update_span(rule, layer.pen, nv, w + at, scratch, m + at, v + at, &sums)
         layer.penalty[k // NARROW_COLUMNS] = sums_penalty(&sums, layer.pen)
         if not sums_finite(&sums):
-            layer.finite[layer.slot] = 0
+            lower(&layer.finite[layer.slot])
         k += NARROW_COLUMNS
 
 
@@ -313,7 +313,7 @@ cdef void update_biases(Layer* layer, const update_rule* rule, real* b, real* m,
                     &sums)
     layer.penalty_b[layer.slot] = sums_penalty(&sums, layer.pen_b)
     if not sums_finite(&sums):
-        layer.finite[layer.slot] = 0
+        lower(&layer.finite[layer.slot])
 
 
 cdef int list_live(unsigned char* live, int n_blocks, int ld, int n,

@@ -690,7 +690,7 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
             update_span(&rule, pen, n, s.params + at, s.gradient + at, s.slots[0] + at,
                         s.slots[1] + at, &sums)
         if not sums_finite(&sums):
-            layer.finite[layer.slot] = 0
+            lower(&layer.finite[layer.slot])
     team_barrier(&s.gate, n_threads)
 
 
@@ -754,9 +754,9 @@ cdef void tiny_thread(State* s, int n, const update_rule* rule, real* m, real* v
     last.penalty[0] = sums_penalty(&sums[2], net.pen_t)
     last.penalty_b[0] = sums_penalty(&sums[3], net.pen_b2)
     if not (sums_finite(&sums[0]) and sums_finite(&sums[1])):
-        hidden.finite[0] = 0
+        lower(&hidden.finite[0])
     if not (sums_finite(&sums[2]) and sums_finite(&sums[3])):
-        last.finite[0] = 0
+        lower(&last.finite[0])
     for i in range(n if s.n_metrics else 0):
         for q in range(s.n_metrics):
             s.row_metrics[i * s.n_metrics + q] = loss_row(
@@ -799,9 +799,9 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
         hidden.penalty[item] = sums_penalty(&sums[0], net.pen) + sums_penalty(&sums[1], net.pen_b)
         last.penalty[item] = sums_penalty(&sums[2], net.pen_t)
         if not (sums_finite(&sums[0]) and sums_finite(&sums[1])):
-            hidden.finite[hidden.slot] = 0
+            lower(&hidden.finite[hidden.slot])
         if not sums_finite(&sums[2]):
-            last.finite[last.slot] = 0
+            lower(&last.finite[last.slot])
         if item == 0 and last.use_bias:
             update_biases(last, rule, s.params + last.b_at, m + last.b_at, v + last.b_at, n,
                           s.place, s.ones, s.scratch + tid * s.n_scratch)

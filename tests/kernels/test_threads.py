@@ -80,6 +80,20 @@ def test_everything_else_has_the_same_bits(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_divergence_is_found_in_the_same_place(name, dtype):
+    """Where every thread finds numbers that are not finite."""
+    found = set()
+    for n_threads in (1, 3):
+        net, (x, y, weight) = build(name, dtype, learning_rate=np.inf)
+        net.begin(x, y, weight, batch_size=CASES[name].batch_size, shuffle=False, seed=7)
+        networks.run(net, 1, len(networks.METRICS[CASES[name].loss]), n_threads=n_threads)
+        found.add(net.diverged)
+    assert len(found) == 1
+    assert None not in found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_applying_gradients_has_the_same_bits(dtype):
     known = None
     for n_threads in THREADS:
