@@ -193,7 +193,7 @@ def test_training_that_is_kept_goes_on(stop, tmp_path):
 def test_a_sweep_that_is_kept_goes_on(stop, jobs, tmp_path):
     rng, found = random.Random(stop), [0]
     arguments = ["sweep", "--data", "regression", "--units", "16,32,16x2", "--seeds", "100",
-                 "--epochs", "20000", "-o", "sweep.db", "-q", "--jobs", str(jobs)]  # fmt: skip
+                 "--epochs", "200000", "-o", "sweep.db", "-q", "--jobs", str(jobs)]  # fmt: skip
     for _ in range(TIMES):
         code, error = command(*arguments, directory=tmp_path, stop=stop, delay=rng.uniform(0, 2))
         assert shell_code(code) == STOPS[stop], error
