@@ -66,8 +66,8 @@ def work():
         fastmlp.path(x, y, "32x2", lambdas=np.geomspace(1e-3, 1, 5000), epochs=40, jobs=jobs,
                      verbose=0)
     else:
-        fastmlp.sweep(x, y, ["16", "32", "16x2"], l2=[0.0, 1e-3], seeds=400, epochs=1000, jobs=jobs,
-                      verbose=0, store=store)
+        fastmlp.sweep(x, y, ["16", "32", "16x2"], l2=[0.0, 1e-3], seeds=2000, epochs=1000,
+                      jobs=jobs, verbose=0, store=store)
 waits, found = [], [0]
 def send():
     waits.append(time.monotonic())
