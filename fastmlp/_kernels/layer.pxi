@@ -241,6 +241,11 @@ cdef inline ptrdiff_t padded(int n) noexcept nogil:
     return ld
 
 
+cdef inline int penalty_entries(const Layer* layer) noexcept nogil:
+    """How many entries of `penalty` a step fills in."""
+    return round_up(layer.n_in, NARROW_COLUMNS) // NARROW_COLUMNS if layer.narrow else layer.n_in
+
+
 cdef inline index_list listed(const Patterns* p, int group, int first, int last) noexcept nogil:
     """The part of a group's list between the cuts first and last."""
     cdef index_list part

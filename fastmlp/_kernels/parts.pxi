@@ -126,9 +126,7 @@ cdef void apply_parts(State* s, int n_parts, const update_rule* rule, real* m, r
             if not sums_finite(&sums):
                 lower(&layer.finite[layer.slot])
         if tid == 0:
-            layer.n_penalty = layer.n_in
-            if layer.narrow:
-                layer.n_penalty = (layer.n_in + NARROW_COLUMNS - 1) // NARROW_COLUMNS
+            layer.n_penalty = penalty_entries(layer)
         if layer.use_bias and h % n_threads == tid:
             sums_reset(&sums)
             apply_span(s, n_parts, rule, layer.pen_b, m, v, layer.b_at, 2 * layer.n_panels, tid,

@@ -372,10 +372,7 @@ cdef void backward_begin(State* s, int n, int tid, int n_threads) noexcept nogil
     if tid == 0:
         clear_queues(s, 0, n_threads)
         for h in range(s.n_layers):
-            layer = &s.layers[h]
-            layer.n_penalty = layer.n_in
-            if layer.narrow:
-                layer.n_penalty = (layer.n_in + NARROW_COLUMNS - 1) // NARROW_COLUMNS
+            s.layers[h].n_penalty = penalty_entries(&s.layers[h])
     layer = &s.layers[s.n_layers - 1]
     if s.n_layers > 1 and not layer.narrow:
         share(layer.n_out, PANEL, tid, n_threads, &start, &stop)

@@ -148,14 +148,19 @@ def check(path, contents, others):
         READERS[path.suffix](path)
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_file_that_may_not_grow(name, tmp_path):
-    path, write = tmp_path / name, WRITERS[name]
+def both_contents(path, write):
+    """Return what the file holds once the first is written, which then stays, and the second."""
     write(path, 1)
     new = path.read_bytes()
     path.unlink()
     write(path, 0)
-    old = path.read_bytes()
+    return path.read_bytes(), new
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_may_not_grow(name, tmp_path):
+    path, write = tmp_path / name, WRITERS[name]
+    old, new = both_contents(path, write)
     tried = 0
     for size in sorted({0, 1, 8, 100, len(new) // 4, len(new) // 2, len(new) - 1}):
         if size < len(new):
@@ -175,11 +180,7 @@ def test_a_file_that_may_not_grow(name, tmp_path):
 def test_every_call_that_may_fail(name, code, tmp_path, monkeypatch):
     """Of `write_atomically`, which all of these come down to."""
     path, write = tmp_path / name, WRITERS[name]
-    write(path, 1)
-    new = path.read_bytes()
-    path.unlink()
-    write(path, 0)
-    old = path.read_bytes()
+    old, new = both_contents(path, write)
     with monkeypatch.context() as patch:
         faults = Faults(patch)
         faults.arm(-1, code)
