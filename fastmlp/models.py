@@ -301,7 +301,7 @@ class Sequential(Compiled):
         x: Any,
         y: Any,
         *,
-        tol: float = 1e-5,
+        tol: float | None = None,
         max_iter: int = 20_000,
         sample_weight: Any = None,
         verbose: int | str = 0,
@@ -320,8 +320,9 @@ class Sequential(Compiled):
         ----------
         x : array-like of shape (n, n_inputs)
         y : array-like of shape (n, n_outputs)
-        tol : float
-            Largest slack; see `PolishResult`.
+        tol : float, optional
+            Largest slack; see `PolishResult`. By default 1e-6, for a model in float32, whose
+            weights are rounded at the end, 1e-5.
         max_iter : int
         sample_weight : array-like of shape (n,), optional
         verbose : {0, 1, 2}
@@ -338,6 +339,8 @@ class Sequential(Compiled):
         """
         from ._proximal import polish
 
+        if tol is None:
+            tol = 1e-6 if self.dtype == "float64" else 1e-5
         tol = _checks.number("tol", tol, "a finite number above 0", lambda v: v > 0)
         max_iter = _checks.integer("max_iter", max_iter)
         _fit_data.check_verbose(verbose)

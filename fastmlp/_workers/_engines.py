@@ -7,6 +7,8 @@ import contextlib
 import itertools
 import os
 import pickle
+import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -153,10 +155,10 @@ class Processes(Engine):
         alone: Sequence[bool] | None = None,
     ) -> None:
         """Call the function for every item; see `Engine.run`."""
-        with tempfile.TemporaryDirectory(prefix="fastmlp-") as directory:
-            board = Board(str(Path(directory) / "progress"), len(items))
+        with _directory() as directory:
+            board = Board(str(directory / "progress"), len(items))
             board.shares("w+")
-            file = File(str(Path(directory) / "shared"))
+            file = File(str(directory / "shared"))
             Path(file.path).write_bytes(pickle.dumps(shared, 5))
             call = LocalCall(function, file, self.n_threads, board)
             left, losses = dict(enumerate(items)), 0
@@ -210,6 +212,25 @@ class Processes(Engine):
                 pool.shutdown(wait=True, kill_workers=True)
             raise
         return False
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """Make a directory that is gone afterwards, even if this process is killed.
+
+    joblib's tracker, a process of its own that outlives this one, removes it then.
+    """
+    from joblib.externals.loky.backend import resource_tracker
+
+    path = Path(tempfile.gettempdir(), f"fastmlp-{secrets.token_hex(8)}")
+    with _deaf_children():
+        resource_tracker.register(str(path), "folder")
+    try:
+        path.mkdir(0o700)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        resource_tracker.unregister(str(path), "folder")
 
 
 @contextlib.contextmanager

@@ -256,8 +256,10 @@ def test_a_model_shared_by_eight_threads_of_python(tmp_path):
     }  # fmt: skip
 
 
+# When the data have been written, which no worker can have read; or when training is under way.
+@pytest.mark.parametrize("moment", ["shared", "progress"])
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_a_sweep_that_is_stopped_leaves_no_temporary_files(stop, tmp_path):
+def test_a_sweep_that_is_stopped_leaves_no_temporary_files(stop, moment, tmp_path):
     pytest.importorskip("joblib")
     directory, script = tmp_path / "temporary", tmp_path / "program.py"
     directory.mkdir()
@@ -266,10 +268,9 @@ def test_a_sweep_that_is_stopped_leaves_no_temporary_files(stop, tmp_path):
         [sys.executable, str(script)],
         env={**os.environ, "TMPDIR": str(directory)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    # Until a worker has read its data, and training is under way.
-    while not any(np.fromfile(f, "f4").any() for f in directory.glob("fastmlp-*/progress")):
+    while not any(np.fromfile(f, "u1").any() for f in directory.glob(f"fastmlp-*/{moment}")):
         assert process.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(getattr(signal, stop))
     process.wait(60)
     give_up = time.monotonic() + 30
