@@ -1,14 +1,27 @@
 """Compiled kernels: who calls what, how arrays lie, and the rule for threads.
 
-    models -> network_class() -> Network (network.pyx)
-                                   training.pxi   one step, the epoch loop
-                                   passes.pxi     a layer's forward, backward, update
-                                   sharded.pxi    a step in parts, whose gradients are added
-                                   tiles.h        matrix products in registers
-                                   shallow.h      one hidden layer, unit by unit
-                                   tiny.h         the same with a few units, row by row
-                                   stacked.h      many such networks, a vector's lane each
-                                   activations.h  losses.h  optimizers.h  philox.h  simd.h
+    models -> network_class() -> Network, in five storeys, each class adding to the one before:
+        parameters.pxi   layers, weights and the optimizer's moments   (memory: blocks.pxi)
+        workspace.pxi    arrays for a batch, and how many threads it takes
+        objective.pxi    penalties, loss, optimizer
+        session.pxi      training on data that are held
+        network.pyx      prediction, evaluation, gradients; includes all the rest
+    without the interpreter, by all threads at once:
+        training.pxi     one step, the epoch loop
+            state.pxi        what all of them know
+            batches.pxi      which rows, and in which order
+            forward.pxi      outputs, losses, metrics
+            backward.pxi     gradients and updates, layer by layer
+            update.pxi       the step's scalars, penalties, clipping
+            passes.pxi       a layer's forward, backward, update; layer.pxi: where its arrays are
+        parts.pxi        steps on parts of a batch, a thread each
+        sharded.pxi      a step in parts, whose gradients are added
+        shallow.pxi      small networks: shallow.h, one hidden layer, unit by unit
+                                         tiny.h, the same with a few units, row by row
+        stacked.pxi      many small networks, a vector's lane each: stacked.h, stacked_layers.h
+    in C, for one instruction set and element type:
+        tiles.h          matrix products in registers
+        activations.h  losses.h  optimizers.h  groups.h  philox.h  simd.h  memory.h
 
 Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors; weights are
 [n_in, n_out] likewise, or transposed where a layer has at most four outputs. Gradients travel

@@ -1,0 +1,70 @@
+# Memory that the kernels and NumPy share.
+
+cdef class _Block:
+    """Memory that NumPy arrays may look into; freed when the last of them is gone."""
+    cdef void* base
+    cdef real* data
+    cdef readonly Py_ssize_t n_bytes
+
+    def __cinit__(self, Py_ssize_t n_items, Py_ssize_t skew=0):
+        self.n_bytes = max(n_items, 1) * <Py_ssize_t>sizeof(real)
+        self.data = <real*>block_alloc(self.n_bytes, skew, &self.base)
+        if self.base == NULL:
+            raise MemoryError(f"Cannot allocate {self.n_bytes} bytes for a network.")
+
+    def __dealloc__(self):
+        block_free(self.base)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        view.buf = self.data
+        view.obj = self
+        view.len = self.n_bytes
+        view.itemsize = 1
+        view.readonly = 0
+        view.ndim = 1
+        view.format = NULL
+        view.shape = &self.n_bytes
+        view.strides = NULL
+        view.suboffsets = NULL
+        view.internal = NULL
+
+
+cdef class _Input:
+    """A read-only (or writable) look into a C-contiguous array of the network's type."""
+    cdef Py_buffer view
+    cdef bint held
+
+    def __cinit__(self, array, shape, what, bint writable=False):
+        if array.dtype != DTYPE or tuple(array.shape) != tuple(shape):
+            raise ValueError(f"{what} must have shape {tuple(shape)} and dtype {DTYPE}. "
+                             f"Received: shape {tuple(array.shape)}, dtype {array.dtype}.")
+        PyObject_GetBuffer(array, &self.view,
+                           PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+        self.held = True
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+    cdef real* data(self) noexcept:
+        return <real*>self.view.buf
+
+
+cdef bint block_finite(const real* data, Py_ssize_t n, int n_threads) noexcept:
+    """Whether n numbers are finite, in shares of whole vectors."""
+    cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
+    cdef int bad = 0
+    if n_pieces < 2 or n_threads < 2:
+        return span_finite(data, n)
+    for k in prange(n_pieces, nogil=True, num_threads=n_threads, schedule="static"):
+        bad |= not span_finite(data + k * piece, min(piece, n - k * piece))
+    return not bad
+
+
+cdef void block_copy(real* to, const real* data, Py_ssize_t n, int n_threads) noexcept:
+    cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
+    if n_pieces < 2 or n_threads < 2:
+        memcpy(to, data, n * sizeof(real))
+        return
+    for k in prange(n_pieces, nogil=True, num_threads=n_threads, schedule="static"):
+        memcpy(to + k * piece, data + k * piece, min(piece, n - k * piece) * sizeof(real))

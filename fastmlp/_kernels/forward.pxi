@@ -1,0 +1,137 @@
+# A batch forward, and what comes of it: outputs, losses and metrics. Every function here is run by
+# all threads of a team at once; barriers stand where one thread reads what another wrote.
+
+cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int tid,
+                      int n_threads) noexcept nogil:
+    """layers[h].x = x with dropout applied, and its mask."""
+    cdef Layer* layer = &s.layers[h]
+    cdef int i, k, start, stop, place
+    cdef real* mask
+    cdef real* out
+    share(n, 1, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        place = s.place[i]
+        mask = layer.mask + place * ldx
+        out = layer.x + place * ldx
+        dropout_row(s.seed, s.step, h, s.first_row + i, layer.dropout, layer.n_in, mask)
+        for k in range(layer.n_in):
+            out[k] = x[place * ldx + k] * mask[k] if mask[k] != 0 else 0
+
+
+cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
+                       int tid, int n_threads) noexcept nogil:
+    """Outputs of the first n_layers layers for the batch x, into the layers' own arrays."""
+    cdef int h, start, stop, n_idx, flags, n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+    cdef Layer* layer
+    cdef Layer* below = NULL
+    cdef const int* idx
+    cdef const Patterns* patterns
+    if tid == 0:
+        clear_queues(s, 1, n_threads)
+    for h in range(n_layers):
+        layer = &s.layers[h]
+        idx = s.iota
+        n_idx = layer.n_in
+        patterns = NULL
+        if training and layer.dropout > 0:
+            drop_inputs(s, h, x, ldx, n, tid, n_threads)
+            team_barrier(&s.gate, n_threads)
+            x = layer.x
+        if training and h > 0 and skips(s, below):
+            idx = below.idx_y
+            n_idx = below.n_y
+            if reads_patterns(s, below):
+                patterns = &below.tiles
+        forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns, x,
+                     ldx, n, layer.y, layer.z,
+                     layer.live_y if training and skips(s, layer) else NULL,
+                     reads_patterns(s, layer), training, queues(s, 0, h), tid, n_threads)
+        team_barrier(&s.gate, n_threads)
+        if layer.act == ACT_SOFTMAX:
+            share(n, 1, tid, n_threads, &start, &stop)
+            softmax_rows(layer, start, stop, layer.z, layer.y)
+            team_barrier(&s.gate, n_threads)
+        elif training and skips(s, layer) and h + 1 < s.n_layers:
+            flags = n_blocks
+            if reads_patterns(s, layer):
+                flags = tile_of_row(n, (n + n_blocks - 1) // n_blocks, n - 1) + 1
+                list_patterns(layer, n, tid, n_threads)
+                team_barrier(&s.gate, n_threads)
+            if tid == 0:
+                layer.n_y = list_live(layer.live_y, flags, layer.ld, layer.n_out, layer.idx_y)
+                count_late(layer, &s.layers[h + 1])
+            team_barrier(&s.gate, n_threads)
+            if s.layers[h + 1].n_late:
+                update_late(s, &s.layers[h + 1], layer.idx_y, layer.n_y, tid, n_threads)
+                team_barrier(&s.gate, n_threads)
+        x = layer.y
+        ldx = layer.ld
+        below = layer
+
+
+cdef void count_late(const Layer* below, Layer* layer) noexcept nogil:
+    """Note how many rows of a layer's weights are about to be read and wait for updates."""
+    cdef int t
+    layer.n_late = 0
+    if layer.may_wait:
+        for t in range(below.n_y):
+            layer.n_late += layer.waits[below.idx_y[t]] > 0
+
+
+cdef void update_late(State* s, Layer* layer, const int* idx, int n_idx, int tid,
+                      int n_threads) noexcept nogil:
+    """Bring the listed rows of a layer's weights up to date."""
+    cdef int t = tid
+    while t < n_idx:
+        if layer.waits[idx[t]] > 0:
+            take_late_steps(layer, &s.window, s.window.slot, s.params + layer.w_at,
+                            s.slots[0] + layer.w_at, s.slots[1] + layer.w_at, idx[t])
+        t += n_threads
+
+
+cdef void score_squares(State* s, int n, const real* y, const real* weight, int start,
+                        int stop) noexcept nogil:
+    """score_rows for squared error of one linear output, without metrics: what a small network
+    would otherwise spend most of its time on."""
+    cdef Layer* last = &s.layers[s.n_layers - 1]
+    cdef int i
+    cdef double error, w
+    for i in range(start, stop):
+        error = <double>last.y[i * last.ld] - y[i]
+        w = weight[i]
+        s.row_loss[i] = w * (error * error)
+        last.dz[i * last.ld] = <real>(2 * error * (w / n))
+
+
+cdef void score_rows(State* s, int n, const real* y, const real* weight, int with_gradient,
+                     int start, int stop, int tid) noexcept nogil:
+    """Losses, metrics and, if asked, the last layer's dz, for the rows [start, stop)."""
+    cdef Layer* last = &s.layers[s.n_layers - 1]
+    cdef int i, j, q, from_logits, J = last.n_out
+    cdef double* grad = s.row_grad + tid * J if with_gradient else NULL
+    cdef double scale, w
+    cdef real* p
+    cdef real* z
+    cdef real* dz
+    cdef const real* t
+    for i in range(start, stop):
+        p = last.y + i * last.ld
+        z = last.z + i * last.ld if last.z != NULL else NULL
+        t = y + i * s.n_targets
+        w = weight[i] if weight != NULL else 1
+        s.row_loss[i] = w * loss_row(s.loss, last.act, J, s.huber_delta, p, z, t, grad,
+                                     &from_logits)
+        if with_gradient:
+            scale = w / n
+            dz = last.dz + i * last.ld
+            for j in range(J):
+                dz[j] = <real>(grad[j] * scale)
+            if not from_logits:
+                if last.act == ACT_SOFTMAX:
+                    softmax_backward_row(J, p, dz)
+                else:
+                    finish_backward(last.act, 0, round_up(J, VL), 1, 0, 0, NULL, 0, dz, last.ld,
+                                    p, z, NULL, NULL)
+        for q in range(s.n_metrics):
+            s.row_metrics[i * s.n_metrics + q] = loss_row(
+                s.metrics[q], last.act, J, s.huber_delta, p, z, t, NULL, &from_logits)

@@ -1,0 +1,224 @@
+# Training on data that is held for many calls.
+
+cdef class _Session(_Objective):
+    """The data, the loop over them and where it stands."""
+
+    cdef list _session
+    cdef bint _unchecked    # whether weights may have been set to what is not finite
+
+    def __cinit__(self):
+        self._session = []
+        self.s.diverged_layer = -2
+
+    def __dealloc__(self):
+        free(self.s.parts)
+
+    def in_parts(self, int batch_size):
+        """Whether it trains on such batches in parts, whose gradients are added up."""
+        return rows_of_part(&self.s, batch_size) > 0
+
+    def begin(self, x, y, sample_weight=None, *, int batch_size, bint shuffle, seed):
+        """Begin training on these arrays, at epoch 0; they are held until `end`."""
+        cdef State* s = &self.s
+        n = len(x)
+        if n < 1 or batch_size < 1:
+            raise ValueError("Training needs at least one row and a batch size of at least 1. "
+                             f"Received: {n} rows, batch_size={batch_size}.")
+        self.end()
+        n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
+        held = [_Input(x, (n, s.n_inputs), "x"), _Input(y, (n, n_targets), "y")]
+        s.x, s.y, s.sample_weight = (<_Input>held[0]).data(), (<_Input>held[1]).data(), NULL
+        if sample_weight is not None:
+            held.append(_Input(sample_weight, (n,), "sample_weight"))
+            s.sample_weight = (<_Input>held[2]).data()
+        order = _Block(n * 8 // sizeof(real) if shuffle else 1)
+        s.order = <int64_t*>(<_Block>order).data
+        self._session = [*held, order]
+        s.n_rows, s.n_targets = n, n_targets
+        s.batch_size = min(batch_size, n)
+        s.shuffle = shuffle
+        s.seed = seed
+        s.epoch = s.batch = s.rows_done = 0
+        s.order_epoch = -1
+        self._forget_sums()
+        s.diverged_layer = -2
+        self._unchecked = True
+
+    cdef void _forget_sums(self) noexcept:
+        self.s.loaded = 0
+        self.s.loss_sum = 0
+        self.s.rows_summed = 0
+        memset(self.s.metric_sums, 0, self.s.n_metrics * sizeof(double))
+
+    def end(self):
+        """Let go of the data."""
+        self._session = []
+        self.s.x = self.s.y = self.s.sample_weight = NULL
+        self.s.order = NULL
+
+    def run(self, long long n_epochs, losses, metrics, *, int n_threads, bint automatic=True,
+            double max_seconds=0.1, long long max_steps=0):
+        """Train on from where the session stands; return how many epochs ended."""
+        cdef State* s = &self.s
+        cdef double[::1] losses_out = losses
+        cdef double[:, ::1] metrics_out = metrics
+        if not self._session:
+            raise RuntimeError("run() needs a session: call begin() first.")
+        if (losses_out.shape[0] < n_epochs or metrics_out.shape[0] < n_epochs
+                or metrics_out.shape[1] != s.n_metrics):
+            raise ValueError("losses and metrics have no room for the epochs asked for.")
+        PyErr_CheckSignals()
+        if n_epochs < 1 or s.diverged_layer != -2:
+            return 0
+        with self._lock:
+            return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic, max_seconds,
+                             max_steps)
+
+    cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
+              int n_threads, bint automatic, double max_seconds, long long max_steps):
+        cdef State* s = &self.s
+        cdef int team = self._team(s.batch_size, n_threads, automatic)
+        if self._unchecked:
+            # A weight that is not finite must reach the loss, so nothing is left out then.
+            s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
+            self._unchecked = False
+        self._reserve(s.batch_size, n_threads)
+        self._slot(0)
+        self._slot(1)
+        if clips(s):
+            self._gradients()
+        self._open_parts(team)
+        self._open_window()
+        s.losses_out = &losses_out[0]
+        s.metrics_out = &metrics_out[0, 0] if s.n_metrics else NULL
+        s.epochs_wanted, s.steps_left = n_epochs, max_steps
+        s.epochs_passed = s.epochs_ended = 0
+        s.deadline = seconds_now() + max_seconds
+        s.stop = 0
+        s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
+                       and os.environ.get("FASTMLP_ORDER", "1") != "0")
+        begin_queues(s)
+        self._measure_groups()
+        if team == 1:
+            with nogil:
+                train_team(s, 0, 1)
+        else:
+            with nogil, parallel(num_threads=team):
+                train_team(s, omp_get_thread_num(), omp_get_num_threads())
+        return s.epochs_ended
+
+    cdef _open_parts(self, int n_threads):
+        """Work space for batches in parts, if the session's batches are taken so."""
+        cdef State* s = &self.s
+        cdef State** parts
+        cdef _Objective part
+        cdef int i, n_groups
+        free(s.parts)
+        s.parts = NULL
+        if not rows_of_part(s, s.batch_size):
+            return
+        n_groups = groups_of_threads(s, n_threads)
+        while len(self._parts) < n_groups:
+            part = type(self)(s.n_inputs, self._units, self._activations,
+                              use_bias=[s.layers[i].use_bias for i in range(s.n_layers)],
+                              dropout=[s.layers[i].dropout for i in range(s.n_layers)])
+            part.configure(loss=LOSSES[s.loss],
+                           metrics=[METRICS[s.metrics[i]] for i in range(s.n_metrics)])
+            part.s.skip = self._skip_wanted
+            self._parts.append(part)
+        if self._part_gradients is None:
+            self._part_gradients = _Block(MOST_PARTS * s.n_params, 4 * 1088)
+            s.part_gradients = self._part_gradients.data
+        parts = <State**>calloc(n_groups, sizeof(State*))
+        if parts == NULL:
+            raise MemoryError("Cannot allocate a network's work space.")
+        for i in range(n_groups):
+            part = self._parts[i]
+            part._reserve(rows_of_part(s, s.batch_size), (n_threads - i - 1) // n_groups + 1)
+            parts[i] = &part.s
+        s.parts = parts
+
+    cdef void _open_window(self) noexcept:
+        """Decide which layers' updates may wait. In caches nothing is gained by it."""
+        cdef State* s = &self.s
+        cdef int h, slot
+        # Groups, and parts of a batch, need all of their weights.
+        cdef bint may = (s.skip and s.n_params > 100_000 and not clips(s) and not s.grouped
+                         and s.parts == NULL)
+        s.window.size = 1
+        for h in range(s.n_layers):
+            for slot in range(WINDOW):
+                s.layers[h].finite[slot] = 1
+            s.layers[h].may_wait = (may and h > 0 and not s.layers[h].narrow
+                                    and s.layers[h - 1].may_skip
+                                    and s.layers[h - 1].act == ACT_RELU)
+            if s.layers[h].may_wait:
+                s.window.size = WINDOW
+
+    # Where it stands
+
+    @property
+    def epoch(self):
+        """Epochs ended in this session."""
+        return self.s.epoch
+
+    @epoch.setter
+    def epoch(self, long long value):
+        self.s.epoch = value
+        self._forget_sums()
+
+    @property
+    def batch(self):
+        """Batches done in the present epoch."""
+        return self.s.batch
+
+    @batch.setter
+    def batch(self, long long value):
+        self.s.batch = value
+        self.s.rows_done = value * self.s.batch_size
+        self._forget_sums()
+
+    @property
+    def progress(self):
+        """Where the session stands: epoch, batch, rows done and summed, their sums of the loss
+        and of each metric. Set after `begin`, it resumes a session within an epoch."""
+        cdef State* s = &self.s
+        return (s.epoch, s.batch, s.rows_done, s.rows_summed, s.loss_sum,
+                [s.metric_sums[i] for i in range(s.n_metrics)])
+
+    @progress.setter
+    def progress(self, value):
+        cdef State* s = &self.s
+        s.epoch, s.batch, s.rows_done, s.rows_summed, s.loss_sum, sums = value
+        if len(sums) != s.n_metrics:
+            raise ValueError(f"Expected {s.n_metrics} sums of metrics. Received: {len(sums)}")
+        for i in range(s.n_metrics):
+            s.metric_sums[i] = sums[i]
+        s.loaded = 0
+
+    @property
+    def batch_loss(self):
+        """Loss of the last step."""
+        return self.s.batch_loss
+
+    @property
+    def threads_used(self):
+        """Threads that took part in the last run()."""
+        return self.s.threads_used
+
+    @property
+    def window(self):
+        """Steps that a row of weights could wait for updates in the last run(); 1: none did."""
+        return self.s.window.size
+
+    @property
+    def running_loss(self):
+        """Mean loss of the present epoch so far."""
+        return self.s.loss_sum / self.s.rows_summed if self.s.rows_summed else float("nan")
+
+    @property
+    def diverged(self):
+        """(epoch, layer) at which the run diverged, layer -1 for the loss itself; or None."""
+        if self.s.diverged_layer == -2:
+            return None
+        return (self.s.diverged_epoch, self.s.diverged_layer)

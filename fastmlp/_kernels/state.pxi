@@ -1,0 +1,125 @@
+# What all functions of training know: a network's arrays, its optimizer, its work space and where
+# its session stands; and the questions they ask of it most.
+
+# What a step leaves to be told once every row of weights has taken it.
+cdef struct StepRecord:
+    double loss             # of the data
+    int n                   # rows of the batch
+    int ends_epoch
+    long long epoch, batch, rows_done   # before the step
+
+
+cdef struct AdamCorrection:
+    double root             # sqrt(1 - beta_2^t)
+    double both             # that divided by 1 - beta_1^t
+
+
+cdef struct State:
+    int n_layers, n_inputs, n_outputs
+    Layer* layers
+    size_t n_params, n_weights  # with padding and without
+    real* params
+    real* slots[2]
+    real* gradient
+    int* iota
+    real* ones
+    barrier gate
+    int* tickets            # [2, n_layers, QUEUES * APART]: work handed out in the present step
+    # Loss and optimizer
+    int loss, n_metrics
+    int* metrics
+    double huber_delta
+    update_rule rule
+    Window window
+    StepRecord records[WINDOW]
+    double* record_metrics  # [WINDOW, n_metrics]: sums over the batch
+    int optimizer
+    double learning_rate, weight_decay
+    double clip_norm, clip_array_norm, clip_value   # 0: not clipped so
+    double beta_1, beta_2
+    long long initial_step, step
+    AdamCorrection corrections[CORRECTIONS]     # for the steps of a block
+    long long corrections_block
+    int corrections_known
+    const double* rates     # [n_rates], of steps from rates_first on; NULL: learning_rate for all
+    long long n_rates, rates_first
+    # Work space for a batch
+    int capacity
+    int skip                # leave out dead units
+    int shallow             # shallow.h serves
+    int grouped             # whether any layer has a group penalty
+    int tiny                # and tiny.h, if the loss is squared error
+    real* columns           # of a batch, for tiny.h: [n_inputs + 4, columns_ld]
+    ptrdiff_t columns_ld
+    double tiny_loss        # sum over the batch
+    int may_order           # whether rows of a batch are put in order
+    int ordered             # whether those in xb are: then neighbours are alike
+    int* place              # [capacity]: where in xb the batch's i-th row lies
+    int first_row           # of the batch in xb, in the whole one that it is part of: sharded.pxi
+    unsigned long long* keys    # [capacity]: space for sorting
+    ptrdiff_t ldx
+    real* xb                # [capacity, ldx], zero beyond n_inputs
+    real* yb                # [capacity, n_targets]
+    real* wb                # [capacity]
+    double* row_loss        # [capacity]
+    double* row_metrics     # [capacity, n_metrics]
+    double* row_grad        # [n_threads, n_outputs]
+    real* scratch           # [n_threads, n_scratch]
+    size_t n_scratch
+    ptrdiff_t ldg
+    double* norms           # [pieces of all arrays of the gradient]
+    State** parts           # work space for parts of a batch, or NULL: see parts.pxi
+    int part                # and in such work space: which one is under way
+    real* part_gradients    # [MOST_PARTS, n_params]
+    # Session
+    const real* x
+    const real* y
+    const real* sample_weight
+    long long n_rows, n_targets
+    int batch_size, shuffle, loaded
+    unsigned long long seed
+    int64_t* order
+    long long epoch, batch, order_epoch
+    double batch_loss, loss_sum
+    double* metric_sums
+    long long rows_done, rows_summed    # in the present epoch; differ after a resume within it
+    # Control of one call
+    long long epochs_wanted, epochs_passed, epochs_ended, steps_left    # ended: with its loss
+    double deadline
+    double* losses_out
+    double* metrics_out
+    int stop
+    int threads_used        # the size of the team, as the runtime made it
+    int diverged_layer      # -2: no; -1: the loss; else a layer
+    long long diverged_epoch
+
+
+cdef inline int skips(const State* s, const Layer* layer) noexcept nogil:
+    """Whether dead units of this layer are worth leaving out."""
+    return s.skip and layer.may_skip
+
+
+cdef inline int reads_patterns(const State* s, const Layer* layer) noexcept nogil:
+    """Whether groups of rows have lists of this layer's live units."""
+    return s.ordered and skips(s, layer) and layer.act == ACT_RELU
+
+
+cdef inline int clips(const State* s) noexcept nogil:
+    return s.clip_norm > 0 or s.clip_array_norm > 0 or s.clip_value > 0
+
+
+cdef inline int* queues(State* s, int backward, int h) noexcept nogil:
+    """The counters of a layer's work in one direction."""
+    return s.tickets + (backward * s.n_layers + h) * QUEUES * APART
+
+
+cdef inline void clear_queues(State* s, int backward, int n_threads) noexcept nogil:
+    """Begin with all work of one direction. A thread alone counts for itself."""
+    if n_threads > 1:
+        memset(queues(s, backward, 0), 0, s.n_layers * QUEUES * APART * sizeof(int))
+
+
+cdef inline void begin_queues(State* s) noexcept nogil:
+    """Begin with all work of both directions, whatever the threads."""
+    clear_queues(s, 0, 2)
+    clear_queues(s, 1, 2)

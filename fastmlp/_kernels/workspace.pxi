@@ -1,0 +1,133 @@
+# Memory for a batch on its way through a network, and how many threads it takes.
+
+cdef class _Workspace(_Parameters):
+    """Work space, which is made when it is needed and grows with the batches."""
+
+    cdef _Block _scratch
+    cdef list _work
+    cdef list _parts        # networks that lend the threads work space, see parts.pxi
+    cdef _Block _part_gradients
+    cdef bint _skip_wanted
+    cdef object _lock       # of whoever uses the work space
+
+    def __cinit__(self):
+        self._work, self._parts = [], []
+        self._lock = threading.RLock()
+        self._skip_wanted = os.environ.get("FASTMLP_SKIP_DEAD", "1") != "0"
+        self.s.skip = self._skip_wanted
+
+    @property
+    def nbytes(self):
+        """Bytes held: parameters and their copy, optimizer state, gradient and work space."""
+        blocks = [self._params, self._gradient, self._kept, self._part_gradients, *self._slots,
+                  *self._work]
+        return (sum(block.n_bytes for block in blocks if block is not None)
+                + sum(part.nbytes for part in self._parts))
+
+    cdef real* _take(self, Py_ssize_t n_items) except NULL:
+        block = _Block(n_items, len(self._work) % 16 * 320)
+        self._work.append(block)
+        return (<_Block>block).data
+
+    def _release(self):
+        self._work, self._parts = [], []
+        self.s.capacity = 0
+        self.s.loaded = 0
+
+    cdef _reserve(self, int n, int n_threads):
+        """Work space for batches of n rows; what is there is kept if it is large enough."""
+        cdef State* s = &self.s
+        cdef Layer* layer
+        cdef int h, rows, blocks, widest = 0
+        cdef Py_ssize_t per_thread, doubles = 8 // sizeof(real)
+        if n <= s.capacity and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes():
+            return
+        n = max(n, s.capacity)
+        rows = round_up(n, VL)
+        blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+        self._release()
+        s.ldx = padded(s.n_inputs)
+        s.xb = self._take(rows * s.ldx)
+        s.yb = self._take(rows * max(s.n_outputs, 1))
+        s.wb = self._take(rows)
+        s.place = <int*>self._take(rows)
+        s.keys = <unsigned long long*>self._take(rows * doubles)
+        self._keep_place(n)
+        s.columns_ld = rows
+        s.columns = self._take((s.n_inputs + 4) * rows if s.tiny else 1)
+        s.row_loss = <double*>self._take(rows * doubles)
+        s.row_metrics = <double*>self._take(rows * doubles * max(s.n_metrics, 1))
+        for h in range(s.n_layers):
+            layer = &s.layers[h]
+            widest = max(widest, layer.ld)
+            layer.y = self._take(rows * layer.ld)
+            layer.dz = self._take(rows * layer.ld)
+            layer.z = NULL
+            if (activation_needs_z(layer.act)
+                    or (h == s.n_layers - 1 and self._activations[h] == "sigmoid")):
+                layer.z = self._take(rows * layer.ld)
+            layer.group = round_up(layer.n_out, PANEL) * LANE_ROWS
+            layer.t = self._take((n + LANE_ROWS - 1) // LANE_ROWS * layer.group)
+            layer.live_y = layer.live_dz = NULL
+            layer.dzp = NULL
+            if not layer.narrow and (self._orderable() or h > 0 and skips(s, &s.layers[h - 1])):
+                layer.dzp = self._take(rows * layer.n_panels * PANEL)
+            if skips(s, layer):
+                layer.live_y = <unsigned char*>self._take(blocks * ROW_TILES * layer.ld)
+                layer.live_dz = <unsigned char*>self._take(layer.ld)
+                self._take_patterns(&layer.tiles, layer.n_out, blocks * ROW_TILES)
+                self._take_patterns(&layer.lanes, layer.n_out,
+                                    (n + LANE_ROWS - 1) // LANE_ROWS)
+            if layer.dropout > 0:
+                layer.x = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
+                layer.mask = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
+        s.ldg = padded(widest)
+        per_thread = (UNITS + 2) * s.ldg + UNIT_TILES * TILE_ROWS * rows
+        per_thread = round_up(per_thread + PANEL, 64) + 64
+        s.n_scratch = per_thread
+        s.scratch = self._take(per_thread * n_threads)
+        self._scratch = self._work[len(self._work) - 1]
+        s.row_grad = <double*>self._take(s.n_outputs * doubles * n_threads)
+        s.capacity = n
+
+    cdef _take_patterns(self, Patterns* p, int n_units, int n_groups):
+        if not self._orderable():
+            return
+        p.ld = n_units + FORWARD_AHEAD
+        p.n_cuts = (n_units + DEPTH - 1) // DEPTH + 1
+        p.idx = <int*>self._take(n_groups * p.ld)
+        p.cut = <int*>self._take(n_groups * p.n_cuts)
+
+    cdef bint _orderable(self):
+        """Whether putting the rows of a batch in order may pay: with few inputs rows that lie
+        side by side have much the same inactive units, and large layers make use of it."""
+        return (self.s.n_inputs <= ORDERED_INPUTS and self.s.n_layers > 2
+                and self.s.n_params > 100_000)
+
+    cdef Py_ssize_t _scratch_bytes(self):
+        return self._scratch.n_bytes if self._work else 0
+
+    cdef int _team(self, double rows, int n_threads, bint automatic, bint forward=False):
+        """Threads for a step on so many rows: one if waking and waiting for the others would cost
+        more than they give. What only goes forward has a third of the work."""
+        cdef double enough = 3e6 if forward else 6e5 if self.s.shallow else 1.5e6
+        if not forward and rows_of_part(&self.s, <int>rows):
+            enough = 4e5    # threads hardly wait for each other
+        if automatic and rows * self.s.n_params < enough:
+            return 1
+        return n_threads
+
+    cdef void _keep_place(self, int n) noexcept:
+        """Rows of a batch lie where they are given."""
+        cdef int i
+        self.s.ordered = 0
+        for i in range(n):
+            self.s.place[i] = i
+
+    cdef _load(self, const real* x, Py_ssize_t first, int n):
+        cdef int i
+        self.s.loaded = 0
+        self._keep_place(n)
+        for i in range(n):
+            memcpy(self.s.xb + i * self.s.ldx, x + (first + i) * self.s.n_inputs,
+                   self.s.n_inputs * sizeof(real))
