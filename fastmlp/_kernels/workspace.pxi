@@ -110,7 +110,7 @@ cdef class _Workspace(_Parameters):
     cdef int _team(self, double rows, int n_threads, bint automatic, bint forward=False):
         """Threads for a step on so many rows: one if waking and waiting for the others would cost
         more than they give. What only goes forward has a third of the work."""
-        cdef double enough = 3e6 if forward else 6e5 if self.s.shallow else 1.5e6
+        cdef double enough = 3e6 if forward else 6e5 if self.s.shallow else 2e6
         if not forward and rows_of_part(&self.s, <int>rows):
             enough = 4e5    # threads hardly wait for each other
         if automatic and rows * self.s.n_params < enough:
