@@ -92,8 +92,10 @@ class Compiled(Stack):
         if self.optimizer is None or self.loss is None:
             raise RuntimeError(self._why_not_compiled())
         _fit_data.check_last(last, self.loss, self.metrics)
-        self.configure(network)
-        self._configured = True
+        with network.lock:  # another thread may predict meanwhile, or be here as well
+            if not self._configured:
+                self.configure(network)
+                self._configured = True
         return network
 
     def configure(self, network: Any, with_metrics: bool = True) -> None:

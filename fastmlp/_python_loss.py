@@ -100,7 +100,8 @@ class PythonSession(EpochSums):
         """Train on from where the session stands; return how many epochs ended."""
         deadline, ended, steps = time.monotonic() + max_seconds, 0, 0
         while self.diverged is None and ended < n_epochs:
-            self._step(n_threads, automatic)
+            with self._network.lock:  # other threads that predict would come in between
+                self._step(n_threads, automatic)
             if self.diverged is not None:
                 break
             if self._rows_done == len(self._x):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ class Stack:
         self._usable = False  # whether, besides, the last layer is Dense
         self._configured = False  # whether the network knows loss, metrics and optimizer
         self._n_weights = 0  # of the network
+        self._making = threading.RLock()
         for layer in () if layers is None else _checks.items("layers", layers, "layers"):
             self.add(layer)
 
@@ -200,6 +202,10 @@ class Stack:
                 f"Model {self.name!r} is not built yet: it needs a Dense layer, and input_shape= "
                 "on its first layer, build((None, k)) or data"
             )
+        with self._making:  # a second thread waits for what the first one makes
+            return self._network if self._complete else self._made(draw)
+
+    def _made(self, draw: bool) -> Any:
         dense, rates, rate = self.dense_layers, [], 0.0
         for layer in self._layers:
             if isinstance(layer, Dropout):

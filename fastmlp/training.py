@@ -453,7 +453,33 @@ def carried_out(
     Returns
     -------
     History
+
+    Raises
+    ------
+    RuntimeError
+        If another thread is training the model.
     """
+    trainer = model.network.trainer
+    if not trainer.acquire(blocking=False):
+        raise RuntimeError(
+            f"Model {model.name!r} is trained by one thread at a time. "
+            "Received: a call of fit while another thread trains it"
+        )
+    try:
+        return _carried_out(model, make, arguments, hooks, data, checkpoint, checkpoint_every)
+    finally:
+        trainer.release()
+
+
+def _carried_out(
+    model: Sequential,
+    make: Callable[[Arguments, list[Callback], Checkpoint | None], Run],
+    arguments: Arguments,
+    hooks: list[Callback],
+    data: tuple[Any, Any],
+    checkpoint: Any,
+    checkpoint_every: Any,
+) -> History:
     resumed, keeper = model.resumed, None
     if resumed is not None:
         arguments = resumed.arguments(arguments)

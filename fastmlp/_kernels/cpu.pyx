@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, freethreading_compatible=True
 """What this processor can run, and how many threads the OpenMP runtime would."""
 
 cdef extern from "omp.h":

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
-# cython: initializedcheck=False, freethreading_compatible=False
+# cython: initializedcheck=False, freethreading_compatible=True
 """Penalised linear models in double precision: coordinate descent, and the matrix it works on."""
 
 from libc.math cimport fabs, sqrt

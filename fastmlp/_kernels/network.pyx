@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
-# cython: initializedcheck=False, freethreading_compatible=False
+# cython: initializedcheck=False, freethreading_compatible=True
 """One network: parameters, optimizer state and work space in padded blocks, and the loops.
 
 This source is compiled once for each instruction set and element type.

@@ -4,10 +4,12 @@ cdef class _Session(_Objective):
     """The data, the loop over them and where it stands."""
 
     cdef list _session
+    cdef readonly object trainer  # a lock of the thread that trains, see training.py
     cdef bint _unchecked    # whether weights may have been set to what is not finite
 
     def __cinit__(self):
         self._session = []
+        self.trainer = threading.RLock()
         self.s.diverged_layer = -2
 
     def __dealloc__(self):
@@ -62,15 +64,15 @@ cdef class _Session(_Objective):
         cdef State* s = &self.s
         cdef double[::1] losses_out = losses
         cdef double[:, ::1] metrics_out = metrics
-        if not self._session:
-            raise RuntimeError("run() needs a session: call begin() first.")
-        if (losses_out.shape[0] < n_epochs or metrics_out.shape[0] < n_epochs
-                or metrics_out.shape[1] != s.n_metrics):
-            raise ValueError("losses and metrics have no room for the epochs asked for.")
         PyErr_CheckSignals()
-        if n_epochs < 1 or s.diverged_layer != -2:
-            return 0
         with self._lock:
+            if not self._session:
+                raise RuntimeError("run() needs a session: call begin() first.")
+            if (losses_out.shape[0] < n_epochs or metrics_out.shape[0] < n_epochs
+                    or metrics_out.shape[1] != s.n_metrics):
+                raise ValueError("losses and metrics have no room for the epochs asked for.")
+            if n_epochs < 1 or s.diverged_layer != -2:
+                return 0
             return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic, max_seconds,
                              max_steps)
 

@@ -17,6 +17,11 @@ cdef class _Workspace(_Parameters):
         self.s.skip = self._skip_wanted
 
     @property
+    def lock(self):
+        """Of whoever uses the work space; a thread that has it may take it again."""
+        return self._lock
+
+    @property
     def nbytes(self):
         """Bytes held: parameters and their copy, optimizer state, gradient and work space."""
         blocks = [self._params, self._gradient, self._kept, self._part_gradients, *self._slots,
@@ -30,9 +35,10 @@ cdef class _Workspace(_Parameters):
         return (<_Block>block).data
 
     def _release(self):
-        self._work, self._parts = [], []
-        self.s.capacity = 0
-        self.s.loaded = 0
+        with self._lock:
+            self._work, self._parts = [], []
+            self.s.capacity = 0
+            self.s.loaded = 0
 
     cdef _reserve(self, int n, int n_threads):
         """Work space for batches of n rows; what is there is kept if it is large enough."""

@@ -96,7 +96,8 @@ class Session(EpochSums):
         while ended < n_epochs and self.diverged is None:
             # One rank's clock decides for all.
             late = self._ranks.first and time.monotonic() > deadline
-            stop = self._make_step(late, n_threads, automatic)
+            with self._network.lock:  # other threads that predict would come in between
+                stop = self._make_step(late, n_threads, automatic)
             if self.diverged is None and self._rows_done == self._plan.n_rows:
                 losses[ended], metrics[ended] = self._end_epoch()
                 ended += 1

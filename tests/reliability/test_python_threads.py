@@ -1,0 +1,104 @@
+"""Threads of Python: one model that they share, while it rests and while one of them trains it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+pytestmark = [pytest.mark.reliability, pytest.mark.slow]
+
+# One thread trains a model; others ask it everything, and try to train it as well. Programs of
+# their own, for a mistake here ends the process.
+TRAINED = """
+import json, sys, threading, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import fastmlp
+from fastmlp import losses, models
+fastmlp.set_num_threads(2)
+rng = np.random.default_rng(0)
+x = rng.normal(size=(3000, 20)).astype("f4"); y = x[:, :1] ** 2
+def squares(y_true, y_pred):
+    return ((y_pred - y_true) ** 2)[:, 0], 2 * (y_pred - y_true)
+kind, rounds = sys.argv[1], int(sys.argv[2])
+options = {"shards": 2} if kind == "shards" else {}
+loss = losses.FunctionLoss(squares) if kind == "python" else "mean_squared_error"
+def made():
+    model = models.mlp("128x3", 20, 1, seed=1)
+    model.compile("adam", loss)
+    return model
+def fit(model):
+    model.fit(x, y, batch_size=200, epochs=12, verbose=0, **options)
+    return b"".join(a.tobytes() for a in model.get_weights())
+alone = fit(made())
+questions = [
+    lambda m, a: m.predict(a), lambda m, a: m.activations(a), lambda m, a: m.get_weights(),
+    lambda m, a: m.evaluate(a, a[:, :1], verbose=0), lambda m, a: m.gradients(a[:500], a[:500, :1]),
+]
+if kind == "python":
+    del questions[-1]
+counts, errors, refused = {"asked": 0, "same": 0}, set(), set()
+def ask(model, over, number):
+    rng = np.random.default_rng(number)
+    while not over.is_set():
+        for question in questions:
+            try:
+                question(model, x[: rng.integers(1, len(x))])
+                counts["asked"] += 1
+            except BaseException as error:
+                errors.add(repr(error))
+        try:
+            fit(model)
+            errors.add("two threads trained one model")
+        except RuntimeError as error:
+            refused.add(str(error))
+for _ in range(rounds):
+    model, over = made(), threading.Event()
+    model.network.trainer.acquire()  # else one of the others might be the first to train
+    others = [threading.Thread(target=ask, args=(model, over, number)) for number in range(3)]
+    for thread in others:
+        thread.start()
+    counts["same"] += fit(model) == alone
+    over.set()
+    for thread in others:
+        thread.join()
+    model.network.trainer.release()
+print(json.dumps({"counts": counts, "errors": sorted(errors), "refused": sorted(refused)}))
+"""
+
+
+def run(program, *arguments, tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("kind", "rounds"), [("engine", 10), ("python", 2), ("shards", 2)])
+def test_a_model_that_one_thread_trains_answers_others(kind, rounds, tmp_path):
+    """Training has the bits that it has alone, and no second thread trains meanwhile."""
+    found = run(TRAINED, kind, str(rounds), tmp_path=tmp_path)
+    assert found["errors"] == []
+    assert found["counts"]["same"] == rounds
+    assert found["counts"]["asked"] > 100
+    assert found["refused"]
+    assert all("is trained by one thread at a time" in message for message in found["refused"])
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="Python with a global lock"
+)
+def test_the_kernels_do_not_ask_for_the_global_lock(tmp_path):
+    program = (
+        "import json, sys\nfrom fastmlp import models\n"
+        "models.mlp('8', 2, 1).network\nprint(json.dumps(sys._is_gil_enabled()))"
+    )
+    assert run(program, tmp_path=tmp_path) is False
