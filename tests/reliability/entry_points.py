@@ -291,7 +291,7 @@ entry("Sequential.activations", _of("activations"), {"x": X}, {"x": "x"})
 entry("Sequential.gradients", _of("gradients"), {"x": X, "y": Y, "sample_weight": WEIGHTS},
       {"x": "x", "y": "y?", "sample_weight": "weights of rows"})  # fmt: skip
 entry("Sequential.polish", lambda **a: trained().polish(**a), {**_ROWS, "max_iter": 3},
-      {**_ROW_KINDS, "tol": POSITIVE, "max_iter": COUNT})  # fmt: skip
+      {**_ROW_KINDS, "tol": POSITIVE + "?", "max_iter": COUNT})  # fmt: skip
 entry("Sequential.prune", _of("prune"), {}, {"inputs": "flag"})
 entry("Sequential.get_layer", _of("get_layer"), {"name": shared().layers[0].name},
       {"name": "name"})  # fmt: skip
