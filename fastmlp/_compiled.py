@@ -11,7 +11,7 @@ from .layers import Dense, Layer
 from .stack import Stack
 
 if TYPE_CHECKING:
-    from .checkpoint import Resumed
+    from ._resumed import Resumed
 
 
 class Compiled(Stack):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _kernels
 from .._fit_data import Arguments
-from ..checkpoint import describe_data
+from .._run_values import describe_data
 from ..errors import DataError
 from ._ranks import Ranks
 

@@ -11,9 +11,10 @@ from .. import _fit_data, training
 from .._callback import HOOKS, Callback, History, Logs, overriding
 from .._fit_data import Arguments, Rows
 from .._parquet import ParquetStream
+from .._resumed import Resumed
 from .._stream_session import StreamRows
 from ..callbacks import CSVLogger, ModelCheckpoint
-from ..checkpoint import Checkpoint, Resumed
+from ..checkpoint import Checkpoint
 from ..errors import DivergedError
 from ..metrics import R2Score
 from ._alike import check_same, described
