@@ -14,7 +14,7 @@ from .errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from ._callback import Callback
-    from .training import Run
+    from ._run import Run
 
 
 class Resumed:

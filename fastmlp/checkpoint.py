@@ -28,8 +28,8 @@ from ._untrusted import BadFileError
 from .errors import ModelFileError
 
 if TYPE_CHECKING:
+    from ._run import Run
     from .models import Sequential
-    from .training import Run
 
 __all__ = [
     "Checkpoint",

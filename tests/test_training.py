@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from fastmlp import callbacks, layers, models, optimizers, regularizers, set_num_threads, training
+from fastmlp import callbacks, layers, models, optimizers, regularizers, set_num_threads
 from fastmlp.errors import DataError, DivergedError
 
 
@@ -353,7 +353,7 @@ def test_divergence_names_epoch_and_layer_and_keeps_finite_weights():
 
 
 def test_divergence_goes_back_to_the_latest_snapshot(monkeypatch):
-    monkeypatch.setattr(training, "_SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr("fastmlp._run._SNAPSHOT_SECONDS", 0.0)
     x, y = data()
     model = make()
     seen = []
