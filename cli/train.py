@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _config, _data, _options, _ranks, _resume
-from ._output import check_output, check_outputs, console, print_json, significant
+from . import _config, _data, _options, _ranks, _report, _resume
+from ._output import check_output, check_outputs, print_json
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -201,7 +201,7 @@ def command(
             check_outputs(figures, plots, force, create=not dry_run)
     settings.batch_size = min(settings.batch_size, read.n_rows)
     if dry_run:
-        _print_sizes(model, read, settings, as_json)
+        _report.print_sizes(model, read, settings, as_json)
         return
     if verbose:
         model.summary(print_fn=report.detail)
@@ -222,7 +222,7 @@ def command(
         if first and output is not None:
             _save(model, output)
             report.note(f"Wrote {output}.")
-    result = {**_result(model, read, settings, seconds, quiet, team), **team.described}
+    result = {**_report.result(model, read, settings, seconds, quiet, team), **team.described}
     if not team.ranks.first:
         return
     for name, kind in plots.items():
@@ -235,7 +235,7 @@ def command(
     if as_json:
         print_json({**result, "output": output})
     else:
-        _print_table(result, read.preprocessing.target.scale != 1)
+        _report.print_table(result, read.preprocessing.target.scale != 1)
 
 
 def _check_combinations(
@@ -379,95 +379,3 @@ def _save(model: Sequential, output: str) -> None:
 
     with _io_failures(output):
         model.save(output)
-
-
-def _result(
-    model: Sequential,
-    data: _data.Data,
-    settings: Settings,
-    seconds: float,
-    quiet: bool,
-    team: _ranks.Team,
-) -> dict[str, Any]:
-    figures = [
-        None if part is None else _data.figures(model, data.preprocessing, part, quiet, team)
-        for part in (data.train, data.validation)
-    ]
-    return {**_described(model, data, settings), "train": figures[0], "val": figures[1],
-            "seconds": seconds}  # fmt: skip
-
-
-def _described(model: Sequential, data: _data.Data, settings: Settings) -> dict[str, Any]:
-    from fastmlp.summary import zero_share
-
-    dense = model.dense_layers
-    lambdas = {
-        name: [float(getattr(layer.kernel_regularizer, name, 0.0)) for layer in dense]
-        for name in ("l1", "l2")
-    }
-    group = [layer.kernel_regularizer.group if layer.kernel_regularizer else 0.0 for layer in dense]
-    if any(group):
-        lambdas["group_l1"] = group
-    return {
-        "task": data.preprocessing.task,
-        "data": data.source,
-        "target": data.preprocessing.target.name,
-        "units": [layer.units for layer in dense[:-1]],
-        **{k: v[0] if len(set(v)) == 1 else v for k, v in lambdas.items()},
-        "optimizer": settings.optimizer.name,
-        "learning_rate": settings.optimizer.learning_rate,
-        "epochs": settings.epochs,
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "parameters": model.count_params(),
-        "zeros": zero_share(model),
-    }
-
-
-def _print_table(result: dict[str, Any], scaled: bool) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    parts = {"training": result["train"], "validation": result["val"]}
-    shown = {name: values for name, values in parts.items() if values is not None}
-    for name in shown:
-        table.add_column(name, justify="right", no_wrap=True)
-    for key in result["train"]:
-        name = "loss (standardised)" if scaled and key == "loss" else key
-        table.add_row(name, *(significant(values[key]) for values in shown.values()))
-    out = console()
-    out.print(table)
-    ranks = f", {result['ranks']} ranks" if result.get("ranks", 1) > 1 else ""
-    zeros = f" ({result['zeros']:.2%} of weights zero)" if result["zeros"] else ""
-    out.print(
-        f"{result['parameters']:,} parameters{zeros}, {result['epochs']} epochs, "
-        f"{result['seconds']:.3g} s, seed {result['seed']}{ranks}"
-    )
-
-
-def _print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_json: bool) -> None:
-    from fastmlp.summary import readable_bytes
-
-    described = _described(model, data, settings)
-    item = model.dtype.itemsize
-    widths = [layer.units for layer in model.dense_layers]
-    memory = {
-        "weights": model.count_params() * item,
-        "optimizer": model.count_params() * item * len(settings.optimizer.slots),
-        # Each layer's output, and the gradient by it.
-        "activations": 2 * settings.batch_size * sum(widths) * item,
-        "data": data.nbytes(settings.batch_size),
-    }
-    memory["total"] = sum(memory.values())
-    if as_json:
-        print_json({**described, "rows": data.n_rows, "memory": memory})
-        return
-    click.echo(f"rows         {data.n_rows}")
-    click.echo(f"inputs       {model.n_inputs}")
-    click.echo(f"outputs      {model.n_outputs}")
-    click.echo(f"parameters   {described['parameters']:,}")
-    click.echo(f"steps        {settings.epochs * -(-data.n_rows // settings.batch_size):,}")
-    for name, size in memory.items():
-        click.echo(f"{name:<12} {readable_bytes(size)}")
