@@ -119,7 +119,7 @@ def write_bytes(path: str, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    from fastmlp.persistence import write_atomically
+    from fastmlp._atomic import write_atomically
 
     with _io_failures(path):
         target = Path(path)

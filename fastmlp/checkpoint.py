@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, persistence
+from ._atomic import write_atomically
 from ._kept_history import plain
 from ._resumed import Resumed
 from ._run_values import REMADE, describe_data, encode, parse_every
@@ -129,9 +130,7 @@ class Checkpoint:
         run.update_config()
         arrays: dict[str, np.ndarray] = {}
         table = self._described(run, arrays)
-        persistence.write_atomically(
-            self.path, persistence.to_bytes(run.model, run=(table, arrays))
-        )
+        write_atomically(self.path, persistence.to_bytes(run.model, run=(table, arrays)))
         self._time, self._epoch = time.monotonic(), run.done
 
     def _described(self, run: Run, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -361,8 +361,8 @@ class Ensemble(Members):
         overwrite : bool
             If False, an existing file is an error (FileExistsError).
         """
+        from ._atomic import write_atomically
         from ._ensemble_file import to_bytes
-        from .persistence import write_atomically
 
         write_atomically(path, to_bytes(self), overwrite)
 

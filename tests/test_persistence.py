@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastmlp import (
+    _atomic,
     _kept_history,
     callbacks,
     initializers,
@@ -421,9 +422,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
     elif failing == "replace":
         monkeypatch.setattr(type(path), "replace", fail)
     else:
-        monkeypatch.setattr(persistence, "open", fail, raising=False)
+        monkeypatch.setattr(_atomic, "open", fail, raising=False)
     with pytest.raises(OSError, match="No space left"):
-        persistence.write_atomically(path, b"new")
+        _atomic.write_atomically(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
@@ -448,26 +449,26 @@ def test_what_is_written_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(type(path), "replace", replace)
-    persistence.write_atomically(path, b"new")
+    _atomic.write_atomically(path, b"new")
     assert calls == [
         ("file", b"old", 2 if named or not hasattr(os, "O_TMPFILE") else 1),
         ("replace", b"new"),
         ("directory", b"new", 1),
     ]
     with pytest.raises(FileExistsError):
-        persistence.write_atomically(path, b"newer", overwrite=False)
-    persistence.write_atomically(tmp_path / "other", b"x", overwrite=False)
+        _atomic.write_atomically(path, b"newer", overwrite=False)
+    _atomic.write_atomically(tmp_path / "other", b"x", overwrite=False)
     assert path.read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_writing_where_directories_cannot_be_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(persistence, "_opened_directory", lambda path: None)
+    monkeypatch.setattr(_atomic, "_opened_directory", lambda path: None)
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     path = tmp_path / "model.fmlp"
-    persistence.write_atomically(path, b"old")
-    persistence.write_atomically(path, b"new")
+    _atomic.write_atomically(path, b"old")
+    _atomic.write_atomically(path, b"new")
     with pytest.raises(FileExistsError):
-        persistence.write_atomically(path, b"other", overwrite=False)
+        _atomic.write_atomically(path, b"other", overwrite=False)
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -475,7 +476,7 @@ def test_writing_where_directories_cannot_be_opened(tmp_path, monkeypatch):
 def test_new_files_have_the_umasks_mode(tmp_path):
     old = os.umask(0o027)
     try:
-        persistence.write_atomically(tmp_path / "a", b"x")
+        _atomic.write_atomically(tmp_path / "a", b"x")
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640

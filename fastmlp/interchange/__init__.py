@@ -125,7 +125,7 @@ def export_model(
     DataError
         If the format needs a package that is not installed: onnx, or h5py for Keras.
     """
-    from ..persistence import write_atomically
+    from .._atomic import write_atomically
 
     write_atomically(path, to_bytes(model, target_of(path, to), name), overwrite)
 

@@ -203,7 +203,7 @@ class SweepResult:
         OSError
             If the file cannot be written.
         """
-        from ..persistence import write_atomically
+        from .._atomic import write_atomically
 
         check_suffix(path)
         make = _parquet if Path(path).suffix.lower() == ".parquet" else _csv
