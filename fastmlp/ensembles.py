@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _arrays, _checks, _evaluation, _fit_data
+from . import _arrays, _checks, _evaluation, _fit_data, _predictions
 from ._groups import Group
 from ._members import Members
 from .progress import ProgressLine
 
 __all__ = ["Ensemble", "ensemble"]
-
-_VALUES = 4_000_000  # of members' predictions that are held at once
-_SPAN = 256  # rows that a network is given at least
 
 
 class Ensemble(Members):
@@ -69,27 +66,6 @@ class Ensemble(Members):
     def _inputs(self, x: Any) -> np.ndarray:
         return _arrays.inputs(x, self.n_inputs, self.dtype)
 
-    def _outputs(self, x: np.ndarray, out: np.ndarray, line: ProgressLine, start: int) -> None:
-        """Write every member's outputs for the rows of x, (members, n, n_outputs)."""
-        at = 0
-        for group in self.groups:
-            for predict in group.predictors():
-                out[at] = predict(x)
-                at += 1
-                line.update(start + len(x) * at / len(self))
-
-    def _parts(self, x: np.ndarray, verbose: int | str) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield spans of rows with every member's outputs for them; the array is used again."""
-        _fit_data.check_verbose(verbose)
-        size = max(_SPAN, _VALUES // (len(self) * self.n_outputs))
-        out = np.empty((len(self), min(size, len(x)), self.n_outputs), self.dtype)
-        with ProgressLine("predict", len(x), "rows", enabled=verbose in (1, "auto")) as line:
-            for start in range(0, len(x), size):
-                rows = x[start : start + size]
-                part = out[:, : len(rows)]
-                self._outputs(rows, part, line, start)
-                yield slice(start, start + len(rows)), part
-
     def predictions(self, x: Any, verbose: int | str = 1) -> np.ndarray:
         """Return every member's outputs.
 
@@ -105,7 +81,7 @@ class Ensemble(Members):
         """
         x = self._inputs(x)
         result = np.empty((len(self), len(x), self.n_outputs), self.dtype)
-        for span, part in self._parts(x, verbose):
+        for span, part in _predictions.parts(self, x, verbose):
             result[:, span] = part
         return result
 
@@ -127,7 +103,7 @@ class Ensemble(Members):
             _checks.integer("batch_size", batch_size)
         x = self._inputs(x)
         result = np.empty((len(x), self.n_outputs), self.dtype)
-        for span, part in self._parts(x, verbose):
+        for span, part in _predictions.parts(self, x, verbose):
             result[span] = part.mean(0, np.float64)
         return result
 
@@ -157,7 +133,7 @@ class Ensemble(Members):
         self._several()
         x = self._inputs(x)
         result = np.empty((len(x), self.n_outputs), self.dtype)
-        for span, part in self._parts(x, verbose):
+        for span, part in _predictions.parts(self, x, verbose):
             result[span] = part.std(0, np.float64, ddof=1)
         return result
 
@@ -236,20 +212,17 @@ class Ensemble(Members):
         ndarray of shape (len(q), n, n_outputs)
             For a single number without the first axis.
         """
-        try:
-            levels = np.atleast_1d(np.asarray(q, np.float64))
-        except (TypeError, ValueError, OverflowError):
-            levels = np.array([np.nan])
-        if levels.ndim != 1 or not len(levels) or not ((levels >= 0) & (levels <= 1)).all():
-            raise ValueError(f"q must be numbers in [0, 1]. Received: q={_checks.shown(q)}")
+        levels = _predictions.levels(q)
         sd = self._noise() if _checks.flag("noise", noise) else None
         if sd is not None and not ((levels > 0) & (levels < 1)).all():
             raise ValueError(f"q must be in (0, 1) with noise=True. Received: q={q!r}")
         x = self._inputs(x)
         result = np.empty((len(levels), len(x), self.n_outputs), self.dtype)
-        for span, part in self._parts(x, verbose):
+        for span, part in _predictions.parts(self, x, verbose):
             result[:, span] = (
-                np.quantile(part, levels, axis=0) if sd is None else _mixture(part, sd, levels)
+                np.quantile(part, levels, axis=0)
+                if sd is None
+                else _predictions.mixture(part, sd, levels)
             )
         return result[0] if np.ndim(q) == 0 else result
 
@@ -371,25 +344,6 @@ class Ensemble(Members):
         from .persistence import from_bytes, own_objects
 
         return from_bytes, (to_bytes(self), "the data", own_objects(self._first))
-
-
-def _mixture(centres: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return quantiles of the mixture of N(centre, sd**2) over the first axis, by bisection."""
-    from scipy.special import ndtr, ndtri
-
-    centres = centres.astype(np.float64)
-    result = np.empty((len(levels), *centres.shape[1:]))
-    scale = np.where(sd > 0, sd, 1.0)  # without noise: quantiles of the centres, as nearly
-    for k, level in enumerate(levels):
-        # The quantile lies between those of the lowest and of the highest member.
-        low, high = (edge + sd * ndtri(level) for edge in (centres.min(0), centres.max(0)))
-        for _ in range(60):
-            middle = (low + high) / 2
-            z = (middle - centres) / scale
-            below = np.where(sd > 0, ndtr(z), z >= 0).mean(0) < level
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        result[k] = (low + high) / 2
-    return result
 
 
 def ensemble(

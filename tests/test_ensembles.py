@@ -13,7 +13,6 @@ from fastmlp import (
     _many,
     _stacks,
     datasets,
-    ensembles,
     models,
     plots,
 )
@@ -192,7 +191,7 @@ def test_mean_spread_and_quantiles_are_those_of_the_predictions(bagged):
 def test_rows_in_parts_give_the_same(bagged, monkeypatch):
     x = rows(1000, seed=5)[0]
     whole = [f(x, verbose=0) for f in (bagged.predict, bagged.spread, bagged.predictive_sd)]
-    monkeypatch.setattr(ensembles, "_VALUES", 12 * 300)
+    monkeypatch.setattr("fastmlp._predictions._VALUES", 12 * 300)
     parts = [f(x, verbose=0) for f in (bagged.predict, bagged.spread, bagged.predictive_sd)]
     for a, b in zip(whole, parts, strict=True):
         assert a.tobytes() == b.tobytes()
