@@ -2,25 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _callback, metrics, threads
+from . import metrics, threads
+from ._callback import as_list, overriding
 from ._fit_data import Rows, metric_kind
+from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ._callback import Callback
     from .metrics import Metric
     from .models import Sequential
 
+_LONG = 4_000_000_000  # multiplications that take a tenth of a second or so
+
 
 def batch_hooks(callbacks: Iterable[Callback], kind: str) -> list[Callable[..., None]] | None:
     """Return the hooks before and after a part of the rows, flat in pairs; None if none."""
     names = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
-    wanted = _callback.overriding(callbacks, *names)
+    wanted = overriding(callbacks, *names)
     return [getattr(callback, name) for callback in wanted for name in names] or None
+
+
+def hooked(model: Sequential, callbacks: Any, kind: str) -> tuple[list[Callback], Any]:
+    """Return callbacks of evaluate or predict that have hooks, and those hooks of parts."""
+    if callbacks is None:
+        return [], None
+    given = as_list(callbacks)
+    for callback in given:
+        callback.set_model(model)
+    wanted = overriding(given, f"on_{kind}_begin", f"on_{kind}_end")
+    return wanted, batch_hooks(given, kind)
+
+
+def _spans(
+    model: Sequential, label: str, n_rows: int, verbose: int | str, hooks: Any = None
+) -> Iterator[tuple[int, int]]:
+    """Cut rows into spans of bounded work; shows progress, and lets signals in between."""
+    size = max(256, _LONG // model._n_weights)
+    if n_rows <= size and not hooks:
+        yield 0, n_rows
+        return
+    with ProgressLine(label, n_rows, "rows", enabled=verbose in (1, "auto")) as line:
+        for batch, start in enumerate(range(0, n_rows, size)):
+            stop = min(start + size, n_rows)
+            for hook in hooks[::2] if hooks else ():
+                hook(batch, {})
+            yield start, stop
+            for hook in hooks[1::2] if hooks else ():
+                hook(batch, {})
+            line.update(stop)
+
+
+def predict(
+    model: Sequential, x: np.ndarray, out: np.ndarray, verbose: int | str = 0, callbacks: Any = None
+) -> None:
+    """Write the output for each row of x to out."""
+    network = model.ready(trained=False)
+    wanted, parts = hooked(model, callbacks, "predict")
+    for callback in wanted:
+        callback.on_predict_begin({})
+    n_threads, automatic = threads.resolve()
+    for start, stop in _spans(model, "predict", len(x), verbose, parts):
+        network.predict(x[start:stop], out[start:stop], n_threads=n_threads, automatic=automatic)
+    for callback in wanted:
+        callback.on_predict_end({})
 
 
 def evaluate(
@@ -50,7 +99,7 @@ def evaluate(
     n_threads, automatic = threads.resolve()
     counted = [name for name in names if name is not None]
     sums = [0.0] * (1 + len(counted))
-    for start, stop in model._spans("evaluate", len(rows.x), verbose, hooks):
+    for start, stop in _spans(model, "evaluate", len(rows.x), verbose, hooks):
         x, y = rows.x[start:stop], rows.y[start:stop]
         weight = None if rows.weight is None else rows.weight[start:stop]
         part = None
@@ -86,9 +135,5 @@ def scores(model: Sequential, wanted: list[Metric], rows: Rows) -> dict[str, flo
     """Return the values of metrics that need all predictions, by name."""
     network = model.ready()
     out = np.empty((len(rows.x), network.n_outputs), model.dtype)
-    n_threads, automatic = threads.resolve()
-    for start, stop in model._spans("predict", len(rows.x), 0):
-        network.predict(
-            rows.x[start:stop], out[start:stop], n_threads=n_threads, automatic=automatic
-        )
+    predict(model, rows.x, out)
     return {metric.name: float(metric(rows.y, out)) for metric in wanted}

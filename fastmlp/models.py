@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _arrays, _checks, _evaluation, _fit_data, backend, threads
 from . import training as _training
-from ._callback import Callback, History, as_list, overriding
+from ._callback import Callback, History
 from ._compiled import Compiled
 from .layers import Dense, Layer
 from .mlp import mlp, parse_layer_values, parse_units
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequential", "load_model", "mlp", "parse_layer_values", "parse_units", "resume"]
 
-# Multiplications: what takes a tenth of a second or so, and what is not worth a second thread.
-_LONG, _SHORT = 4_000_000_000, 400_000
+_SHORT = 400_000  # multiplications that are not worth a second thread
 
 
 class Sequential(Compiled):
@@ -210,41 +209,13 @@ class Sequential(Compiled):
         if batch_size is not None:
             _checks.integer("batch_size", batch_size)
         rows = _fit_data.checked(self, x, y, sample_weight)
-        hooked, parts = self._hooked(callbacks, "test")
+        hooked, parts = _evaluation.hooked(self, callbacks, "test")
         for callback in hooked:
             callback.on_test_begin({})
         values = _evaluation.evaluate(self, rows, verbose, parts)
         for callback in hooked:
             callback.on_test_end(_evaluation.reported(self.metrics_names, values, True))
         return _evaluation.reported(self.metrics_names, values, return_dict)
-
-    def _hooked(self, callbacks: Any, kind: str) -> tuple[list[Callback], Any]:
-        """Return callbacks of evaluate or predict that have hooks, and those hooks of parts."""
-        if callbacks is None:
-            return [], None
-        given = as_list(callbacks)
-        for callback in given:
-            callback.set_model(self)
-        hooked = overriding(given, f"on_{kind}_begin", f"on_{kind}_end")
-        return hooked, _evaluation.batch_hooks(given, kind)
-
-    def _spans(
-        self, label: str, n_rows: int, verbose: int | str, hooks: Any = None
-    ) -> Iterable[tuple[int, int]]:
-        """Cut rows into spans of bounded work; shows progress, and lets signals in between."""
-        size = max(256, _LONG // self._n_weights)
-        if n_rows <= size and not hooks:
-            yield 0, n_rows
-            return
-        with ProgressLine(label, n_rows, "rows", enabled=verbose in (1, "auto")) as line:
-            for batch, start in enumerate(range(0, n_rows, size)):
-                stop = min(start + size, n_rows)
-                for hook in hooks[::2] if hooks else ():
-                    hook(batch, {})
-                yield start, stop
-                for hook in hooks[1::2] if hooks else ():
-                    hook(batch, {})
-                line.update(stop)
 
     def predict(
         self,
@@ -280,16 +251,7 @@ class Sequential(Compiled):
         if len(x) * self._n_weights < _SHORT and callbacks is None:
             network.predict(x, out, n_threads=1)
             return out
-        hooked, parts = self._hooked(callbacks, "predict")
-        for callback in hooked:
-            callback.on_predict_begin({})
-        n_threads, automatic = threads.resolve()
-        for start, stop in self._spans("predict", len(x), verbose, parts):
-            network.predict(
-                x[start:stop], out[start:stop], n_threads=n_threads, automatic=automatic
-            )
-        for callback in hooked:
-            callback.on_predict_end({})
+        _evaluation.predict(self, x, out, verbose, callbacks)
         return out
 
     __call__ = predict
