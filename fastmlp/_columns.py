@@ -168,6 +168,46 @@ def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any
     return values
 
 
+def target_codes(table: Table, target: Target) -> np.ndarray:
+    """Return the class's place among the labels, for each row."""
+    name, labels = target.name, target.labels
+    codes, texts = table.coded(name)
+    refuse_missing(table, name, codes < 0, "the target")
+    by_text: dict[str, int] = {str(label): i for i, label in enumerate(labels)}
+    by_number = {label: i for i, label in enumerate(labels) if not isinstance(label, str)}
+    lower = {text.lower(): i for text, i in by_text.items()}
+    boolean = table.columns[name].kind == "boolean"
+    found = []
+    for text in texts:
+        code = by_text.get(text)
+        if code is None and by_number:  # 1.0 is the class 1
+            try:
+                code = by_number.get(float(text))
+            except ValueError:
+                code = None
+        if code is None and boolean:
+            code = lower.get(text.lower())
+        found.append(-1 if code is None else code)
+    result = np.array(found, np.int64)[codes]
+    if -1 in found:
+        row = int(np.argmax(result < 0))
+        raise DataError(
+            f"{table.where(row, name)}: '{table.held(row, name)}' is not one of the classes "
+            f"{listed([str(label) for label in labels])}"
+        )
+    return result
+
+
+def scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:
+    """Return numbers less the mean, divided by the scale."""
+    with np.errstate(over="ignore"):  # infinity is an error in the end, and named
+        if column.mean != 0:
+            values = values - column.mean
+        if column.scale != 1:
+            values = values / column.scale
+    return values
+
+
 def cast(values: np.ndarray, dtype: str, table: Table, name: str) -> np.ndarray:
     most = np.finfo(dtype).max
     if -most <= values.min() and values.max() <= most:

@@ -24,7 +24,8 @@ from ._columns import (
     column_from,
     filled_values,
     listed,
-    refuse_missing,
+    scaled,
+    target_codes,
     target_from,
 )
 from ._fitting import TASKS, Fitting, choose_task
@@ -285,7 +286,7 @@ class Preprocessing:
                     xt[start + codes, np.arange(table.n_rows)] = 1
                 else:
                     values, missing = filled_values(table, column)
-                    xt[start] = _scaled(values, column)
+                    xt[start] = scaled(values, column)
                 start += column.width
                 if column.indicator and missing is not None:
                     xt[start - 1] = missing
@@ -296,7 +297,7 @@ class Preprocessing:
     def _refuse_too_large(self, table: Table, dtype: str) -> None:
         for column in self.columns:
             if column.kind != "categorical":
-                cast(_scaled(filled_values(table, column)[0], column), dtype, table, column.name)
+                cast(scaled(filled_values(table, column)[0], column), dtype, table, column.name)
 
     def targets(self, table: Any, dtype: str = "float32") -> np.ndarray:
         """Turn a table's target column into what the network is trained towards.
@@ -321,37 +322,9 @@ class Preprocessing:
         table.require(self.target.name, "target column")
         if self.task == "regression":
             values = regression_numbers(table, self.target.name)
-            values = _scaled(values, self.target)
+            values = scaled(values, self.target)
             return cast(values, dtype, table, self.target.name).reshape(-1, 1)
-        return self._target_codes(table).astype(dtype).reshape(-1, 1)
-
-    def _target_codes(self, table: Table) -> np.ndarray:
-        name, labels = self.target.name, self.target.labels
-        codes, texts = table.coded(name)
-        refuse_missing(table, name, codes < 0, "the target")
-        by_text: dict[str, int] = {str(label): i for i, label in enumerate(labels)}
-        by_number = {label: i for i, label in enumerate(labels) if not isinstance(label, str)}
-        lower = {text.lower(): i for text, i in by_text.items()}
-        boolean = table.columns[name].kind == "boolean"
-        found = []
-        for text in texts:
-            code = by_text.get(text)
-            if code is None and by_number:  # 1.0 is the class 1
-                try:
-                    code = by_number.get(float(text))
-                except ValueError:
-                    code = None
-            if code is None and boolean:
-                code = lower.get(text.lower())
-            found.append(-1 if code is None else code)
-        result = np.array(found, np.int64)[codes]
-        if -1 in found:
-            row = int(np.argmax(result < 0))
-            raise DataError(
-                f"{table.where(row, name)}: '{table.held(row, name)}' is not one of the classes "
-                f"{listed([str(label) for label in labels])}"
-            )
-        return result
+        return target_codes(table, self.target).astype(dtype).reshape(-1, 1)
 
     # ---- the network's outputs back to the table's terms ----
 
@@ -444,15 +417,6 @@ class Preprocessing:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"{source}: damaged preprocessing: {error}") from error
         return result
-
-
-def _scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:
-    with np.errstate(over="ignore"):  # infinity is an error in the end, and named
-        if column.mean != 0:
-            values = values - column.mean
-        if column.scale != 1:
-            values = values / column.scale
-    return values
 
 
 def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
