@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +119,12 @@ class Group:
     ) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
         """Yield, for one network after the other, what turns inputs into its outputs.
 
-        Each serves until the next is asked for; a row's outputs have the bits that the network's
-        own model gives it.
+        A row's outputs have the bits that the network's own model gives it, and whoever else
+        predicts with the ensemble at the same time.
         """
-        if self._network is None:
-            self._network = like(self.template).materialise(draw=False)
         network, dtype = self._network, self.template.dtype
+        if network is None:
+            network = self._network = like(self.template).materialise(draw=False)
         views = []
         for at, layer in enumerate(self.template.dense_layers):
             views.append(network.weights(at))
@@ -131,16 +132,15 @@ class Group:
                 views.append(network.bias(at))
         size = self.template.count_params()
 
-        def predict(x: np.ndarray) -> np.ndarray:
+        def predict(i: int, x: np.ndarray) -> np.ndarray:
             out = np.empty((len(x), network.n_outputs), dtype)
-            if len(x) * size < _SHORT:
-                network.predict(x, out, n_threads=1)
-            else:
-                n_threads, automatic = threads.resolve()
+            short = len(x) * size < _SHORT
+            n_threads, automatic = (1, True) if short else threads.resolve()
+            with network.lock:  # other threads need it for other members
+                for view, array in zip(views, self.parameters, strict=True):
+                    view[...] = array[i]
                 network.predict(x, out, n_threads=n_threads, automatic=automatic)
             return out
 
         for i in range(len(self)) if places is None else places:
-            for view, array in zip(views, self.parameters, strict=True):
-                view[...] = array[i]
-            yield predict
+            yield functools.partial(predict, i)

@@ -70,6 +70,31 @@ for _ in range(rounds):
 print(json.dumps({"counts": counts, "errors": sorted(errors), "refused": sorted(refused)}))
 """
 
+# Eight threads ask one ensemble, of networks that are trained side by side and of one that is not.
+ENSEMBLE = """
+import json, sys, threading
+import numpy as np
+from fastmlp import ensembles
+rng = np.random.default_rng(0)
+x = rng.normal(size=(500, 5)).astype("f4"); y = x[:, :1] ** 2
+made = ensembles.ensemble(x, y, ["16x2", "300"], members=3, epochs=3, seed=0, verbose=0)
+expected = {n: made.predict(x[:n], verbose=0).tobytes() for n in range(1, 500, 37)}
+wrong, asked = [], []
+def ask(number):
+    rng = np.random.default_rng(number)
+    for _ in range(100):
+        n = int(rng.choice(list(expected)))
+        if made.predict(x[:n], verbose=0).tobytes() != expected[n]:
+            wrong.append(n)
+        asked.append(n)
+threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(json.dumps([len(asked), len(wrong)]))
+"""
+
 
 def run(program, *arguments, tmp_path):
     script = tmp_path / "program.py"
@@ -91,6 +116,10 @@ def test_a_model_that_one_thread_trains_answers_others(kind, rounds, tmp_path):
     assert found["counts"]["asked"] > 100
     assert found["refused"]
     assert all("is trained by one thread at a time" in message for message in found["refused"])
+
+
+def test_an_ensemble_shared_by_eight_threads(tmp_path):
+    assert run(ENSEMBLE, tmp_path=tmp_path) == [800, 0]
 
 
 @pytest.mark.skipif(
