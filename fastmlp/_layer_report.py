@@ -170,13 +170,14 @@ def _norm(array: np.ndarray) -> float:
 def _without_penalty(model: Sequential) -> Iterator[None]:
     """Switch penalties off: their gradient would hide that none comes from the data."""
     network = model.network
-    for i in range(network.n_layers):
-        network.set_penalty(i)
-    try:
-        yield
-    finally:
-        for layer in model.dense_layers:
-            layer.set_penalties(network)
+    with network.lock:  # or it would be gone for a thread that trains
+        for i in range(network.n_layers):
+            network.set_penalty(i)
+        try:
+            yield
+        finally:
+            for layer in model.dense_layers:
+                layer.set_penalties(network)
 
 
 class _Output:

@@ -393,11 +393,12 @@ class Sequential(Compiled):
             y = _fit_data.targets(self, y, len(x))
         weight = _arrays.row_weights(sample_weight, len(x), self.dtype)
         n_threads, automatic = threads.resolve()
-        network.gradients(x, y, weight, n_threads=n_threads, automatic=automatic)
-        gradients = [
-            (np.array(network.weights_gradient(i)), np.array(network.bias_gradient(i)))
-            for i in range(network.n_layers)
-        ]
+        with network.lock:  # until they are copied
+            network.gradients(x, y, weight, n_threads=n_threads, automatic=automatic)
+            gradients = [
+                (np.array(network.weights_gradient(i)), np.array(network.bias_gradient(i)))
+                for i in range(network.n_layers)
+            ]
         for layer, pair in zip(self.dense_layers, gradients, strict=True):
             layer.add_proximal_gradients(*(pair if y is not None else ()))
         return gradients

@@ -165,6 +165,8 @@ questions = {
     "predict": lambda m, a, b: m.predict(x[a:b]).tobytes(),
     "activations": lambda m, a, b: b"".join(v.tobytes() for v in m.activations(x[a:b])),
     "evaluate": lambda m, a, b: repr(m.evaluate(x[a:b], y[a:b], verbose=0)),
+    "gradients": lambda m, a, b: b"".join(v.tobytes() for p in m.gradients(x[a:b], y[a:b])
+                                          for v in p),
     "save": lambda m, a, b: str(m.save(path.with_name(f"{threading.get_ident()}.fmlp"))),
     "load": lambda m, a, b: models.load_model(path).predict(x[a:b]).tobytes(),
 }
@@ -251,8 +253,8 @@ def test_a_model_shared_by_eight_threads_of_python(tmp_path):
     assert found["wrong"] == found["errors"] == []
     each = 8 * 20 * 12
     assert found["asked"] == {
-        "activations": each, "evaluate": each, "fit": 80, "load": each, "predict": each,
-        "save": each,
+        "activations": each, "evaluate": each, "fit": 80, "gradients": each, "load": each,
+        "predict": each, "save": each,
     }  # fmt: skip
 
 
