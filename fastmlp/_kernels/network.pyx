@@ -17,6 +17,7 @@ from libc.string cimport memcpy, memset
 
 import os
 import threading
+import weakref
 
 import numpy as np
 

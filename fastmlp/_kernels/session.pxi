@@ -4,12 +4,10 @@ cdef class _Session(_Objective):
     """The data, the loop over them and where it stands."""
 
     cdef list _session
-    cdef readonly object trainer  # a lock of the thread that trains, see training.py
     cdef bint _unchecked    # whether weights may have been set to what is not finite
 
     def __cinit__(self):
         self._session = []
-        self.trainer = threading.RLock()
         self.s.diverged_layer = -2
 
     def __dealloc__(self):

@@ -1,5 +1,17 @@
 # Memory for a batch on its way through a network, and how many threads it takes.
 
+_networks = weakref.WeakSet()
+
+
+def _after_fork():
+    for network in _networks:
+        network._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 cdef class _Workspace(_Parameters):
     """Work space, which is made when it is needed and grows with the batches."""
 
@@ -9,10 +21,13 @@ cdef class _Workspace(_Parameters):
     cdef _Block _part_gradients
     cdef bint _skip_wanted
     cdef object _lock       # of whoever uses the work space
+    cdef readonly object trainer  # a lock of the thread that trains, see training.py
+    cdef object __weakref__
 
     def __cinit__(self):
         self._work, self._parts = [], []
-        self._lock = threading.RLock()
+        self._lock, self.trainer = threading.RLock(), threading.RLock()
+        _networks.add(self)
         self._skip_wanted = os.environ.get("FASTMLP_SKIP_DEAD", "1") != "0"
         self.s.skip = self._skip_wanted
 
@@ -20,6 +35,18 @@ cdef class _Workspace(_Parameters):
     def lock(self):
         """Of whoever uses the work space; a thread that has it may take it again."""
         return self._lock
+
+    def _forked(self):
+        """Free the locks of threads that a forked child does not have."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+        else:
+            self._lock = threading.RLock()
+            self._release()  # what was left half done
+        if self.trainer.acquire(blocking=False):
+            self.trainer.release()
+        else:
+            self.trainer = threading.RLock()
 
     @property
     def nbytes(self):

@@ -97,6 +97,43 @@ for thread in threads:
 print(json.dumps([len(asked), len(wrong)]))
 """
 
+# A thread predicts, or trains, while another one forks: the child has its locks, and not the thread.
+FORKED = """
+import json, os, signal, sys, threading, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from fastmlp import models
+x = np.random.default_rng(0).normal(size=(3000, 20)).astype("f4"); y = x[:, :1]
+def made():
+    model = models.mlp("256x3", 20, 1, seed=1)
+    model.compile("adam", "mse")
+    return model
+def fit(model, epochs=1):
+    model.fit(x, y, batch_size=300, epochs=epochs, verbose=0)
+    return model.predict(x[:10])
+model = made()
+expected = fit(model)
+over = threading.Event()
+def work():
+    while not over.is_set():
+        fit(model, 20) if sys.argv[1] == "fit" else model.predict(x)
+thread = threading.Thread(target=work)
+thread.start()
+right = 0
+for _ in range(int(sys.argv[2])):
+    time.sleep(0.005)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # a child that hangs dies of it
+        found = model.predict(x[:10])
+        same = np.isfinite(found).all() if sys.argv[1] == "fit" else (found == expected).all()
+        os._exit(not (same and (fit(made()) == expected).all()))
+    right += os.waitpid(child, 0)[1] == 0
+over.set()
+thread.join()
+print(json.dumps(right))
+"""
+
 
 def run(program, *arguments, tmp_path):
     script = tmp_path / "program.py"
@@ -122,6 +159,12 @@ def test_a_model_that_one_thread_trains_answers_others(kind, rounds, tmp_path):
 
 def test_an_ensemble_shared_by_eight_threads(tmp_path):
     assert run(ENSEMBLE, tmp_path=tmp_path) == [800, 0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("what", ["predict", "fit"])
+def test_forks_while_another_thread_has_the_model(what, tmp_path):
+    assert run(FORKED, what, "50", tmp_path=tmp_path) == 50
 
 
 @pytest.mark.skipif(
