@@ -97,7 +97,7 @@ for thread in threads:
 print(json.dumps([len(asked), len(wrong)]))
 """
 
-# A thread predicts, or trains, while another one forks: the child has its locks, and not the thread.
+# A thread predicts, or trains, while another one forks: the child has its locks and not the thread.
 FORKED = """
 import json, os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore")
