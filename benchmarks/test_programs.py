@@ -155,6 +155,25 @@ def test_threads_are_a_limit(program, peak, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["peak_gflops"] == {"1": 100.0}
 
 
+def test_thread_choice(program, monkeypatch, capsys):
+    module = importlib.import_module("thread_choice")
+    monkeypatch.setattr(module, "UNITS", (2, 64))
+    monkeypatch.setattr(module, "ROWS", (100,))
+    program("thread_choice", "--windows", "1", "--seconds", "0.001", "-o", "t.json")
+    rows = json.loads(Path("t.json").read_text())["microseconds an epoch"]
+    assert [row["units"] for row in rows] == [2, 64]
+    assert all(row["automatic"] > 0 and row["one"] > 0 for row in rows)
+    assert capsys.readouterr().out.count(" of one thread's time") == 3
+
+
+def test_dying_units(program, capsys):
+    program("dying_units", "--windows", "1", "-o", "d.json")
+    rows = json.loads(Path("d.json").read_text())["microseconds an epoch"]
+    assert [row["optimizer"] for row in rows] == ["sgd", "adam", "rmsprop"]
+    assert all(row["first"] > 0 and row["last"] > 0 for row in rows)
+    assert capsys.readouterr().out.count(" of the first's time") == 3
+
+
 def test_compare_penalties(program, capsys):
     program(
         "compare_penalties", "--units", "16x2", "--epochs", "30", "--rounds", "1", "-o", "p.json"
