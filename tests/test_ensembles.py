@@ -10,6 +10,7 @@ import fastmlp
 from fastmlp import (
     _ensemble_fit,
     _ensemble_training,
+    _kernels,
     _many,
     _stacks,
     datasets,
@@ -83,9 +84,10 @@ def test_the_kernels_that_stack_are_really_used(monkeypatch):
     x, y = rows()
     fastmlp.ensemble(x, y, "16", 40, epochs=2, seed=0, verbose=0, threads=2)
     assert sum(calls) == 40 and min(calls) > 1
-    calls.clear()
-    fastmlp.ensemble(x, y, "8x3", 40, epochs=2, seed=0, verbose=0, threads=2)
-    assert sum(calls) == 40 and min(calls) > 1
+    if _kernels.stack_modules("float32")[0].LANES > 4:  # four are not enough for layers like these
+        calls.clear()
+        fastmlp.ensemble(x, y, "8x3", 40, epochs=2, seed=0, verbose=0, threads=2)
+        assert sum(calls) == 40 and min(calls) > 1
     calls.clear()
     for units, members in (("16", 2), ("128x2", 40)):  # which would be slower so
         fastmlp.ensemble(x, y, units, members, epochs=2, seed=0, verbose=0)
