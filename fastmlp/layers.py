@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import numbers
@@ -291,7 +292,9 @@ class Dense(Layer):
         list of ndarray
             Empty before the layer is built.
         """
-        return [np.array(view, order="C") for view in self._views()]
+        views = self._views()
+        with self._network.lock if views else contextlib.nullcontext():
+            return [np.array(view, order="C") for view in views]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set weights and biases.
@@ -315,8 +318,10 @@ class Dense(Layer):
                 "width is known"
             )
         given = array_list("weights", weights)
-        for view, array in zip(views, self.checked_weights(given, views[0].dtype), strict=True):
-            view[...] = array
+        checked = self.checked_weights(given, views[0].dtype)
+        with self._network.lock:
+            for view, array in zip(views, checked, strict=True):
+                view[...] = array
 
     def checked_weights(self, weights: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:
         """Return weights and biases as arrays if they fit the layer, else raise DataError."""

@@ -133,14 +133,15 @@ def to_bytes(
     ValueError
         If `extras`, `training_config` or a configuration hold anything but plain JSON values.
     """
-    arrays = dict(_arrays(model, weights_only))
-    history, kept = _kept_history.described(None if weights_only else model.history)
-    table = _described(model, weights_only) | {"history": history}
-    arrays |= kept
-    if run is not None:
-        table["run"] = run[0]
-        arrays |= run[1]
-    return packed(arrays, table)
+    with model.network.lock:  # between two steps, if another thread trains it
+        arrays = dict(_arrays(model, weights_only))
+        history, kept = _kept_history.described(None if weights_only else model.history)
+        table = _described(model, weights_only) | {"history": history}
+        arrays |= kept
+        if run is not None:
+            table["run"] = run[0]
+            arrays |= run[1]
+        return packed(arrays, table)
 
 
 def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:

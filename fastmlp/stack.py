@@ -264,8 +264,8 @@ class Stack:
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights and biases, layer by layer."""
-        self.materialise()
-        return [array for layer in self._layers for array in layer.get_weights()]
+        with self.materialise().lock:  # between two steps, if another thread trains it
+            return [array for layer in self._layers for array in layer.get_weights()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all weights and biases, given as `get_weights` returns them.
@@ -284,8 +284,9 @@ class Stack:
         for layer in self.dense_layers:
             checked.append(layer.checked_weights(rest[: len(layer.shapes)], self.dtype))
             rest = rest[len(layer.shapes) :]
-        for layer, arrays in zip(self.dense_layers, checked, strict=True):
-            layer.set_weights(arrays)
+        with self._network.lock:
+            for layer, arrays in zip(self.dense_layers, checked, strict=True):
+                layer.set_weights(arrays)
 
     def count_params(self) -> int:
         """Return the number of weights and biases."""

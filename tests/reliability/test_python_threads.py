@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.reliability, pytest.mark.slow]
 # One thread trains a model; others ask it everything, and try to train it as well. Programs of
 # their own, for a mistake here ends the process.
 TRAINED = """
-import json, sys, threading, warnings
+import json, pickle, sys, threading, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastmlp
@@ -38,6 +38,7 @@ def fit(model):
 alone = fit(made())
 questions = [
     lambda m, a: m.predict(a), lambda m, a: m.activations(a), lambda m, a: m.get_weights(),
+    lambda m, a: pickle.dumps(m),
     lambda m, a: m.evaluate(a, a[:, :1], verbose=0),
 ]
 if kind != "python":
