@@ -115,7 +115,8 @@ def evaluate(
         for i, mean in enumerate((value, *means)):
             sums[i] += (stop - start) * mean
     found = [total / len(rows.x) for total in sums]
-    results = [float(found.pop(0) + network.penalty())]
+    with network.lock:  # between two steps, if another thread trains it
+        results = [float(found.pop(0) + network.penalty())]
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
             results.append(float(metric(rows.y, out)))

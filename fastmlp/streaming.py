@@ -229,7 +229,8 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
             line.update(n_rows)
             feeder.give_back(buffer)
     whole = [np.concatenate(parts) for parts in zip(*kept, strict=True)] if None in names else []
-    results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])
+    with network.lock:
+        results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
             results.append(float(metric(*whole)))

@@ -117,7 +117,8 @@ def evaluate(
     if streamed:
         y = merged([report[2] for report in everyone]).like()
     whole = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
-    results, counted = [float(means[0] + network.penalty())], iter(means[1:])
+    with network.lock:
+        results, counted = [float(means[0] + network.penalty())], iter(means[1:])
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
             results.append(float(metric(*whole)))
