@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,21 @@ def is_sharded(model: Sequential, given: Arguments, comm: Any) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def _alone(model: Sequential) -> Iterator[None]:
+    """Refuse to train a model that another thread is training."""
+    trainer = model.network.trainer
+    if not trainer.acquire(blocking=False):
+        raise RuntimeError(
+            f"Model {model.name!r} is trained by one thread at a time. "
+            "Received: a call of fit while another thread trains it"
+        )
+    try:
+        yield
+    finally:
+        trainer.release()
+
+
 def carried_out(
     model: Sequential,
     make: Callable[[Arguments, list[Callback], Checkpoint | None], Run],
@@ -99,49 +115,29 @@ def carried_out(
     RuntimeError
         If another thread is training the model.
     """
-    trainer = model.network.trainer
-    if not trainer.acquire(blocking=False):
-        raise RuntimeError(
-            f"Model {model.name!r} is trained by one thread at a time. "
-            "Received: a call of fit while another thread trains it"
-        )
-    try:
-        return _carried_out(model, make, arguments, hooks, data, checkpoint, checkpoint_every)
-    finally:
-        trainer.release()
+    with _alone(model):
+        resumed, keeper = model.resumed, None
+        if resumed is not None:
+            arguments = resumed.arguments(arguments)
+            hooks = resumed.callbacks(hooks) if not resumed.complete else []
+        if checkpoint is not None or checkpoint_every is not None or resumed is not None:
+            from . import checkpoint as _checkpoint
 
-
-def _carried_out(
-    model: Sequential,
-    make: Callable[[Arguments, list[Callback], Checkpoint | None], Run],
-    arguments: Arguments,
-    hooks: list[Callback],
-    data: tuple[Any, Any],
-    checkpoint: Any,
-    checkpoint_every: Any,
-) -> History:
-    resumed, keeper = model.resumed, None
-    if resumed is not None:
-        arguments = resumed.arguments(arguments)
-        hooks = resumed.callbacks(hooks) if not resumed.complete else []
-    if checkpoint is not None or checkpoint_every is not None or resumed is not None:
-        from . import checkpoint as _checkpoint
-
-        keeper = _checkpoint.keeper(checkpoint, checkpoint_every, data, resumed)
-    if resumed is not None and resumed.complete:
-        model.resumed = None
-        assert model.history is not None
-        return model.history
-    run = make(arguments, hooks, keeper)
-    try:
-        run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
-        model.resumed = None
-        run.carry_out(hooks, keeper, resumed)
-    finally:
-        run.session.end()
-        run.rates.clear()
-        run.update_config()
-    return run.history
+            keeper = _checkpoint.keeper(checkpoint, checkpoint_every, data, resumed)
+        if resumed is not None and resumed.complete:
+            model.resumed = None
+            assert model.history is not None
+            return model.history
+        run = make(arguments, hooks, keeper)
+        try:
+            run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
+            model.resumed = None
+            run.carry_out(hooks, keeper, resumed)
+        finally:
+            run.session.end()
+            run.rates.clear()
+            run.update_config()
+        return run.history
 
 
 def _session_seed(model: Sequential) -> int:
