@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import numbers
@@ -293,7 +292,9 @@ class Dense(Layer):
             Empty before the layer is built.
         """
         views = self._views()
-        with self._network.lock if views else contextlib.nullcontext():
+        if not views:
+            return []
+        with self._network.lock:
             return [np.array(view, order="C") for view in views]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
