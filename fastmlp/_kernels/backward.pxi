@@ -16,6 +16,7 @@ cdef void begin_from_outputs(State* s, int n, const real* dy, int tid,
             finish_backward(last.act, 0, round_up(last.n_out, VL), 1, 0, 0, NULL, 0,
                             last.dz + i * last.ld, last.ld, last.y + i * last.ld,
                             last.z + i * last.ld if last.z != NULL else NULL, NULL, NULL)
+            clear_padding(last, last.dz + i * last.ld)
 
 
 cdef void finish_softmax(State* s, Layer* below, int n, int from_t, int keep_t,
@@ -116,6 +117,8 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             share((n_columns + PANEL - 1) // PANEL, 1, tid, n_threads, &start, &stop)
             pack_panels(n_columns, columns, n, s.place, layer.dz, layer.ld, start, stop, layer.dzp)
             team_barrier(&s.gate, n_threads)
+        if tid == 0 and training:
+            note_backward(s, layer, n_idx, n, compacted, packed)
         keep_t = h > 1 and not below.narrow
         later.n_rows = 0
         if h > 0 and below.act == ACT_SOFTMAX:
@@ -136,7 +139,7 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
                 later = moments_later(layer, below, m + layer.w_at, v + layer.w_at, start, stop)
             if h > 0 and below.act != ACT_SOFTMAX:
                 data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t,
-                          &later)
+                          &later, tid)
             if layer.narrow:
                 update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
                               s.place, start, stop, scratch)
@@ -157,6 +160,17 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
         team_barrier(&s.gate, n_threads)
 
 
+cdef void note_backward(State* s, const Layer* layer, int n_idx, int n, int compacted,
+                        int packed) noexcept nogil:
+    """Note how a layer's gradient is formed."""
+    s.ran |= (RAN_LEFT_OUT_BACK * (n_idx < layer.n_out) | RAN_PICKED * (compacted != 0)
+              | RAN_GATHERED * (not layer.narrow and not packed and n > PACKED_ROWS)
+              | RAN_NARROW * (layer.narrow != 0)
+              | RAN_PANEL_REST * (layer.n_out > PANEL and layer.n_out % PANEL != 0))
+    if packed and not compacted:
+        s.ran |= RAN_PACKED | RAN_PACKED_REST * (layer.n_out % PANEL != 0)
+
+
 cdef fetch_list moments_later(const Layer* layer, const Layer* below, const real* m,
                               const real* v, int start, int stop) noexcept nogil:
     """What a task's update of live rows will read, to be fetched while there is much to compute."""
@@ -170,7 +184,7 @@ cdef fetch_list moments_later(const Layer* layer, const Layer* below, const real
 
 cdef void data_task(State* s, const Layer* layer, Layer* below, int training, const real* w,
                     int start, int stop, const int* idx, int n_idx, int n, const real* mask,
-                    int keep_t, fetch_list* later) noexcept nogil:
+                    int keep_t, fetch_list* later, int tid) noexcept nogil:
     """dz of the layer below for its units [start, stop)."""
     cdef const int* kk = s.iota + start
     cdef int n_k = stop - start
@@ -180,6 +194,8 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
         kk = live_range(below.idx_y, below.n_y, start, stop, &n_k)
         by_group = (reads_patterns(s, below) and reads_patterns(s, layer) and not layer.narrow
                     and groups_pay(layer, below, n_idx, n))
+        if by_group and tid == 0:
+            s.ran |= RAN_GROUPS
     backward_data(layer, below, w, kk, n_k, start, stop, idx, n_idx, by_group, n, mask, keep_t,
                   later)
 

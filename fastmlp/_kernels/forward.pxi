@@ -18,6 +18,12 @@ cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int 
             out[k] = x[place * ldx + k] * mask[k] if mask[k] != 0 else 0
 
 
+cdef void note_batch(State* s, int n, int n_threads) noexcept nogil:
+    """Note what any layer makes of a batch of n rows."""
+    s.ran |= (RAN_SINGLE * (n == 1) | RAN_BLOCKS * (n > ROW_BLOCK) | RAN_TEAM * (n_threads > 1)
+              | RAN_ORDERED * (s.ordered != 0))
+
+
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
                        int tid, int n_threads) noexcept nogil:
     """Outputs of the first n_layers layers for the batch x, into the layers' own arrays."""
@@ -28,6 +34,8 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
     cdef const Patterns* patterns
     if tid == 0:
         clear_queues(s, 1, n_threads)
+        if training:
+            note_batch(s, n, n_threads)
     for h in range(n_layers):
         layer = &s.layers[h]
         idx = s.iota
@@ -42,6 +50,9 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             n_idx = below.n_y
             if reads_patterns(s, below):
                 patterns = &below.tiles
+            if tid == 0:
+                s.ran |= (RAN_LEFT_OUT * (n_idx < layer.n_in)
+                          | RAN_PATTERNS * (patterns != NULL))
         forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns, x,
                      ldx, n, layer.y, layer.z,
                      layer.live_y if training and skips(s, layer) else NULL,
@@ -62,6 +73,8 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
                 count_late(layer, &s.layers[h + 1])
             team_barrier(&s.gate, n_threads)
             if s.layers[h + 1].n_late:
+                if tid == 0:
+                    s.ran |= RAN_LATE
                 update_late(s, &s.layers[h + 1], layer.idx_y, layer.n_y, tid, n_threads)
                 team_barrier(&s.gate, n_threads)
         x = layer.y
@@ -103,6 +116,15 @@ cdef void score_squares(State* s, int n, const real* y, const real* weight, int 
         last.dz[i * last.ld] = <real>(2 * error * (w / n))
 
 
+cdef inline void clear_padding(const Layer* last, real* dz) noexcept nogil:
+    """Zero in a row of dz what lies beyond its units: an output that overflowed makes 0 * NaN
+    there, which nobody would overwrite in later steps."""
+    cdef int j
+    if not last.narrow:
+        for j in range(last.n_out, round_up(last.n_out, VL)):
+            dz[j] = 0
+
+
 cdef void score_rows(State* s, int n, const real* y, const real* weight, int with_gradient,
                      int start, int stop, int tid) noexcept nogil:
     """Losses, metrics and, if asked, the last layer's dz, for the rows [start, stop)."""
@@ -132,6 +154,7 @@ cdef void score_rows(State* s, int n, const real* y, const real* weight, int wit
                 else:
                     finish_backward(last.act, 0, round_up(J, VL), 1, 0, 0, NULL, 0, dz, last.ld,
                                     p, z, NULL, NULL)
+                    clear_padding(last, dz)
         for q in range(s.n_metrics):
             s.row_metrics[i * s.n_metrics + q] = loss_row(
                 s.metrics[q], last.act, J, s.huber_delta, p, z, t, NULL, &from_logits)

@@ -246,6 +246,7 @@ cdef class Network(_Session):
             raise RuntimeError("train_backward() needs a batch: call train_forward() first.")
         with self._lock:
             self._rows_forward = 0
+            s.ran |= RAN_PYTHON
             self._gradients()
             team = self._team(n, n_threads, automatic)
             begin_queues(s)

@@ -188,6 +188,20 @@ cdef class _Parameters:
         """Return all parameters, padding included, as one array."""
         return np.ndarray(self.s.n_params, DTYPE, self._params).copy()
 
+    def padding(self):
+        """Return what lies beside the numbers in use: of the parameters, of each moment, and of
+        the stored gradient if there is one. All of it stays zero."""
+        cdef Layer* layer
+        used = np.zeros(self.s.n_params, bool)
+        for i in range(self.s.n_layers):
+            layer = &self.s.layers[i]
+            rows = used[layer.w_at:layer.b_at].reshape(layer.n_rows, layer.ldw)
+            rows[:, :layer.n_in if layer.narrow else layer.n_out] = True
+            used[layer.b_at:layer.b_at + layer.n_out] = True
+        blocks = [self._params, *self._slots, self._gradient]
+        return [np.ndarray(self.s.n_params, DTYPE, block)[~used] for block in blocks
+                if block is not None]
+
     def finite(self, int n_threads=1):
         """Return the first layer with a weight or moment that is not finite, or -1."""
         cdef State* s = &self.s

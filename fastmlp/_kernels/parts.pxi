@@ -54,6 +54,7 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     memset(&store, 0, sizeof(store))
     store.kind = OPT_STORE
     if tid == 0:
+        s.ran |= RAN_PARTS
         prepare_rule(s)
     while True:
         if rank == 0:

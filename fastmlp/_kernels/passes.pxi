@@ -149,6 +149,12 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
                 break
     if below.act == ACT_SOFTMAX:
         return  # couples the units of a row: see finish_softmax
+    if not layer.narrow:
+        # What overflow once made of the padding, no product overwrites.
+        for c in range(k1, round_up(k1, VL)):
+            for group in range(n_groups):
+                memset(below.t + feature_at(below.group, c, group * LANE_ROWS), 0,
+                       LANE_ROWS * sizeof(real))
     finish_backward(below.act, k0, round_up(k1, VL), n, not layer.narrow, keep_t, below.t,
                     below.group, below.dz, below.ld, below.y, below.z, mask, below.live_dz)
 

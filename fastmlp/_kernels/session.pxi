@@ -97,6 +97,9 @@ cdef class _Session(_Objective):
         s.stop = 0
         s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
                        and os.environ.get("FASTMLP_ORDER", "1") != "0")
+        if s.ordered and not s.may_order:
+            self._keep_place(s.capacity)
+            s.loaded = 0
         begin_queues(s)
         self._measure_groups()
         if team == 1:
@@ -105,7 +108,25 @@ cdef class _Session(_Objective):
         else:
             with nogil, parallel(num_threads=team):
                 train_team(s, omp_get_thread_num(), omp_get_num_threads())
+        self._note_run()
         return s.epochs_ended
+
+    cdef void _note_run(self) noexcept:
+        """Note what all steps of a call had in common, and what its parts went through."""
+        cdef State* s = &self.s
+        cdef _Objective part
+        cdef int h
+        s.ran |= (RAN_RATES * (s.rates != NULL) | RAN_WEIGHTED * (s.sample_weight != NULL)
+                  | RAN_TEAM * (s.threads_used > 1) | RAN_SINGLE * (s.batch_size == 1))
+        for h in range(s.n_layers):
+            s.ran |= RAN_DROPOUT * (s.layers[h].dropout > 0)
+        for part in self._parts:
+            s.ran |= part.s.ran
+
+    @property
+    def ran(self):
+        """Names, as in `RAN`, of what training has gone through since the network was made."""
+        return tuple(name for i, name in enumerate(RAN) if self.s.ran >> i & 1)
 
     cdef _open_parts(self, int n_threads):
         """Work space for batches in parts, if the session's batches are taken so."""

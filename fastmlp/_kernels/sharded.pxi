@@ -154,6 +154,7 @@ cdef class PartStep:
         with self.net._lock:
             for h in range(s.n_layers):
                 s.layers[h].finite[0] = 1
+            s.ran |= RAN_SHARDS
             self.net.apply_gradients(n_threads=n_threads, automatic=automatic)
             for h in range(s.n_layers):
                 if not s.layers[h].finite[0]:

@@ -93,9 +93,12 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
             stacked_load(s, run, n)
             run.loaded = 1
         prepare_rule(c)
+        c.ran |= RAN_SMALLER * (n < run.batch_size) | RAN_WEIGHTED * (s.weight != NULL)
         if run.layers == NULL:
+            c.ran |= RAN_SHALLOW
             stacked_step(s, &c.rule, n)
         else:
+            c.ran |= RAN_PARTS if rows_of_part(c, n) else RAN_LAYERS
             stacked_layers_step(s, run.layers, run.n_layers, run.n_params, &c.rule, n,
                                 rows_of_part(c, n))
         c.step += 1
@@ -148,6 +151,7 @@ cdef class Stack:
             raise ValueError(f"A stack holds 1 to {VL} networks. Received: {n_members}")
         last = &c.layers[c.n_layers - 1]
         self._template, self.c, self._work = template, template.s, []
+        self.c.ran = 0
         self.s.n_in, self.s.n_out, self.s.ref = c.n_inputs, last.n_out, ref
         self.s.n_targets = 1 if c.loss == LOSS_SCCE else last.n_out
         self.s.act_out, self.s.use_bias_out = last.act, last.use_bias
@@ -256,6 +260,11 @@ cdef class Stack:
     def epoch(self):
         """Epochs ended."""
         return self.run_.epoch
+
+    @property
+    def ran(self):
+        """Names of what training has gone through, as `Network.ran`, "stacked_" before each."""
+        return tuple("stacked_" + name for i, name in enumerate(RAN) if self.c.ran >> i & 1)
 
     def finite(self):
         """Whether each network's weights and second moments have been finite all along."""

@@ -14,7 +14,49 @@ cdef struct AdamCorrection:
     double both             # that divided by 1 - beta_1^t
 
 
+# What training has gone through, a bit each, in the order of RAN; thread 0 notes it.
+cdef enum:
+    RAN_TINY = 1 << 0           # steps of tiny.h
+    RAN_SHALLOW = 1 << 1        # of shallow.h
+    RAN_LAYERS = 1 << 2         # of a whole batch, layer by layer
+    RAN_PARTS = 1 << 3          # in parts: parts.pxi
+    RAN_SHARDS = 1 << 4         # whose gradients the caller added: sharded.pxi
+    RAN_PYTHON = 1 << 5         # for a loss in Python
+    RAN_ORDERED = 1 << 6        # rows of a batch were put in order
+    RAN_PATTERNS = 1 << 7       # tiles of rows had lists of live units, forward
+    RAN_GROUPS = 1 << 8         # groups of rows had them, backward
+    RAN_LEFT_OUT = 1 << 9       # a unit was inactive for the whole batch and left out, forward
+    RAN_LEFT_OUT_BACK = 1 << 10     # backward
+    RAN_PICKED = 1 << 11        # only the products of live inputs and outputs were computed
+    RAN_PACKED = 1 << 12        # all of dz was packed, of rows in order
+    RAN_PACKED_REST = 1 << 13   # and its last panel was not full
+    RAN_LATE = 1 << 14          # rows of weights took steps later than the others
+    RAN_GATHERED = 1 << 15      # inputs were packed for the weights' gradient
+    RAN_BLOCKS = 1 << 16        # rows made more than one block
+    RAN_SMALLER = 1 << 17       # a batch was smaller than the others
+    RAN_SINGLE = 1 << 18        # a batch had one row
+    RAN_CLIP_NORM = 1 << 19     # a gradient was scaled down to the norm of all
+    RAN_CLIP_ARRAY = 1 << 20    # or to an array's norm
+    RAN_CLIP_VALUE = 1 << 21    # or cut
+    RAN_GROUP_UNITS = 1 << 22   # a group penalty's step was made
+    RAN_GROUP_INPUTS = 1 << 23
+    RAN_TEAM = 1 << 24          # by more than one thread
+    RAN_NARROW = 1 << 25        # a layer had few outputs
+    RAN_PANEL_REST = 1 << 26    # a layer of more than one panel did not fill the last
+    RAN_DROPOUT = 1 << 27
+    RAN_WEIGHTED = 1 << 28      # rows had weights
+    RAN_RATES = 1 << 29         # each step had a rate of its own
+
+
+RAN = ("tiny", "shallow", "layers", "parts", "shards", "python_loss", "ordered", "patterns",
+       "groups_of_rows", "left_out", "left_out_backward", "picked", "packed", "packed_rest",
+       "late", "gathered", "blocks", "smaller_batch", "single_row", "clip_norm",
+       "clip_array_norm", "clip_value", "group_units", "group_inputs", "team", "narrow",
+       "panel_rest", "dropout", "weighted", "rates")
+
+
 cdef struct State:
+    unsigned int ran        # RAN_* of all steps so far
     int n_layers, n_inputs, n_outputs
     Layer* layers
     size_t n_params, n_weights  # with padding and without

@@ -300,8 +300,8 @@ static void pack_panels(int n_idx, const int *idx, int n, const int *rows, const
             const real *row = dz + rows[i] * lddz;
             if (whole)
                 for (int v = 0; v < PANEL; v += VL) vstoreu(to + v, vloadu(row + j[0] + v));
-            else
-                for (int e = 0; e < width; e++) to[e] = row[j[e]];
+            else /* zero beyond the last column: padding of weights gets no gradient */
+                for (int e = 0; e < PANEL; e++) to[e] = e < width ? row[j[e]] : 0;
         }
     }
 }

@@ -10,13 +10,18 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         prepare_rule(s)
     if not clipped and s.tiny:
         if tid == 0:
+            s.ran |= RAN_TINY
             tiny_thread(s, n, &s.rule, s.slots[0], s.slots[1])
         team_barrier(&s.gate, n_threads)
         return
     if not clipped and s.shallow:
+        if tid == 0:
+            s.ran |= RAN_SHALLOW
         team_barrier(&s.gate, n_threads)
         shallow_team(s, n, &s.rule, s.slots[0], s.slots[1], tid, n_threads)
         return
+    if tid == 0:
+        s.ran |= RAN_LAYERS
     forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
     share(n, VL, tid, n_threads, &start, &stop)
     score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
@@ -59,6 +64,8 @@ cdef void end_step(State* s, int n) noexcept nogil:
     record.loss = total / n
     record.n = n
     record.epoch, record.batch, record.rows_done = s.epoch, s.batch, s.rows_done
+    if n < s.batch_size:
+        s.ran |= RAN_SMALLER
     s.step += 1
     s.rows_done += n
     s.batch += 1

@@ -83,6 +83,8 @@ cdef void group_team(State* s, int stepped, int tid, int n_threads) noexcept nog
         layer = &s.layers[h]
         if layer.group_lambda == 0:
             continue
+        if stepped and tid == 0:
+            s.ran |= RAN_GROUP_INPUTS if layer.by_input else RAN_GROUP_UNITS
         # Groups are rows of w as it is kept, or its columns, a vector of them at a time.
         rows = layer.by_input != layer.narrow
         n = <int>(layer.ldw // VL) if rows else layer.n_rows
@@ -154,6 +156,10 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
         team_barrier(&s.gate, n_threads)
     if s.clip_norm > 0:
         rule.scale = norm_scale(s, 0, last, s.clip_norm)
+        if tid == 0 and rule.scale < 1:
+            s.ran |= RAN_CLIP_NORM
+    if tid == 0 and s.clip_value > 0:
+        s.ran |= RAN_CLIP_VALUE
     for h in range(s.n_layers):
         layer = &s.layers[h]
         share(layer.n_rows, 1, tid, n_threads, &start, &stop)
@@ -164,6 +170,8 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
             last = first + pieces(layer.n_rows * layer.ldw)
             rule.scale = norm_scale(s, first, last, s.clip_array_norm)
             first = last
+            if tid == 0 and rule.scale < 1:
+                s.ran |= RAN_CLIP_ARRAY
         pen.prox = layer.pen.prox
         clip_span(&rule, n, s.gradient + at)
         update_span(&rule, pen, n, s.params + at, s.gradient + at, s.slots[0] + at,
