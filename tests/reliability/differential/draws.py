@@ -11,15 +11,15 @@ SEED = 20240  # of all draws
 SMOOTH = ("linear", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus")
 HIDDEN = (*SMOOTH, "relu", "relu", "relu", "leaky_relu")
 KINDS = {  # with their shares
-    "tiny": 8,
-    "shallow": 10,
-    "layers": 22,
+    "tiny": 10,
+    "shallow": 12,
+    "layers": 26,
     "parts": 10,
-    "ordered": 22,
-    "large": 10,
+    "ordered": 16,
+    "large": 6,
     "python": 5,
     "shards": 5,
-    "stacked": 8,
+    "stacked": 10,
 }
 SCHEDULES = (
     "ExponentialDecay",
@@ -135,13 +135,13 @@ def _rows(rng, kind):
     if kind == "parts":
         batch = int(whole(128, 421)) if rng.random() < 0.9 else int(whole(600, 1500))
         return int(batch * rng.uniform(1, 2.2)), batch, int(whole(1, 4))
-    if kind == "stacked" and rng.random() < 0.25:  # in parts, if it is deep
+    if kind == "stacked" and rng.random() < 0.4:  # in parts, if it is deep
         return int(whole(128, 400)), int(whole(128, 200)), 2
     if kind in ("ordered", "large"):
         shares = [0.06, 0.2, 0.2, 0.2, 0.2, 0.1, 0.04]
         batch = int(rng.choice([1, 7, 16, 33, 64, 100, 130], p=shares))
-        n_batches = rng.uniform(1, 4 if batch < 60 else 2.5)
-        return max(1, int(batch * n_batches)), batch, int(whole(1, 4 if batch < 60 else 3))
+        n_batches = rng.uniform(1, 3 if batch < 60 else 2)
+        return max(1, int(batch * n_batches)), batch, int(whole(1, 4 if batch < 30 else 3))
     batch = int(rng.choice([1, 3, 8, 17, 32, 64, 100, 127]))
     return max(1, int(batch * rng.uniform(0.7, 5))), batch, int(whole(1, 9))
 
@@ -160,6 +160,7 @@ def _outputs(rng, kind, k):
         (str(rng.choice(HIDDEN)), "mean_squared_error"),
         (str(rng.choice(HIDDEN)), "mean_absolute_error"),
         (str(rng.choice(HIDDEN)), "huber"),
+        (str(rng.choice(("leaky_relu", *SMOOTH))), "mean_squared_error"),
         ("softplus", "poisson"),
         ("sigmoid", "binary_crossentropy"),
     ]
@@ -300,7 +301,7 @@ def draw(number):
         batch=batch,
         epochs=epochs,
         shuffle=bool(rng.random() < 0.8),
-        weighted=bool(rng.random() < 0.3),
+        weighted=bool(rng.random() < 0.35),
         optimizer=optimizer,
         clip=clip,
         schedule=None,

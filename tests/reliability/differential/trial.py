@@ -404,7 +404,7 @@ def attempt(draw):
         "number": draw.number,
         "ran": sorted(ran | labels(draw, [*first, *others])),
         "ratio": round(ratio, 4),
-        "weak": bool(bound > 0.1 * moved),
+        "weak": bool(bound > 0.1 * moved > 0),
         "seconds": round(time.perf_counter() - started, 3),
     }
 

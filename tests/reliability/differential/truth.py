@@ -17,7 +17,7 @@ from scipy.special import erf
 FUZZ = 1e-7
 LEAKY = 0.2
 PROX_STEPS = 10  # the largest threshold of a proximal step, in learning rates
-FACTOR = 24  # how many times the noisy runs' distance a network may be away
+FACTOR = 16  # how many times the noisy runs' distance a network may be away
 
 # ---- random numbers: Philox 4x32-10 (Salmon et al., 2011), in whole arrays ----
 
