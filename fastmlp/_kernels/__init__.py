@@ -28,7 +28,8 @@ Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors
 backward feature-major, so that vectors run along the batch.
 Work is cut by output: no sum crosses threads, and every element is one chain of multiply-adds in
 a fixed order, so results have the same bits on any number of threads. `formulas.py` and
-`reference.py` say in NumPy what each kernel computes.
+`reference.py` say in NumPy what each kernel computes. Padding of weights, moments and gradients
+stays zero. `Network.ran` names the kernels and regimes that training has gone through.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of arrays are padded to whole vectors: no step reads there what nobody has written."""
+"""Rows of arrays are padded to whole vectors: no step reads there what was left behind."""
 
 import numpy as np
 import pytest
@@ -69,4 +69,19 @@ def test_an_overflow_leaves_nothing_behind(activation, wide):
         each.fit(x, y, batch_size=40, epochs=3, verbose=0)
     assert not any(block.any() for block in model.network.padding())
     for a, b in zip(model.get_weights(), fresh.get_weights(), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_rows_lie_as_given_once_ordering_is_switched_off(monkeypatch):
+    """A smaller batch in the work space of one whose rows were in order."""
+    x, y = rows(192, 2, 1)
+    found = []
+    for first in "10":
+        model = models.mlp("340x2", n_inputs=2, n_outputs=1, seed=2)
+        model.compile("adam", "mean_squared_error")
+        for order, batch_size in ((first, 96), ("0", 40)):
+            monkeypatch.setenv("FASTMLP_ORDER", order)
+            model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0)
+        found.append(model.get_weights())
+    for a, b in zip(*found, strict=True):
         assert a.tobytes() == b.tobytes()

@@ -137,6 +137,8 @@ def trained(draw, variant):
         if draw.kind == "stacked":
             return _trained_alone(draw, x, y, weight)
         model = build(draw)
+        if variant["sliced"]:
+            _use(model, draw, x, y)
         history = model.fit(
             x,
             y,
@@ -155,6 +157,16 @@ def trained(draw, variant):
             found[f"metric {name}"] = np.array(history[name])
         _require_zero_padding(network)
         return found, set(network.ran)
+
+
+def _use(model, draw, x, y):
+    """Fill the work space with many rows and overflowing numbers, of which nothing may be left."""
+    weights = model.get_weights()
+    model.predict(np.concatenate([x, x]), verbose=0)
+    if draw.loss != "log_cosh":
+        for factor in (1e25, 1):  # the second time the stored gradient is all written anew
+            model.set_weights([array * factor for array in weights])
+            model.gradients(x, y)
 
 
 def _arrays_of(network, slots):
