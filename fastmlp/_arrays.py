@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -257,3 +258,24 @@ def class_weights(class_weight: Any, y: np.ndarray, loss: str) -> np.ndarray | N
         value = row_weights([weight], 1, np.dtype(np.float64), f"class_weight[{label!r}]")
         result[classes == label] = value
     return result
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view that a loss or metric cannot change by mistake."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@contextlib.contextmanager
+def unwritten(what: str) -> Iterator[None]:
+    """Name what has tried to write into the arrays that it was called with, if NumPy says so."""
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ValueError(
+            f"{what} must not write into y_true or y_pred, which training goes on to use: let it "
+            f"work on a copy. Received: {error}"
+        ) from error

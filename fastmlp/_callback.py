@@ -52,6 +52,13 @@ class Callback:
 
     # ---- training ----
 
+    def check(self) -> None:
+        """Raise if this training is not one for this callback.
+
+        Called for all callbacks before the first `on_train_begin`, when `model` and `params` are
+        set: it changes nothing, so that a call of fit that is refused leaves no traces.
+        """
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
 
@@ -261,6 +268,9 @@ class History(Callback):
             (epoch, values), self._kept = self._kept, None
             self._epoch = epoch.astype(np.int64).tolist()
             self._lists = {key: array.tolist() for key, array in values.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "model"}
 
     def set_model(self, model: Sequential) -> None:
         """Remember the model, weakly: it holds its history itself."""

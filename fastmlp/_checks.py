@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import os
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
@@ -193,3 +198,46 @@ def resolve(kind: str, identifier: Any, base: type[T], table: Mapping[str, type[
 def saved(thing: Any) -> dict[str, Any]:
     """Return what `resolve` makes the same thing from; plain JSON values."""
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
+
+
+def warn_unused(reason: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Warn of arguments that have no effect, where they are not left at their defaults.
+
+    Parameters
+    ----------
+    reason : str
+        Why they have none.
+    given, defaults : mapping of str to value
+        Those in question by name; others may be in `defaults`.
+    """
+    unused = [name for name, value in given.items() if _differs(value, defaults[name])]
+    if unused:
+        shown_values = ", ".join(f"{name}={shown(given[name])}" for name in unused)
+        warnings.warn(f"No effect of {shown_values}: {reason}", stacklevel=_caller_level())
+
+
+def _differs(value: Any, default: Any) -> bool:
+    if value is default:
+        return False
+    try:
+        return bool(np.any(np.asarray(value != default)))
+    except ValueError:  # of sequences of unequal lengths
+        return True
+
+
+def _caller_level() -> int:
+    """Return the `stacklevel` of the first caller that is not of this package."""
+    frame, level = sys._getframe(2), 2
+    while frame.f_back is not None and _package(frame) == "fastmlp":
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _package(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__", "")).split(".")[0]
+
+
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments of a function that have defaults, with these."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ class ModelCheckpoint(Monitor):
     verbose : {0, 1}
         1 prints a line at every saving.
     save_best_only : bool
-        Whether to save only when `monitor` has improved.
+        Whether to save only when `monitor` has improved. Its best value lasts: in a further
+        `fit` the same callback saves only what is better than all before.
     save_weights_only : bool
         Whether compilation, the optimizer's state and the history are left out of the file.
     mode : {'auto', 'min', 'max'}
@@ -66,6 +68,16 @@ class ModelCheckpoint(Monitor):
                 "initial_value_threshold", initial_value_threshold, "a number or None",
                 lambda v: True,
             )  # fmt: skip
+        if not self.save_best_only:
+            _checks.warn_unused(
+                "save_best_only=False saves whatever the figure",
+                {
+                    "monitor": monitor,
+                    "mode": mode,
+                    "initial_value_threshold": initial_value_threshold,
+                },
+                _checks.defaults_of(ModelCheckpoint.__init__),
+            )
         self.initial_value_threshold = initial_value_threshold
         if self.save_freq == "epoch":
             self.idle_hooks = frozenset({"on_epoch_begin", "on_train_batch_end"})
@@ -78,8 +90,8 @@ class ModelCheckpoint(Monitor):
     def _by_epoch(self) -> bool:
         return self.save_freq == "epoch"
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Check the names in `filepath`, and start to count afresh."""
+    def check(self) -> None:
+        """Require the names in `filepath`, its directory, and the figure to go by."""
         if self.save_best_only:
             self.require_monitor()
         from string import Formatter
@@ -101,8 +113,13 @@ class ModelCheckpoint(Monitor):
             raise ValueError(
                 f"filepath must be in a directory that exists. Received: filepath={self.filepath!r}"
             )
-        first = self.initial_value_threshold
-        self.best = self.worst if first is None else float(first)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Start to count batches afresh; the best figure lasts from one fit to the next."""
+        self.check()
+        if math.isnan(self.best):
+            first = self.initial_value_threshold
+            self.best = self.worst if first is None else float(first)
         self._epoch = self._batches = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -175,6 +192,11 @@ class CSVLogger(Configured):
         self.append = _checks.flag("append", append)
         self._columns: list[str] = []
         self._appending = False  # to a file whose columns have yet to be compared
+
+    def check(self) -> None:
+        """Require a directory that exists."""
+        if not Path(self.filename).parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.filename)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin the file anew, or make it ready to be appended to."""

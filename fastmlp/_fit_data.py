@@ -88,11 +88,12 @@ def targets(model: Sequential, y: Any, n_rows: int, name: str = "y") -> np.ndarr
 
 def checked(model: Sequential, x: Any, y: Any, weight: Any, prefix: str = "") -> Rows:
     """Return data as the network takes them."""
-    x = model.checked_inputs(x, prefix + "x")
-    model.ready()
-    y = targets(model, y, len(x), prefix + "y")
-    name = prefix + "sample_weight"
-    return Rows(x, y, _arrays.row_weights(weight, len(x), model.dtype, name))
+    with model.accepting():
+        x = model.checked_inputs(x, prefix + "x")
+        model.ready()
+        y = targets(model, y, len(x), prefix + "y")
+        name = prefix + "sample_weight"
+        return Rows(x, y, _arrays.row_weights(weight, len(x), model.dtype, name))
 
 
 def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
@@ -189,6 +190,13 @@ def prepared(
 ) -> tuple[Rows, Rows | None]:
     """Return the rows to train on, weighted by class if asked, and those to validate on."""
     rows = checked(model, x, y, weight)
+    defaults = Arguments().to_dict()
+    if validation_data is not None:
+        given: dict[str, Any] = {"validation_split": arguments.validation_split}
+        _checks.warn_unused("validation_data takes the place of a split", given, defaults)
+    elif not arguments.validation_split:
+        given = {"validation_freq": arguments.validation_freq}
+        _checks.warn_unused("there are no rows for validation", given, defaults)
     validation: Rows | None
     if validation_data is not None:
         validation = _validation_rows(model, validation_data)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _fit_data
+from .stack import all_or_nothing
 
 if TYPE_CHECKING:
     from .layers import Dense
@@ -106,6 +107,7 @@ class LayerReport:
         return "\n".join([*lines, self.verdict])
 
 
+@all_or_nothing
 def layer_report(model: Sequential, x: Any, y: Any = None) -> LayerReport:
     """Report activations and gradients layer by layer, and name what ails the network.
 

@@ -93,7 +93,16 @@ class Objective:
         l1: list[Array] = []
         self.groups: list[tuple[slice, tuple[int, ...], int, float]] = []
         at = 0
+        if not any(layer.trainable for layer in dense):
+            raise ValueError(
+                "polish needs a Dense layer to change. Received: a model whose layers all have "
+                "trainable=False"
+            )
         for i, layer in enumerate(dense):
+            if not layer.trainable:
+                self.network.weights(i)[...] = model.network.weights(i)
+                self.network.bias(i)[...] = model.network.bias(i)
+                continue
             l1_w, l2_w, l1_b, l2_b = layer.penalties()
             self.network.set_penalty(i, 0.0, l2_w, 0.0, l2_b)
             penalty = layer.kernel_regularizer

@@ -111,6 +111,8 @@ def _smaller(model: Sequential, net: _Net) -> Sequential:
 def _copy_state(model: Sequential, pruned: Sequential, net: _Net) -> None:
     """Copy what a further fit goes on from: compilation, the optimizer's state, the history."""
     pruned.history, pruned.n_fits = copy.copy(model.history), model.n_fits
+    if pruned.history is not None:
+        pruned.history.set_model(pruned)
     pruned.training_config = copy.deepcopy(model.training_config)
     pruned.extras = copy.deepcopy(model.extras)
     pruned.missing = list(model.missing)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ._arrays import read_only
 from .losses import Loss
 from .metrics import FUNCTIONS
 
@@ -100,8 +104,7 @@ class PythonSession(EpochSums):
         """Train on from where the session stands; return how many epochs ended."""
         deadline, ended, steps = time.monotonic() + max_seconds, 0, 0
         while self.diverged is None and ended < n_epochs:
-            with self._network.lock:  # other threads that predict would come in between
-                self._step(n_threads, automatic)
+            self._step(n_threads, automatic)
             if self.diverged is not None:
                 break
             if self._rows_done == len(self._x):
@@ -132,17 +135,25 @@ class PythonSession(EpochSums):
         x, y, weight = self._x[rows], read_only(self._y[rows]), self._weight[rows]
         n = len(x)
         out = np.empty((n, network.n_outputs), network.dtype)
-        network.train_forward(x, out, n_threads=n_threads, automatic=automatic)
-        out = read_only(out)
-        values, gradient = self._loss.values_and_gradient(y, out)
-        loss = float((values * weight).sum() / n)
-        if not math.isfinite(loss):
-            self.diverged = (self.epoch, -1)
-            return
-        with np.errstate(over="ignore"):  # what is not finite then is found in the weights
-            dy = np.ascontiguousarray(gradient * (weight / n)[:, None], network.dtype)
-        loss += network.train_backward(dy, n_threads=n_threads, automatic=automatic)
-        network.apply_gradients(n_threads=n_threads, automatic=automatic)
+        while True:
+            writes = network.writes
+            network.train_forward(x, out, n_threads=n_threads, automatic=automatic)
+            # Without the lock: the loss, or another thread, may predict. What that does to the
+            # work space `train_backward` sees, and goes forward once more.
+            with in_loss(network):
+                values, gradient = self._loss.values_and_gradient(y, read_only(out))
+            loss = float((values * weight).sum() / n)
+            if not math.isfinite(loss):
+                self.diverged = (self.epoch, -1)
+                return
+            with np.errstate(over="ignore"):  # what is not finite then is found in the weights
+                dy = np.ascontiguousarray(gradient * (weight / n)[:, None], network.dtype)
+            with network.lock:
+                if network.writes != writes:  # another thread has set weights: begin anew
+                    continue
+                loss += network.train_backward(dy, n_threads=n_threads, automatic=automatic)
+                network.apply_gradients(n_threads=n_threads, automatic=automatic)
+            break
         self._loss_sum += loss * n
         self._sums += [FUNCTIONS[name](y, out).sum() for name in self._metrics]
         self._rows_done += n
@@ -150,8 +161,11 @@ class PythonSession(EpochSums):
         self.batch += 1
 
 
-def read_only(array: np.ndarray) -> np.ndarray:
-    """Return a view that a loss cannot change by mistake."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+@contextlib.contextmanager
+def in_loss(network: Any) -> Iterator[None]:
+    """While a loss in Python is called, remember in which thread: weights are not its to set."""
+    network.in_loss = threading.get_ident()
+    try:
+        yield
+    finally:
+        network.in_loss = 0

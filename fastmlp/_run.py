@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import numbers
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _callback, _evaluation, threads
+from . import _callback, _evaluation, _settings, threads
 from ._callback import Callback, History, Logs
 from ._fit_data import Arguments, Rows, metric_kind
 from .callbacks import TerminateOnNaN
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ._resumed import Resumed
     from .checkpoint import Checkpoint
     from .models import Sequential
+    from .stack import Attempt
 
 _SNAPSHOT_SECONDS = 1.0
 _CALL_SECONDS = 0.1  # how long a signal may wait
@@ -34,6 +36,7 @@ class _Rates:
         self._network = network
         self._schedule: Any = None
         self._stop = 0
+        self._heard = -1  # the latest change of any setting, a schedule's among them
 
     def prepare(self, optimizer: Any, max_steps: int) -> int:
         """Set the rates; return how many steps they and `max_steps` allow, 0 for any number."""
@@ -43,7 +46,8 @@ class _Rates:
             network.learning_rate = optimizer.learning_rate
             return max_steps
         step = network.step
-        if schedule is not self._schedule or step >= self._stop:
+        heard, self._heard = self._heard, _settings.latest()
+        if schedule is not self._schedule or step >= self._stop or heard != self._heard:
             network.set_rates(optimizer.rates(step, _MAX_RATES), step)
             self._schedule, self._stop = schedule, step + _MAX_RATES
         left = self._stop - step
@@ -86,6 +90,8 @@ class Run:
         self.n_batches = -(-len(rows.x) // arguments.batch_size)
         self.done = self.before = 0  # epochs in all; before the latest call of the session
         self.within = self.complete = False
+        self.attempt: Attempt | None = None
+        self._process = os.getpid()
         self.logs: Logs = {}
         self.seed = 0
         self.epochs_before = model.training_config.get("epochs", 0)
@@ -160,9 +166,16 @@ class Run:
         model.history = self.history
         self.update_config()
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a child that was forked from the process that trains."""
+        return os.getpid() != self._process
+
     def train(self, resumed: Resumed | None) -> None:
         """Train to the last epoch, or until a callback stops it."""
         self.begin_callbacks(resumed)
+        if self.attempt is not None:
+            self.attempt.accepted = True
         self.rest()
         while self.done < self.epochs and not self.model.stop_training:
             goal = self.next_stop()
@@ -178,6 +191,8 @@ class Run:
 
     def begin_callbacks(self, resumed: Resumed | None) -> None:
         """Tell the callbacks that training begins, or goes on."""
+        for callback in self.callbacks:  # before one of them begins to write a file, say
+            callback.check()
         for i, callback in enumerate(self.callbacks):
             if resumed is None:
                 callback.on_train_begin({})
@@ -256,6 +271,13 @@ class Run:
     def advance(self, n_epochs: int, goal: int, max_steps: int = 0) -> int:
         """Train on for at most `n_epochs` epochs; record those that ended, return how many."""
         session = self.session
+        if self.forked:
+            raise RuntimeError(
+                f"Training of model {self.model.name!r} goes on in the process that began it. "
+                "Received: a child process, forked in a callback, that returned from the callback; "
+                "let it end with os._exit"
+            )
+        self.model.ready()  # tells the network settings that have changed
         max_steps = self.rates.prepare(self.model.optimizer, max_steps)
         self.before = session.epoch
         ended: int = session.run(

@@ -97,7 +97,7 @@ def _is_plain(model: Sequential) -> bool:
         return False
     known = (type(None), Regularizer, L1, L2, L1L2)
     return all(
-        type(rule) in known and not getattr(rule, "proximal", False)
+        layer.trainable and type(rule) in known and not getattr(rule, "proximal", False)
         for layer in dense
         for rule in (layer.kernel_regularizer, layer.bias_regularizer)
     )

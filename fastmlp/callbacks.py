@@ -87,6 +87,10 @@ class EarlyStopping(Monitor):
         self.best_epoch = 0
         self.best_weights: list[np.ndarray] | None = None
 
+    def check(self) -> None:
+        """Require the figure."""
+        self.require_monitor()
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start to count afresh."""
         self.require_monitor()
@@ -195,6 +199,11 @@ class ReduceLROnPlateau(Monitor):
         self.wait = self.cooldown_counter = 0
         self.best = self.worst
 
+    def check(self) -> None:
+        """Require the figure, and a rate that can be set."""
+        _constant_rate(self)
+        self.require_monitor()
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start to count afresh."""
         _constant_rate(self)
@@ -264,7 +273,7 @@ class LearningRateScheduler(Callback):
         except ValueError:  # a compiled function that does not say what it takes
             pass
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
+    def check(self) -> None:
         """Require a rate that can be set."""
         _constant_rate(self)
 

@@ -259,7 +259,7 @@ class Ensemble(Members):
         assert self.loss is not None
         mean = self.predict(rows.x, verbose=verbose)
         values = [self.loss(rows.y, mean, rows.weight)]
-        values += [float(metric(rows.y, mean)) for metric in self.metrics]
+        values += [metric.of(rows.y, mean) for metric in self.metrics]
         return _evaluation.reported(self.metrics_names, values, return_dict)
 
     def _rows(self, x: Any, y: Any, sample_weight: Any = None) -> _fit_data.Rows:

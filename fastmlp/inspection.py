@@ -12,6 +12,7 @@ import numpy as np
 from . import _arrays, _checks, _fit_data, metrics
 from ._layer_report import LayerFigures, LayerReport, layer_report
 from .errors import DataError
+from .stack import all_or_nothing
 
 if TYPE_CHECKING:
     from .models import Sequential
@@ -244,6 +245,7 @@ def _check_columns(feature: Any, n_inputs: int) -> None:
         )
 
 
+@all_or_nothing
 def permutation_importance(
     model: Sequential,
     x: Any,
@@ -383,6 +385,7 @@ def _own_values(feature: Feature, x: np.ndarray) -> np.ndarray:
     return np.where(_present(feature, x), own, np.nan)
 
 
+@all_or_nothing
 def partial_dependence(
     model: Sequential,
     x: Any,

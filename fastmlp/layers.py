@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from . import _checks, initializers, regularizers
 from ._arrays import converted, describe, numeric
+from ._settings import Configurable
 from .backend import Handle
 from .errors import DataError
 
@@ -91,25 +93,80 @@ def array_list(name: str, weights: Any) -> list[Any]:
     raise DataError(f"{name} must be a list of arrays. Received: {describe(weights)}")
 
 
-class Layer:
+def _own_name(name: str, value: Any) -> str:
+    result = checked_name(value)
+    if result is None:
+        raise ValueError(f"{name} must be a text that is not empty. Received: {name}={value!r}")
+    return result
+
+
+class Layer(Configurable):
     """Base class of layers.
+
+    Settings may be changed at any time: what has an effect on a model that is there already, such
+    as `activation`, takes it; what cannot, such as `units`, is an AttributeError.
 
     Attributes
     ----------
     name : str
     n_inputs : int or None
         Width of what comes in; None until the model knows.
+    trainable : bool
+        Whether training changes the layer's weights. Frozen ones keep their bits, and no penalty
+        on them is counted.
     """
 
-    def __init__(self, name: str | None, n_inputs: int | None = None) -> None:
-        self.automatically_named = name is None
-        self.name = checked_name(name) or automatic_name(_checks.snake_case(type(self).__name__))
-        self.n_inputs = n_inputs
+    rules = {"name": _own_name, "trainable": _checks.flag}  # noqa: RUF012
+    _structural: ClassVar[frozenset[str]] = frozenset()  # settings that neighbours depend on
+    _drawn_by: ClassVar[frozenset[str]] = frozenset()  # settings that weights are made from
+
+    def __init__(
+        self, name: str | None, n_inputs: int | None = None, trainable: bool = True
+    ) -> None:
+        self._siblings: set[str] = set()  # names in the model
         # Until the network exists a layer holds its model, to ask for it; afterwards only the
         # network. So there is no cycle that would keep a large network alive.
         self._model: Stack | None = None
         self._network: Any = None
+        self._given: list[np.ndarray] | None = None  # weights of the layer that this is a copy of
+        self._automatically_named = name is None
+        self.name = checked_name(name) or automatic_name(_checks.snake_case(type(self).__name__))
+        self.trainable = trainable
+        self._n_inputs = n_inputs
         self._dense_index = -1  # of the last Dense layer up to and including this one
+
+    def _set(self, name: str, value: Any) -> None:
+        old = vars(self).get(name)
+        if name in self._structural and self.in_model and value != old:
+            raise AttributeError(
+                f"{name} of layer {self.name!r} is fixed, for the model's other layers depend on "
+                f"it: make a new layer and a new model. Received: {name}={value!r}"
+            )
+        if name in self._drawn_by and self._network is not None and value is not old:
+            raise AttributeError(
+                f"{name} of layer {self.name!r} is fixed since its weights exist: make a new layer "
+                f"and a new model, or call set_weights. Received: {name}={value!r}"
+            )
+        if name == "name" and value != old and self.in_model:
+            if value in self._siblings:
+                raise ValueError(f"Names of layers must differ. Received: {value!r} twice")
+            self._siblings.discard(old or "")
+            self._siblings.add(value)
+        super()._set(name, value)
+
+    @property
+    def n_inputs(self) -> int | None:
+        """Width of what comes in; None until the model knows."""
+        return self._n_inputs
+
+    @n_inputs.setter
+    def n_inputs(self, value: int | None) -> None:
+        if self.in_model and value != self._n_inputs:
+            raise AttributeError(
+                f"n_inputs of layer {self.name!r} is fixed by its model: call the model's build, "
+                f"or make a new one. Received: n_inputs={value!r}"
+            )
+        self._n_inputs = None if value is None else _width("n_inputs", value)
 
     @property
     def n_outputs(self) -> int | None:
@@ -175,7 +232,15 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""
-        return {"name": self.name}
+        return {"name": self.name} | self._trainable_config()
+
+    def _trainable_config(self) -> dict[str, Any]:
+        return {} if self.trainable else {"trainable": False}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Of a model's layer a copy belongs to no model, and brings the weights along.
+        given = self.get_weights() or None
+        return _copied, (type(self), vars(self) | _FREE | {"_given": given})
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
@@ -185,6 +250,16 @@ class Layer:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+_FREE: dict[str, Any] = {"_model": None, "_network": None, "_dense_index": -1, "_siblings": None}
+
+
+def _copied(cls: type[Layer], state: dict[str, Any]) -> Layer:
+    """Return the copy of a layer, or the layer that was pickled."""
+    layer = cls.__new__(cls)
+    vars(layer).update(state | {"_siblings": set()})
+    return layer
 
 
 class InputLayer(Layer):
@@ -197,15 +272,34 @@ class InputLayer(Layer):
     name : str, optional
     """
 
-    def __init__(self, shape: Any, name: str | None = None) -> None:
-        super().__init__(name, _width_of(shape))
+    def __init__(self, shape: Any, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name, _width_of(shape), trainable)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""
-        return {"shape": [self.n_inputs], "name": self.name}
+        return {"shape": [self.n_inputs], "name": self.name} | self._trainable_config()
 
 
 Input = InputLayer
+
+
+def _bias_penalty(value: Any) -> regularizers.Regularizer | None:
+    penalty = regularizers.get(value)
+    if isinstance(penalty, regularizers.GroupL1):
+        raise ValueError(
+            "bias_regularizer must not be a GroupL1: biases belong to no group. "
+            f"Received: {penalty!r}"
+        )
+    return penalty
+
+
+def require_no_loss(network: Any, what: str) -> None:
+    """Refuse what would change the network in the midst of one of its steps."""
+    if network.in_loss == threading.get_ident():
+        raise RuntimeError(
+            f"{what} must not be set by a loss, in the midst of a training step: use a callback. "
+            "Received: a call from within the loss"
+        )
 
 
 class Dense(Layer):
@@ -228,7 +322,21 @@ class Dense(Layer):
     input_dim : int, optional
         The same as a number.
     name : str, optional
+    trainable : bool
+        Whether training changes the weights.
     """
+
+    rules = {  # noqa: RUF012
+        "units": lambda name, value: _width(name, value),
+        "activation": lambda name, value: activation_name(value),
+        "use_bias": _checks.flag,
+        "kernel_initializer": lambda name, value: initializers.get(value),
+        "bias_initializer": lambda name, value: initializers.get(value),
+        "kernel_regularizer": lambda name, value: regularizers.get(value),
+        "bias_regularizer": lambda name, value: _bias_penalty(value),
+    }
+    _structural = frozenset({"units"})
+    _drawn_by = frozenset({"use_bias", "kernel_initializer", "bias_initializer"})
 
     def __init__(
         self,
@@ -242,19 +350,8 @@ class Dense(Layer):
         input_shape: Any = None,
         input_dim: int | None = None,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
-        self.units = _width("units", units)
-        self.activation = activation_name(activation)
-        self.use_bias = _checks.flag("use_bias", use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        if self.bias_regularizer is not None and self.bias_regularizer.group:
-            raise ValueError(
-                "bias_regularizer must not be a GroupL1: biases belong to no group. "
-                f"Received: {self.bias_regularizer!r}"
-            )
         width = None if input_dim is None else _width("input_dim", input_dim)
         if input_shape is not None:
             if width not in (None, _width_of(input_shape)):
@@ -263,7 +360,26 @@ class Dense(Layer):
                     f"Received: input_shape={input_shape}, input_dim={input_dim}"
                 )
             width = _width_of(input_shape)
-        super().__init__(name, width)
+        # Every setting is checked by its rule.
+        checked = {name: self._rules[name](name, value) for name, value in (
+            ("units", units), ("activation", activation), ("use_bias", use_bias),
+            ("kernel_initializer", kernel_initializer), ("bias_initializer", bias_initializer),
+            ("kernel_regularizer", kernel_regularizer), ("bias_regularizer", bias_regularizer),
+        )}  # fmt: skip
+        super().__init__(name, width, trainable)
+        self.units: int = checked["units"]
+        self.activation: str = checked["activation"]
+        self.use_bias: bool = checked["use_bias"]
+        self.kernel_initializer: initializers.Initializer = checked["kernel_initializer"]
+        self.bias_initializer: initializers.Initializer = checked["bias_initializer"]
+        self.kernel_regularizer: regularizers.Regularizer | None = checked["kernel_regularizer"]
+        self.bias_regularizer: regularizers.Regularizer | None = checked["bias_regularizer"]
+
+    def _set(self, name: str, value: Any) -> None:
+        if name == "activation" and self._network is not None and value != self.activation:
+            require_no_loss(self._network, "activation of a layer")
+            self._network.set_activation(self._dense_index, value)
+        super()._set(name, value)
 
     @property
     def n_outputs(self) -> int:
@@ -293,7 +409,7 @@ class Dense(Layer):
         """
         views = self._views()
         if not views:
-            return []
+            return [array.copy() for array in self._given or ()]
         with self._network.lock:
             return [np.array(view, order="C") for view in views]
 
@@ -321,6 +437,8 @@ class Dense(Layer):
         given = array_list("weights", weights)
         checked = self.checked_weights(given, views[0].dtype)
         with self._network.lock:
+            require_no_loss(self._network, "Weights")
+            self._network.writes += 1
             for view, array in zip(views, checked, strict=True):
                 view[...] = array
 
@@ -343,7 +461,12 @@ class Dense(Layer):
     def initial_weights(
         self, dtype: np.dtype, rngs: tuple[np.random.Generator, np.random.Generator]
     ) -> list[np.ndarray]:
-        """Draw weights and biases; `rngs` serve initializers without a seed of their own."""
+        """Draw weights and biases; `rngs` serve initializers without a seed of their own.
+
+        The copy of a layer that had weights has the same.
+        """
+        if self._given is not None and [a.shape for a in self._given] == self.shapes:
+            return [array.astype(dtype) for array in self._given]
         return [
             rule(shape, dtype, rng)
             for rule, shape, rng in zip(
@@ -351,16 +474,27 @@ class Dense(Layer):
             )
         ]
 
+    def _penalties(self) -> tuple[Any, Any]:
+        """Return the penalties on weights and on biases that training counts, each may be None."""
+        if not self.trainable:
+            return None, None
+        return self.kernel_regularizer, self.bias_regularizer if self.use_bias else None
+
     def penalties(self) -> tuple[float, float, float, float]:
         """Return the coefficients l1 and l2 of the weights and l1 and l2 of the biases."""
-        w, b = self.kernel_regularizer, self.bias_regularizer
-        if not self.use_bias:
-            b = None
+        w, b = self._penalties()
         return (*((w.l1, w.l2) if w else (0.0, 0.0)), *((b.l1, b.l2) if b else (0.0, 0.0)))
+
+    def settings(self) -> tuple[Any, ...]:
+        """Return what `set_penalties` tells a network."""
+        w, b = self._penalties()
+        of_weights = (w.proximal, w.group, w.groups) if w else ()
+        return self.trainable, self.penalties(), of_weights, b is not None and b.proximal
 
     def set_penalties(self, network: Any) -> None:
         """Tell a network, which has a layer in this one's place, the penalties."""
-        w, b = self.kernel_regularizer, self.bias_regularizer
+        w, b = self._penalties()
+        network.freeze(self._dense_index, not self.trainable)
         network.set_penalty(
             self._dense_index,
             *self.penalties(),
@@ -372,8 +506,9 @@ class Dense(Layer):
 
     def add_proximal_gradients(self, *gradients: np.ndarray) -> None:
         """Add to gradients by weights and biases what penalties taken by proximal steps have."""
-        penalties = (self.kernel_regularizer, self.bias_regularizer)
-        for penalty, view, gradient in zip(penalties, self._views(), gradients, strict=False):
+        for penalty, view, gradient in zip(
+            self._penalties(), self._views(), gradients, strict=False
+        ):
             if penalty is not None and penalty.proximal:
                 gradient += penalty.subgradient(view)
 
@@ -393,7 +528,7 @@ class Dense(Layer):
             "kernel_regularizer": None if kernel is None else saved(kernel),
             "bias_regularizer": None if bias is None else saved(bias),
             "name": self.name,
-        }
+        } | self._trainable_config()
 
 
 class Dropout(Layer):
@@ -406,13 +541,28 @@ class Dropout(Layer):
     seed : int, optional
         Mixed into the model's seed: it changes which units are dropped.
     name : str, optional
+    trainable : bool
+        Kept for the model's summary and file; there are no weights to train.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
-        self.rate = _checks.fraction("rate", rate)
-        self.seed = None if seed is None else _checks.integer("seed", seed, 0)
-        super().__init__(name)
+    rules = {  # noqa: RUF012
+        "rate": _checks.fraction,
+        "seed": lambda name, value: None if value is None else _checks.integer(name, value, 0),
+    }
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        rate = _checks.fraction("rate", rate)
+        super().__init__(name, trainable=trainable)
+        self.rate = rate
+        self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""
-        return {"rate": self.rate, "seed": self.seed, "name": self.name}
+        config = {"rate": self.rate, "seed": self.seed, "name": self.name}
+        return config | self._trainable_config()

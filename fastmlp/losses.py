@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _arrays, _checks
+from ._settings import Configurable
 from .errors import DataError
 
 SPARSE = "sparse_categorical_crossentropy"  # the one that reads y as class indices
@@ -170,7 +171,7 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any) -> np.ndarray:
     return -np.log(np.clip(pred[np.arange(len(true)), true], FLOOR, 1 - FLOOR))
 
 
-class Loss:
+class Loss(Configurable):
     """Base class: called with (y_true, y_pred, sample_weight=None), it returns one float.
 
     A loss of one's own is a subclass that defines `call`, or just a function that returns what
@@ -187,6 +188,7 @@ class Loss:
     function: Callable[..., Any]
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = _checks.snake_case(cls.__name__)
 
@@ -218,7 +220,9 @@ class Loss:
         self, y_true: np.ndarray, y_pred: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what `call` does, as float64 and checked to have the shapes it should."""
-        result = self.call(y_true, y_pred)
+        y_true, y_pred = _arrays.read_only(y_true), _arrays.read_only(y_pred)
+        with _arrays.unwritten(f"Loss {self.name!r}"):
+            result = self.call(y_true, y_pred)
         n, width = y_pred.shape
         pair = result if isinstance(result, (tuple, list)) and len(result) == 2 else None
         if pair is not None:
@@ -295,6 +299,11 @@ class FunctionLoss(Loss):
         Takes and returns what `Loss.call` does.
     """
 
+    rules = {  # noqa: RUF012
+        "function": lambda name, value: value,
+        "name": lambda name, value: value,
+    }
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
@@ -337,9 +346,14 @@ class Huber(Loss):
 
     name = "huber"
     function = huber
+    rules = {  # noqa: RUF012
+        "delta": lambda name, value: _checks.number(
+            name, value, "a finite number above 0", lambda v: v > 0
+        )
+    }
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = _checks.number("delta", delta, "a finite number above 0", lambda v: v > 0)
+        self.delta = delta
 
 
 class Poisson(Loss):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, _scores, losses
+from . import _arrays, _checks, _scores, losses
 from ._scores import (
     auc,
     binary_accuracy,
@@ -143,6 +143,11 @@ class Metric:
                 f"{type(self).__name__} must define __call__(y_true, y_pred, sample_weight)"
             )
         return _scores.mean(FUNCTIONS[name](y_true, y_pred), sample_weight)
+
+    def of(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+        """Call the metric on arrays that it must not write into, as training does."""
+        with _arrays.unwritten(f"Metric {self.name!r}"):
+            return float(self(_arrays.read_only(y_true), _arrays.read_only(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _arrays, _checks, _evaluation, _fit_data, backend, threads
 from . import training as _training
-from ._callback import Callback, History
+from ._callback import Callback, History, as_list
 from ._compiled import Compiled
 from .layers import Dense, Layer
 from .mlp import mlp, parse_layer_values, parse_units
@@ -208,8 +208,9 @@ class Sequential(Compiled):
         return_dict = _checks.flag("return_dict", return_dict)
         if batch_size is not None:
             _checks.integer("batch_size", batch_size)
-        rows = _fit_data.checked(self, x, y, sample_weight)
-        hooked, parts = _evaluation.hooked(self, callbacks, "test")
+        with self.accepting():
+            rows = _fit_data.checked(self, x, y, sample_weight)
+            hooked, parts = _evaluation.hooked(self, callbacks, "test")
         for callback in hooked:
             callback.on_test_begin({})
         values = _evaluation.evaluate(self, rows, verbose, parts)
@@ -245,8 +246,13 @@ class Sequential(Compiled):
         if batch_size is not None:
             _checks.integer("batch_size", batch_size)
         _fit_data.check_verbose(verbose)
-        x = self.checked_inputs(x)
-        network = self._network if self._usable else self.ready(trained=False)
+        if self._usable:
+            x, network = self.checked_inputs(x), self._network
+        else:
+            with self.accepting():
+                x = self.checked_inputs(x)
+                as_list(callbacks)
+                network = self.ready(trained=False)
         out = np.empty((len(x), network.n_outputs), self.dtype)
         if len(x) * self._n_weights < _SHORT and callbacks is None:
             network.predict(x, out, n_threads=1)
@@ -306,6 +312,7 @@ class Sequential(Compiled):
         tol = _checks.number("tol", tol, "a finite number above 0", lambda v: v > 0)
         max_iter = _checks.integer("max_iter", max_iter)
         _fit_data.check_verbose(verbose)
+        self.require_rest("polish")
         rows = _fit_data.checked(self, x, y, sample_weight)
         with ProgressLine("polish", max_iter, "iterations", enabled=verbose in (1, "auto")) as line:
             return polish(self, rows, tol, max_iter, line)
@@ -353,8 +360,9 @@ class Sequential(Compiled):
         list of ndarray
             One of shape (n, width) for each of `layers`; Dropout passes its input on.
         """
-        x = self.checked_inputs(x)
-        network = self.materialise()
+        with self.accepting():
+            x = self.checked_inputs(x)
+            network = self.materialise()
         outputs: list[np.ndarray] = []
         for layer in self._layers:
             if isinstance(layer, Dense) or not outputs:
@@ -381,17 +389,18 @@ class Sequential(Compiled):
         list of (dw, db)
             Shapes (n_in, units) and (units,); db is 0 where a layer has no biases.
         """
-        x = self.checked_inputs(x)
-        network = self.ready(trained=y is not None)
-        if y is not None:
-            assert self.loss is not None
-            if self.loss.in_python:
-                raise RuntimeError(
-                    "gradients(x, y) knows the losses of fastmlp only. "
-                    f"Received: loss {self.loss.name!r}, written in Python"
-                )
-            y = _fit_data.targets(self, y, len(x))
-        weight = _arrays.row_weights(sample_weight, len(x), self.dtype)
+        with self.accepting():
+            x = self.checked_inputs(x)
+            network = self.ready(trained=y is not None)
+            if y is not None:
+                assert self.loss is not None
+                if self.loss.in_python:
+                    raise RuntimeError(
+                        "gradients(x, y) knows the losses of fastmlp only. "
+                        f"Received: loss {self.loss.name!r}, written in Python"
+                    )
+                y = _fit_data.targets(self, y, len(x))
+            weight = _arrays.row_weights(sample_weight, len(x), self.dtype)
         n_threads, automatic = threads.resolve()
         with network.lock:  # until they are copied
             network.gradients(x, y, weight, n_threads=n_threads, automatic=automatic)
@@ -490,14 +499,40 @@ class Sequential(Compiled):
             model.build((config["n_inputs"],))
         return model
 
+    def _state_of_fit(self) -> dict[str, Any]:
+        names = ("history", "n_fits", "stop_training", "resumed")
+        copied = ("training_config", "extras")
+        state = {name: getattr(self, name) for name in names}
+        return state | {name: dict(getattr(self, name)) for name in copied}
+
     def __reduce__(self) -> tuple[Any, ...]:
         from .persistence import from_bytes, own_objects, to_bytes
 
+        if not self.built:  # it has no weights, so a file does not hold it
+            return _unbuilt, (type(self), self._described())
         return from_bytes, (to_bytes(self), "the data", own_objects(self))
+
+    def _described(self) -> dict[str, Any]:
+        """Return what a copy of a model that is not built yet has."""
+        names = ("seed", "name", "n_fits", "training_config", "extras", "history", "_input",
+                 "missing", "_optimizer", "_loss", "_metrics")  # fmt: skip
+        return {
+            "layers": self.layers,
+            "dtype": self.dtype.name,
+            "state": {name: getattr(self, name) for name in names},
+        }
 
     def __repr__(self) -> str:
         units = ", ".join(str(layer.units) for layer in self.dense_layers)
         return f"<Sequential {self.name!r}: {self.n_inputs or '?'} inputs, units {units or 'none'}>"
+
+
+def _unbuilt(cls: type[Sequential], described: dict[str, Any]) -> Sequential:
+    """Return the copy of a model that was not built yet, or such a model that was pickled."""
+    model = cls(described["layers"], dtype=described["dtype"])
+    for name, value in described["state"].items():
+        setattr(model, name, value)
+    return model
 
 
 def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Sequential:

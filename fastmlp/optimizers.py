@@ -8,12 +8,30 @@ from typing import Any
 import numpy as np
 
 from . import _checks, schedules
+from ._settings import Configurable
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
 
-class Optimizer:
+def _optional_positive(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    return _checks.number(name, value, "a finite number above 0, or None", lambda v: v > 0)
+
+
+def _positive(name: str, value: float) -> float:
+    return _checks.number(name, value, "a finite number above 0", lambda v: v > 0)
+
+
+def _step(name: str, value: int) -> int:
+    return _checks.below(name, value, 1 << 53, 0, "2**53")
+
+
+class Optimizer(Configurable):
     """Base class: a learning rate and, if asked, clipping of gradients.
+
+    Every setting may be changed at any time, under its name: ``optimizer.clipnorm = 1``. Training
+    takes it up before its next step, and keeps the optimizer's state.
 
     Parameters
     ----------
@@ -30,6 +48,12 @@ class Optimizer:
     """
 
     rule: str
+    rules = {  # noqa: RUF012
+        "global_clipnorm": _optional_positive,
+        "clipvalue": _optional_positive,
+        "clipnorm": _optional_positive,
+    }
+    _read_live = frozenset({"learning_rate"})
 
     def __init__(
         self,
@@ -39,15 +63,21 @@ class Optimizer:
         clipvalue: float | None = None,
         clipnorm: float | None = None,
     ) -> None:
-        if clipnorm is not None and global_clipnorm is not None:
-            raise ValueError(
-                "clipnorm and global_clipnorm cannot be combined. "
-                f"Received: clipnorm={clipnorm!r}, global_clipnorm={global_clipnorm!r}"
-            )
         self.learning_rate = learning_rate
-        self.global_clipnorm = _optional_positive("global_clipnorm", global_clipnorm)
-        self.clipvalue = _optional_positive("clipvalue", clipvalue)
-        self.clipnorm = _optional_positive("clipnorm", clipnorm)
+        self.global_clipnorm = global_clipnorm
+        self.clipvalue = clipvalue
+        self.clipnorm = clipnorm
+
+    def _set(self, name: str, value: Any) -> None:
+        pair = ("clipnorm", "global_clipnorm")
+        if name in pair and value is not None:
+            given = {key: value if key == name else vars(self).get(key) for key in pair}
+            if None not in given.values():
+                raise ValueError(
+                    "clipnorm and global_clipnorm cannot be combined. Received: "
+                    + ", ".join(f"{key}={number!r}" for key, number in given.items())
+                )
+        super()._set(name, value)
 
     @property
     def learning_rate(self) -> Any:
@@ -119,16 +149,6 @@ class Optimizer:
         return f"{type(self).__name__}({arguments})"
 
 
-def _optional_positive(name: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    return _checks.number(name, value, "a finite number above 0, or None", lambda v: v > 0)
-
-
-def _positive(name: str, value: float) -> float:
-    return _checks.number(name, value, "a finite number above 0", lambda v: v > 0)
-
-
 class SGD(Optimizer):
     """Stochastic gradient descent: v = momentum*v - rate*g; w += v.
 
@@ -144,6 +164,7 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
+    rules = {"momentum": _checks.fraction, "nesterov": _checks.flag}  # noqa: RUF012
 
     def __init__(
         self,
@@ -158,8 +179,8 @@ class SGD(Optimizer):
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
         )
-        self.momentum = _checks.fraction("momentum", momentum)
-        self.nesterov = _checks.flag("nesterov", nesterov)
+        self.momentum = momentum
+        self.nesterov = nesterov
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -186,6 +207,7 @@ class RMSprop(Optimizer):
     """
 
     rule = "rmsprop"
+    rules = {"rho": _checks.fraction, "epsilon": _positive}  # noqa: RUF012
 
     def __init__(
         self,
@@ -200,8 +222,8 @@ class RMSprop(Optimizer):
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
         )
-        self.rho = _checks.fraction("rho", rho)
-        self.epsilon = _positive("epsilon", epsilon)
+        self.rho = rho
+        self.epsilon = epsilon
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -223,6 +245,10 @@ class Adagrad(Optimizer):
     """
 
     rule = "adagrad"
+    rules = {  # noqa: RUF012
+        "initial_accumulator_value": _checks.non_negative,
+        "epsilon": _positive,
+    }
 
     def __init__(
         self,
@@ -237,10 +263,8 @@ class Adagrad(Optimizer):
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
         )
-        self.initial_accumulator_value = _checks.non_negative(
-            "initial_accumulator_value", initial_accumulator_value
-        )
-        self.epsilon = _positive("epsilon", epsilon)
+        self.initial_accumulator_value = initial_accumulator_value
+        self.epsilon = epsilon
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -277,6 +301,12 @@ class Adam(Optimizer):
     """
 
     rule = "adam"
+    rules = {  # noqa: RUF012
+        "beta_1": _checks.fraction,
+        "beta_2": _checks.fraction,
+        "epsilon": _positive,
+        "initial_step": _step,
+    }
 
     def __init__(
         self,
@@ -293,10 +323,10 @@ class Adam(Optimizer):
         super().__init__(
             learning_rate, global_clipnorm=global_clipnorm, clipvalue=clipvalue, clipnorm=clipnorm
         )
-        self.beta_1 = _checks.fraction("beta_1", beta_1)
-        self.beta_2 = _checks.fraction("beta_2", beta_2)
-        self.epsilon = _positive("epsilon", epsilon)
-        self.initial_step = _checks.below("initial_step", initial_step, 1 << 53, 0, "2**53")
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.initial_step = initial_step
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -320,6 +350,7 @@ class AdamW(Adam):
     """
 
     rule = "adamw"
+    rules = {"weight_decay": _checks.non_negative}  # noqa: RUF012
 
     def __init__(
         self,
@@ -344,7 +375,7 @@ class AdamW(Adam):
             clipvalue=clipvalue,
             clipnorm=clipnorm,
         )
-        self.weight_decay = _checks.non_negative("weight_decay", weight_decay)
+        self.weight_decay = weight_decay
 
 
 _TABLE: dict[str, type[Optimizer]] = {

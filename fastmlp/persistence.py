@@ -133,6 +133,8 @@ def to_bytes(
     ValueError
         If `extras`, `training_config` or a configuration hold anything but plain JSON values.
     """
+    if model.configured:
+        model.ready()  # the optimizer's state follows its settings
     with model.network.lock:  # between two steps, if another thread trains it
         arrays = dict(_arrays(model, weights_only))
         history, kept = _kept_history.described(None if weights_only else model.history)

@@ -9,17 +9,21 @@ with whole groups of weights.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from . import _checks
+from ._settings import Configurable
 
 GROUPS = ("units", "inputs")
 
 
-class Regularizer:
+class Regularizer(Configurable):
     """Base class: a penalty with an l1 and an l2 coefficient, or one of groups.
+
+    Coefficients may be changed at any time; training and `evaluate` take them up before their
+    next step.
 
     Attributes
     ----------
@@ -36,11 +40,23 @@ class Regularizer:
     l2: float
     group = 0.0
     groups = "units"
+    rules = {  # noqa: RUF012
+        "l1": _checks.non_negative,
+        "l2": _checks.non_negative,
+        "proximal": _checks.flag,
+    }
+    _fixed: ClassVar[dict[str, float]] = {}  # what a penalty of this kind has always
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, proximal: bool = False) -> None:
-        self.l1 = _checks.non_negative("l1", l1)
-        self.l2 = _checks.non_negative("l2", l2)
-        self.proximal = _checks.flag("proximal", proximal)
+        self.l1, self.l2, self.proximal = l1, l2, proximal
+
+    def _set(self, name: str, value: Any) -> None:
+        if name in self._fixed and self._fixed[name] != value:
+            raise AttributeError(
+                f"{name} of a penalty {type(self).__name__} is always {self._fixed[name]!r}: give "
+                f"the layer another penalty, such as L1L2. Received: {name}={value!r}"
+            )
+        super()._set(name, value)
 
     def __call__(self, w: Any) -> float:
         """Return l1 * sum(|w|) + l2 * sum(w**2).
@@ -94,6 +110,8 @@ class L1(Regularizer):
         momentum times ``(1 - momentum**t) / (1 - momentum)``, t + 1 for t with Nesterov's.
     """
 
+    _fixed = {"l2": 0.0}  # noqa: RUF012
+
     def __init__(self, l1: float = 0.01, proximal: bool = False) -> None:
         super().__init__(l1=l1, proximal=proximal)
 
@@ -109,6 +127,8 @@ class L2(Regularizer):
     ----------
     l2 : float
     """
+
+    _fixed = {"l1": 0.0, "proximal": False}  # noqa: RUF012
 
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
@@ -127,6 +147,12 @@ class L1L2(Regularizer):
     proximal : bool
         Whether the L1 part is taken by proximal steps; see `L1`.
     """
+
+
+def _checked_groups(name: str, value: Any) -> str:
+    if not isinstance(value, str) or value not in GROUPS:
+        raise _checks.unknown(name, str(value), GROUPS)
+    return value
 
 
 class GroupL1(Regularizer):
@@ -154,13 +180,22 @@ class GroupL1(Regularizer):
     Yuan & Lin (2006), Journal of the Royal Statistical Society B 68, eq. 2.1.
     """
 
+    rules = {"group": _checks.non_negative, "groups": _checked_groups}  # noqa: RUF012
+    _fixed = {"l1": 0.0, "l2": 0.0, "proximal": True}  # noqa: RUF012
+
     def __init__(self, v: float = 0.01, groups: str = "units") -> None:
-        super().__init__()
-        self.proximal = True
-        self.group = _checks.non_negative("v", v)
-        if not isinstance(groups, str) or groups not in GROUPS:
-            raise _checks.unknown("groups", str(groups), GROUPS)
+        super().__init__(proximal=True)
+        self.v = v
         self.groups = groups
+
+    @property
+    def v(self) -> float:
+        """The groups' coefficient."""
+        return self.group
+
+    @v.setter
+    def v(self, value: float) -> None:
+        self.group = _checks.non_negative("v", value)
 
     def norms(self, w: Any) -> np.ndarray:
         """Return the groups' norms, from weights of shape (n_in, units)."""

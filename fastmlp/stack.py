@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from . import _checks, _kernels, backend
 from .errors import DataError
 from .layers import Dense, Dropout, InputLayer, Layer, array_list, automatic_name, checked_name
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _memory() -> int:
@@ -20,6 +23,63 @@ def _memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return 1 << 48
+
+
+class Attempt:
+    """A call that a model may yet refuse: then everything is left as it was before.
+
+    Parameters
+    ----------
+    model : Stack
+    layers : iterable of Layer
+        Others that the call may change.
+    fit : bool
+        Whether it is a call of fit, which changes more.
+
+    Attributes
+    ----------
+    accepted : bool
+        Once set, an error changes nothing back.
+    """
+
+    def __init__(self, model: Stack, layers: Iterable[Any] = (), fit: bool = False) -> None:
+        self.accepted, self._fit = False, fit
+        self._model, self._given = model, [x for x in layers if isinstance(x, Layer)]
+
+    def __enter__(self) -> Attempt:
+        model = self._model
+        self._state = model._state_of_fit() if self._fit else {}
+        self._layers = []
+        if model._complete:  # nothing else is left to be made
+            return self
+        self._state |= model._state_of_weights()
+        self._layers = [
+            (layer, layer._n_inputs, layer._network, layer._model, layer._siblings)
+            for layer in [*model._layers, *self._given]
+        ]
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is None or self.accepted:
+            return
+        model = self._model
+        for layer, n_inputs, network, owner, names in self._layers:
+            layer._n_inputs, layer._network, layer._model = n_inputs, network, owner
+            layer._siblings = names
+        model.__dict__.update(self._state)
+
+
+def all_or_nothing(function: Function) -> Function:
+    """Have a function of a model leave the model as it was if it raises."""
+
+    @functools.wraps(function)
+    def wrapped(model: Any, *arguments: Any, **named: Any) -> Any:
+        if not isinstance(model, Stack):
+            return function(model, *arguments, **named)
+        with model.accepting():
+            return function(model, *arguments, **named)
+
+    return cast("Function", wrapped)
 
 
 class Stack:
@@ -40,24 +100,85 @@ class Stack:
         dtype: str = "float32",
         name: str | None = None,
     ) -> None:
-        self.seed = (
-            int.from_bytes(os.urandom(4)) if seed is None else _checks.integer("seed", seed, 0)
-        )
-        self.dtype: np.dtype = _checks.dtype(dtype)
+        self._layers: list[Layer] = []
+        self._network: Any = None
+        self._dtype: np.dtype = np.dtype(np.float32)
+        self.seed = int.from_bytes(os.urandom(4)) if seed is None else seed
+        self.dtype = dtype
         # Loads the kernels here, so that the first fit is as quick as the second.
         _kernels.network_class(self.dtype.name)
         self.name = checked_name(name) or automatic_name("sequential")
-        self._layers: list[Layer] = []
         self._names: set[str] = set()
         self._input: InputLayer | None = None
-        self._network: Any = None
         self._complete = False  # whether the network has every layer
         self._usable = False  # whether, besides, the last layer is Dense
         self._configured = False  # whether the network knows loss, metrics and optimizer
         self._n_weights = 0  # of the network
         self._making = threading.RLock()
-        for layer in () if layers is None else _checks.items("layers", layers, "layers"):
-            self.add(layer)
+        self._fitting = 0  # the process that trains it
+        given = [] if layers is None else _checks.items("layers", layers, "layers")
+        with Attempt(self, given):
+            for layer in given:
+                self.add(layer)
+
+    @property
+    def seed(self) -> int:
+        """Given or drawn; a further `fit` takes up another one."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._seed = _checks.integer("seed", value, 0)
+
+    @property
+    def dtype(self) -> Any:
+        """Type of weights and computations, a NumPy dtype; fixed once there are weights."""
+        return self._dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        dtype = _checks.dtype(value)
+        if self._network is not None and dtype != self._dtype:
+            raise AttributeError(
+                f"dtype of model {self.name!r} is fixed since its weights exist: make a model of "
+                f"the other type and call set_weights. Received: dtype={value!r}"
+            )
+        self._dtype = dtype
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        name = checked_name(value)
+        if name is None:
+            raise ValueError(f"name must be a text that is not empty. Received: name={value!r}")
+        self._name = name
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights of any Dense layer; set, it goes to all layers."""
+        return any(layer.trainable for layer in self.dense_layers) or not self.dense_layers
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = _checks.flag("trainable", value)
+        for layer in self._layers:
+            layer.trainable = value
+
+    def require_rest(self, call: str) -> None:
+        """Refuse what cannot be done while `fit` trains the model."""
+        if self._fitting == os.getpid():
+            raise RuntimeError(
+                f"{call} must be called before or after fit, not while it trains model "
+                f"{self.name!r}. Received: a call of {call} from a callback, or from another thread"
+            )
+
+    def accepting(self, fit: bool = False) -> Attempt:
+        """Return a context that leaves the model as it was if what is within is refused."""
+        return Attempt(self, fit=fit)
 
     @property
     def layers(self) -> list[Layer]:
@@ -129,6 +250,7 @@ class Stack:
             If it is no layer, belongs to a model already, has a name that is taken, or an
             input width that does not follow the layer before it.
         """
+        self.require_rest("add")
         if not isinstance(layer, Layer):
             raise ValueError(f"layer must be one of fastmlp.layers. Received: {layer!r}")
         if layer.in_model:
@@ -140,9 +262,7 @@ class Stack:
                 raise ValueError("Input must come first. Received: an Input after other layers")
             self._input = layer
             return
-        while layer.automatically_named and layer.name in self._names:
-            layer.name = automatic_name(_checks.snake_case(type(layer).__name__))
-        if layer.name in self._names:
+        if layer.name in self._names and not layer._automatically_named:
             raise ValueError(f"Names of layers must differ. Received: {layer.name!r} twice")
         before = self.n_outputs if self._layers else self.n_inputs
         if layer.n_inputs is not None and before not in (None, layer.n_inputs):
@@ -151,14 +271,16 @@ class Stack:
                 f"before it. Received: input width {layer.n_inputs}"
             )
         if layer.n_inputs is None:
-            layer.n_inputs = before
+            layer._n_inputs = before
         elif self._layers and before is None:
             raise ValueError(
                 f"Only the first layer can say how wide its input is. Received: {layer.name!r}"
             )
+        while layer.name in self._names:
+            layer.name = automatic_name(_checks.snake_case(type(layer).__name__))
         layer._dense_index = self._layers[-1]._dense_index if self._layers else -1
         layer._dense_index += isinstance(layer, Dense)
-        layer._model = self
+        layer._model, layer._siblings = self, self._names
         self._layers.append(layer)
         self._names.add(layer.name)
         self._complete = self._usable = False
@@ -182,11 +304,20 @@ class Stack:
             )
         for layer in self._required_layers():
             if layer.n_inputs is None:
-                layer.n_inputs = width
+                layer._n_inputs = width
             width = layer.n_outputs
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+    def _state_of_weights(self) -> dict[str, Any]:
+        """Return the attributes that change when weights are made."""
+        names = ("_network", "_complete", "_usable", "_configured", "_n_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def _state_of_fit(self) -> dict[str, Any]:
+        """Return the attributes that a call of fit changes before it trains."""
+        return {}
 
     @property
     def configured(self) -> bool:
@@ -206,13 +337,7 @@ class Stack:
             return self._network if self._complete else self._made(draw)
 
     def _made(self, draw: bool) -> Any:
-        dense, rates, rate = self.dense_layers, [], 0.0
-        for layer in self._layers:
-            if isinstance(layer, Dropout):
-                rate = 1 - (1 - rate) * (1 - layer.rate)
-            elif isinstance(layer, Dense):
-                rates.append(rate)
-                rate = 0.0
+        dense, rates = self.dense_layers, self.dropout_rates()
         self._require_memory()
         old = self._network
         widest = max(layer.units for layer in dense)
@@ -234,11 +359,22 @@ class Stack:
             network.weights(i)[...] = values[0]
             if layer.use_bias:
                 network.bias(i)[...] = values[1]
-        for layer in self._layers:
-            layer._network, layer._model = network, None
+        for each in self._layers:
+            each._network, each._model = network, None
         self._network, self._complete, self._configured = network, True, False
         self._n_weights = self.count_params()
         return network
+
+    def dropout_rates(self) -> list[float]:
+        """Return the rate of dropout of each Dense layer's input."""
+        rates, rate = [], 0.0
+        for layer in self._layers:
+            if isinstance(layer, Dropout):
+                rate = 1 - (1 - rate) * (1 - layer.rate)
+            elif isinstance(layer, Dense):
+                rates.append(rate)
+                rate = 0.0
+        return rates
 
     def _require_memory(self) -> None:
         """Refuse weights beyond the machine's memory: the system would kill the process."""
@@ -275,6 +411,10 @@ class Stack:
         DataError
             If their number or a shape is wrong or a value is not finite; nothing is changed.
         """
+        with self.accepting():
+            self._set_weights(weights)
+
+    def _set_weights(self, weights: Sequence[Any]) -> None:
         self.materialise()
         weights = array_list("weights", weights)
         expected = sum(len(layer.shapes) for layer in self.dense_layers)

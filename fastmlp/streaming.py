@@ -38,6 +38,7 @@ from .progress import ProgressLine
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .models import Sequential
+    from .stack import Attempt
 
 __all__ = ["evaluate", "fit", "predict"]
 
@@ -54,7 +55,7 @@ def _checked(model: Sequential, stream: Any) -> ParquetStream:
 
     _checks.instance("model", model, Sequential)
     if model.n_inputs is None:
-        model.build(stream.n_inputs)
+        model.build(stream.n_inputs)  # whoever calls this takes it back if there is more amiss
     if model.n_inputs != stream.n_inputs:
         raise DataError(
             f"{stream.path}: its columns make {stream.n_inputs} inputs, the model has "
@@ -160,7 +161,28 @@ def fit(
         fast_reduce=fast_reduce,
     )
     hooks = _callback.as_list(callbacks)
+    from .models import Sequential
 
+    _checks.instance("model", model, Sequential)
+    with model.accepting(fit=True) as attempt:
+        return _fit(
+            model, stream, arguments, hooks, attempt, validation_data=validation_data,
+            checkpoint=checkpoint, checkpoint_every=checkpoint_every, comm=comm,
+        )  # fmt: skip
+
+
+def _fit(
+    model: Sequential,
+    stream: ParquetStream,
+    arguments: _fit_data.Arguments,
+    hooks: list[Callback],
+    attempt: Attempt,
+    *,
+    validation_data: Any,
+    checkpoint: Any,
+    checkpoint_every: Any,
+    comm: Any,
+) -> History:
     def prepare(arguments: _fit_data.Arguments) -> tuple[Any, Any]:
         train = _checked(model, stream)
         held = train.held_out if validation_data is None else validation_data
@@ -168,6 +190,10 @@ def fit(
             held = _checked(model, held)
         elif held is not None:
             held = _fit_data._validation_rows(model, held)
+        if held is None:
+            given = {"validation_freq": arguments.validation_freq}
+            reason = "there are no rows for validation"
+            _checks.warn_unused(reason, given, _fit_data.Arguments().to_dict())
         model.ready()
         return train, held
 
@@ -180,7 +206,7 @@ def fit(
             return data
 
         return sharded.fit(
-            comm, model, prepare_and_keep, arguments, hooks, checkpoint, checkpoint_every
+            comm, model, prepare_and_keep, arguments, hooks, attempt, checkpoint, checkpoint_every
         )
     stream, validation = prepare(arguments)
 
@@ -189,7 +215,7 @@ def fit(
         return _Run(model, stream, validation, arguments, hooks, keeper)
 
     return training.carried_out(
-        model, made, arguments, hooks, (stream, validation), checkpoint, checkpoint_every
+        model, made, arguments, hooks, attempt, (stream, validation), checkpoint, checkpoint_every
     )
 
 
@@ -233,7 +259,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
         results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
-            results.append(float(metric(*whole)))
+            results.append(metric.of(*whole))
         else:
             results.append(float(metric.finish(np.array([next(counted)]), moments.like())[0]))
     return results
@@ -258,7 +284,11 @@ def evaluate(
         As from `Sequential.evaluate`.
     """
     _fit_data.check_verbose(verbose)
-    values = _evaluated(model, _checked(model, stream), verbose)
+    from .models import Sequential
+
+    _checks.instance("model", model, Sequential)
+    with model.accepting():
+        values = _evaluated(model, _checked(model, stream), verbose)
     return _evaluation.reported(model.metrics_names, values, return_dict)
 
 
@@ -278,7 +308,13 @@ def predict(
     ndarray of shape (n, n_outputs)
     """
     _fit_data.check_verbose(verbose)
-    return _predicted(model, _checked(model, stream), verbose in (1, "auto"))
+    from .models import Sequential
+
+    _checks.instance("model", model, Sequential)
+    with model.accepting():
+        checked = _checked(model, stream)
+        model.ready(trained=False)
+    return _predicted(model, checked, verbose in (1, "auto"))
 
 
 def _predicted(model: Sequential, stream: ParquetStream, shown: bool) -> Iterator[np.ndarray]:

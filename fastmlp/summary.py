@@ -33,6 +33,8 @@ def _lambdas(layer: Layer) -> str:
     if not isinstance(layer, Dense):
         return ""
     parts = _penalty("", layer.kernel_regularizer) + _penalty("bias ", layer.bias_regularizer)
+    if not layer.trainable:  # of which no penalty is counted
+        return "frozen" + (f" ({', '.join(parts)} unused)" if parts else "")
     return ", ".join(parts)
 
 
@@ -182,7 +184,13 @@ def summary_text(model: Sequential, line_length: int | None = None, verbose: boo
     for i, row in enumerate(rows):
         lines += [line(row), thick if i == len(rows) - 1 else thin]
     total = f"{model.count_params():,}" if known else "? (the input's width is not known yet)"
-    lines += [f"Total params: {total}", f"Trainable params: {total}", "Non-trainable params: 0"]
+    frozen = sum(layer.count_params() for layer in model.layers if not layer.trainable)
+    trained = f"{model.count_params() - frozen:,}" if known else total
+    lines += [
+        f"Total params: {total}",
+        f"Trainable params: {trained}",
+        f"Non-trainable params: {frozen:,}",
+    ]
     if verbose:
         lines += _verbose_lines(model)
     return "\n".join([*lines, thin])

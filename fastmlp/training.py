@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .layers import Dropout
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .models import Sequential
+    from .stack import Attempt
 
 __all__ = ["Run", "carried_out", "fit", "is_sharded", "session_seed"]
 
@@ -36,13 +38,37 @@ def fit(
 ) -> History:
     """Train `model`; see `Sequential.fit`. `arguments` are those of `Arguments`."""
     given, hooks = Arguments(**arguments), _callback.as_list(callbacks)
+    with model.accepting(fit=True) as attempt:
+        return _fit(
+            model, x, y, given, hooks, attempt, validation_data=validation_data,
+            sample_weight=sample_weight, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
+            comm=comm,
+        )  # fmt: skip
+
+
+def _fit(
+    model: Sequential,
+    x: Any,
+    y: Any,
+    given: Arguments,
+    hooks: list[Callback],
+    attempt: Attempt,
+    *,
+    validation_data: Any,
+    sample_weight: Any,
+    checkpoint: Any,
+    checkpoint_every: Any,
+    comm: Any,
+) -> History:
     if is_sharded(model, given, comm):
         from . import sharded
 
         def prepare(arguments: Arguments) -> tuple[Rows, Rows | None]:
             return prepared(model, x, y, sample_weight, validation_data, arguments)
 
-        return sharded.fit(comm, model, prepare, given, hooks, checkpoint, checkpoint_every)
+        return sharded.fit(
+            comm, model, prepare, given, hooks, attempt, checkpoint, checkpoint_every
+        )
     if model.resumed is not None:
         given = model.resumed.arguments(given)
     rows, validation = prepared(model, x, y, sample_weight, validation_data, given)
@@ -51,7 +77,7 @@ def fit(
         return Run(model, rows, validation, arguments, hooks, keeper)
 
     data = (rows, validation)
-    return carried_out(model, made, given, hooks, data, checkpoint, checkpoint_every)
+    return carried_out(model, made, given, hooks, attempt, data, checkpoint, checkpoint_every)
 
 
 def is_sharded(model: Sequential, given: Arguments, comm: Any) -> bool:
@@ -78,7 +104,12 @@ def _alone(model: Sequential) -> Iterator[None]:
             "Received: a call of fit while another thread trains it"
         )
     try:
-        yield
+        model.require_rest("fit")  # of this thread: a callback's
+        model._fitting = os.getpid()
+        try:
+            yield
+        finally:
+            model._fitting = 0
     finally:
         trainer.release()
 
@@ -88,6 +119,7 @@ def carried_out(
     make: Callable[[Arguments, list[Callback], Checkpoint | None], Run],
     arguments: Arguments,
     hooks: list[Callback],
+    attempt: Attempt,
     data: tuple[Any, Any],
     checkpoint: Any,
     checkpoint_every: Any,
@@ -101,6 +133,8 @@ def carried_out(
         Makes the run of arguments, callbacks, and what keeps it.
     arguments : Arguments
     hooks : list of Callback
+    attempt : Attempt
+        Is told when the call is accepted: training begins.
     data : tuple
         The rows for training and validation, by which a run knows them again.
     checkpoint, checkpoint_every
@@ -129,15 +163,28 @@ def carried_out(
             assert model.history is not None
             return model.history
         run = make(arguments, hooks, keeper)
+        run.attempt = attempt
+        kept = [(hook, dict(vars(hook))) for hook in hooks if is_own(hook)]
         try:
             run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
             model.resumed = None
             run.carry_out(hooks, keeper, resumed)
         finally:
-            run.session.end()
+            if not run.forked:
+                run.session.end()
             run.rates.clear()
-            run.update_config()
+            if attempt.accepted:
+                run.update_config()
+            else:
+                for hook, state in kept:
+                    vars(hook).clear()
+                    vars(hook).update(state)
         return run.history
+
+
+def is_own(callback: Callback) -> bool:
+    """Whether a callback is one of fastmlp's."""
+    return type(callback).__module__.split(".")[0] == "fastmlp"
 
 
 def _session_seed(model: Sequential) -> int:

@@ -152,7 +152,8 @@ def test_validation_split_takes_the_last_rows_before_shuffling():
 
 def test_validation_data_win_over_a_split():
     x, y = data()
-    history = make().fit(x, y, verbose=0, validation_split=0.5, validation_data=[x, y])
+    with pytest.warns(UserWarning, match="No effect of validation_split=0.5"):
+        history = make().fit(x, y, verbose=0, validation_split=0.5, validation_data=[x, y])
     assert history.params["samples"] == 40
 
 

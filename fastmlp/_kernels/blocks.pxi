@@ -50,11 +50,14 @@ cdef class _Input:
         return <real*>self.view.buf
 
 
+cdef bint _is_forked = False    # whether this is a child of the process that loaded it
+
+
 cdef bint block_finite(const real* data, Py_ssize_t n, int n_threads) noexcept:
     """Whether n numbers are finite, in shares of whole vectors."""
     cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
     cdef int bad = 0
-    if n_pieces < 2 or n_threads < 2:
+    if n_pieces < 2 or n_threads < 2 or _is_forked:
         return span_finite(data, n)
     for k in prange(n_pieces, nogil=True, num_threads=n_threads, schedule="static"):
         bad |= not span_finite(data + k * piece, min(piece, n - k * piece))
@@ -63,7 +66,7 @@ cdef bint block_finite(const real* data, Py_ssize_t n, int n_threads) noexcept:
 
 cdef void block_copy(real* to, const real* data, Py_ssize_t n, int n_threads) noexcept:
     cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
-    if n_pieces < 2 or n_threads < 2:
+    if n_pieces < 2 or n_threads < 2 or _is_forked:
         memcpy(to, data, n * sizeof(real))
         return
     for k in prange(n_pieces, nogil=True, num_threads=n_threads, schedule="static"):

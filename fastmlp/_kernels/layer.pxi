@@ -190,6 +190,7 @@ cdef struct Layer:
     size_t w_at, b_at       # where weights and biases begin in the parameter block
     penalty_rule pen, pen_b
     double dropout          # rate applied to the layer's input
+    int frozen              # whether steps leave weights and biases as they are
     real* y                 # outputs
     real* z                 # before the activation, where the derivative needs them
     real* x                 # the layer's input after dropout

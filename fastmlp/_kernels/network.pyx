@@ -63,6 +63,8 @@ cdef class Network(_Session):
     """
 
     cdef Py_ssize_t _rows_forward  # of train_forward, until train_backward
+    cdef _Input _batch
+    cdef long long _uses_forward
 
     # Inference
 
@@ -219,25 +221,33 @@ cdef class Network(_Session):
         cdef State* s = &self.s
         cdef Py_ssize_t n = len(x)
         cdef Layer* last = &s.layers[s.n_layers - 1]
-        cdef int i, team
+        cdef int i
         cdef _Input source = _Input(x, (n, s.n_inputs), "x")
         cdef _Input target = _Input(out, (n, s.n_outputs), "out", True)
         if n < 1:
             raise ValueError("train_forward() needs at least one row. Received: 0 rows.")
         with self._lock:
-            s.skip = False  # nobody has checked that the weights are finite
-            self._reserve(<int>n, n_threads)
-            self._load(source.data(), 0, <int>n)
-            team = self._team(n, n_threads, automatic)
-            self._forward_block(<int>n, s.n_layers, team, True)
+            self._batch = source
+            self._train_forward(<int>n, n_threads, automatic)
             for i in range(n):
                 memcpy(target.data() + i * s.n_outputs, last.y + i * last.ld,
                        s.n_outputs * sizeof(real))
             self._rows_forward = n
 
+    cdef _train_forward(self, int n, int n_threads, bint automatic):
+        self.s.skip = False  # nobody has checked that the weights are finite
+        self._reserve(n, n_threads)
+        self._load(self._batch.data(), 0, n)
+        self._forward_block(n, self.s.n_layers, self._team(n, n_threads, automatic), True)
+        self._uses_forward = self._uses
+
     def train_backward(self, dy, *, int n_threads, bint automatic=True):
         """Store the gradient of sum(dy * out) plus penalty for the batch of the latest
-        `train_forward`; return the penalty."""
+        `train_forward`; return the penalty.
+
+        If the network has done other work since, such as a prediction, the batch goes forward
+        again: the gradient does not depend on it.
+        """
         cdef State* s = &self.s
         cdef int n = <int>self._rows_forward, team
         cdef _Input source = _Input(dy, (n, s.n_outputs), "dy")
@@ -247,6 +257,9 @@ cdef class Network(_Session):
         with self._lock:
             self._rows_forward = 0
             s.ran |= RAN_PYTHON
+            if self._uses != self._uses_forward:
+                self._train_forward(n, n_threads, automatic)
+            self._batch = None
             self._gradients()
             team = self._team(n, n_threads, automatic)
             begin_queues(s)

@@ -48,6 +48,34 @@ cdef class _Objective(_Workspace):
         for h in range(self.s.n_layers):
             self.s.grouped |= self.s.layers[h].group_lambda != 0
 
+    def freeze(self, int i, bint frozen):
+        """Say whether steps leave layer i's weights and biases as they are."""
+        cdef int h
+        self._layer(i).frozen = frozen
+        self.s.frozen = any([self.s.layers[h].frozen for h in range(self.s.n_layers)])
+
+    def set_dropout(self, int i, double rate):
+        """Set the rate of dropout of layer i's input."""
+        if self._layer(i).dropout != rate:
+            self._layer(i).dropout = rate
+            self._choose_loops()
+
+    def set_activation(self, int i, name):
+        """Set layer i's activation."""
+        with self._lock:
+            self._layer(i).act = _code(name, ACTIVATIONS, "activation")
+            self._activations[i] = name
+            self._choose_loops()
+
+    cdef _choose_loops(self):
+        """Decide anew what depends on the layers' kinds, work space included."""
+        cdef int h
+        for h in range(self.s.n_layers):
+            self.s.layers[h].may_skip = may_skip(&self.s, h)
+        self.s.shallow = is_shallow(&self.s)
+        self.s.tiny = is_tiny(&self.s) and self.s.loss == LOSS_MSE
+        self._release()
+
     cdef _swap_penalty(self, int i, pen):
         """Set layer i's lambdas of gradients and return those it had."""
         cdef Layer* layer = self._layer(i)
@@ -93,7 +121,6 @@ cdef class _Objective(_Workspace):
         cdef int i
         s.loss = _code(loss, LOSSES, "loss")
         codes = [_code(name, METRICS, "metric") for name in metrics]
-        kind = OPTIMIZERS[_code(optimizer, OPTIMIZERS, "optimizer")]
         free(s.metrics)
         free(s.metric_sums)
         free(s.record_metrics)
@@ -105,6 +132,24 @@ cdef class _Objective(_Workspace):
         s.n_metrics = len(codes)
         for i in range(s.n_metrics):
             s.metrics[i] = codes[i]
+        self._accumulator = initial_accumulator
+        self.set_rule(optimizer=optimizer, learning_rate=learning_rate, momentum=momentum,
+                      nesterov=nesterov, beta_1=beta_1, beta_2=beta_2, rho=rho, epsilon=epsilon,
+                      weight_decay=weight_decay, initial_step=initial_step,
+                      initial_accumulator=initial_accumulator, huber_delta=huber_delta,
+                      clip_norm=clip_norm, clip_array_norm=clip_array_norm,
+                      clip_value=clip_value)
+        self._release()
+        self.reset_optimizer()
+
+    def set_rule(self, *, optimizer="adam", double learning_rate=0.001, double momentum=0.0,
+                 bint nesterov=False, double beta_1=0.9, double beta_2=0.999, double rho=0.9,
+                 double epsilon=1e-7, double weight_decay=0.0, long long initial_step=0,
+                 double initial_accumulator=0.1, double huber_delta=1.0, double clip_norm=0.0,
+                 double clip_array_norm=0.0, double clip_value=0.0):
+        """Set the optimizer's numbers and Huber's, from the next step on; moments stay."""
+        cdef State* s = &self.s
+        kind = OPTIMIZERS[_code(optimizer, OPTIMIZERS, "optimizer")]
         if kind == "sgd":
             s.optimizer = OPT_SGD if momentum == 0 else OPT_NESTEROV if nesterov else OPT_MOMENTUM
         else:
@@ -124,9 +169,13 @@ cdef class _Objective(_Workspace):
         s.initial_step = initial_step
         s.huber_delta = huber_delta
         s.clip_norm, s.clip_array_norm, s.clip_value = clip_norm, clip_array_norm, clip_value
+        if kind == "sgd" and momentum == 0 and self._slots[0] is not None:
+            memset(s.slots[0], 0, s.n_params * sizeof(real))    # velocity ends with momentum
+        if kind == "adagrad" and initial_accumulator != self._accumulator:
+            for i in range(s.n_layers if self._slots[0] is not None else 0):
+                for sums in (self.weights_slot(0, i), self.bias_slot(0, i)):
+                    np.maximum(sums + (initial_accumulator - self._accumulator), 0, out=sums)
         self._accumulator = initial_accumulator
-        self._release()
-        self.reset_optimizer()
 
     def reset_optimizer(self):
         """Forget the optimizer's moments and steps."""

@@ -45,8 +45,7 @@ cdef class _Parameters:
             layer.ld = padded(layer.n_out)
             layer.n_rows = layer.n_out if layer.narrow else n_in
             layer.ldw = padded(n_in) if layer.narrow else padded(layer.n_out)
-            layer.may_skip = (h < n_layers - 1 and not layer.narrow and layer.n_out >= 64
-                              and layer.act != ACT_SOFTMAX)
+            layer.may_skip = may_skip(&self.s, h)
             layer.w_at = at
             self.s.n_weights += <size_t>n_in * layer.n_out
             at += layer.n_rows * layer.ldw

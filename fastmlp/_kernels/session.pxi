@@ -82,6 +82,7 @@ cdef class _Session(_Objective):
             # A weight that is not finite must reach the loss, so nothing is left out then.
             s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
             self._unchecked = False
+        self._uses += 1
         self._reserve(s.batch_size, n_threads)
         self._slot(0)
         self._slot(1)

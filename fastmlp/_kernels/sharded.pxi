@@ -10,12 +10,15 @@ cdef class PartStep:
     """
 
     cdef Network net
-    cdef list _levels       # blocks for gradients; the first is the network's own
+    cdef list _levels       # blocks for gradients; the first is the one that is applied
     cdef int _n, _team
+    cdef _Input _part       # the inputs that have gone forward
+    cdef long long _uses    # of the network's work space, when they had
 
     def __cinit__(self, Network network):
         self.net = network
-        self._levels = [network._gradients()]
+        # Not the network's own, which a call of gradients() within a step would overwrite.
+        self._levels = [_Block(network.s.n_params, 3 * 1088)]
         network._slot(0)
         network._slot(1)
 
@@ -88,7 +91,7 @@ cdef class PartStep:
         with self.net._lock:
             self.net._reserve(n, n_threads)
             self.net._load(source.data(), 0, n)
-            self._n = n
+            self._n, self._part, self._uses = n, source, self.net._uses
             self._team = team = self.net._team(n, n_threads, automatic)
             s.first_row = first_row
             begin_queues(s)
@@ -129,6 +132,8 @@ cdef class PartStep:
             d = given.data()
         kept = []
         with self.net._lock:
+            if d != NULL and self._uses != self.net._uses:
+                self._forward_again()
             if not penalty:
                 kept = [self.net._swap_penalty(h, (0, 0, 0, 0)) for h in range(bottom, top + 1)]
             if top == s.n_layers - 1:
@@ -143,6 +148,21 @@ cdef class PartStep:
             for h, pen in enumerate(kept, bottom):
                 self.net._swap_penalty(h, pen)
 
+    cdef _forward_again(self):
+        """Take the part forward once more: a loss in Python has used the work space since."""
+        cdef State* s = &self.net.s
+        cdef int team = self._team
+        self.net._reserve(self._n, team)
+        self.net._load(self._part.data(), 0, self._n)
+        begin_queues(s)
+        if team == 1:
+            with nogil:
+                part_forward(s, self._n, 1, NULL, NULL, 0, 1)
+        else:
+            with nogil, parallel(num_threads=team):
+                part_forward(s, self._n, 1, NULL, NULL, omp_get_thread_num(),
+                             omp_get_num_threads())
+
     def penalty(self):
         """The penalty, of the part that has just gone back with it."""
         return penalty_sum(&self.net.s, 0)
@@ -150,12 +170,17 @@ cdef class PartStep:
     def apply(self, *, int n_threads, bint automatic=True):
         """Make the step; return the first layer that is no longer finite, or -1."""
         cdef State* s = &self.net.s
+        cdef _Block own = self.net._gradient
+        cdef real* had = s.gradient
         cdef int h
         with self.net._lock:
             for h in range(s.n_layers):
                 s.layers[h].finite[0] = 1
             s.ran |= RAN_SHARDS
+            self.net._gradient = self._levels[0]
+            s.gradient = (<_Block>self._levels[0]).data
             self.net.apply_gradients(n_threads=n_threads, automatic=automatic)
+            self.net._gradient, s.gradient = own, had
             for h in range(s.n_layers):
                 if not s.layers[h].finite[0]:
                     return h

@@ -78,6 +78,7 @@ cdef struct State:
     int optimizer
     double learning_rate, weight_decay
     double clip_norm, clip_array_norm, clip_value   # 0: not clipped so
+    int frozen              # whether any layer is
     double beta_1, beta_2
     long long initial_step, step
     AdamCorrection corrections[CORRECTIONS]     # for the steps of a block
@@ -136,6 +137,13 @@ cdef struct State:
     long long diverged_epoch
 
 
+cdef inline int may_skip(const State* s, int h) noexcept nogil:
+    """Whether leaving out dead units of this layer may pay."""
+    cdef const Layer* layer = &s.layers[h]
+    return (h < s.n_layers - 1 and not layer.narrow and layer.n_out >= 64
+            and layer.act != ACT_SOFTMAX)
+
+
 cdef inline int skips(const State* s, const Layer* layer) noexcept nogil:
     """Whether dead units of this layer are worth leaving out."""
     return s.skip and layer.may_skip
@@ -147,7 +155,9 @@ cdef inline int reads_patterns(const State* s, const Layer* layer) noexcept nogi
 
 
 cdef inline int clips(const State* s) noexcept nogil:
-    return s.clip_norm > 0 or s.clip_array_norm > 0 or s.clip_value > 0
+    """Whether a step stores the whole gradient before it applies it: to clip it, or to leave
+    layers out."""
+    return s.clip_norm > 0 or s.clip_array_norm > 0 or s.clip_value > 0 or s.frozen
 
 
 cdef inline int* queues(State* s, int backward, int h) noexcept nogil:

@@ -109,16 +109,16 @@ cdef inline long long pieces(size_t size) noexcept nogil:
     return (size + 4095) // 4096
 
 
-cdef long long square_parts(State* s, size_t at, size_t size, long long piece, int tid,
-                            int n_threads) noexcept nogil:
+cdef long long square_parts(State* s, size_t at, size_t size, int frozen, long long piece,
+                            int tid, int n_threads) noexcept nogil:
     """Sums of squares of one array of the stored gradient, by fixed pieces of 4096 entries, into
-    norms from number `piece` on; returns the number after the last."""
+    norms from number `piece` on; returns the number after the last. A frozen array counts as 0."""
     cdef size_t i, start, stop
     cdef double total
     for start in range(0, size, 4096):
         if piece % n_threads == tid:
             total = 0
-            stop = min(start + 4096, size)
+            stop = start if frozen else min(start + 4096, size)
             for i in range(at + start, at + stop):
                 total += <double>s.gradient[i] * s.gradient[i]
             s.norms[piece] = total
@@ -151,8 +151,9 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
     if s.clip_norm > 0 or s.clip_array_norm > 0:
         for h in range(s.n_layers):
             layer = &s.layers[h]
-            last = square_parts(s, layer.w_at, layer.n_rows * layer.ldw, last, tid, n_threads)
-            last = square_parts(s, layer.b_at, layer.ld, last, tid, n_threads)
+            last = square_parts(s, layer.w_at, layer.n_rows * layer.ldw, layer.frozen, last, tid,
+                                n_threads)
+            last = square_parts(s, layer.b_at, layer.ld, layer.frozen, last, tid, n_threads)
         team_barrier(&s.gate, n_threads)
     if s.clip_norm > 0:
         rule.scale = norm_scale(s, 0, last, s.clip_norm)
@@ -162,6 +163,9 @@ cdef void apply_team(State* s, int tid, int n_threads) noexcept nogil:
         s.ran |= RAN_CLIP_VALUE
     for h in range(s.n_layers):
         layer = &s.layers[h]
+        if layer.frozen:
+            first += pieces(layer.n_rows * layer.ldw) + pieces(layer.ld)
+            continue
         share(layer.n_rows, 1, tid, n_threads, &start, &stop)
         at = layer.w_at + start * layer.ldw
         n = (stop - start) * layer.ldw // VL

@@ -4,6 +4,8 @@ _networks = weakref.WeakSet()
 
 
 def _after_fork():
+    global _is_forked
+    _is_forked = True
     for network in _networks:
         network._forked()
 
@@ -20,6 +22,9 @@ cdef class _Workspace(_Parameters):
     cdef list _parts        # networks that lend the threads work space, see parts.pxi
     cdef _Block _part_gradients
     cdef bint _skip_wanted
+    cdef long long _uses    # of the work space, counted: who goes on later can tell
+    cdef public long long writes    # of weights by Python, counted likewise
+    cdef public unsigned long long in_loss  # the thread in which a loss in Python is called, or 0
     cdef object _lock       # of whoever uses the work space
     cdef readonly object trainer  # a lock of the thread that trains, see training.py
     cdef object __weakref__
@@ -64,6 +69,7 @@ cdef class _Workspace(_Parameters):
     def _release(self):
         with self._lock:
             self._work, self._parts = [], []
+            self._uses += 1
             self.s.capacity = 0
             self.s.loaded = 0
 
@@ -144,6 +150,8 @@ cdef class _Workspace(_Parameters):
         """Threads for a step on so many rows: one if waking and waiting for the others would cost
         more than they give. What only goes forward has a third of the work."""
         cdef double enough = 3e6 if forward else 6e5 if self.s.shallow else 2e6
+        if _is_forked:
+            return 1    # the OpenMP runtime's threads are the parent's
         if not forward and rows_of_part(&self.s, <int>rows):
             enough = 4e5    # threads hardly wait for each other
         if automatic and rows * self.s.n_params < enough:
@@ -159,6 +167,7 @@ cdef class _Workspace(_Parameters):
 
     cdef _load(self, const real* x, Py_ssize_t first, int n):
         cdef int i
+        self._uses += 1
         self.s.loaded = 0
         self._keep_place(n)
         for i in range(n):

@@ -168,6 +168,7 @@ def _made(entries: list[_Entry]) -> tuple[int | None, list[Layer], list[_Entry]]
                     kernel_regularizer=_penalty(config.get("kernel_regularizer")),
                     bias_regularizer=_penalty(config.get("bias_regularizer")),
                     name=entry.name,
+                    trainable=config.get("trainable", True),
                 )
             )
             dense.append(entry)

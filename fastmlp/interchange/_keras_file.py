@@ -29,7 +29,7 @@ def _penalty(penalty: Regularizer | None) -> dict[str, Any] | None:
 
 
 def _layer(layer: Layer, dtype: dict[str, Any]) -> dict[str, Any]:
-    config: dict[str, Any] = {"name": layer.name, "trainable": True, "dtype": dtype}
+    config: dict[str, Any] = {"name": layer.name, "trainable": layer.trainable, "dtype": dtype}
     if isinstance(layer, Dense):
         config |= {
             "units": layer.units,

@@ -23,7 +23,7 @@ def described(model: Sequential, arguments: Arguments, data: tuple[Any, Any]) ->
 
     layers = [
         [layer.units, layer.activation, layer.use_bias, repr(layer.kernel_regularizer),
-         repr(layer.bias_regularizer)]
+         repr(layer.bias_regularizer), layer.trainable]
         for layer in model.dense_layers
     ]  # fmt: skip
     rates = [getattr(layer, "rate", None) for layer in model.layers]

@@ -25,6 +25,7 @@ from ._session import Session
 
 if TYPE_CHECKING:
     from ..models import Sequential
+    from ..stack import Attempt
 
 _SHARDS = 4
 Data = tuple[Rows | ParquetStream, Rows | ParquetStream | None]
@@ -268,6 +269,7 @@ def fit(
     prepare: Callable[[Arguments], Data],
     arguments: Arguments,
     callbacks: list[Callback],
+    attempt: Attempt,
     checkpoint: str | Path | None,
     checkpoint_every: float | str | None,
 ) -> History:
@@ -283,6 +285,8 @@ def fit(
     arguments : Arguments
     callbacks : list of Callback
         Called on all ranks, but that rank 0 alone writes files, and that its decisions hold.
+    attempt : Attempt
+        Is told when training begins.
     checkpoint, checkpoint_every
         As for `Sequential.fit`; rank 0 writes.
 
@@ -299,7 +303,9 @@ def fit(
             found = described(model, arguments, data) if ranks.size > 1 else {}
         check_same(ranks, found)
         model.seed, model.n_fits = ranks.share((model.seed, model.n_fits))
-        return _carried_out(ranks, model, data, arguments, callbacks, checkpoint, checkpoint_every)
+        return _carried_out(
+            ranks, model, data, arguments, callbacks, attempt, checkpoint, checkpoint_every
+        )
 
 
 def _settled(ranks: Ranks, model: Sequential, arguments: Arguments) -> Arguments:
@@ -321,6 +327,7 @@ def _carried_out(
     data: Data,
     arguments: Arguments,
     callbacks: list[Callback],
+    attempt: Attempt,
     checkpoint: Any,
     checkpoint_every: Any,
 ) -> History:
@@ -335,7 +342,7 @@ def _carried_out(
 
     try:
         return training.carried_out(
-            model, made, arguments, callbacks, data, checkpoint, checkpoint_every
+            model, made, arguments, callbacks, attempt, data, checkpoint, checkpoint_every
         )
     except BaseException as error:
         if not begun:  # where the others wait, in `made`, they hear of it

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._python_loss import EpochSums, read_only
+from .._arrays import read_only
+from .._python_loss import EpochSums, in_loss
 from ..losses import Loss
 from ..metrics import FUNCTIONS
 from ._exchange import Exchange, add, buckets, exchange_of, merges
@@ -169,7 +170,8 @@ class Session(EpochSums):
         out = np.empty((n, self._network.n_outputs), self._network.dtype)
         self.step.forward(x, None, None, out, **options)
         y, out = read_only(y), read_only(out)
-        values, gradient = self._loss.values_and_gradient(y, out)
+        with in_loss(self._network):
+            values, gradient = self._loss.values_and_gradient(y, out)
         factor = np.ones(n) if weight is None else weight
         with np.errstate(over="ignore", invalid="ignore"):  # is found in the loss or the weights
             dy = np.ascontiguousarray(gradient * (factor / n_batch)[:, None], out.dtype)
