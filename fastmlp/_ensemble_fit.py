@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _arrays, _checks, _fit_data, losses
+from . import _arrays, _checks, _fit_data, ensembles, losses
 from ._ensemble_training import Training
 from ._groups import like
 from ._workers import engine
@@ -66,10 +66,15 @@ def _fit(
                 f"{name} must have shape (n, k) and not be empty. Received: shape {array.shape}"
             )
     templates = _templates(x, y, units, **given)
+    _warn_unused(units, given)
     for template in templates:  # that each fits the data, and says so before anything is trained
         rows = _fit_data.checked(template, x, y, weight)
     validation = None
     if validation_data is not None:
+        split = {"validation_split": arguments.validation_split}
+        _checks.warn_unused(
+            "validation_data takes the place of a split", split, {"validation_split": 0.0}
+        )
         validation = _fit_data._validation_rows(templates[0], validation_data)
     else:
         rows, validation = _fit_data._split(rows, arguments.validation_split)
@@ -85,6 +90,18 @@ def _fit(
     return made
 
 
+def _warn_unused(units: Any, given: dict[str, Any]) -> None:
+    """Warn of arguments that say how to make networks where none is made by them."""
+    defaults = _checks.defaults_of(ensembles.ensemble)
+    made = _architectures(units)
+    if all(isinstance(part, Sequential) for part in made):
+        named = {name: given[name] for name in given if name not in ("lambdas", "penalty")}
+        _checks.warn_unused("units holds compiled models, which say it", named, defaults)
+    if given["lambdas"] is None:
+        named = {"penalty": given["penalty"]}
+        _checks.warn_unused("it says what lambdas are of, which are not given", named, defaults)
+
+
 def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
     members = _checks.below("members", members, _MAX_MEMBERS)
     if seeds is None:
@@ -93,6 +110,11 @@ def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
     if seed is not None:
         raise ValueError("seed and seeds exclude each other. Received: both")
     given = _checks.items("seeds", seeds, "integers")
+    default = _checks.defaults_of(ensembles.ensemble)["members"]
+    if members not in (default, len(given)):
+        _checks.warn_unused(
+            "there is a member for each of seeds", {"members": members}, {"members": default}
+        )
     found = [_checks.integer("a seed in seeds", value, 0) for value in given]
     if not found or len(set(found)) < len(found):
         raise ValueError(

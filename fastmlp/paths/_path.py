@@ -184,6 +184,17 @@ def path(
             "learning_rate", learning_rate, "a finite number above 0", lambda v: v > 0
         ),
     )  # fmt: skip
+    defaults = _checks.defaults_of(path)
+    if not hidden:
+        trained = {
+            "activation": activation, "epochs": epochs, "first_epochs": first_epochs,
+            "batch_size": batch_size, "learning_rate": learning_rate,
+        }  # fmt: skip
+        reason = "a model without hidden layers is solved, not trained"
+        _checks.warn_unused(reason, trained, defaults)
+    if lambdas is not None:
+        ends = {"n_lambdas": n_lambdas, "lambda_ratio": lambda_ratio}
+        _checks.warn_unused("lambdas are given", ends, defaults)
     n_layers = len(hidden) + 1
     factors = _grid.factors(layer_factors, n_layers)
     grid = None if lambdas is None else _grid.given(lambdas, layer_factors, n_layers)

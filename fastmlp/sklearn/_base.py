@@ -20,7 +20,7 @@ from ..models import Sequential
 from ._fitted import FittedMLP, network, validated
 from ._lbfgs import minimise
 from ._problem import Problem, Rows, mean_and_scale, row_weights, rows_per_step
-from ._settings import Settings, checked
+from ._settings import Settings, checked, warn_of_unused
 from ._watch import Watch
 
 _CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_",
@@ -132,6 +132,32 @@ class BaseMLP(FittedMLP):
         classes: Any = None,
     ) -> Any:
         settings = checked(self)
+        warn_of_unused(self, X_val is not None)
+        before = dict(self.__dict__)
+        try:
+            return self._fit_checked(settings, X, y, sample_weight, X_val, y_val, incremental,
+                                     classes)  # fmt: skip
+        except Exception:
+            if not self._training:  # refused: nothing has been learnt, and nothing is forgotten
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+        finally:
+            self.__dict__.pop("_training", None)
+
+    _training = False  # whether the network's training has begun in the present call
+
+    def _fit_checked(
+        self,
+        settings: Settings,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        incremental: bool,
+        classes: Any,
+    ) -> Any:
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=fresh)
         encoded = self._target(y, fresh, incremental, classes)
@@ -258,15 +284,15 @@ class BaseMLP(FittedMLP):
         if self.batch_size != "auto" and self.batch_size > n:
             warnings.warn(f"batch_size={self.batch_size} is cut to the {n} rows", stacklevel=4)
         output = self._output()
+        if held is not None:
+            held = Rows(self._scaled(held.x), self._scaled_target(held.y), held.weight)
+            if held.weight is not None and not held.weight.any():
+                raise ValueError("Sample weights of the rows held out must not all be zero")
         if not incremental or self.__dict__.get("_compiled") != self.solver:
             model.compile(self._made_optimizer(), output.loss)
             self._compiled = self.solver
         problem = Problem(self, settings, output, rows, rows_per_step(batch_size, n))
         problem.set_penalties(model, settings.l1)
-        if held is not None:
-            held = Rows(self._scaled(held.x), self._scaled_target(held.y), held.weight)
-            if held.weight is not None and not held.weight.any():
-                raise ValueError("Sample weights of the rows held out must not all be zero")
         stops = held is not None and self.early_stopping
         if stops and self.validation_scores_ and self._best_weights is None:
             self._best_weights = model.get_weights()  # those of best_validation_score_
@@ -281,6 +307,7 @@ class BaseMLP(FittedMLP):
         self, model: Sequential, problem: Problem, watch: Watch, batch_size: int,
         incremental: bool,
     ) -> None:  # fmt: skip
+        self._training = True
         try:
             model.fit(
                 problem.x,
@@ -331,6 +358,7 @@ class BaseMLP(FittedMLP):
         def report(iteration: int, value: float) -> None:
             print(f"Iteration {iteration}, loss = {value - problem.constant:.8f}", flush=True)
 
+        self._training = True
         result = minimise(
             work,
             problem.x.astype(np.float64),

@@ -111,6 +111,50 @@ def _activations(given: Any, n_hidden: int) -> tuple[list[str], list[float]]:
     return engine[:n_hidden], [*factors[:n_hidden], factors[-1]]
 
 
+# Which options each solver has no use for.
+_UNUSED = {
+    "adam": ("learning_rate", "power_t", "momentum", "nesterovs_momentum", "max_fun"),
+    "sgd": ("beta_1", "beta_2", "epsilon", "max_fun"),
+    "lbfgs": ("batch_size", "learning_rate", "learning_rate_init", "power_t", "shuffle", "momentum",
+              "nesterovs_momentum", "early_stopping", "validation_fraction", "beta_1", "beta_2",
+              "epsilon", "n_iter_no_change"),
+}  # fmt: skip
+
+
+def warn_of_unused(estimator: Any, has_validation: bool) -> None:
+    """Warn of arguments that have no effect beside the others, if they are not the defaults.
+
+    Parameters
+    ----------
+    estimator : MLPRegressor or MLPClassifier
+        Checked.
+    has_validation : bool
+        Whether validation data are given to fit.
+    """
+    defaults = _checks.defaults_of(type(estimator).__init__)
+
+    def warn(reason: str, *names: str) -> None:
+        given = {name: getattr(estimator, name) for name in names if name in defaults}
+        _checks.warn_unused(reason, given, defaults)
+
+    solver = estimator.solver
+    warn(f"solver={solver!r} does not use it", *_UNUSED[solver])
+    if solver == "sgd":
+        if estimator.learning_rate != "invscaling":
+            warn("it is for learning_rate='invscaling'", "power_t")
+        if not estimator.momentum:
+            warn("momentum is 0", "nesterovs_momentum")
+    if solver != "lbfgs":
+        if has_validation:
+            warn("X_val is given", "validation_fraction")
+        elif not estimator.early_stopping:
+            warn("it is for early_stopping=True", "validation_fraction")
+    if estimator.l2 is not None:
+        warn("l2 takes its place", "alpha")
+    if estimator.units is not None:
+        warn("units takes its place", "hidden_layer_sizes")
+
+
 def checked(estimator: Any) -> Settings:
     """Check every argument of an estimator's constructor.
 

@@ -22,7 +22,7 @@ from ..regularizers import GROUPS
 from . import _methods
 from ._result import SweepResult
 from ._runs import Conductor
-from ._space import Space
+from ._space import Space, Uniform
 from ._store import Store
 from ._training import Rows, Work
 
@@ -178,6 +178,16 @@ def sweep(
     proximal, overwrite = _checks.flag("proximal", proximal), _checks.flag("overwrite", overwrite)
     _checks.verbosity(verbose)
     groups = _checks.one_of("groups", groups, GROUPS)
+    defaults = _checks.defaults_of(sweep)
+    if method != "halving":
+        of_halving = {"eta": eta, "min_epochs": min_epochs}
+        _checks.warn_unused(f"method={method!r} has no rungs", of_halving, defaults)
+    for name, flag, of, lambdas in (
+        ("proximal", proximal, "l1", l1),
+        ("groups", groups, "group_l1", group_l1),
+    ):
+        if not isinstance(lambdas, Uniform) and not np.any(lambdas):
+            _checks.warn_unused(f"{of} is 0", {name: flag}, defaults)
     if method == "optuna":
         _methods.import_optuna()
     problem = Problem(

@@ -23,6 +23,9 @@ from fastmlp.preprocessing import Preprocessing
 
 from .data import classes, regression
 
+# Cases without hidden layers take the options of those with some.
+pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
+
 QUICK = {"n_lambdas": 6, "folds": 3, "epochs": 60, "learning_rate": 0.02, "verbose": 0}
 
 

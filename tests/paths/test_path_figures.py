@@ -11,6 +11,9 @@ from fastmlp.plots import _path, _path_fits
 
 from .data import classes, regression
 
+# Cases without hidden layers take the options of those with some.
+pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
+
 QUICK = {"n_lambdas": 12, "folds": 3, "epochs": 40, "learning_rate": 0.02, "verbose": 0}
 
 

@@ -10,6 +10,9 @@ from fastmlp.errors import DivergedError
 
 from .data import classes, regression
 
+# Cases without hidden layers take the options of those with some.
+pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
+
 pytest.importorskip("joblib")
 
 
