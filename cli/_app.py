@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -19,6 +21,8 @@ from fastmlp.errors import DataError, DivergedError, ModelFileError, RankError
 from . import _ranks
 from ._streams import Unbroken, forget
 from .completion import with_files
+
+_NO_EFFECT = "No effect of "  # as the library's warnings of unused options begin
 
 # With the first sentences of their help, so that listing them loads none of them.
 COMMANDS = {
@@ -106,7 +110,7 @@ class Commands(click.Group):
     def _guarded(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
         try:
             try:
-                with self.make_context(prog_name, args, **extra) as ctx:
+                with _warnings_shown(), self.make_context(prog_name, args, **extra) as ctx:
                     self.invoke(ctx)
             finally:
                 sys.stdout.flush()
@@ -136,6 +140,23 @@ class Commands(click.Group):
                 return _fail(str(error), USAGE)
             return _fail(describe(error), RUN_TIME)
         return 0
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Show what is said of options without effect as a line of its own."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, *arguments: Any, **named: Any) -> None:
+            if str(message).startswith(_NO_EFFECT):
+                click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+            else:
+                others(message, *arguments, **named)
+
+        warnings.filterwarnings("always", _NO_EFFECT, UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _fail(message: str, code: int) -> int:

@@ -193,7 +193,7 @@ def _arguments(
         names = mlp.parse_layer_values("activation", names, len(hidden), "hidden layer")
     return {
         "units": hidden,
-        "activation": names,
+        "activation": names or activation or "relu",
         "lambdas": _grid(lambdas),
         "layer_factors": _numbers("--layer-factors", layer_factors),
         "epochs": epochs,

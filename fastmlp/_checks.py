@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
 
-import numpy as np
-
 T = TypeVar("T")
 
 
@@ -220,8 +218,8 @@ def _differs(value: Any, default: Any) -> bool:
     if value is default:
         return False
     try:
-        return bool(np.any(np.asarray(value != default)))
-    except ValueError:  # of sequences of unequal lengths
+        return bool(value != default)
+    except ValueError:  # an array has no truth of its own
         return True
 
 

@@ -301,7 +301,7 @@ def train(
         shuffle=False,
         callbacks=list(callbacks),
         validation_data=validation if curves else None,
-        validation_freq=max(1, -(-epochs // points)),
+        validation_freq=max(1, -(-epochs // points)) if curves else 1,
     )
     seconds = time.perf_counter() - start
     parameters = model.count_params()

@@ -178,3 +178,11 @@ def test_ctrl_c_keeps_the_path_up_to_there(tmp_path):
     rows = (tmp_path / "out" / "path.csv").read_text().splitlines()
     assert len(rows) == done + 1
     assert models.load_model(tmp_path / "out" / "model.fmlp").n_inputs == 1
+
+
+def test_options_without_effect_are_named(run, tmp_path):
+    args = ["path", "--data", "regression", "--units", "none", "--epochs", "20", "--folds", "2"]
+    outcome = run(*args, "--n-lambdas", "2", "-o", str(tmp_path / "p"))
+    assert outcome.code == 0
+    warning = "Warning: No effect of epochs=20: a model without hidden layers is solved"
+    assert warning in outcome.err
