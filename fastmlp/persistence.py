@@ -139,6 +139,7 @@ def to_bytes(
         arrays = dict(_arrays(model, weights_only))
         history, kept = _kept_history.described(None if weights_only else model.history)
         table = _described(model, weights_only) | {"history": history}
+        _require_readable(table)
         arrays |= kept
         if run is not None:
             table["run"] = run[0]
@@ -164,6 +165,23 @@ def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
         )
     # Of other arrays the library would write the memory as it lies.
     return save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {_KEY: text})
+
+
+def _require_readable(table: Mapping[str, Any]) -> None:
+    """Refuse settings, of an initializer say, that reading the file would refuse."""
+    compiled = table["compile"]
+    try:
+        made_layers(table["layers"])
+        if compiled is not None and "custom" not in compiled:
+            optimizers.get(compiled["optimizer"])
+            losses.get(compiled["loss"])
+            names = ["loss", *(metrics.get(metric).name for metric in compiled["metrics"])]
+            if len(set(names)) < len(names):
+                raise ValueError(f"Names of metrics must differ. Received: {', '.join(names)}")
+    except (BadFileError, DataError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"Model {table['name']!r} has a setting with which its file could not be read: {error}"
+        ) from None
 
 
 def save_model(

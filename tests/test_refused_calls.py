@@ -66,6 +66,10 @@ REFUSED = {
 }
 
 
+def test_the_figures_of_the_reliability_page():
+    assert len(REFUSED) == 25
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_call_changes_nothing(name):
     model = unbuilt()

@@ -113,6 +113,10 @@ def test_a_setting_takes_effect_or_is_refused(build, pick, name, tmp_path):
     assert accepted or name not in {"trainable", "learning_rate", "clipnorm", "delta", "rate"}
 
 
+def test_the_figures_of_the_reliability_page():
+    assert len(VALUES) == 17
+
+
 def test_refused_values_leave_the_setting():
     model = made(dropout=0.25)
     for thing, name, value in (
@@ -272,3 +276,21 @@ def test_seeds_of_a_further_fit(tmp_path):
         check_saved(model, tmp_path / "m.fmlp")
         found.append(model.get_weights()[0])
     assert not any(np.array_equal(a, b) for a, b in itertools.combinations(found, 2))
+
+
+@pytest.mark.parametrize("what", ["schedule", "initializer", "metric"])
+def test_a_good_file_is_not_replaced_by_an_unreadable_one(what, tmp_path):
+    path = tmp_path / "m.fmlp"
+    model = made(Adam(schedules.ExponentialDecay(0.01, 10, 0.5)))
+    model.compile(model.optimizer, "mse", ["mae"])
+    model.save(path)
+    content = path.read_bytes()
+    if what == "schedule":
+        model.optimizer.schedule.decay_rate = -5
+    elif what == "initializer":
+        model.layers[0].kernel_initializer.seed = -3
+    else:
+        model.metrics[0].name = "loss"
+    with pytest.raises(ValueError, match="has a setting with which its file could not be read"):
+        model.save(path)
+    assert path.read_bytes() == content

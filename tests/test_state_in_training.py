@@ -57,6 +57,11 @@ def fitted(look, units="80x2", **arguments):
     return model.get_weights()
 
 
+def test_the_figures_of_the_reliability_page():
+    # Losses: plain and sharded, streamed twice, one with a thread. Hooks: by two optimizers.
+    assert 2 * len(LOOKS) + 2 + 1 + 2 * len(SHAPES) == 21
+
+
 @pytest.mark.parametrize("shards", [None, 4])
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_a_loss_that_looks_at_its_model_changes_nothing(look, shards):
