@@ -190,13 +190,13 @@ def prepared(
 ) -> tuple[Rows, Rows | None]:
     """Return the rows to train on, weighted by class if asked, and those to validate on."""
     rows = checked(model, x, y, weight)
-    defaults = Arguments().to_dict()
     if validation_data is not None:
-        given: dict[str, Any] = {"validation_split": arguments.validation_split}
-        _checks.warn_unused("validation_data takes the place of a split", given, defaults)
+        split = {"validation_split": arguments.validation_split}
+        reason = "validation_data takes the place of a split"
+        _checks.warn_unused(reason, split, {"validation_split": 0.0})
     elif not arguments.validation_split:
-        given = {"validation_freq": arguments.validation_freq}
-        _checks.warn_unused("there are no rows for validation", given, defaults)
+        freq = {"validation_freq": arguments.validation_freq}
+        _checks.warn_unused("there are no rows for validation", freq, {"validation_freq": 1})
     validation: Rows | None
     if validation_data is not None:
         validation = _validation_rows(model, validation_data)
