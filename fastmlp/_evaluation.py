@@ -120,7 +120,7 @@ def evaluate(
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
             assert out is not None
-            results.append(metric.of(rows.y, out))
+            results.append(metric.read(rows.y, out))
         else:
             results.append(float(metric.finish(np.array([found.pop(0)]), rows.y)[0]))
     return results
@@ -138,4 +138,4 @@ def scores(model: Sequential, wanted: list[Metric], rows: Rows) -> dict[str, flo
     network = model.ready()
     out = np.empty((len(rows.x), network.n_outputs), model.dtype)
     predict(model, rows.x, out)
-    return {metric.name: metric.of(rows.y, out) for metric in wanted}
+    return {metric.name: metric.read(rows.y, out) for metric in wanted}

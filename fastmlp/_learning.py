@@ -65,6 +65,8 @@ class Moments:
         """Return two numbers, (2, 1), with the mean and the variance of all, to ask a metric."""
         if not self.count:
             return np.zeros((2, 1))
+        if self.low == self.high:  # not by rounding a bit apart
+            return np.full((2, 1), self.low)
         mean, deviation = self.mean(), self.deviation()
         return np.array([[mean - deviation], [mean + deviation]])
 

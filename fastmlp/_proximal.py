@@ -132,7 +132,7 @@ class Objective:
         return self.read()
 
     def smooth(self, w: Array) -> tuple[float, Array]:
-        """Return value and gradient of the loss and its L2 penalty."""
+        """Return value and gradient of the loss, unclipped, and its L2 penalty."""
         _scatter(w, self._views)
         n, total = len(self.x), 0.0
         chunk = max(64, min(_CHUNK, _WORK // len(w)))
@@ -143,13 +143,24 @@ class Objective:
             weight = None if self.weight is None else self.weight[rows]
             value = self.network.gradients(
                 self.x[rows], self.y[rows], weight, n_threads=self.n_threads,
-                automatic=self.automatic,
+                automatic=self.automatic, smooth=True,
             )  # fmt: skip
             part = np.concatenate([g.ravel() for g in self._gradients])
             total += share * value
             gradient = share * part if gradient is None else gradient + share * part
         assert gradient is not None
         return total, gradient
+
+    def reported(self, w: Array, smooth: float) -> float:
+        """Return what `smooth` is with the loss as `evaluate` has it: a cross-entropy clipped."""
+        assert self.model.loss is not None
+        if not self.model.loss.name.endswith("crossentropy"):
+            return smooth
+        _scatter(w, self._views)
+        loss, _ = self.network.evaluate(
+            self.x, self.y, self.weight, n_threads=self.n_threads, automatic=self.automatic
+        )
+        return float(loss + self.network.penalty())
 
     def rest(self, w: Array) -> float:
         """Return the value of the L1 and group penalties."""
@@ -361,7 +372,7 @@ class Minimiser:
         w = self.objective.write(self.best)
         f, g = self.objective.smooth(w)  # as the model has it now, rounded to its type
         slack = self.objective.slack(w, g)
-        loss = f + self.objective.rest(w)
+        loss = self.objective.reported(w, f) + self.objective.rest(w)
         return PolishResult(slack <= tol, max(slack, 0.0), self.n_iter, loss, message)
 
 

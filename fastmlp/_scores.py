@@ -11,7 +11,9 @@ from .losses import _classes_and_probabilities, _numbers, _pair
 
 
 def binary_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
-    """Return each row's share of outputs on the right side of 0.5; 0.5 itself is class 0.
+    """Return each row's share of outputs on the right side of 0.5.
+
+    A prediction of 0.5 is class 0; one that is NaN is on neither side.
 
     Parameters
     ----------
@@ -22,11 +24,18 @@ def binary_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     ndarray of shape (n,)
     """
     true, pred = _pair(y_true, y_pred)
-    return ((pred > 0.5) == (true > 0.5)).mean(axis=1)
+    return (((pred > 0.5) == (true > 0.5)) & ~np.isnan(pred)).mean(axis=1)
+
+
+def _largest(pred: np.ndarray) -> np.ndarray:
+    """Return each row's first largest output; -1, which is no class, where one is NaN."""
+    return np.where(np.isnan(pred).any(axis=1), -1, pred.argmax(axis=1))
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return 1 for each row whose largest output is its class, else 0.
+
+    Of equal outputs the first is the largest; a row with NaN has none.
 
     Parameters
     ----------
@@ -39,11 +48,13 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     ndarray of shape (n,)
     """
     true, pred = _pair(y_true, y_pred)
-    return (true.argmax(axis=1) == pred.argmax(axis=1)).astype(np.float64)
+    return (true.argmax(axis=1) == _largest(pred)).astype(np.float64)
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return 1 for each row whose largest output is its class, else 0.
+
+    Of equal outputs the first is the largest; a row with NaN has none.
 
     Parameters
     ----------
@@ -56,13 +67,14 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     ndarray of shape (n,)
     """
     true, pred = _classes_and_probabilities(y_true, y_pred)
-    return (true == pred.argmax(axis=1)).astype(np.float64)
+    return (true == _largest(pred)).astype(np.float64)
 
 
 def _targets_below(y_pred: np.ndarray, target: np.ndarray, k: int) -> np.ndarray:
-    """Return 1 where fewer than `k` outputs are larger than the target's, else 0."""
+    """Return 1 where fewer than `k` outputs are larger than the target's, else 0; 0 for NaN."""
     own = y_pred[np.arange(len(y_pred)), target]
-    return ((y_pred > own[:, None]).sum(axis=1) < k).astype(np.float64)
+    below = (y_pred > own[:, None]).sum(axis=1) < k
+    return (below & ~np.isnan(y_pred).any(axis=1)).astype(np.float64)
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
@@ -154,7 +166,8 @@ def r2_score(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     """Return the coefficient of determination, the mean over outputs of 1 - residual / total.
 
     residual = sum_i(w_i * (y_i - p_i)**2), total = sum_i(w_i * (y_i - mean of y)**2). An output
-    whose total is 0 counts 1 if its residual is 0 as well, else 0.
+    whose y is the same in all rows that have a weight counts 1 if every prediction equals it,
+    else 0.
 
     Parameters
     ----------
@@ -169,13 +182,22 @@ def r2_score(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     weight = _weights(sample_weight, len(true))
     residual = weight @ np.square(true - pred)
     total = weight @ np.square(true - weight @ true / weight.sum())
-    return float(determination(residual, total).mean())
+    return float(determination(residual, np.where(constant(true[weight != 0]), 0, total)).mean())
+
+
+def constant(y: np.ndarray) -> np.ndarray:
+    """Return which columns of y (n, k) hold one number; by rounding their variance may be above 0.
+
+    The mean of ten times 0.1 is not 0.1.
+    """
+    return y.min(axis=0, initial=np.inf) >= y.max(axis=0, initial=-np.inf)
 
 
 def determination(residual: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Return 1 - residual / total; where total is 0, 1 if residual is 0 as well, else 0."""
     safe = np.where(total > 0, total, 1.0)
-    return np.where(total > 0, 1 - residual / safe, (residual == 0).astype(np.float64))
+    result = np.where(total > 0, 1 - residual / safe, residual == 0)
+    return np.where(np.isnan(residual) | np.isnan(total), np.nan, result)
 
 
 def auc(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
@@ -195,7 +217,7 @@ def auc(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     Returns
     -------
     float
-        NaN if an output has rows of one class only.
+        NaN if an output has rows of one class only, or a prediction that is NaN.
     """
     true, pred = _columns(y_true, y_pred)
     weight = _weights(sample_weight, len(true))
@@ -203,6 +225,8 @@ def auc(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
 
 
 def _auc(true: np.ndarray, pred: np.ndarray, weight: np.ndarray) -> float:
+    if np.isnan(pred).any():
+        return math.nan
     order = np.argsort(pred, kind="stable")
     pred = pred[order]
     starts = np.flatnonzero(np.r_[True, pred[1:] != pred[:-1]])  # of equal predictions

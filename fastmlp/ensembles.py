@@ -259,8 +259,13 @@ class Ensemble(Members):
         assert self.loss is not None
         mean = self.predict(rows.x, verbose=verbose)
         values = [self.loss(rows.y, mean, rows.weight)]
-        values += [metric.of(rows.y, mean) for metric in self.metrics]
+        values += self._metric_values(rows.y, mean)
         return _evaluation.reported(self.metrics_names, values, return_dict)
+
+    def _metric_values(self, y: np.ndarray, out: np.ndarray) -> list[float]:
+        assert self.loss is not None
+        kind = _fit_data.metric_kind(self.loss, y, self.n_outputs)
+        return [metric.of(y, out, self.loss, kind) for metric in self.metrics]
 
     def _rows(self, x: Any, y: Any, sample_weight: Any = None) -> _fit_data.Rows:
         if self.loss is None:
@@ -290,7 +295,7 @@ class Ensemble(Members):
             for group in self.groups:
                 for predict in group.predictors():
                     out = predict(rows.x)
-                    table.append([loss(rows.y, out), *(m(rows.y, out) for m in self.metrics)])
+                    table.append([loss(rows.y, out), *self._metric_values(rows.y, out)])
                     line.update(len(table))
         return np.array(table, np.float64)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _checks, _fit_data, metrics
+from . import _arrays, _checks, _fit_data, losses, metrics
 from ._layer_report import LayerFigures, LayerReport, layer_report
 from .errors import DataError
 from .stack import all_or_nothing
@@ -203,12 +203,10 @@ def _score(
     engine = chosen.engine_name(kind, n_outputs)
     if loss is not None and engine == kind and type(chosen).finish is metrics.Metric.finish:
         return chosen.name, loss, False  # with the settings of the loss
-    if engine is None:
-        return chosen.name, chosen, chosen.larger_is_better
+    given = loss or losses.MeanSquaredError()
 
-    def score(y: Any, outputs: Any) -> float:  # what `evaluate` reports
-        mean = np.array([np.mean(metrics.FUNCTIONS[engine](y, outputs))])
-        return float(chosen.finish(mean, y)[0])
+    def score(y: Any, outputs: Any) -> float:
+        return chosen.of(y, outputs, given, kind)
 
     return chosen.name, score, chosen.larger_is_better
 

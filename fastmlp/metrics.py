@@ -118,6 +118,28 @@ class Metric:
         """
         return self.engine
 
+    def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
+        """Return what `evaluate` reports of a model's predictions, from all of them.
+
+        Parameters
+        ----------
+        y_true, y_pred : ndarray
+        loss : Loss
+            The model's; Huber's delta is taken from it.
+        kind : str
+            As `_fit_data.metric_kind` names the form of y.
+
+        Returns
+        -------
+        float
+        """
+        name = self.engine_name(kind, y_pred.shape[1])
+        if name is None:
+            return self.read(y_true, y_pred)
+        settings = loss.get_config() if name == loss.name else {}  # Huber's delta
+        means = np.array([FUNCTIONS[name](y_true, y_pred, **settings).mean()])
+        return float(self.finish(means, y_true)[0])
+
     def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Turn the engine's means over the rows of y, one an epoch, into the metric's values."""
         return means
@@ -144,7 +166,7 @@ class Metric:
             )
         return _scores.mean(FUNCTIONS[name](y_true, y_pred), sample_weight)
 
-    def of(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    def read(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """Call the metric on arrays that it must not write into, as training does."""
         with _arrays.unwritten(f"Metric {self.name!r}"):
             return float(self(_arrays.read_only(y_true), _arrays.read_only(y_pred)))
@@ -281,6 +303,28 @@ class RootMeanSquaredError(Metric):
 
     engine = "mean_squared_error"
 
+    def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
+        """Return what `evaluate` reports of a model's predictions, from all of them.
+
+        Parameters
+        ----------
+        y_true, y_pred : ndarray
+        loss : Loss
+            The model's; Huber's delta is taken from it.
+        kind : str
+            As `_fit_data.metric_kind` names the form of y.
+
+        Returns
+        -------
+        float
+        """
+        name = self.engine_name(kind, y_pred.shape[1])
+        if name is None:
+            return self.read(y_true, y_pred)
+        settings = loss.get_config() if name == loss.name else {}  # Huber's delta
+        means = np.array([FUNCTIONS[name](y_true, y_pred, **settings).mean()])
+        return float(self.finish(means, y_true)[0])
+
     def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the roots."""
         return np.sqrt(means)
@@ -309,10 +353,32 @@ class R2Score(Score):
         """Return the squared error's name for one output."""
         return "mean_squared_error" if n_outputs == 1 else None
 
+    def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
+        """Return what `evaluate` reports of a model's predictions, from all of them.
+
+        Parameters
+        ----------
+        y_true, y_pred : ndarray
+        loss : Loss
+            The model's; Huber's delta is taken from it.
+        kind : str
+            As `_fit_data.metric_kind` names the form of y.
+
+        Returns
+        -------
+        float
+        """
+        name = self.engine_name(kind, y_pred.shape[1])
+        if name is None:
+            return self.read(y_true, y_pred)
+        settings = loss.get_config() if name == loss.name else {}  # Huber's delta
+        means = np.array([FUNCTIONS[name](y_true, y_pred, **settings).mean()])
+        return float(self.finish(means, y_true)[0])
+
     def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return 1 - mean squared error / variance of y."""
-        variance = np.full(len(means), np.var(y, dtype=np.float64))
-        return _scores.determination(means, variance)
+        variance = 0.0 if y.min() == y.max() else np.var(y, dtype=np.float64)
+        return _scores.determination(means, np.full(len(means), variance))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return `r2_score` of the arguments."""

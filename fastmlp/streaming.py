@@ -259,7 +259,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
         results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
-            results.append(metric.of(*whole))
+            results.append(metric.read(*whole))
         else:
             results.append(float(metric.finish(np.array([next(counted)]), moments.like())[0]))
     return results

@@ -116,11 +116,22 @@ def test_evaluate_agrees_with_the_formula(loss, activation, k):
     )
 
 
-def test_cross_entropies_from_logits_do_not_saturate():
+def test_a_cross_entropy_saturates_and_its_gradient_does_not():
     model = models.Sequential([layers.Dense(1, "sigmoid", input_shape=(1,))], dtype="float64")
     model.compile("sgd", "binary_crossentropy")
     model.set_weights([[[1.0]], [0.0]])
-    assert model.evaluate([[-100.0]], [1]) == pytest.approx(100)
+    assert model.evaluate([[-100.0]], [1]) == pytest.approx(-math.log(1e-7))
+    assert model.gradients([[-100.0]], [1])[0][0] == pytest.approx(100)  # (p - 1) * x
+
+
+def test_outputs_are_scaled_to_sum_to_one_before_the_clip():
+    rows = [[0.9, 0.9, 0.2], [0, 0, 0], [3, 1, 0], [2, -1, 0], [1, -1, 0], [np.nan, 1, 0]]
+    clip = -np.log([0.45, 1e-7, 1e-7, 1e-7, 1e-7, np.nan])
+    found = losses.categorical_crossentropy(np.eye(3)[[1, 0, 2, 1, 1, 1]], rows)
+    np.testing.assert_allclose(found, clip, rtol=1e-12)
+    found = losses.sparse_categorical_crossentropy([1, 0, 2, 1, 1, 1], rows)
+    np.testing.assert_allclose(found, clip, rtol=1e-12)
+    assert losses.categorical_crossentropy([[1, 0]], [[5, 0]])[0] == pytest.approx(1e-7)
 
 
 # ---- losses written in Python ----

@@ -111,17 +111,17 @@ def _clip(p: Array) -> Array:
 
 
 def _shares(a: Array) -> Array:
-    return a / a.sum(axis=1, keepdims=True)
+    """Return a divided by its sum over each row; of a row of zeros, zeros."""
+    total = a.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((a == 0) & (total == 0), 0, a / total)
 
 
 def _categorical_derivative(y: Array, a: Array) -> Array:
-    q = _shares(a)
-    dq = (q == _clip(q)) * -y / q
-    return (dq - (dq * q).sum(axis=1, keepdims=True)) / a.sum(axis=1, keepdims=True)
-
-
-def _huber(e: Array, delta: float) -> Array:
-    return np.where(np.abs(e) <= delta, 0.5 * e * e, delta * (np.abs(e) - 0.5 * delta))
+    q, total = _shares(a), a.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where the sum is 0
+        dq = np.where(q == _clip(q), -y / q, 0)
+        return np.where(total == 0, 0, (dq - (dq * q).sum(axis=1, keepdims=True)) / total)
 
 
 def _log_softmax(z: Array) -> Array:
@@ -129,16 +129,20 @@ def _log_softmax(z: Array) -> Array:
     return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
 
+def _huber(e: Array, delta: float) -> Array:
+    return np.where(np.abs(e) <= delta, 0.5 * e * e, delta * (np.abs(e) - 0.5 * delta))
+
+
 # name: each output's part of its row's loss, and its derivative by a; y, a (n, n_out), d Huber's
 # delta. A row's loss is the mean of the parts; for the categorical ones their sum, and outputs
-# are first divided by their sum.
+# are first divided by their sum, then clipped.
 _LOSSES: dict[str, tuple[Any, Any]] = {
     "mean_squared_error": (lambda y, a, d: (a - y) ** 2, lambda y, a, d: 2 * (a - y)),
     "mean_absolute_error": (lambda y, a, d: np.abs(a - y), lambda y, a, d: np.sign(a - y)),
     "huber": (lambda y, a, d: _huber(a - y, d), lambda y, a, d: np.clip(a - y, -d, d)),
     "poisson": (lambda y, a, d: a - y * np.log(a + FLOOR), lambda y, a, d: 1 - y / (a + FLOOR)),
     "binary_crossentropy": (
-        lambda y, a, d: -y * np.log(_clip(a)) - (1 - y) * np.log(1 - _clip(a)),
+        lambda y, a, d: -y * np.log(_clip(a)) - (1 - y) * np.log1p(-_clip(a)),
         lambda y, a, d: (a == _clip(a)) * (_clip(a) - y) / (_clip(a) * (1 - _clip(a))),
     ),
     "categorical_crossentropy": (
@@ -146,7 +150,8 @@ _LOSSES: dict[str, tuple[Any, Any]] = {
         lambda y, a, d: _categorical_derivative(y, a),
     ),
 }
-# The same two from logits z, stable where a = f(z) rounds to 0 or 1; derivatives are by z.
+# The same two from logits z, without the clip: the value that a line search compares, and what
+# training takes as the derivative by z.
 _FUSED: dict[tuple[str, str], tuple[Any, Any]] = {
     ("binary_crossentropy", "sigmoid"): (
         lambda y, z: softplus(z) - y * z,
@@ -168,18 +173,22 @@ def _targets(loss: str, y: Array, n_out: int) -> tuple[str, Array]:
     return loss, y
 
 
-def loss_rows(loss: str, activation: str, y: Array, z: Array, a: Array, d: float = 1.0) -> Array:
-    """Return each row's loss.
+def loss_rows(
+    loss: str, activation: str, y: Array, z: Array, a: Array, d: float = 1.0, smooth: bool = False
+) -> Array:
+    """Return each row's loss, computed in float64.
 
     Parameters
     ----------
     loss, activation : str
-        The last layer's activation decides whether a cross-entropy is taken from logits.
     y : ndarray of shape (n, n_out), or (n, 1) class indices for the sparse loss
     z, a : ndarray of shape (n, n_out)
         Linear part and output of the last layer.
     d : float
         Where Huber's loss turns from a square to a line.
+    smooth : bool
+        Take a cross-entropy from the logits, unclipped, where the last layer's activation has
+        them: the function whose derivative `loss_backward` returns.
 
     Returns
     -------
@@ -187,7 +196,8 @@ def loss_rows(loss: str, activation: str, y: Array, z: Array, a: Array, d: float
     """
     loss, y = _targets(loss, y, a.shape[1])
     fused = _FUSED.get((loss, activation))
-    parts = fused[0](y, z) if fused else _LOSSES[loss][0](y, a, d)
+    y, z, a = (part.astype(np.float64, copy=False) for part in (y, z, a))
+    parts = fused[0](y, z) if fused and smooth else _LOSSES[loss][0](y, a, d)
     return parts.sum(axis=1) if loss == "categorical_crossentropy" else parts.mean(axis=1)
 
 
@@ -196,7 +206,8 @@ def loss_backward(
 ) -> Array:
     """Return the derivative of each row's loss by z, (n, n_out); arguments as in `loss_rows`.
 
-    A probability outside the clip, and an absolute error of 0, have derivative 0.
+    The derivative is that of the logits where the activation has them; else a probability outside
+    the clip has derivative 0. So has an absolute error of 0, and a row of outputs whose sum is 0.
     """
     loss, y = _targets(loss, y, a.shape[1])
     n_parts = 1 if loss == "categorical_crossentropy" else a.shape[1]
@@ -212,13 +223,15 @@ def metric_rows(
     """Return each row's value of a metric, (n,): a loss by name, or an accuracy.
 
     Of equal largest outputs the first is the predicted class; a probability of 0.5 is class 0.
+    A prediction that is NaN is wrong.
     """
+    known = ~np.isnan(a)
     if metric == "binary_accuracy":
-        return np.mean((a > 0.5) == (y > 0.5), axis=1)
+        return np.mean(((a > 0.5) == (y > 0.5)) & known, axis=1)
     if metric == "categorical_accuracy":
-        return (a.argmax(axis=1) == y.argmax(axis=1)).astype(a.dtype)
+        return ((a.argmax(axis=1) == y.argmax(axis=1)) & known.all(axis=1)).astype(a.dtype)
     if metric == "sparse_categorical_accuracy":
-        return (a.argmax(axis=1) == y[:, 0]).astype(a.dtype)
+        return ((a.argmax(axis=1) == y[:, 0]) & known.all(axis=1)).astype(a.dtype)
     return loss_rows(metric, activation, y, z, a, d)
 
 

@@ -141,8 +141,8 @@ cdef void score_rows(State* s, int n, const real* y, const real* weight, int wit
         z = last.z + i * last.ld if last.z != NULL else NULL
         t = y + i * s.n_targets
         w = weight[i] if weight != NULL else 1
-        s.row_loss[i] = w * loss_row(s.loss, last.act, J, s.huber_delta, p, z, t, grad,
-                                     &from_logits)
+        s.row_loss[i] = w * loss_row(s.loss, last.act, J, s.huber_delta, p, z, t,
+                                     s.smooth, grad, &from_logits)
         if with_gradient:
             scale = w / n
             dz = last.dz + i * last.ld
@@ -157,4 +157,4 @@ cdef void score_rows(State* s, int n, const real* y, const real* weight, int wit
                     clear_padding(last, dz)
         for q in range(s.n_metrics):
             s.row_metrics[i * s.n_metrics + q] = loss_row(
-                s.metrics[q], last.act, J, s.huber_delta, p, z, t, NULL, &from_logits)
+                s.metrics[q], last.act, J, s.huber_delta, p, z, t, 0, NULL, &from_logits)

@@ -138,7 +138,7 @@ cdef extern from "tiny.h" nogil:
 cdef extern from "losses.h" nogil:
     int LOSS_MSE, LOSS_SCCE
     double loss_row(int kind, int act, int J, double delta, const real* p, const real* z,
-                    const real* t, double* grad, int* from_logits)
+                    const real* t, int smooth, double* grad, int* from_logits)
 
 cdef extern from "philox.h" nogil:
     void philox_shuffle(unsigned long long seed, unsigned long long epoch, int64_t n,

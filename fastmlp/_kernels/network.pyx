@@ -157,16 +157,18 @@ cdef class Network(_Session):
 
     # Gradients, and steps for a loss that is written elsewhere
 
-    def gradients(self, x, y=None, sample_weight=None, *, int n_threads, bint automatic=True):
+    def gradients(self, x, y=None, sample_weight=None, *, int n_threads, bint automatic=True,
+                  bint smooth=False):
         """Store the gradient of loss plus penalty (of the summed output if y is None).
 
         Returns the value that was differentiated. What a proximal step serves, of L1 and groups,
-        is in the value and not in the gradient.
+        is in the value and not in the gradient. With `smooth` a cross-entropy that has logits is
+        theirs, without the clip that its gradient does not know: for line searches.
         """
         with self._lock:
-            return self._differentiate(x, y, sample_weight, n_threads, automatic)
+            return self._differentiate(x, y, sample_weight, n_threads, automatic, smooth)
 
-    cdef _differentiate(self, x, y, sample_weight, int n_threads, bint automatic):
+    cdef _differentiate(self, x, y, sample_weight, int n_threads, bint automatic, bint smooth):
         cdef State* s = &self.s
         cdef Py_ssize_t n = len(x)
         cdef int i, team
@@ -195,12 +197,14 @@ cdef class Network(_Session):
         if t == NULL:
             kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)]
         self._measure_groups()
+        was, s.smooth = s.smooth, s.smooth or smooth
         if team == 1:
             with nogil:
                 gradient_team(s, <int>n, t, w, NULL, 0, 1)
         else:
             with nogil, parallel(num_threads=team):
                 gradient_team(s, <int>n, t, w, NULL, omp_get_thread_num(), omp_get_num_threads())
+        s.smooth = was
         for i, pen in enumerate(kept):
             self._swap_penalty(i, pen)
         if t == NULL:

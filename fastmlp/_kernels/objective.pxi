@@ -25,6 +25,15 @@ cdef class _Objective(_Workspace):
         """Which loops train it: "tiny" (tiny.h), "shallow" (shallow.h) or "layers"."""
         return "tiny" if self.s.tiny else "shallow" if self.s.shallow else "layers"
 
+    @property
+    def smooth(self):
+        """Whether the loss that is reported is that of the logits, unclipped; may be set."""
+        return bool(self.s.smooth)
+
+    @smooth.setter
+    def smooth(self, bint value):
+        self.s.smooth = value
+
     def set_penalty(self, int i, double l1=0.0, double l2=0.0, double bias_l1=0.0,
                     double bias_l2=0.0, *, bint proximal=False, bint bias_proximal=False,
                     double group=0.0, bint by_input=False):

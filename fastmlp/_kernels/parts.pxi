@@ -35,7 +35,7 @@ cdef inline int groups_of_threads(const State* s, int n_threads) noexcept nogil:
 cdef void begin_part(const State* s, State* part) noexcept nogil:
     """Give work space for parts what it shares with the network whose steps they belong to."""
     part.params, part.loss, part.huber_delta = s.params, s.loss, s.huber_delta
-    part.n_targets = s.n_targets
+    part.n_targets, part.smooth = s.n_targets, s.smooth
     part.x, part.y, part.sample_weight = s.x, s.y, s.sample_weight
     part.order, part.shuffle = s.order, s.shuffle
     part.skip, part.seed = s.skip, s.seed

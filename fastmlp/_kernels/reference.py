@@ -108,6 +108,7 @@ class ReferenceNetwork:
         self._penalties = [(0.0, 0.0, 0.0, 0.0)] * self.n_layers
         self._proximal = [(0.0, 0.0)] * self.n_layers  # L1 of weights and biases
         self._groups = [(0.0, False)] * self.n_layers
+        self.smooth = False  # whether the loss that is reported is that of the logits
         self._settings: dict[str, Any] = {"metrics": ()}
         self._data: tuple[Array, Array, Array | None] | None = None
         self.learning_rate = 0.001
@@ -382,11 +383,11 @@ class ReferenceNetwork:
     @_quiet
     def gradients(
         self, x: Array, y: Array | None = None, sample_weight: Array | None = None, *,
-        n_threads: int, automatic: bool = True,
+        n_threads: int, automatic: bool = True, smooth: bool = False,
     ) -> float:  # fmt: skip
         """Fill the gradients of loss plus penalty, or, without y, of the summed output.
 
-        Returns the value of what was differentiated. No dropout.
+        Returns the value of what was differentiated; `smooth` as in `loss_rows`. No dropout.
         """
         inputs, z, a = self._forward(x)
         if y is None:
@@ -396,7 +397,7 @@ class ReferenceNetwork:
             return float(a[-1].sum(dtype=np.float64))
         self._backward(inputs, z, a, self._loss_derivative(y, z[-1], a[-1], sample_weight))
         self._add_penalty_gradients()
-        return self._loss(y, z[-1], a[-1], sample_weight) + self.penalty()
+        return self._loss(y, z[-1], a[-1], sample_weight, smooth) + self.penalty()
 
     # ---- the pieces ----
 
@@ -427,10 +428,13 @@ class ReferenceNetwork:
             self.weights_gradient(i)[...] += penalty_gradient(self.weights(i), l1, l2)
             self.bias_gradient(i)[...] += penalty_gradient(self.bias(i), bias_l1, bias_l2)
 
-    def _loss(self, y: Array, z: Array, a: Array, sample_weight: Array | None) -> float:
+    def _loss(
+        self, y: Array, z: Array, a: Array, sample_weight: Array | None, smooth: bool = False
+    ) -> float:
         """sum_i(w_i * loss_i) / n: a weight of 2 counts a row twice, n stays."""
         s = self._settings
-        rows = loss_rows(s["loss"], self._activations[-1], y, z, a, s["huber_delta"])
+        smooth = smooth or self.smooth
+        rows = loss_rows(s["loss"], self._activations[-1], y, z, a, s["huber_delta"], smooth)
         rows = rows if sample_weight is None else rows * sample_weight
         return float(rows.mean(dtype=np.float64))
 

@@ -67,8 +67,8 @@ cdef void tiny_thread(State* s, int n, const update_rule* rule, real* m, real* v
     for i in range(n if s.n_metrics else 0):
         for q in range(s.n_metrics):
             s.row_metrics[i * s.n_metrics + q] = loss_row(
-                s.metrics[q], ACT_LINEAR, 1, s.huber_delta, batch.out + i, NULL, s.yb + i, NULL,
-                &unused)
+                s.metrics[q], ACT_LINEAR, 1, s.huber_delta, batch.out + i, NULL, s.yb + i, 0,
+                NULL, &unused)
 
 
 cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* v, int tid,

@@ -251,7 +251,7 @@ static NOINLINE void stacked_score(stacked_net *s, int n, int n_batch) {
             const double w = s->weight ? s->weight[(size_t)i * VL + e] : 1;
             const real *logits = s->has_z ? z : NULL;
             s->batch_loss[e] += w * loss_row(s->loss, s->act_out, J, s->huber_delta, p, logits, t,
-                                             grad, &from_logits);
+                                             0, grad, &from_logits);
             const double scale = w / n_batch;
             for (int j = 0; j < J; j++) di[j * VL + e] = (real)(grad[j] * scale);
         }

@@ -71,6 +71,7 @@ cdef struct State:
     int loss, n_metrics
     int* metrics
     double huber_delta
+    int smooth              # whether a loss is that of the logits, unclipped; see loss_row
     update_rule rule
     Window window
     StepRecord records[WINDOW]

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks
+from .. import _checks, losses, metrics
 from .._arrays import as_array
-from .._kernels.formulas import FLOOR
 from ..datasets import Table, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task
@@ -147,7 +146,7 @@ class Problem:
         """Return outputs in the target's units, (n, 1), or the classes' probabilities."""
         if self.labels:
             return _of_each_class(outputs).astype(np.float32)
-        return part.preprocessing.values(outputs)[:, None].astype(np.float32)
+        return part.preprocessing.values(outputs)[:, None]
 
 
 def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
@@ -168,12 +167,10 @@ def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any])
     ndarray
     """
     if not n_classes:
-        errors = outputs.astype(np.float64) - y
-        return np.array([np.square(errors).mean() * scale**2])
-    codes, outputs = y[:, 0].astype(np.int64), _of_each_class(outputs)
-    chances = np.maximum(outputs[np.arange(len(codes)), codes], FLOOR)  # as the losses do
-    wrong = outputs.argmax(axis=1) != codes
-    return np.array([-2 * np.log(chances).mean(), wrong.mean()])
+        return np.array([losses.mean_squared_error(y, outputs).mean() * scale**2])
+    chances = _of_each_class(outputs)
+    deviance = 2 * losses.sparse_categorical_crossentropy(y, chances).mean()
+    return np.array([deviance, 1 - metrics.sparse_categorical_accuracy(y, chances).mean()])
 
 
 def _of_each_class(outputs: NDArray[Any]) -> Array:

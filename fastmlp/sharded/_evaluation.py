@@ -121,7 +121,7 @@ def evaluate(
         results, counted = [float(means[0] + network.penalty())], iter(means[1:])
     for metric, name in zip(model.metrics, names, strict=True):
         if name is None:
-            results.append(metric.of(*whole))
+            results.append(metric.read(*whole))
         else:
             results.append(float(metric.finish(np.array([next(counted)]), y)[0]))
     return results

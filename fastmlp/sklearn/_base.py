@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
-from .. import optimizers
+from .. import optimizers, threads
 from ..errors import DivergedError
 from ..models import Sequential
 from ._fitted import FittedMLP, network, validated
@@ -291,6 +291,7 @@ class BaseMLP(FittedMLP):
         if not incremental or self.__dict__.get("_compiled") != self.solver:
             model.compile(self._made_optimizer(), output.loss)
             self._compiled = self.solver
+        model.network.smooth = output.unclipped
         problem = Problem(self, settings, output, rows, rows_per_step(batch_size, n))
         problem.set_penalties(model, settings.l1)
         stops = held is not None and self.early_stopping
@@ -353,17 +354,20 @@ class BaseMLP(FittedMLP):
             work.set_weights(model.get_weights())
         work.compile("sgd", output.loss)
         self._compiled = self.solver
+        work.network.smooth = output.unclipped
         problem.set_penalties(work, [0.0] * len(settings.l1))
 
         def report(iteration: int, value: float) -> None:
             print(f"Iteration {iteration}, loss = {value - problem.constant:.8f}", flush=True)
 
         self._training = True
+        x, y = problem.x.astype(np.float64), problem.y.astype(np.float64)
+        weight = None if problem.weight is None else problem.weight.astype(np.float64)
         result = minimise(
             work,
-            problem.x.astype(np.float64),
-            problem.y.astype(np.float64),
-            None if problem.weight is None else problem.weight.astype(np.float64),
+            x,
+            y,
+            weight,
             settings.l1,
             max_iter=self.max_iter,
             max_fun=self.max_fun,
@@ -376,7 +380,9 @@ class BaseMLP(FittedMLP):
             model.set_weights(work.get_weights())
         problem.set_penalties(work, settings.l1)
         penalty = work.network.penalty()
-        self.loss_ = output.share * (float(result.fun) - problem.constant - penalty) + penalty
+        n_threads, automatic = threads.resolve()
+        loss, _ = work.network.evaluate(x, y, weight, n_threads=n_threads, automatic=automatic)
+        self.loss_ = output.share * (float(loss) - problem.constant) + float(penalty)
         self.n_iter_ = int(result.nit)
         self.converged_ = bool(result.success)
         if not result.success:

@@ -60,6 +60,9 @@ def minimise(
 ) -> Any:
     """Minimise a float64 model's loss by L-BFGS-B; the model is left at the minimum.
 
+    The search compares cross-entropies from logits, which have the gradient that it follows;
+    `report` gets the loss as it is reported everywhere, clipped.
+
     With an l1 penalty a weight is the difference of two variables of at least 0, whose sum is
     penalised: a smooth problem with bounds, at whose solution weights are exactly 0.
 
@@ -107,7 +110,9 @@ def minimise(
 
     def value_and_gradient(variables: np.ndarray) -> tuple[float, np.ndarray]:
         place(joined(variables) if len(split) else variables)
-        value = network.gradients(x, y, weight, n_threads=n_threads, automatic=automatic)
+        value = network.gradients(
+            x, y, weight, n_threads=n_threads, automatic=automatic, smooth=True
+        )
         gradient = np.concatenate([slope.ravel() for slope in slopes])
         if len(split):
             value += lambdas @ (variables[split] + variables[n:])
@@ -130,7 +135,12 @@ def minimise(
         nonlocal iteration
         iteration += 1
         assert report is not None
-        report(iteration, float(intermediate_result.fun))
+        place(joined(intermediate_result.x) if len(split) else intermediate_result.x)
+        loss, _ = network.evaluate(x, y, weight, n_threads=n_threads, automatic=automatic)
+        value = loss + network.penalty()
+        if len(split):
+            value += lambdas @ (intermediate_result.x[split] + intermediate_result.x[n:])
+        report(iteration, float(value))
 
     # SciPy's default, or less where tol asks for more digits than that gives.
     decrease = min(2.2e-9, max(1e-3 * tol, 1e-14))

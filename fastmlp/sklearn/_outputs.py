@@ -33,6 +33,8 @@ class Output:
         What of the minimised data loss is reported.
     shift : float
         Added to the last layer's biases inside the engine.
+    unclipped : bool
+        Whether the loss is that of the logits, without the clip of a cross-entropy.
     """
 
     loss: str
@@ -41,6 +43,7 @@ class Output:
     factor = 1.0
     share = 1.0
     shift = 0.0
+    unclipped = False
 
     def __init__(self, n_outputs: int) -> None:
         self.n_outputs = n_outputs
@@ -88,6 +91,7 @@ class Poisson(Output):
     loss, activation, public = "binary_crossentropy", "sigmoid", "exp"
     TRIALS = 2.0**46  # its logarithm is the largest below 32, where float32 becomes coarser
     shift = -math.log(TRIALS)
+    unclipped = True  # the probability of one trial is far below the clip
 
     def __init__(self, n_outputs: int) -> None:
         super().__init__(n_outputs)

@@ -9,6 +9,7 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 
 from .. import _checks
+from ..metrics import r2_score
 from ._base import BaseMLP
 from ._problem import Rows, mean_and_scale
 from ._settings import keep
@@ -173,11 +174,29 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the type that the network computes in; in float64 with ``standardize=True``, as
+            float32 may not tell numbers of y apart.
         """
         predicted = self._predicted(X)
         if hasattr(self, "y_mean_"):
             predicted = predicted * self.y_scale_ + self.y_mean_
         return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return `metrics.r2_score` of the predictions for X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            1 at best, the mean over outputs. A constant y gives 1 if predicted exactly, else 0.
+        """
+        return r2_score(y, self.predict(X), sample_weight)
 
     def _encoded(self, y: Any) -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
@@ -190,38 +209,14 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
         return _checks.lookup("loss", self.loss, _LOSSES), y.shape[1]
 
     def _score(self, y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
-        return _r2(y, predicted, weight)
+        return r2_score(y, predicted, weight)
 
     def _learn_scale(self, rows: Rows) -> None:
         super()._learn_scale(rows)
         for name in ("y_mean_", "y_scale_"):
             self.__dict__.pop(name, None)
         if self.standardize and self.out_activation_ == "identity":
-            mean, scale = mean_and_scale(rows.y, rows.weight)
-            self.y_mean_, self.y_scale_ = mean.astype(rows.x.dtype), scale.astype(rows.x.dtype)
+            self.y_mean_, self.y_scale_ = mean_and_scale(rows.y, rows.weight)
 
     def _scaled_target(self, y: np.ndarray) -> np.ndarray:
         return (y - self.y_mean_) / self.y_scale_ if hasattr(self, "y_mean_") else y
-
-
-def _r2(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return the mean over outputs of R squared; of a constant y it is 1 if exact, else 0.
-
-    Parameters
-    ----------
-    y, predicted : ndarray of shape (n, k)
-    weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    float
-    """
-    if weight is None:
-        centred, residual = y - y.mean(axis=0), y - predicted
-        spread, error = (np.einsum("ij,ij->j", part, part) for part in (centred, residual))
-    else:
-        spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
-        error = weight @ (y - predicted) ** 2
-    constant = spread == 0
-    ratio = error / np.where(constant, 1, spread)
-    return float(np.where(constant, error == 0, 1 - ratio).mean())
