@@ -230,20 +230,16 @@ def _column_notes(columns: list[Column]) -> Iterator[str]:
             yield f"      {code} = {_comment(category)}"
 
 
-def _output_notes(state: Preprocessing) -> Iterator[str]:
+def _output_notes(state: Preprocessing, name: str) -> Iterator[str]:
     target = _comment(state.target.name)
     if state.task == "regression":
-        yield f"  [0] {target}, in its own units"
+        yield f"  [0] {target}, in its own units; {name}_predict_double gives it in double"
         return
     for i, label in enumerate(state.target.labels):
         yield f"  [{i}] the probability that {target} is {_comment(str(label))}"
 
 
 _OUTPUTS = {
-    "regression": """\
-    network(x, y);
-    y[0] = ({real})((double)y[0] * {scale} + {mean});
-""",
     "two": """\
     network(x, y + 1);
     y[0] = 1 - y[1];
@@ -254,17 +250,60 @@ _OUTPUTS = {
 }
 
 
+_REGRESSION = """\
+int {name}_predict_double(const double *columns, double *y)
+{{
+    {real} x[{n_inputs}], z[1];
+    const int unusable = prepare(columns, x);
+    if (unusable) {{
+        y[0] = NAN;
+        return unusable;
+    }}
+    network(x, z);
+    y[0] = (double)z[0] * {scale} + {mean};
+    return 0;
+}}
+
+int {name}_predict(const double *columns, {real} *y)
+{{
+    double value;
+    const int unusable = {name}_predict_double(columns, &value);
+    y[0] = ({real})value;
+    return unusable;
+}}
+"""
+
+_CLASSIFICATION = """\
+int {name}_predict(const double *columns, {real} *y)
+{{
+    {real} x[{n_inputs}];
+    const int unusable = prepare(columns, x);
+    if (unusable) {{
+        int i;
+        for (i = 0; i < {n_labels}; i++) {{
+            y[i] = NAN;
+        }}
+        return unusable;
+    }}
+{outputs}    return 0;
+}}
+"""
+
+
 def _entry(name: str, state: Preprocessing, real: str) -> str:
-    """Write the function that takes columns as they stand in a table."""
-    kind = state.task if state.task == "regression" else "two" if state.n_outputs == 1 else "many"
-    mean, scale = (_constant(float(v), False) for v in (state.target.mean, state.target.scale))
-    outputs = _OUTPUTS[kind].format(real=real, mean=mean, scale=scale)
-    return (
-        f"int {name}_predict(const double *columns, {real} *y)\n{{\n"
-        f"    {real} x[{state.n_inputs}];\n"
-        f"    const int unusable = prepare(columns, x);\n"
-        f"    if (unusable) {{\n        return unusable;\n    }}\n"
-        f"{outputs}    return 0;\n}}\n"
+    """Write the functions that take columns as they stand in a table."""
+    if state.task == "regression":
+        mean, scale = (_constant(float(v), False) for v in (state.target.mean, state.target.scale))
+        return _REGRESSION.format(
+            name=name, real=real, n_inputs=state.n_inputs, mean=mean, scale=scale
+        )
+    outputs = _OUTPUTS["two" if state.n_outputs == 1 else "many"]
+    return _CLASSIFICATION.format(
+        name=name,
+        real=real,
+        n_inputs=state.n_inputs,
+        n_labels=len(state.target.labels),
+        outputs=outputs,
     )
 
 
@@ -275,7 +314,9 @@ def to_c(model: Sequential, name: str = "model") -> bytes:
     ``math.h`` alone. Without preprocessing it defines
     ``void NAME_predict(const float *x, float *y)``; with, it takes the columns of a table as
     numbers, ``int NAME_predict(const double *columns, float *y)``, which returns 0 or the place,
-    counted from 1, of a column that is missing, out of range or not finite. A category is given by
+    counted from 1, of a column that is missing, out of range or not finite; y is NAN then. For
+    regression ``int NAME_predict_double(const double *columns, double *y)`` gives the target in
+    double, which does not round numbers far from 0 to the same one. A category is given by
     its code, a date as days since 1970-01-01; the file's first comment lists them. A model of
     dtype float64 has double instead of float.
 
@@ -309,14 +350,19 @@ def to_c(model: Sequential, name: str = "model") -> bytes:
     else:
         n_inputs, n_outputs = len(state.columns), max(1, len(state.target.labels))
         declared = f"int {name}_predict(const double *columns, {real} *y);"
+        if state.task == "regression":
+            declared += f"\nint {name}_predict_double(const double *columns, double *y);"
         notes = [
-            f"{name}_predict returns 0, or the place from 1 of a column it cannot use. Columns:",
+            f"{name}_predict returns 0, or the place from 1 of a column it cannot use, and NAN",
+            "in y then. Columns:",
             *_column_notes(state.columns),
             "Outputs y:",
-            *_output_notes(state),
+            *_output_notes(state, name),
         ]
     constants = sum(p.weights.size + (0 if p.bias is None else p.bias.size) for p in network)
-    scratch = math.prod(_scratch(network)) + (0 if state is None else state.n_inputs)
+    scratch = math.prod(_scratch(network))
+    if state is not None:
+        scratch += state.n_inputs + (state.task == "regression")
     sizes = [size * model.dtype.itemsize for size in (constants, scratch)]
     head = [
         f"/* A multilayer perceptron, written by fastmlp {__version__}. C99; link with -lm.",

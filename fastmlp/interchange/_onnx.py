@@ -187,12 +187,16 @@ def _columns(graph: _Graph, columns: list[Column]) -> str:
     return graph.add("Concat", *pieces, axis=1)
 
 
+def _holds_one(graph: _Graph, tests: str, keepdims: int) -> str:
+    """Tell the rows in which a test holds, (n, 1) or (n,)."""
+    counted = graph.cast(tests, np.float32)
+    return graph.cast(graph.add("ReduceMax", counted, axes=[1], keepdims=keepdims), np.bool_)
+
+
 def _unless_unusable(graph: _Graph, x: str, y: str) -> str:
-    """Make NaN of outputs whose row holds one: a ReLU may lose it on the way."""
-    bad = graph.cast(graph.add("IsNaN", x), np.float32)
-    any_bad = graph.add("ReduceMax", bad, axes=[1], keepdims=1)
-    is_bad = graph.cast(any_bad, np.bool_)
-    return graph.add("Where", is_bad, graph.constant([[np.nan]]), y)
+    """Make NaN of outputs whose row is not finite: a ReLU may lose it on the way."""
+    bad = graph.add("Or", graph.add("IsNaN", x), graph.add("IsInf", x))
+    return graph.add("Where", _holds_one(graph, bad, 1), graph.constant([[np.nan]]), y)
 
 
 def _regression(graph: _Graph, state: Preprocessing, y: str) -> None:
@@ -201,6 +205,20 @@ def _regression(graph: _Graph, state: Preprocessing, y: str) -> None:
     value = graph.add("Mul", value, graph.constant([[target.scale]], double))
     value = graph.add("Add", value, graph.constant([[target.mean]], double))
     graph.output("prediction", graph.cast(value, graph.dtype), graph.dtype, 1)
+    graph.output("prediction_double", value, double, 1)
+
+
+def _no_number(labels: Collection[Any]) -> int:
+    """Return the label of rows without a class: -1, or the least number that is none of them."""
+    return next(n for n in (-1, *range(-(2**63), -(2**63) + len(labels) + 1)) if n not in labels)
+
+
+def _no_text(labels: Collection[str]) -> str:
+    """Return the label of rows without a class: empty, or "unknown" and as many _ as it takes."""
+    text = ""
+    while text in labels:
+        text = f"{text}_" if text else "unknown"
+    return text
 
 
 def _classes(graph: _Graph, state: Preprocessing, y: str) -> None:
@@ -213,13 +231,20 @@ def _classes(graph: _Graph, state: Preprocessing, y: str) -> None:
     else:
         probabilities = y
         code = graph.add("ArgMax", y, axis=1, keepdims=0)
+    none = graph.constant([len(labels)], np.int64)
+    code = graph.add("Where", _holds_one(graph, graph.add("IsNaN", y), 0), none, code)
     if all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in labels):
-        graph.output("label", graph.add("Gather", graph.constant(labels, np.int64), code), np.int64)
+        known = graph.constant([*labels, _no_number(labels)], np.int64)
+        graph.output("label", graph.add("Gather", known, code), np.int64)
     else:
         texts = [str(label) for label in labels]
         codes = list(range(len(texts)))
         label = graph.add(
-            "LabelEncoder", code, keys_int64s=codes, values_strings=texts, default_string=""
+            "LabelEncoder",
+            code,
+            keys_int64s=codes,
+            values_strings=texts,
+            default_string=_no_text(texts),
         )
         graph.output("label", label, str)
     graph.output("probabilities", probabilities, graph.dtype, len(labels))
@@ -233,9 +258,11 @@ def to_onnx(model: Sequential) -> bytes:
     column of the table, under the column's name: a string for a categorical column, else a
     double, which for a boolean is 0 or 1 and for a date is days since 1970-01-01. A missing value
     is NaN or the empty string; where the model imputes, it is filled in. Outputs are
-    ``prediction`` (n, 1) in the target's units, or ``label`` (n,) and ``probabilities``
-    (n, number of classes). A row with a value that is missing and not imputed, or with a category
-    that training did not see, gives NaN; `Preprocessing.inputs` refuses it.
+    ``prediction`` (n, 1) in the target's units and the model's type, ``prediction_double`` (n, 1),
+    the same in double, which does not round numbers far from 0 to the same one; or ``label`` (n,)
+    and ``probabilities`` (n, number of classes). A row with a value that is missing and not
+    imputed or is infinite, or with a category that training did not see, gives NaN, and the label
+    "" or -1 ("unknown" or -2**63 if that is a class); `Preprocessing.inputs` refuses it.
 
     Parameters
     ----------

@@ -177,3 +177,41 @@ def test_a_spoilt_weight_is_noticed(tmp_path):
     model.set_weights(weights)
     with pytest.raises(AssertionError):
         drawn.close(found, model.predict(x), 1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_target_far_from_zero_comes_out_in_double(tmp_path, dtype):
+    x = np.arange(300.0)
+    y = 1234567890 + 10 * x  # a few numbers in float32
+    state = Preprocessing.fit({"x": x, "y": y}, "y", standardize=True)
+    model = models.mlp([], 1, 1, dtype=dtype)
+    model.set_weights([[[1.0]], [0.0]])
+    state.keep(model)
+    single = compiled(model, tmp_path)
+    double = ctypes.CDLL(str(tmp_path / "model.so"))["model_predict_double"]
+    found, codes = run(double, x[:, None], 1, "float64")
+    assert set(codes) == {0} and len(np.unique(found)) == 300
+    np.testing.assert_allclose(found[:, 0], y, rtol=0, atol=0.01)
+    np.testing.assert_array_equal(run(single, x[:, None], 1, dtype)[0], found.astype(dtype))
+
+
+@needs_compiler
+@pytest.mark.parametrize("labels", [None, ["no", "yes"], ["a", "b", "c"]])
+def test_outputs_of_a_row_that_cannot_be_used_are_nan(tmp_path, labels):
+    n = 12
+    y = np.arange(float(n)) if labels is None else [labels[i % len(labels)] for i in range(n)]
+    table = {"a": np.arange(float(n)), "colour": ["red", "blue"] * (n // 2), "y": y}
+    state = Preprocessing.fit(table, "y", standardize=True)
+    model = models.mlp([4], state.n_inputs, state.n_outputs, seed=1)
+    state.keep(model)
+    function = compiled(model, tmp_path)
+    width = 1 if labels is None else len(labels)
+    for row in ([math.nan, 0], [math.inf, 0], [1, 2], [1, math.nan]):
+        out = np.zeros((1, width), np.float32)  # what an earlier row left
+        assert function(pointer(np.array(row, float)), pointer(out)) > 0
+        assert np.isnan(out).all()
+        if labels is None:
+            double = ctypes.CDLL(str(tmp_path / "model.so"))["model_predict_double"]
+            out = np.zeros(1)
+            assert double(pointer(np.array(row, float)), pointer(out)) > 0 and np.isnan(out[0])

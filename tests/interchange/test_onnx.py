@@ -138,7 +138,8 @@ def test_inputs_and_outputs_are_named_and_typed():
         "colour": ("tensor(string)", ["n", 1]),
     }
     assert [(o.name, o.type, o.shape) for o in made.get_outputs()] == [
-        ("prediction", "tensor(float)", ["n", 1])
+        ("prediction", "tensor(float)", ["n", 1]),
+        ("prediction_double", "tensor(double)", ["n", 1]),
     ]
 
 
@@ -152,3 +153,70 @@ def test_a_column_without_a_name_is_refused():
     model.extras["preprocessing"]["columns"][0]["name"] = ""
     with pytest.raises(ValueError, match="an ONNX input needs a name of its own"):
         interchange.to_bytes(model, "onnx")
+
+
+def far(dtype="float32"):
+    """Return a table whose target has few numbers in float32, and a network that is its line."""
+    x = np.arange(300.0)
+    table = {"x": x, "y": 1234567890 + 10 * x}
+    state = Preprocessing.fit(table, "y", standardize=True)
+    model = models.mlp([], 1, 1, dtype=dtype)
+    model.set_weights([[[1.0]], [0.0]])
+    state.keep(model)
+    return model, table
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_target_far_from_zero_comes_out_in_double(dtype):
+    model, table = far(dtype)
+    found = run(model, {"x": table["x"][:, None]})
+    double, single = found["prediction_double"][:, 0], found["prediction"][:, 0]
+    assert double.dtype == np.float64 and single.dtype == dtype
+    np.testing.assert_allclose(double, table["y"], rtol=0, atol=0.01)
+    assert len(np.unique(double)) == 300
+    np.testing.assert_array_equal(single, double.astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("labels", "unknown"),
+    [
+        (["no", "yes"], ""),
+        (["a", "b", "c"], ""),
+        ([3, 5], -1),
+        ([0, 1, 2], -1),
+        ([-1, 1], -(2**63)),
+        ([-1, 0, 1], -(2**63)),
+        ([0.5, 1.5], ""),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_label_says_that_a_row_cannot_be_used(labels, unknown, dtype):
+    n = 12
+    table = {
+        "size": np.arange(float(n)),
+        "colour": ["red", "blue"] * (n // 2),
+        "y": [labels[i % len(labels)] for i in range(n)],
+    }
+    state = Preprocessing.fit(table, "y", "classification", standardize=True)
+    last = "sigmoid" if state.n_outputs == 1 else "softmax"
+    model = models.mlp([8], state.n_inputs, state.n_outputs, output_activation=last, seed=1,
+                       dtype=dtype)  # fmt: skip
+    state.keep(model)
+    given = {
+        "size": np.array([[1.0], [np.nan], [2.0], [2.0], [np.inf], [3.0], [-np.inf]]),
+        "colour": np.array([["red"], ["red"], ["pink"], ["blue"], ["red"], [""], ["red"]], object),
+    }
+    found = run(model, given)
+    bad = np.array([False, True, True, False, True, True, True])
+    assert (np.isnan(found["probabilities"]).all(axis=1) == bad).all()
+    assert [label == unknown for label in found["label"].tolist()] == bad.tolist()
+    rows = {"size": [1.0, 2.0], "colour": ["red", "blue"]}
+    expected, _ = drawn.outputs(model, state, rows)
+    good = found["label"][~bad].tolist()
+    assert good == [label if isinstance(label, int) else str(label) for label in expected]
+
+
+def test_the_label_of_an_unusable_row_is_never_one_of_the_classes():
+    assert interchange._onnx._no_text(["", "b"]) == "unknown"
+    assert interchange._onnx._no_text(["", "unknown"]) == "unknown_"
+    assert interchange._onnx._no_number([-1, -(2**63)]) == -(2**63) + 1
