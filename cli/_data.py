@@ -394,7 +394,7 @@ def figures(
     """
     from fastmlp import streaming
 
-    from ._model import SHORT
+    from ._model import SHORT, unit_factor
 
     options: dict[str, Any] = {"verbose": 0 if quiet else 1, "return_dict": True}
     if team is not None and team.ranks.size > 1:
@@ -403,9 +403,9 @@ def figures(
         values = model.evaluate(*part, **options)
     else:
         values = streaming.evaluate(model, part, **options)
-    scale, power = state.target.scale, {"mse": 2, "mae": 1}
+    scale = state.target.scale
     short = {SHORT.get(name, name): float(value) for name, value in values.items()}
-    return {name: value * scale ** power.get(name, 0) for name, value in short.items()}
+    return {name: value * unit_factor(name, scale) for name, value in short.items()}
 
 
 def check_source(path: str | None, lecture: str | None) -> None:

@@ -114,9 +114,11 @@ class Drawing:
         history = self.model.history  # of an ensemble the members' mean
         if history is None or not history.epoch:
             raise ValueError("it holds no history of training")
+        from ._model import unit_factor
+
         scale = 1.0 if self.preprocessing is None else self.preprocessing.target.scale
         return {
-            name: [v * scale**2 for v in values] if name in ("mse", "val_mse") else values
+            name: [v * unit_factor(name, scale) for v in values]
             for name, values in history.history.items()
             if values
         }
@@ -149,12 +151,11 @@ class Drawing:
         x = self.train[0] * scales + means
         low, high = float(x.min()), float(x.max())
         dtype = self.model.dtype
-        mean, scale = state.target.mean, state.target.scale
         arguments = {
             "x": np.linspace(low, high, 201).reshape(-1, 1),
-            "train": (x, self.train[1] * scale + mean),
+            "train": (x, state.target.restored(self.train[1])),
             "preprocess": lambda raw: ((np.asarray(raw) - means) / scales).astype(dtype),
-            "postprocess": lambda out: np.asarray(out) * scale + mean,
+            "postprocess": state.target.restored,
             "x_label": state.columns[0].name,
             "y_label": state.target.name,
         }

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 # Keras's long names, as the tables and JSON documents shorten them.
 SHORT = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
+# The power of the target's scale that brings a metric into the target's units.
+POWERS = {
+    "mse": 2, "mean_squared_error": 2, "mae": 1, "mean_absolute_error": 1, "rmse": 1,
+    "root_mean_squared_error": 1,
+}  # fmt: skip
+
+
+def unit_factor(name: str, scale: float) -> float:
+    """Return what brings a metric, of validation too, into the units of a target of this scale."""
+    return float(scale ** POWERS.get(name.removeprefix("val_"), 0))
 
 
 @dataclass
@@ -160,6 +170,5 @@ def figures(
     """
     values: dict[str, Any] = model.evaluate(x, y, verbose=0 if quiet else 1, return_dict=True)
     scale = preprocessing.target.scale
-    power = {"mse": 2, "mae": 1}
     short = {SHORT.get(name, name): float(value) for name, value in values.items()}
-    return {name: value * scale ** power.get(name, 0) for name, value in short.items()}
+    return {name: value * unit_factor(name, scale) for name, value in short.items()}

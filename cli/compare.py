@@ -153,14 +153,11 @@ def _figures(loaded: Loaded, state: Preprocessing, table: Table) -> dict[str, fl
         right = metrics.sparse_categorical_accuracy(y, probabilities)
         loss = metrics.sparse_categorical_crossentropy(y, probabilities)
         return {"accuracy": float(right.mean()), "log_loss": float(loss.mean())}
-    errors = outputs[:, 0] - y
-    mse = float(np.mean(errors**2))
-    variance = float(np.var(y))
     scale = state.target.scale
     return {
-        "mse": mse * scale**2,
-        "mae": float(np.abs(errors).mean()) * scale,
-        "r2": 1 - mse / variance if variance else float("nan"),
+        "mse": float(metrics.mean_squared_error(y, outputs).mean()) * scale**2,
+        "mae": float(metrics.mean_absolute_error(y, outputs).mean()) * scale,
+        "r2": metrics.r2_score(y, outputs),
     }
 
 

@@ -292,13 +292,12 @@ def _save(made: Ensemble, output: str) -> None:
 
 def _members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np.ndarray]:
     """Return every member's figures for a part of the rows, errors in the target's units."""
-    from ._model import SHORT
+    from ._model import SHORT, unit_factor
 
     names = [SHORT.get(name, name) for name in made.metrics_names]
     x, y = part
     table = made.evaluate_members(x, y, verbose=0)
-    power = {"mse": 2, "mae": 1}
-    table *= [data.preprocessing.target.scale ** power.get(name, 0) for name in names]
+    table *= [unit_factor(name, data.preprocessing.target.scale) for name in names]
     return names, table
 
 

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 # Restated here, and compared by a test, because the library's own list comes with NumPy.
 METRICS = ("mse", "mae", "rmse", "r2", "accuracy", "log_loss", "auc", "precision", "recall")
-# The power of the target's scale that brings a metric into the target's units.
-POWERS = {
-    "mse": 2, "mean_squared_error": 2, "mae": 1, "mean_absolute_error": 1, "rmse": 1,
-    "root_mean_squared_error": 1,
-}  # fmt: skip
 MOST_PANELS = 12
 MOST_ROWS = 5000  # of the dependence: a mean over more looks the same
 
@@ -176,7 +171,7 @@ def _importance(
         if metric is None or isinstance(error, DataError):
             raise
         raise click.BadParameter(str(error), param_hint="'--metric'") from error
-    factor = state.target.scale ** POWERS.get(found.metric, 0)
+    factor = _model.unit_factor(found.metric, state.target.scale)
     return dataclasses.replace(
         found,
         repeats=found.repeats * factor,

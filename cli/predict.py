@@ -117,11 +117,14 @@ def _uncertainty(
         or len(model) < 2
     ):
         return {}
-    scale = np.float32(preprocessing.target.scale)
-    spread = model.spread(preprocessing.inputs(rows, model.dtype.name), verbose=0)[:, 0]
+    scale = preprocessing.target.scale
+    found = model.spread(preprocessing.inputs(rows, model.dtype.name), verbose=0)[:, 0]
+    spread = found.astype(np.float64)
     columns = {"spread": spread * scale}
     if model.noise_sd is not None:
-        columns["sd"] = np.sqrt(spread**2 + np.float32(model.noise_sd[0]) ** 2) * scale
+        columns["sd"] = np.sqrt(spread**2 + model.noise_sd[0] ** 2) * scale
+    if not preprocessing.target.is_scaled:
+        columns = {name: column.astype(model.dtype) for name, column in columns.items()}
     return columns
 
 

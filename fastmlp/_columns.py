@@ -67,6 +67,19 @@ class Target:
     scale: float = 1.0
     labels: list[Label] = field(default_factory=list)
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the network works on other numbers than the table's."""
+        return self.mean != 0 or self.scale != 1
+
+    def restored(self, values: Any) -> np.ndarray:
+        """Return a network's numbers in the table's units.
+
+        In float64: float32 tells apart but a few of those that are far from 0.
+        """
+        result: np.ndarray = np.asarray(values, np.float64) * self.scale + self.mean
+        return result
+
 
 # ---- cells -----------------------------------------------------------------------------------
 

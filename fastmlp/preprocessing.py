@@ -333,14 +333,18 @@ class Preprocessing:
 
         Parameters
         ----------
-        outputs : ndarray of shape (n, 1)
+        outputs : ndarray of shape (..., 1)
+            Of a network or an ensemble; its members' outputs or quantiles, too.
 
         Returns
         -------
-        ndarray of shape (n,), in the outputs' type
+        ndarray of shape (...)
+            In float64, which tells numbers apart that float32 does not, such as 1234567890 and
+            1234567900; in the outputs' type where the target was not scaled.
         """
-        restored = outputs[:, 0].astype(np.float64) * self.target.scale + self.target.mean
-        return restored.astype(outputs.dtype)
+        if not self.target.is_scaled:
+            return np.array(outputs[..., 0])
+        return self.target.restored(outputs[..., 0])
 
     def classes(self, outputs: np.ndarray) -> tuple[list[Label], np.ndarray]:
         """Bring a classifier's outputs back to labels.

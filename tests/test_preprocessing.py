@@ -47,7 +47,7 @@ def test_standardised_inputs_and_target():
     np.testing.assert_array_equal(x[:, 1], 0)  # a constant column is no information, not NaN
     np.testing.assert_allclose([y.mean(), y.std()], [0, 1], atol=1e-15)
     np.testing.assert_allclose(state.values(y), [10, 20, 30, 60])
-    assert state.values(y.astype(np.float32)).dtype == np.float32
+    assert state.values(y.astype(np.float32)).dtype == np.float64
 
 
 def test_a_constant_column_that_rounds_is_still_constant():

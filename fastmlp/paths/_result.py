@@ -317,5 +317,4 @@ class PathResult:
         if target.labels:
             codes: NDArray[np.int64] = y.astype(np.int64)
             return codes
-        values: Array = y.astype(np.float64) * target.scale + target.mean
-        return values
+        return target.restored(y)

@@ -145,7 +145,7 @@ class _OfModel:
         outputs = model.predict(((raw - means) / scales).astype(model.dtype), verbose=0)
         if self.state.target.labels:
             return outputs
-        return outputs * self.state.target.scale + self.state.target.mean
+        return self.state.target.restored(outputs)
 
 
 class _Curve(_OfModel):
