@@ -207,7 +207,11 @@ class Score(Metric):
 
 
 class Accuracy(Metric):
-    """Binary, categorical or sparse categorical accuracy, as the loss and outputs suggest."""
+    """Binary, categorical or sparse categorical accuracy, as the loss and outputs suggest.
+
+    Called with arrays it goes by their shapes: several outputs are classes, of which one is right.
+    Call `BinaryAccuracy` for several labels at once.
+    """
 
     larger_is_better = True
 
@@ -221,7 +225,11 @@ class Accuracy(Metric):
 
 
 class LogLoss(Metric):
-    """Binary, categorical or sparse categorical cross-entropy, as the loss and outputs suggest."""
+    """Binary, categorical or sparse categorical cross-entropy, as the loss and outputs suggest.
+
+    Called with arrays it goes by their shapes: several outputs are classes, of which one is right.
+    Call `BinaryCrossentropy` for several labels at once.
+    """
 
     def engine_name(self, loss: str, n_outputs: int) -> str:
         """Return the name of the cross-entropy that is meant."""
@@ -266,7 +274,10 @@ class MeanAbsoluteError(Metric):
 
 
 class Huber(Metric):
-    """Huber's loss as a metric, with the delta of the loss where that is Huber's, else 1."""
+    """Huber's loss as a metric, with the delta of the loss where that is Huber's, else 1.
+
+    Called with arrays it knows no loss: delta is 1.
+    """
 
     engine = "huber"
 
@@ -303,28 +314,6 @@ class RootMeanSquaredError(Metric):
 
     engine = "mean_squared_error"
 
-    def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
-        """Return what `evaluate` reports of a model's predictions, from all of them.
-
-        Parameters
-        ----------
-        y_true, y_pred : ndarray
-        loss : Loss
-            The model's; Huber's delta is taken from it.
-        kind : str
-            As `_fit_data.metric_kind` names the form of y.
-
-        Returns
-        -------
-        float
-        """
-        name = self.engine_name(kind, y_pred.shape[1])
-        if name is None:
-            return self.read(y_true, y_pred)
-        settings = loss.get_config() if name == loss.name else {}  # Huber's delta
-        means = np.array([FUNCTIONS[name](y_true, y_pred, **settings).mean()])
-        return float(self.finish(means, y_true)[0])
-
     def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the roots."""
         return np.sqrt(means)
@@ -352,28 +341,6 @@ class R2Score(Score):
     def engine_name(self, loss: str, n_outputs: int) -> str | None:
         """Return the squared error's name for one output."""
         return "mean_squared_error" if n_outputs == 1 else None
-
-    def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
-        """Return what `evaluate` reports of a model's predictions, from all of them.
-
-        Parameters
-        ----------
-        y_true, y_pred : ndarray
-        loss : Loss
-            The model's; Huber's delta is taken from it.
-        kind : str
-            As `_fit_data.metric_kind` names the form of y.
-
-        Returns
-        -------
-        float
-        """
-        name = self.engine_name(kind, y_pred.shape[1])
-        if name is None:
-            return self.read(y_true, y_pred)
-        settings = loss.get_config() if name == loss.name else {}  # Huber's delta
-        means = np.array([FUNCTIONS[name](y_true, y_pred, **settings).mean()])
-        return float(self.finish(means, y_true)[0])
 
     def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return 1 - mean squared error / variance of y."""
