@@ -77,10 +77,11 @@ static void apply_softmax({real} *y, int n)
 """
 
 _PREPARE = """\
-/* A column: how many categories (0: it is a number), whether a missing value is filled in,
-   whether one more input says that it was missing, and what is subtracted and divided by. */
+/* A column: how many categories (0: it is a number), whether it is 0 or 1, whether a missing value
+   is filled in, whether one more input says that it was missing, and what is subtracted and
+   divided by. */
 struct column {{
-    int categories, filled, indicator;
+    int categories, boolean, filled, indicator;
     double mean, scale, fill;
 }};
 
@@ -93,7 +94,7 @@ static int prepare(const double *columns, {real} *x)
         const struct column *c = &column_table[i];
         const int missing = isnan(columns[i]) ? 1 : 0;
         const double value = missing ? c->fill : columns[i];
-        if (missing && !c->filled) {{
+        if ((missing && !c->filled) || (c->boolean && value != 0 && value != 1)) {{
             return i + 1;
         }}
         if (c->categories) {{
@@ -207,8 +208,8 @@ def _column_row(column: Column) -> str:
         is_text = isinstance(column.fill, str)
         fill = column.categories.index(str(column.fill)) if is_text else float(column.fill)
     numbers = ", ".join(_constant(float(v), False) for v in (column.mean, column.scale, fill))
-    filled = int(column.fill is not None)
-    return f"{{{len(column.categories)}, {filled}, {int(column.indicator)}, {numbers}}}"
+    flags = column.kind == "boolean", column.fill is not None, column.indicator
+    return f"{{{len(column.categories)}, {', '.join(str(int(f)) for f in flags)}, {numbers}}}"
 
 
 def _column_table(columns: list[Column]) -> str:

@@ -166,6 +166,9 @@ def _number(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | 
     if column.fill is not None:
         missing = add("IsNaN", cell)
         value = add("Where", missing, graph.constant([[column.fill]], double), cell)
+    if column.kind == "boolean":
+        zero, one = (add("Equal", value, graph.constant([[v]], double)) for v in (0.0, 1.0))
+        value = add("Where", add("Or", zero, one), value, graph.constant([[np.nan]], double))
     if column.mean != 0:
         value = add("Sub", value, graph.constant([[column.mean]], double))
     if column.scale != 1:
@@ -261,8 +264,9 @@ def to_onnx(model: Sequential) -> bytes:
     ``prediction`` (n, 1) in the target's units and the model's type, ``prediction_double`` (n, 1),
     the same in double, which does not round numbers far from 0 to the same one; or ``label`` (n,)
     and ``probabilities`` (n, number of classes). A row with a value that is missing and not
-    imputed or is infinite, or with a category that training did not see, gives NaN, and the label
-    "" or -1 ("unknown" or -2**63 if that is a class); `Preprocessing.inputs` refuses it.
+    imputed or is infinite, a boolean other than 0 and 1, or a category that training did not see,
+    gives NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class);
+    `Preprocessing.inputs` refuses it.
 
     Parameters
     ----------

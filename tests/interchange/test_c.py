@@ -180,6 +180,17 @@ def test_a_spoilt_weight_is_noticed(tmp_path):
 
 
 @needs_compiler
+def test_a_boolean_other_than_0_and_1_is_said(tmp_path):
+    table = {"flag": [True, False, True], "y": [1.0, 2.0, 5.0]}
+    state = Preprocessing.fit(table, "y")
+    model = models.mlp([4], 1, 1, seed=1)
+    state.keep(model)
+    rows = np.array([[1.0], [0.0], [2.0], [0.5], [-1.0]])
+    found, codes = run(compiled(model, tmp_path), rows, 1, "float32")
+    assert codes == [0, 0, 1, 1, 1] and np.isnan(found[:, 0]).tolist() == [c > 0 for c in codes]
+
+
+@needs_compiler
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_target_far_from_zero_comes_out_in_double(tmp_path, dtype):
     x = np.arange(300.0)

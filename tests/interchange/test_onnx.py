@@ -216,6 +216,16 @@ def test_the_label_says_that_a_row_cannot_be_used(labels, unknown, dtype):
     assert good == [label if isinstance(label, int) else str(label) for label in expected]
 
 
+def test_a_boolean_other_than_0_and_1_gives_nan():
+    table = {"flag": [True, False, True, False], "y": ["a", "b", "a", "b"]}
+    state = Preprocessing.fit(table, "y")
+    model = models.mlp([4], 1, 1, output_activation="sigmoid", seed=1)
+    state.keep(model)
+    found = run(model, {"flag": np.array([[1.0], [0.0], [2.0], [0.5]])})
+    assert np.isnan(found["probabilities"]).all(axis=1).tolist() == [False, False, True, True]
+    assert (found["label"] == "").tolist() == [False, False, True, True]
+
+
 def test_the_label_of_an_unusable_row_is_never_one_of_the_classes():
     assert interchange._onnx._no_text(["", "b"]) == "unknown"
     assert interchange._onnx._no_text(["", "unknown"]) == "unknown_"
