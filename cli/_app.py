@@ -97,15 +97,17 @@ class Commands(click.Group):
         sys.exit(self._run(list(sys.argv[1:] if args is None else args), prog_name, extra))
 
     def _run(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
-        streams = sys.stdout, sys.stderr
+        streams, show = (sys.stdout, sys.stderr), warnings.showwarning
         sys.stderr = cast("TextIO", Unbroken(sys.stderr))
         _ranks.silence()
+        warnings.showwarning = _warn
         try:
             code = self._guarded(args, prog_name, extra)
             _ranks.leave(code)
             return code
         finally:
             sys.stdout, sys.stderr = streams
+            warnings.showwarning = show
 
     def _guarded(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
         try:
@@ -162,6 +164,10 @@ def _warnings_shown() -> Iterator[None]:
 def _fail(message: str, code: int) -> int:
     click.echo(f"Error: {' '.join(message.split())}", err=True)
     return code
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
 
 
 def describe(error: BaseException) -> str:

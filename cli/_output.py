@@ -19,6 +19,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fastmlp.models import Sequential
+
 
 class Failure(click.ClickException):
     """A failure at run time, such as output that cannot be written: exit code 1."""
@@ -56,15 +58,26 @@ def check_output(path: str | None, force: bool) -> None:
     """Fail, before any work is done, if a file could not be written afterwards."""
     if path is None or path == "-":
         return
-    target = Path(path)
+    from fastmlp import _atomic
+
     with _io_failures(path):
-        if target.is_dir():
+        if Path(path).is_dir():
             raise Failure(f"{path}: is a directory, expected a file")
-        if target.exists() and not force:
-            raise Failure(f"{path}: the file exists; --force replaces it")
-        # A device such as /dev/null takes output but no neighbours.
-        if not target.exists() or target.is_file():
-            _try_directory(target.parent)
+        if Path(path).exists() and not force:
+            does = "writes into it" if _atomic.is_special(path) else "replaces it"
+            raise Failure(f"{path}: the file exists; --force {does}")
+        _atomic.check(path)
+
+
+def check_model(path: str | None, model: Sequential, epochs: int, members: int = 1) -> None:
+    """Fail, before training, if a file of the model (or so many) could not be written."""
+    if path is None:
+        return
+    from fastmlp import _atomic, persistence
+
+    with _io_failures(path):
+        size = persistence.room_needed(model, epochs, weights_only=members > 1)
+        _atomic.check(path, members * size)
 
 
 def check_outputs(
@@ -77,22 +90,22 @@ def check_outputs(
     with _io_failures(directory):
         if top.exists() and not top.is_dir():
             raise Failure(f"{directory}: is a file, expected a directory")
+        names = list(names)
         for name in names:
+            if (top / name).is_dir():
+                raise Failure(f"{top / name}: is a directory, expected a file")
             if (top / name).exists() and not force:
                 raise Failure(f"{top / name}: the file exists; --force replaces it")
         if create:
-            top.mkdir(parents=True, exist_ok=True)
-            _try_directory(top)
+            from fastmlp import _atomic
 
-
-def _try_directory(directory: Path) -> None:
-    if not directory.is_dir():
-        raise Failure(f"{directory}: there is no such directory")
-    import tempfile
-
-    # Permission bits do not tell: the file system may be read-only, the user may be root.
-    with tempfile.NamedTemporaryFile(dir=directory, prefix=".fastmlp-"):
-        pass
+            for folder in dict.fromkeys([top, *((top / name).parent for name in names)]):
+                if not folder.exists():
+                    folder.mkdir(parents=True)
+                _atomic.check_directory(folder)
+            for name in names:
+                if (top / name).exists():
+                    _atomic.check(top / name)
 
 
 @contextlib.contextmanager
@@ -101,7 +114,10 @@ def _io_failures(path: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Failure(f"{path}: cannot be written: {reason.lower()}") from error
+        place = getattr(error, "filename", None) or path
+        if place != path and str(place) in path:  # the directory, say
+            reason = f"{place}: {reason}"
+        raise Failure(f"{path}: cannot be written: {reason[:1].lower()}{reason[1:]}") from error
 
 
 @contextlib.contextmanager
@@ -122,11 +138,7 @@ def write_bytes(path: str, data: bytes) -> None:
     from fastmlp._atomic import write_atomically
 
     with _io_failures(path):
-        target = Path(path)
-        if target.exists() and not target.is_file():  # a device such as /dev/null
-            target.write_bytes(data)
-        else:
-            write_atomically(target, data)
+        write_atomically(path, data)
 
 
 def print_json(document: Any) -> None:

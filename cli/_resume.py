@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from . import _config, _options, _ranks
-from ._output import check_output
+from ._output import Failure, _io_failures, check_output
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -127,13 +127,22 @@ def check(checkpoint: str | None, every: str | None, output: str | None, force: 
         raise click.BadParameter("a checkpoint goes to a file", param_hint="'--checkpoint'")
     if output is not None and Path(output).resolve() == Path(checkpoint).resolve():
         raise click.UsageError("--checkpoint and --output must name different files")
+    from fastmlp._atomic import is_special
+
+    with _io_failures(checkpoint):
+        if is_special(checkpoint):
+            raise Failure(
+                f"{checkpoint}: is not a regular file, as a checkpoint must be to be read again"
+            )
     check_output(checkpoint, force)
 
 
 def arguments(checkpoint: str | None, every: str | None) -> dict[str, Any]:
-    """Return the arguments of `fit` that the options stand for; --force has let go of the file."""
+    """Return the arguments of `fit` that the options stand for; `check` has seen to --force."""
     if checkpoint is not None:
-        Path(checkpoint).unlink(missing_ok=True)
+        from fastmlp.checkpoint import Replacing
+
+        checkpoint = Replacing(checkpoint)
     return {"checkpoint": checkpoint, "checkpoint_every": every}
 
 
@@ -141,4 +150,5 @@ def hint(checkpoint: str | None) -> str:
     """Say, at the end of a message, how the run goes on; nothing if it is not kept."""
     run = click.get_current_context().meta.get(_RUN)
     path = checkpoint if run is None else run[0]
-    return "" if path is None else f"; --resume {path} goes on"
+    kept = path is not None and Path(path).exists()  # it may have been impossible to write
+    return f"; --resume {path} goes on" if kept else ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _data, _options, train
-from ._output import check_output, check_outputs, console, print_json, significant
+from ._output import check_model, check_output, check_outputs, console, print_json, significant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,6 +195,7 @@ def command(
         raise click.UsageError(f"--folds {folds} is more than the {read.n_rows} rows")
     settings.batch_size = min(settings.batch_size, read.n_rows)
     models = [train._build(network, read, settings) for network in networks]
+    check_model(output, models[0], 0, members * (folds or 1))
     names = ["members.png"] if figures and _curve(read, models[0]) else []
     check_outputs(figures, names, force)
     start = time.perf_counter()

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from . import _options
 from ._figures import FORMATS, KINDS
-from ._output import Failure, check_output, write_bytes
+from ._output import _io_failures, check_output, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,13 +85,16 @@ def command(
     MODEL is a model file; KIND says what to draw of it.
     """
     report = _options.messages(quiet, verbose)
+    from fastmlp import _atomic
+
     if (kind == "data") == (model is not None):
         text = "shows data, not a MODEL" if kind == "data" else "needs a MODEL"
         raise click.UsageError(f"--kind {kind} {text}")
     name = kind if kind != "facets" else f"facets_layer{layer}"
     stem = Path(data or "regression").stem if model is None else Path(model).stem
     output = output or f"{stem}_{name}.png"
-    if output != "-" and Path(output).suffix.lower() not in FORMATS:
+    known = output == "-" or Path(output).suffix.lower() in FORMATS
+    if not known and not _atomic.is_special(output):
         raise click.BadParameter(
             f"{output}: the suffix must be one of {', '.join(FORMATS)}", param_hint="'--output'"
         )
@@ -171,10 +174,8 @@ def _save(figure: Figure, output: str) -> None:
     from fastmlp import plots
 
     if output != "-":
-        try:
+        with _io_failures(output):
             plots.save(figure, output)
-        except OSError as error:
-            raise Failure(f"{output}: {error.strerror or error}") from error
         return
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "figure.png"

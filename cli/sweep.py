@@ -329,11 +329,16 @@ def _fitting(result: SweepResult, measure: str | None) -> str | None:
 
 def _check_files(export: str | None, figure: str | None, force: bool) -> None:
     """Fail, before any work is done, if a file could not be written afterwards."""
-    if export is not None and Path(export).suffix.lower() not in (".parquet", ".csv"):
+    from fastmlp._atomic import is_special
+
+    def fits(path: str, suffixes: tuple[str, ...]) -> bool:
+        return Path(path).suffix.lower() in suffixes or is_special(path)
+
+    if export is not None and not fits(export, (".parquet", ".csv")):
         raise click.BadParameter(
             f"must end in .parquet or .csv. Received: {export}", param_hint="'--export'"
         )
-    if figure is not None and Path(figure).suffix.lower() not in (".png", ".svg", ".pdf"):
+    if figure is not None and not fits(figure, (".png", ".svg", ".pdf")):
         raise click.BadParameter(
             f"must end in .png, .svg or .pdf. Received: {figure}", param_hint="'--plot'"
         )

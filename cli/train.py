@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _config, _data, _options, _ranks, _report, _resume
-from ._output import check_output, check_outputs, print_json
+from ._output import check_model, check_output, check_outputs, print_json
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -193,6 +193,9 @@ def command(
         run = {**run, "target": target, "task": read.preprocessing.task}
     model = _resume.model() or _build(network, read, settings)
     model.extras.setdefault(_config.KEPT, run)
+    with team.first_alone() as first:
+        if first:
+            check_model(output, model, settings.epochs)
     plots: dict[str, str] = {}
     with team.first_alone() as first:
         if first and figures:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -262,6 +262,30 @@ def column_from(
         fill = float(fill)
         _expect(bool(np.isfinite(fill)), "a column's fill")
     return Column(name, kind, mean, scale, fill, categories, indicator)
+
+
+def side_by_side(columns: Sequence[Column]) -> dict[str, Any]:
+    """Return columns' fields as JSON values, a list of each: much shorter for many columns.
+
+    A field that all columns share is ``{"all": value}``, others are ``{"each": [...]}``.
+    """
+    described: dict[str, Any] = {}
+    for one in fields(Column):
+        values = [getattr(column, one.name) for column in columns]
+        same = one.name != "name" and all(value == values[0] for value in values)
+        described[one.name] = {"all": values[0]} if same else {"each": values}
+    return described
+
+
+def one_by_one(described: Any) -> Iterator[dict[str, Any]]:
+    """Yield the arguments of `column_from` for each column that `side_by_side` described."""
+    names = described["name"]["each"]
+    _expect(isinstance(names, list), "the columns' names")
+    each = {key: entry["each"] for key, entry in described.items() if "each" in entry}
+    shared = {key: entry["all"] for key, entry in described.items() if "each" not in entry}
+    _expect(all(len(values) == len(names) for values in each.values()), "columns' lists")
+    for values in zip(*each.values(), strict=True):
+        yield {**shared, **dict(zip(each, values, strict=True))}
 
 
 def target_from(name: Any, mean: Any, scale: Any, labels: Any) -> Target:

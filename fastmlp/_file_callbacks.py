@@ -5,16 +5,28 @@ from __future__ import annotations
 import errno
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import _checks
+from . import _atomic, _checks
 from ._callback import Configured, Logs, Monitor
+
+
+def _warn(what: str, error: OSError, then: str) -> None:
+    warnings.warn(
+        f"{what} could not be written: {error.strerror or error}. Training goes on; {then}",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 class ModelCheckpoint(Monitor):
     """Save the model after epochs or batches, each time whole or not at all.
+
+    A path that cannot be written is refused before training. A saving that fails later, on a full
+    disk for instance, is a RuntimeWarning, and the next one is tried.
 
     Parameters
     ----------
@@ -113,6 +125,10 @@ class ModelCheckpoint(Monitor):
             raise ValueError(
                 f"filepath must be in a directory that exists. Received: filepath={self.filepath!r}"
             )
+        from .persistence import room_needed
+
+        epochs = self.params.get("epochs", 0)
+        _atomic.check(str(example), room_needed(self.model, epochs, self.save_weights_only))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start to count batches afresh; the best figure lasts from one fit to the next."""
@@ -149,13 +165,17 @@ class ModelCheckpoint(Monitor):
             path = self.filepath.format(**figures)
         except KeyError:
             return
-        if self.save_best_only:
-            self.best = figures[self.monitor]
         if self.verbose:
             print(f"Epoch {figures['epoch']}: {reason}saving model to {path}")
         from .persistence import save_model
 
-        save_model(self.model, path, weights_only=self.save_weights_only)
+        try:
+            save_model(self.model, path, weights_only=self.save_weights_only)
+        except OSError as error:
+            _warn(f"Model file {path}", error, "the next one that is due is tried")
+            return
+        if self.save_best_only:
+            self.best = figures[self.monitor]
 
     def get_state(self) -> dict[str, Any]:
         """Return the best figure and the counts."""
@@ -175,6 +195,10 @@ class CSVLogger(Configured):
     an epoch lacks is 'NA'. In a resumed run the table goes on where the checkpoint was written;
     rows of epochs that are trained again are written again.
 
+    A file that cannot be written is refused before training. A row that cannot be written later,
+    on a full disk for instance, is a RuntimeWarning and is written with the next one. A device or
+    a pipe is written into.
+
     Parameters
     ----------
     filename : str or Path
@@ -192,6 +216,7 @@ class CSVLogger(Configured):
         self.append = _checks.flag("append", append)
         self._columns: list[str] = []
         self._appending = False  # to a file whose columns have yet to be compared
+        self._rest = b""  # rows that could not be written yet
 
     def check(self) -> None:
         """Require a directory that exists."""
@@ -200,16 +225,24 @@ class CSVLogger(Configured):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin the file anew, or make it ready to be appended to."""
-        self._appending = self.append
-        if self.append:
+        self._appending, self._rest, self._columns = self.append, b"", []
+        if _atomic.is_special(self.filename):
+            _atomic.check(self.filename)
+        elif self.append:
             self._go_on(None)
         else:
-            self._columns = []
             Path(self.filename).write_bytes(b"")
 
     def on_train_resume(self, state: dict[str, Any]) -> None:
         """Cut off rows of epochs that will be trained again."""
-        self._go_on(int(state["size"]))
+        self._rest, self._columns = str(state.get("rest", "")).encode(), []
+        if not _atomic.is_special(self.filename):
+            self._go_on(int(state["size"]))
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Write rows that could not be written before."""
+        if self._rest:
+            self._write()
 
     def _go_on(self, size: int | None) -> None:
         """Keep whole rows only, of the first `size` bytes if that is given; read the columns."""
@@ -222,7 +255,7 @@ class CSVLogger(Configured):
         if len(kept) < len(data) or not path.exists():
             with path.open("ab") as file:
                 file.truncate(len(kept))
-        header = kept.split(b"\n", 1)[0].decode(errors="replace")
+        header = (kept or self._rest).split(b"\n", 1)[0].decode(errors="replace")
         self._columns = next(csv.reader([header], delimiter=self.separator), [])
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -245,17 +278,37 @@ class CSVLogger(Configured):
         lines.append([row.get(name, "NA") for name in self._columns])
         text = io.StringIO()
         csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(lines)
-        with open(self.filename, "ab", buffering=0) as file:  # noqa: PTH123
-            file.write(text.getvalue().encode())  # at once: a crash does not part a row
+        self._rest += text.getvalue().encode()
+        self._write()
+
+    def _write(self) -> None:
+        """Write the rows that are left, all or none of them."""
+        try:
+            if _atomic.is_special(self.filename):
+                _atomic.write_atomically(self.filename, self._rest)
+            else:
+                with open(self.filename, "ab", buffering=0) as file:  # noqa: PTH123
+                    size = os.fstat(file.fileno()).st_size
+                    # At once: a crash does not part a row. A full disk may take a part.
+                    if file.write(self._rest) != len(self._rest):
+                        file.truncate(size)
+                        raise OSError("the disk has no room for it")
+        except OSError as error:
+            _warn(f"Table {self.filename}", error, "the row is written with the next one")
+        else:
+            self._rest = b""
 
     def get_state(self) -> dict[str, Any]:
-        """Return the file's size, with all of it on the disk."""
+        """Return the file's size, with all of it on the disk, and rows that it lacks."""
+        rest = {"rest": self._rest.decode()} if self._rest else {}
+        if _atomic.is_special(self.filename):
+            return {"size": 0, **rest}
         try:
             descriptor = os.open(self.filename, os.O_RDWR)  # Windows flushes no others
         except FileNotFoundError:
-            return {"size": 0}
+            return {"size": 0, **rest}
         try:
             os.fsync(descriptor)
-            return {"size": os.fstat(descriptor).st_size}
+            return {"size": os.fstat(descriptor).st_size, **rest}
         finally:
             os.close(descriptor)

@@ -108,6 +108,8 @@ class Run:
         self.test_hooks = hooked(callbacks, "on_test_begin", "on_test_end")
         self.test_batch_hooks = _evaluation.batch_hooks(callbacks, "test")
         self.checkpoint = checkpoint
+        if checkpoint is not None:
+            checkpoint.claim(self)
         self.rates = _Rates(self.network)
         self.network.keep(self.n_threads)
         self.kept = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-_MAX_HEADER = 60_000_000  # bytes
+MAX_HEADER = 60_000_000  # bytes
 _MAX_WIDE = 8_000_000  # of text that is not ASCII: to decode it takes four times as much
 _TYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
@@ -134,7 +134,7 @@ def safetensors(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if len(data) < 8:
         raise BadFileError("it is too short")
     length = int.from_bytes(data[:8], "little")
-    if length > min(len(data) - 8, _MAX_HEADER):
+    if length > min(len(data) - 8, MAX_HEADER):
         raise BadFileError("it is cut off, or no model file at all")
     header = parsed(memoryview(data)[8 : 8 + length], len(data))
     metadata = of_type("its metadata", header.pop("__metadata__", {}), dict)

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -20,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, persistence
-from ._atomic import write_atomically
+from . import _atomic, _checks, persistence
+from ._claim import Claim
 from ._kept_history import plain
 from ._resumed import Resumed
 from ._run_values import REMADE, describe_data, encode, parse_every
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Checkpoint",
     "Interrupts",
+    "Replacing",
     "Resumed",
     "describe_data",
     "keeper",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _SECONDS = 60.0
+_IN_USE = "checkpoint must be a file that no other run writes. Received: {}, which one writes now"
 
 
 class Interrupts:
@@ -79,6 +82,12 @@ class Interrupts:
         signal.signal(signal.SIGINT, self._note)  # it did not end the run: wait for the next
 
 
+class Replacing(str):
+    """The path of a checkpoint that takes the place of whatever file has the name."""
+
+    __slots__ = ()
+
+
 class Checkpoint:
     """Keeps one run in one file.
 
@@ -97,15 +106,49 @@ class Checkpoint:
     interrupts : Interrupts
     writes : bool
         Whether the file is this process's to write.
+    fresh : bool
+        Whether a file that holds an unfinished run, or something else, is in the way.
     """
 
     def __init__(self, path: str, every: Any, data: dict[str, Any]) -> None:
         self.path, self.every, self.data = path, every, data
-        self.writes = True
+        self.writes, self.fresh = True, False
         self.seconds, self.epochs = parse_every(every)
         self.interrupts = Interrupts()
-        self._time: float | None = None  # of the latest writing
+        self._time: float | None = None  # of the latest attempt to write
         self._epoch = -1
+        self._claim = Claim(path)
+
+    def claim(self, run: Run) -> None:
+        """Before training: refuse a file that cannot be written, or is not this run's to write.
+
+        Raises
+        ------
+        FileExistsError
+            If the file holds an unfinished run or something else, or if another run writes it.
+        ValueError
+            If it is not a regular file, or if the run cannot be described.
+        OSError
+            If it cannot be written.
+        """
+        if not self.writes:
+            return
+        if _atomic.is_special(self.path):
+            raise ValueError(
+                "checkpoint must be a regular file, which can be read again. "
+                f"Received: {self.path}, a device, a pipe or a socket"
+            )
+        _atomic.check(self.path, persistence.room_needed(run.model, run.epochs))
+        try:
+            self._claim.take()
+        except BlockingIOError:
+            raise FileExistsError(_IN_USE.format(self.path)) from None
+        if self.fresh:
+            _refuse_unfinished(self.path)
+
+    def release(self) -> None:
+        """Let other runs have the file."""
+        self._claim.release()
 
     def pass_by(self, run: Run) -> None:
         """Write if it is time to, or if Ctrl-C was pressed; the run is at rest."""
@@ -127,11 +170,36 @@ class Checkpoint:
         """Write the run, unless its weights are about to diverge: then the file stays."""
         if not self.writes or run.network.finite() >= 0:
             return
+        first = self._time is None
+        try:
+            self._write(run)
+        except FileExistsError:  # begun by another run since `claim`
+            if first:
+                raise FileExistsError(_IN_USE.format(self.path)) from None
+            self._warn("another run writes it")
+        except OSError as error:
+            self._warn(error.strerror or str(error))
+        except (ValueError, MemoryError) as error:
+            if first:
+                raise
+            self._warn(str(error) or "not enough memory")
+        self._time, self._epoch = time.monotonic(), run.done
+
+    def _write(self, run: Run) -> None:
+        if self._claim.forked:
+            raise OSError("a forked child does not write its parent's checkpoint")
         run.update_config()
         arrays: dict[str, np.ndarray] = {}
         table = self._described(run, arrays)
-        write_atomically(self.path, persistence.to_bytes(run.model, run=(table, arrays)))
-        self._time, self._epoch = time.monotonic(), run.done
+        self._claim.write(persistence.to_bytes(run.model, run=(table, arrays)))
+
+    def _warn(self, reason: str) -> None:
+        warnings.warn(
+            f"Checkpoint {self.path} could not be written: {reason}. Training goes on; writing is "
+            "tried again when the next checkpoint is due",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def _described(self, run: Run, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         epoch, batch, done, summed, total, sums = run.session.progress
@@ -168,8 +236,6 @@ def keeper(path: Any, every: Any, data: tuple[Any, Any], resumed: Resumed | None
     ------
     DataError
         If the data are not those that the run was begun with.
-    FileExistsError
-        If the file holds an unfinished run, or something else.
     """
     if path is None:
         if resumed is None:
@@ -183,8 +249,8 @@ def keeper(path: Any, every: Any, data: tuple[Any, Any], resumed: Resumed | None
     result = Checkpoint(_checks.path("checkpoint", path), every, describe_data(*data))
     if resumed is not None:
         resumed.check_data(result.data)
-    if resumed is None or os.path.realpath(path) != os.path.realpath(resumed.path):
-        _refuse_unfinished(result.path)
+    if not isinstance(path, Replacing):
+        result.fresh = resumed is None or (os.path.realpath(path) != os.path.realpath(resumed.path))
     return result
 
 

@@ -9,6 +9,7 @@ that size is allocated.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -20,7 +21,16 @@ import numpy as np
 
 from . import _checks, _kept_history, losses, metrics, optimizers
 from ._atomic import write_atomically
-from ._untrusted import BadFileError, count, of_type, parsed, safetensors, take, too_much
+from ._untrusted import (
+    MAX_HEADER,
+    BadFileError,
+    count,
+    of_type,
+    parsed,
+    safetensors,
+    take,
+    too_much,
+)
 from .errors import DataError, ModelFileError
 from .layers import Dense, Dropout, Layer
 
@@ -151,6 +161,13 @@ def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
     """Return a file's content: arrays, and a description in plain, finite JSON values."""
     from safetensors.numpy import save
 
+    text = _checked_text(table, len(arrays), sum(array.nbytes for array in arrays.values()))
+    # Of other arrays the library would write the memory as it lies.
+    return save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {_KEY: text})
+
+
+def _checked_text(table: dict[str, Any], n_arrays: int, n_bytes: int) -> str:
+    """Return a description as JSON; ValueError if a file with it could not be read again."""
     try:
         text = json.dumps(table, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
@@ -158,13 +175,38 @@ def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
             "model.extras, model.training_config and what get_config returns must hold plain, "
             f"finite JSON values. Received: {error}"
         ) from None
-    if too_much(text, len(text) + sum(array.nbytes - _ENTRY for array in arrays.values())):
+    header = len(text) + text.count('"') + text.count("\\") + _ENTRY * n_arrays  # once escaped
+    if header > MAX_HEADER or too_much(text, len(text) + n_bytes - _ENTRY * n_arrays):
         raise ValueError(
             "a model's layers, extras and training_config must be few enough to be read again. "
             f"Received: {len(text):,} characters of JSON in all"
         )
-    # Of other arrays the library would write the memory as it lies.
-    return save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {_KEY: text})
+    return text
+
+
+def room_needed(model: Sequential, epochs: int = 0, weights_only: bool = False) -> int:
+    """Return how many bytes a file of a model will have once it has been trained, or a few less.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    epochs : int
+        That a history will have.
+    weights_only : bool
+        As for `save_model`.
+
+    Raises
+    ------
+    ValueError
+        If such a file could not be written, or not be read again.
+    """
+    shapes = [shape for layer in model.dense_layers for shape in layer.shapes]
+    n_slots = 0 if weights_only or model.optimizer is None else len(model.optimizer.slots)
+    n_values = sum(math.prod(shape) for shape in shapes) * (1 + n_slots)
+    n_bytes = n_values * model.dtype.itemsize
+    text = _checked_text(_described(model, weights_only), len(shapes) * (1 + n_slots), n_bytes)
+    return n_bytes + len(text) + (0 if weights_only else 8 * epochs)
 
 
 def _require_readable(table: Mapping[str, Any]) -> None:

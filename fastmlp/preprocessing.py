@@ -24,7 +24,9 @@ from ._columns import (
     column_from,
     filled_values,
     listed,
+    one_by_one,
     scaled,
+    side_by_side,
     target_codes,
     target_from,
 )
@@ -36,6 +38,8 @@ from .errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from .models import Sequential
+
+_WIDE = 4096  # columns; of more, each field is one list, which JSON has room for
 
 __all__ = ["Column", "Fitting", "Preprocessing", "Target", "choose_task", "split"]
 
@@ -377,10 +381,11 @@ class Preprocessing:
         -------
         dict
         """
+        wide = len(self.columns) > _WIDE
         return {
-            "version": 1,
+            "version": 2 if wide else 1,
             "task": self.task,
-            "columns": [asdict(column) for column in self.columns],
+            "columns": side_by_side(self.columns) if wide else list(map(asdict, self.columns)),
             "target": asdict(self.target),
             "dropped": list(self.dropped),
         }
@@ -408,9 +413,12 @@ class Preprocessing:
         try:
             if not isinstance(state, dict):
                 raise ValueError(f"no mapping but {_checks.shown(state)}")
-            if state["version"] != 1 or state["task"] not in TASKS:
+            if state["version"] not in (1, 2) or state["task"] not in TASKS:
                 raise ValueError("unknown version or task")
-            columns = [column_from(**column) for column in state["columns"]]
+            described = state["columns"]
+            if state["version"] == 2:
+                described = one_by_one(described)
+            columns = [column_from(**column) for column in described]
             dropped = state.get("dropped", [])
             if not isinstance(dropped, list) or not all(isinstance(n, str) for n in dropped):
                 raise ValueError("dropped columns are no list of names")

@@ -149,7 +149,7 @@ def carried_out(
     RuntimeError
         If another thread is training the model.
     """
-    with _alone(model):
+    with _alone(model), contextlib.ExitStack() as held:
         resumed, keeper = model.resumed, None
         if resumed is not None:
             arguments = resumed.arguments(arguments)
@@ -158,6 +158,7 @@ def carried_out(
             from . import checkpoint as _checkpoint
 
             keeper = _checkpoint.keeper(checkpoint, checkpoint_every, data, resumed)
+            held.callback(keeper.release)
         if resumed is not None and resumed.complete:
             model.resumed = None
             assert model.history is not None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import datasets
+from .._atomic import write_atomically
 from ._sparsity import Description
 
 if TYPE_CHECKING:
@@ -274,8 +277,9 @@ class PathResult:
         """
         table = self.columns()
         if isinstance(file, str | os.PathLike):
-            with open(file, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123
-                datasets.write_csv(stream, list(table), list(table.values()))
+            text = io.StringIO(newline="")
+            datasets.write_csv(text, list(table), list(table.values()))
+            write_atomically(Path(file), text.getvalue().encode())
         else:
             datasets.write_csv(file, list(table), list(table.values()))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .. import _checks
+from .._atomic import is_special, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,8 @@ def legend_above(ax: Axes, **options: Any) -> None:
 def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     """Write a figure to a file: the same figure gives the same bytes.
 
-    The file appears whole or not at all: it is written beside its final place and renamed.
+    The file appears whole or not at all. A device or pipe is written into; PNG unless its suffix
+    says otherwise.
 
     Parameters
     ----------
@@ -130,25 +132,15 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     if not hasattr(fig, "savefig"):
         raise ValueError(f"fig must be a Figure. Received: fig={_checks.shown(fig)}")
     suffix = path.suffix.lower()
+    if suffix not in _METADATA and is_special(path):
+        suffix = ".png"
     if suffix not in _METADATA:
         raise ValueError(f"path must end in .png, .svg or .pdf. Received: path={str(path)!r}")
     import matplotlib.style
 
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            settings = {"svg.hashsalt": "fastmlp", "pdf.fonttype": 42, "path.simplify": True}
-            with matplotlib.style.context(["default", STYLE | settings]):
-                fig.savefig(stream, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes the file private; a figure gets the mode any new file would.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    settings = {"svg.hashsalt": "fastmlp", "pdf.fonttype": 42, "path.simplify": True}
+    with matplotlib.style.context(["default", STYLE | settings]):
+        fig.savefig(content, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+    write_atomically(path, content.getvalue())
     return path

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks
+from .._atomic import is_special, write_atomically
 from ._space import PARAMETERS, Config
 from ._store import Store
 
@@ -192,7 +193,8 @@ class SweepResult:
         Parameters
         ----------
         path : str or path
-            Ends in .parquet, for which pyarrow is needed (the extra ``data``), or in .csv.
+            Ends in .parquet, for which pyarrow is needed (the extra ``data``), or in .csv. A
+            device or pipe may have another name: it gets CSV.
 
         Raises
         ------
@@ -203,8 +205,6 @@ class SweepResult:
         OSError
             If the file cannot be written.
         """
-        from .._atomic import write_atomically
-
         check_suffix(path)
         make = _parquet if Path(path).suffix.lower() == ".parquet" else _csv
         write_atomically(Path(path), make(self.columns()))
@@ -248,7 +248,7 @@ def load(path: str | os.PathLike[str]) -> SweepResult:
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
     """Raise ValueError unless `SweepResult.export` knows what to write."""
-    if Path(path).suffix.lower() not in SUFFIXES:
+    if Path(path).suffix.lower() not in SUFFIXES and not is_special(path):
         raise ValueError(f"the file must end in .parquet or .csv. Received: {str(path)!r}")
 
 

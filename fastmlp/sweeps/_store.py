@@ -12,11 +12,12 @@ import errno
 import json
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import _checks
+from .. import _atomic, _checks
 from ._schema import (
     APPLICATION,
     COLUMNS,
@@ -34,6 +35,7 @@ from ._schema import (
 
 _SYSTEM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
            sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)  # fmt: skip
+_LEAST = 32_768  # bytes of a store without runs
 _BUSY_SECONDS = 5.0  # that a reader may hold the file
 
 
@@ -57,6 +59,7 @@ class Store:
         self.settings: dict[str, Any] = {}
         self._session = 0
         self._lock: int | None = None
+        self._rest: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = []  # not written yet
 
     # ---- open and close ----
 
@@ -92,8 +95,7 @@ class Store:
         if path is None:
             store = cls("the store in memory", sqlite3.connect(":memory:", isolation_level=None))
         else:
-            path = _checks.path("store", path)
-            _check_place(Path(path))
+            path = cls.check_place(path)
             store = cls(str(path), _connected(path, "rwc"))
         with store._closed_on_error():
             if path is not None:
@@ -105,10 +107,31 @@ class Store:
             nothing = isinstance(error, OtherSweepError) and error.n_runs == 0
             if path is None or not (overwrite or nothing):
                 raise
-            for suffix in ("-journal", "-wal", "-shm", ""):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            cls._replace(path, settings)
             return cls.created(path, settings)
         return store
+
+    @classmethod
+    def _replace(cls, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+        """Put a new store in a file's place, which stays as it is until the new one is whole."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        with cls(str(path), connection) as new, new._closed_on_error():
+            new._set_up(settings)
+            content = connection.serialize()
+        target = os.path.realpath(path)
+        # What they hold belongs to the old content; the new one must not be mended with it.
+        for suffix in ("-journal", "-wal", "-shm"):
+            Path(f"{target}{suffix}").unlink(missing_ok=True)
+        _atomic.write_atomically(target, content)
+
+    @staticmethod
+    def check_place(path: str | os.PathLike[str]) -> str:
+        """Return the path of a store that is to be written; raise OSError if it cannot be."""
+        path = _checks.path("store", path)
+        if _atomic.is_special(path):
+            raise OSError(errno.EINVAL, "is not a regular file, as a store must be", path)
+        _atomic.check(path, _LEAST)
+        return path
 
     @classmethod
     def opened(cls, path: str | os.PathLike[str]) -> Store:
@@ -303,13 +326,32 @@ class Store:
             raise StoreError(f"{self.name}: damaged sessions: {error}") from error
 
     def add(self, rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> None:
-        """Write finished runs, all or none of them.
+        """Write finished runs, all or none of them; keep them until the file takes them.
 
         Parameters
         ----------
         rows, costs : sequence of dict
             By the names of `columns` and of COSTS, a session apart.
         """
+        self._rest.append((list(rows), list(costs)))
+        self.write_rest()
+
+    def write_rest(self) -> None:
+        """Write the runs that are not in the file yet; a warning if they cannot be written."""
+        try:
+            while self._rest:
+                self._write(*self._rest[0])
+                del self._rest[0]
+        except OSError as error:
+            n_runs = sum(len(rows) for rows, _ in self._rest)
+            warnings.warn(
+                f"Store {self.name} {error.strerror or error}. The sweep goes on; {n_runs} runs "
+                "are written with the next ones",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _write(self, rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> None:
         names, marks = self.columns, ", ".join("?" * len(self.columns))
         with self._transaction():
             self._connection.executemany(
@@ -344,7 +386,9 @@ class Store:
                 missing = value is None and name != "message" and row[status] == "done"
                 if missing or not isinstance(value, kind):
                     raise StoreError(f"{self.name}: damaged: run {row[0]} has {name} {value!r}")
-        return [dict(zip(names, row, strict=True)) for row in found]
+        written = [dict(zip(names, row, strict=True)) for row in found]
+        waiting = [row for rows, _ in self._rest for row in rows]
+        return sorted([*written, *waiting], key=lambda row: row["run"]) if waiting else written
 
     def seconds(self) -> dict[int, float]:
         """Return how long each run took, by its number."""
@@ -352,7 +396,7 @@ class Store:
             found = self._connection.execute("SELECT run, seconds FROM costs").fetchall()
         if not all(isinstance(seconds, float) for _, seconds in found):
             raise StoreError(f"{self.name}: damaged: a run took no number of seconds")
-        return dict(found)
+        return dict(found) | {c["run"]: c["seconds"] for _, costs in self._rest for c in costs}
 
 
 def _connected(path: str | os.PathLike[str], mode: str) -> sqlite3.Connection:
@@ -361,10 +405,3 @@ def _connected(path: str | os.PathLike[str], mode: str) -> sqlite3.Connection:
         return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
     except sqlite3.OperationalError as error:
         raise OSError(errno.EIO, f"cannot be opened: {error}", str(path)) from error
-
-
-def _check_place(path: Path) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "is a directory, expected a file", str(path))
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(path.parent))

@@ -215,8 +215,12 @@ def sweep(
         "measure": measure,
     }
     total = plan.total * n_seeds * len(parts)
-    kept = Store.created(store, json.loads(json.dumps(settings)), overwrite)
-    with kept, engine(jobs, cluster, threads) as workers:
+    if store is not None:
+        Store.check_place(store)
+    with (
+        engine(jobs, cluster, threads) as workers,  # before an old store gives way
+        Store.created(store, json.loads(json.dumps(settings)), overwrite) as kept,
+    ):
         kept.begin_session({"runs": total, **_facts(workers, jobs, cluster)})
         with ProgressLine("sweep", total, "runs", enabled=bool(verbose)) as line:
             conductor = Conductor(
@@ -225,9 +229,11 @@ def sweep(
             try:
                 conductor.conduct()
             except KeyboardInterrupt as stop:
+                kept.write_rest()
                 result = SweepResult.of(kept)  # which knows best what was written
                 message = f"Interrupted after {len(result)} of {total} runs."
                 raise SweepInterrupted(message, result) from stop
+        kept.write_rest()
         return SweepResult.of(kept)
 
 

@@ -164,9 +164,13 @@ def test_a_file_that_may_not_grow(name, tmp_path):
     tried = 0
     for size in sorted({0, 1, 8, 100, len(new) // 4, len(new) // 2, len(new) - 1}):
         if size < len(new):
-            with largest_file(size), pytest.raises(OSError) as info:
+            # What a run cannot write on its way is a warning, an error here.
+            with largest_file(size), pytest.raises((OSError, RuntimeWarning)) as info:
                 write(path, 1)
-            assert info.value.errno == errno.EFBIG
+            if isinstance(info.value, OSError):
+                assert info.value.errno == errno.EFBIG
+            else:
+                assert name.startswith(("run", "best")) and name in str(info.value)
             # A run writes on its way as well; such a file may have been small enough.
             check(path, None if name.startswith(("run", "best")) else {old}, {name})
             tried += 1
@@ -225,7 +229,7 @@ def test_a_full_disk_while_a_sweep_is_kept(tmp_path):
                 fastmlp.sweep(
                     X, Y, ["2", "3", "4"], epochs=2, seeds=4, verbose=0, threads=1, store=store
                 )
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RuntimeWarning) as error:
                 assert str(error)
                 stopped += 1
     assert stopped >= 2
