@@ -160,7 +160,7 @@ def is_special(path: str | os.PathLike[str]) -> bool:
         return True
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
@@ -250,10 +250,8 @@ def check_directory(path: Path) -> None:
     OSError
     """
     if not path.is_dir():
-        code, text = errno.ENOENT, "there is no such directory"
-        if path.exists():
-            code, text = errno.ENOTDIR, "is a file, expected a directory"
-        raise OSError(code, text, str(path))
+        code = errno.ENOTDIR if path.exists() else errno.ENOENT
+        raise OSError(code, "there is no such directory", str(path))
     # Permission bits do not tell: the file system may be read-only, the user may be root.
     probe = path / f".fastmlp-{secrets.token_hex(8)}.tmp"
     try:
