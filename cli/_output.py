@@ -19,6 +19,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fastmlp.ensembles import Ensemble
     from fastmlp.models import Sequential
 
 
@@ -118,6 +119,26 @@ def _io_failures(path: str) -> Iterator[None]:
         if place != path and str(place) in path:  # the directory, say
             reason = f"{place}: {reason}"
         raise Failure(f"{path}: cannot be written: {reason[:1].lower()}{reason[1:]}") from error
+
+
+def keep(made: Sequential | Ensemble, path: str) -> None:
+    """Save what was trained; if that fails, in the directory for temporary files, and say so."""
+    try:
+        made.save(path)
+    except OSError as error:
+        try:
+            with _io_failures(path):
+                raise
+        except Failure as failure:
+            import secrets
+            import tempfile
+
+            place = Path(tempfile.gettempdir()) / f"fastmlp-{secrets.token_hex(4)}.fmlp"
+            try:
+                made.save(place)
+            except OSError:
+                raise failure from error
+            raise Failure(f"{failure.message}; {place} has what was trained") from error
 
 
 @contextlib.contextmanager

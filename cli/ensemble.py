@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _data, _options, train
-from ._output import check_model, check_output, check_outputs, console, print_json, significant
+from ._output import (
+    check_model,
+    check_output,
+    check_outputs,
+    console,
+    keep,
+    print_json,
+    significant,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,7 +213,7 @@ def command(
     for entry in made.diverged:
         report.note(f"The network of seed {entry['seed']} is left out: {entry['message']}")
     if output is not None:
-        _save(made, output)
+        keep(made, output)
         report.note(f"Wrote {output}.")
     result = _result(made, read, settings, seconds, quiet)
     if names:
@@ -277,18 +285,11 @@ def _fit(
             kept = f"{len(partial)} members had {partial.training_config['epochs']} epochs"
             if output is not None:
                 partial.extras |= extras
-                _save(partial, output)
+                keep(partial, output)
                 kept += f"; {output} has them"
         raise KeyboardInterrupt(f"Interrupted: {kept}.") from None
     made.extras |= extras
     return made
-
-
-def _save(made: Ensemble, output: str) -> None:
-    from ._output import _io_failures
-
-    with _io_failures(output):
-        made.save(output)
 
 
 def _members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np.ndarray]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _config, _data, _options
-from ._output import Messages, check_outputs, console, open_text, print_json, significant
+from ._output import Messages, check_outputs, console, keep, print_json, significant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -259,18 +259,17 @@ class _Keeping:
             return
         from ._output import _io_failures
 
-        directory = Path(self.output)
-        with open_text(str(directory / "path.csv")) as file:
-            result.to_csv(file)
-        written = ["path.csv"]
+        directory, written = Path(self.output), []
         with _io_failures(self.output):
             if result.interrupted and not result.kept(result.index):
                 self.report.note("No model.fmlp: the network is too large to keep for each lambda.")
             else:
                 model = result.model
                 model.extras |= {_config.KEPT: self.run, "data": self.source}
-                model.save(directory / "model.fmlp")
+                keep(model, str(directory / "model.fmlp"))
                 written.append("model.fmlp")
+            result.to_csv(directory / "path.csv")
+            written.insert(0, "path.csv")
             if not result.interrupted:  # whoever presses Ctrl-C is not to wait for figures
                 written += self._draw(result, directory)
         self.report.note(f"Wrote {', '.join(written)} to {self.output}.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _config, _data, _options, _ranks, _report, _resume
-from ._output import check_model, check_output, check_outputs, print_json
+from ._output import check_model, check_output, check_outputs, keep, print_json
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -210,7 +210,7 @@ def command(
         model.summary(print_fn=report.detail)
     start = time.perf_counter()
     keeping = _resume.arguments(checkpoint, checkpoint_every)
-    with _kept(model, output if team.ranks.first else None, _resume.hint(checkpoint)):
+    with _kept(model, output if team.ranks.first else None, checkpoint):
         _fit(model, read, settings, quiet, **keeping, **team.arguments)
         if polish:
             assert isinstance(read.train, tuple)
@@ -223,7 +223,7 @@ def command(
     seconds = time.perf_counter() - start
     with team.first_alone() as first:
         if first and output is not None:
-            _save(model, output)
+            keep(model, output)
             report.note(f"Wrote {output}.")
     result = {**_report.result(model, read, settings, seconds, quiet, team), **team.described}
     if not team.ranks.first:
@@ -352,7 +352,7 @@ def _fit(
 
 
 @contextlib.contextmanager
-def _kept(model: Sequential, output: str | None, hint: str) -> Iterator[None]:
+def _kept(model: Sequential, output: str | None, checkpoint: str | None) -> Iterator[None]:
     """Keep the model if training is interrupted or diverges, and say so."""
     from fastmlp.errors import DivergedError
 
@@ -364,21 +364,15 @@ def _kept(model: Sequential, output: str | None, hint: str) -> Iterator[None]:
         if output is not None:
             # A second Ctrl-C, out of impatience, must not lose what the first one keeps.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            _save(model, output)
+            keep(model, output)
             kept = f"; {output} has the model up to there"
+        hint = _resume.hint(checkpoint)
         raise KeyboardInterrupt(f"Interrupted after {done} epochs{kept}{hint}.") from None
     except DivergedError as error:
         what = "the loss" if error.layer is None else f"a weight or moment of layer '{error.layer}'"
         message = f"training diverged in epoch {error.epoch}: {what} is not finite"
         if output is not None:
-            _save(model, output)
+            keep(model, output)
             message += f"; {output} has the last good weights"
         message += "; try a smaller --learning-rate"
         raise DivergedError(message, epoch=error.epoch, layer=error.layer) from error
-
-
-def _save(model: Sequential, output: str) -> None:
-    from ._output import _io_failures
-
-    with _io_failures(output):
-        model.save(output)

@@ -10,6 +10,7 @@ import pytest
 
 from fastmlp import _atomic, _claim, checkpoint, models, streaming
 from fastmlp.cli import _app
+from fastmlp.ensembles import Ensemble
 
 from ..disks import Reader, fill, make_null, small_disk
 
@@ -244,3 +245,31 @@ def test_a_checkpoint_on_a_full_disk_does_not_cost_the_model(run, tmp_path, monk
         for a, b in zip(left, models.load_model("plain.fmlp").get_weights(), strict=True):
             assert a.tobytes() == b.tobytes()
         assert [p.name for p in disk.iterdir()] == ["filler"]
+
+
+@pytest.mark.parametrize("command", ["train", "ensemble", "path"])
+def test_a_model_that_finds_no_room_at_the_end_is_kept_elsewhere(
+    run, tmp_path, monkeypatch, command
+):
+    args = {
+        "train": ("train", *QUICK, "-o", "disk/m.fmlp"),
+        "ensemble": ("ensemble", *QUICK, "--members", 2, "-o", "disk/m.fmlp"),
+        "path": ("path", *PATHS, "-q", "-o", "disk"),
+    }[command]
+    (tmp_path / "spare").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "spare"))
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        for made in (models.Sequential, Ensemble):
+            real = made.save
+
+            def save(self, path, *rest, real=real):
+                fill(disk)
+                real(self, path, *rest)
+
+            monkeypatch.setattr(made, "save", save)
+        outcome = run(*args, "--force")
+        assert outcome.code == 1
+        (kept,) = (tmp_path / "spare").iterdir()
+        assert outcome.error.lower().startswith("error: disk/m")
+        assert f"no space left on device; {kept} has what was trained" in outcome.error
+        assert models.load_model(kept) is not None
