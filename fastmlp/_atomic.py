@@ -6,9 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
-import select
-import socket
 import stat
 import sys
 from collections.abc import Callable
@@ -68,7 +65,7 @@ def replace(
     target = Path(os.path.realpath(path))  # a link stays a link
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    temporary = target.with_name(f".fastmlp-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".fastmlp-{os.urandom(8).hex()}.tmp")
     directory = _opened_directory(target.parent)
     try:
         descriptor, named = _new_file(directory, temporary)
@@ -185,6 +182,8 @@ def _named_descriptor(path: str) -> int | None:
 def _write_into(path: str, data: bytes) -> None:
     descriptor = _named_descriptor(path)
     if descriptor is None and stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+        import socket
+
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)
             connection.sendall(data)
@@ -204,6 +203,8 @@ def _write_into(path: str, data: bytes) -> None:
             try:
                 rest = rest[os.write(opened, rest) :]
             except BlockingIOError:
+                import select
+
                 select.select([], [opened], [])
     finally:
         os.close(opened)
@@ -253,7 +254,7 @@ def check_directory(path: Path) -> None:
         code = errno.ENOTDIR if path.exists() else errno.ENOENT
         raise OSError(code, "there is no such directory", str(path))
     # Permission bits do not tell: the file system may be read-only, the user may be root.
-    probe = path / f".fastmlp-{secrets.token_hex(8)}.tmp"
+    probe = path / f".fastmlp-{os.urandom(8).hex()}.tmp"
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
