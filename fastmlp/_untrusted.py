@@ -1,4 +1,4 @@
-"""Reading what strangers wrote: JSON and safetensors, checked before much is made of it."""
+"""JSON and safetensors within limits: parsed, and checked before much memory is taken."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> Any:
     raise BadFileError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise BadFileError(f"{text[:40]} is not a number that a double can hold")
+    return value
 
 
 def too_much(text: str, size: int) -> bool:
@@ -76,10 +83,25 @@ def parsed(text: str | bytes | memoryview, size: int, what: str = "its header") 
     if too_much(text, size):
         raise BadFileError(f"{what} describes more than a model has")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = loads(text)
     except (ValueError, RecursionError):
         raise BadFileError(f"{what} is not JSON") from None
     return of_type(what, value, dict)
+
+
+def loads(text: str) -> Any:
+    """Return what a JSON text means.
+
+    Raises
+    ------
+    BadFileError
+        If it has a name twice, NaN, an infinity, or a number beyond the doubles such as 1e999.
+    ValueError, RecursionError
+        If it is not JSON.
+    """
+    return json.loads(
+        text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+    )
 
 
 def of_type(what: str, value: Any, kind: type) -> Any:
@@ -121,6 +143,64 @@ def _tensor(name: str, entry: Any, data: memoryview) -> tuple[int, int, np.ndarr
     if len(span) != 2 or span[1] > len(data) or span[1] - span[0] != size:
         raise BadFileError(f"the size of array {name!r} does not match its shape or the file")
     return span[0], span[1], np.frombuffer(data[span[0] : span[1]], _TYPES[kind]).reshape(shape)
+
+
+def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return a digest of a description and of arrays: names, types, shapes and values.
+
+    Parameters
+    ----------
+    text : str
+    arrays : mapping of str to ndarray
+        In C order; their own order does not count.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits, of BLAKE2b.
+    """
+    import hashlib
+
+    state = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16)
+    for name in sorted(arrays):
+        array = arrays[name]
+        entry = f"\n{name} {array.dtype.str} {array.shape}\n"
+        state.update(entry.encode(errors="surrogatepass"))
+        state.update(array.reshape(-1).view(np.uint8).data)
+    return state.hexdigest()
+
+
+def safetensors_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """Return a safetensors file of float32 and float64 arrays; equal for equal arguments.
+
+    The library's own writer puts several metadata keys in an order of chance.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        In C order.
+    metadata : mapping of str to str
+
+    Returns
+    -------
+    bytes
+    """
+    names = {np.dtype(kind): name for name, kind in _TYPES.items()}
+    # The wider type first, as the format wants every array aligned.
+    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    at = 0
+    for name in order:
+        array = arrays[name]
+        end = at + array.nbytes
+        entry = {"dtype": names[array.dtype], "shape": list(array.shape)}
+        header[name] = {**entry, "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    # Values of no dimension or none at all have no buffer of bytes to join.
+    values = [arrays[name].reshape(-1).view(np.uint8).data for name in order]
+    return b"".join([len(text).to_bytes(8, "little"), text, *values])
 
 
 def safetensors(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -24,10 +24,12 @@ from ._atomic import write_atomically
 from ._untrusted import (
     MAX_HEADER,
     BadFileError,
+    checksum,
     count,
     of_type,
     parsed,
     safetensors,
+    safetensors_bytes,
     take,
     too_much,
 )
@@ -37,7 +39,7 @@ from .layers import Dense, Dropout, Layer
 if TYPE_CHECKING:
     from .models import Sequential
 
-_KEY = "fastmlp"  # one metadata key: the library would write several in an order of its own
+_KEY, _CHECKSUM = "fastmlp", "checksum"  # in a file's metadata
 VERSION = 1
 _ENTRY = 1500  # bytes that reading an array's name and place may take
 _LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
@@ -159,11 +161,9 @@ def to_bytes(
 
 def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
     """Return a file's content: arrays, and a description in plain, finite JSON values."""
-    from safetensors.numpy import save
-
     text = _checked_text(table, len(arrays), sum(array.nbytes for array in arrays.values()))
-    # Of other arrays the library would write the memory as it lies.
-    return save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {_KEY: text})
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return safetensors_bytes(whole, {_CHECKSUM: checksum(text, whole), _KEY: text})
 
 
 def _checked_text(table: dict[str, Any], n_arrays: int, n_bytes: int) -> str:
@@ -251,7 +251,13 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     metadata, arrays = safetensors(data)
     if not isinstance(metadata.get(_KEY), str):
         raise BadFileError("it is a safetensors file, but not of fastmlp")
-    return parsed(metadata[_KEY], len(data)), arrays
+    table = parsed(metadata[_KEY], len(data))
+    # Last, as it is the check that takes longest. Files of before have none.
+    if _CHECKSUM in metadata and metadata[_CHECKSUM] != checksum(metadata[_KEY], arrays):
+        raise BadFileError(
+            "it is damaged: its content does not match its checksum. Use another copy of it"
+        )
+    return table, arrays
 
 
 def made_layers(entries: Any) -> list[Layer]:
@@ -262,7 +268,7 @@ def made_layers(entries: Any) -> list[Layer]:
         name, config = take(entry, "class_name", str), take(entry, "config", dict)
         if name not in _LAYERS:
             raise BadFileError(f"there is no layer {name!r}")
-        made.append(_LAYERS[name](**config))
+        made.append(_checks.from_saved(_LAYERS[name], config))
     return made
 
 

@@ -173,7 +173,7 @@ def test_options_in_a_checkpoint_are_not_trusted(run, tmp_path):
         header = json.loads(raw[8 : 8 + length])
         table = json.loads(header["__metadata__"]["fastmlp"])
         table["extras"] = model.extras
-        header["__metadata__"]["fastmlp"] = json.dumps(table)
+        header["__metadata__"] = {"fastmlp": json.dumps(table)}  # and no checksum
         text = json.dumps(header).encode()
         (tmp_path / "evil.fmlp").write_bytes(
             len(text).to_bytes(8, "little") + text + raw[8 + length :]
