@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from fastmlp.errors import DataError, DivergedError, ModelFileError, RankError
+from fastmlp.errors import DataError, DivergedError, ModelFileError, RankError, printable
 
 from . import _ranks
 from ._streams import Unbroken, forget
@@ -124,7 +125,9 @@ class Commands(click.Group):
         except click.ClickException as error:
             if not isinstance(error, click.UsageError):
                 return _fail(error.format_message(), error.exit_code)
-            error.show()
+            text = io.StringIO()
+            error.show(text)
+            click.echo(printable(text.getvalue()), nl=False, err=True)
             return error.exit_code
         except DivergedError as error:
             return _fail(str(error), DIVERGED)
@@ -162,7 +165,7 @@ def _warnings_shown() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    click.echo(f"Error: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from fastmlp.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -47,12 +49,12 @@ class Messages:
     def note(self, text: str) -> None:
         """Say what was decided or done."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def detail(self, text: str) -> None:
         """Say more, for those who asked for it."""
         if self.verbose and not self.quiet:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
 
 def check_output(path: str | None, force: bool) -> None:
@@ -178,8 +180,19 @@ def _finite(value: Any) -> Any:
 def console(least_width: int = 40) -> Console:
     """Return a Rich console for tables on standard output; numbers need `least_width`."""
     from rich.console import Console
+    from rich.table import Table
 
     class Pipeable(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            for table in objects:
+                if isinstance(table, Table):  # whose cells may be names from files
+                    for column in table.columns:
+                        column._cells = [
+                            printable(cell) if isinstance(cell, str) else cell
+                            for cell in column._cells
+                        ]
+            super().print(*objects, **options)
+
         def on_broken_pipe(self) -> None:  # Rich would end the process with code 1
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 

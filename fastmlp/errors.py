@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+import re
 
-class DataError(ValueError):
+_LONGEST_NAME = 200  # characters of what a message quotes
+_LONGEST = 2000  # characters of a message
+
+
+def printable(text: str) -> str:
+    """Return a text that is safe to print, whatever file its parts come from.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        Without control characters, which could change a terminal: they are escaped as Python
+        escapes them. A very long text in quotes is cut, and so is what is very long in all.
+    """
+    if not text.isascii() or not text.isprintable():
+        text = "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+    if len(text) > _LONGEST_NAME:
+        text = re.sub(rf"'[^']{{{_LONGEST_NAME},}}'", _cut, text)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 500]} ... {text[-400:]} ({len(text):,} characters)"
+    return text
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _cut(quoted: re.Match[str]) -> str:
+    name = quoted[0][1:-1]
+    return f"'{name[:_LONGEST_NAME]}...' ({len(name):,} characters)"
+
+
+class _PrintableError(ValueError):
+    """An error whose message may quote a file."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(part) if isinstance(part, str) else part for part in args))
+
+
+class DataError(_PrintableError):
     """Data cannot be used: wrong shape or type, not finite, empty, or a bad table."""
 
 
-class ModelFileError(ValueError):
+class ModelFileError(_PrintableError):
     """A model file is damaged, or is not one; the message names the file."""
 
 
