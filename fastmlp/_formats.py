@@ -15,6 +15,7 @@ from ._cells import Cells
 from ._csv import read_csv, reason
 from ._frames import array_columns, as_table, checked_table, from_arrow
 from ._optional import require
+from ._parquet_footer import FooterError, read_footer
 from ._table import Table
 from .errors import DataError
 
@@ -124,7 +125,7 @@ def _read_arrow(path: str | Path) -> Table:
             file.seek(0)
             table = (pa.ipc.open_stream if stream else pa.ipc.open_file)(file).read_all()
         table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: damaged or cut off Arrow file: {first_line(error)}") from error
     return from_arrow(table, str(path))
 
@@ -135,8 +136,10 @@ def _read_parquet(path: str | Path) -> Table:
         rows, columns = file.metadata.num_rows, file.metadata.num_columns
         refuse_oversize(path, f"{rows:,} rows of {columns} columns", 8 * rows * columns)
         try:
-            return from_arrow(file.read(), str(path))
-        except (pa.ArrowException, OSError) as error:
+            table = file.read()
+            table.validate(full=True)  # of codes and texts that the pages hold
+            return from_arrow(table, str(path))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise damaged_parquet(path, error) from error
 
 
@@ -169,37 +172,37 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> Any:
                     f"{path}: the Parquet file is cut off or damaged: {size:,} bytes that do not "
                     "end with b'PAR1'"
                 )
+        _check_parquet(size, path)
         file = parquet.ParquetFile(path, buffer_size=buffer_size, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+        try:
+            file.schema_arrow.names  # noqa: B018  # decoded only here
+        except BaseException:
+            file.close()
+            raise
+        return file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise damaged_parquet(path, error) from error
+
+
+def _check_parquet(size: int, path: str | Path) -> None:
+    """Compare what the description declares with the file, without pyarrow: see `read_footer`."""
+    damaged = f"{path}: the Parquet file is cut off or damaged: "
     try:
-        _check_parquet(file.metadata, size, path)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _check_parquet(metadata: Any, size: int, path: str | Path) -> None:
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        n_rows, groups = read_footer(path)
+    except FooterError as error:
+        raise DataError(f"{damaged}{error}") from None
     for i, group in enumerate(groups):
-        for j in range(group.num_columns if group.num_rows else 0):
-            column = group.column(j)
-            start = column.data_page_offset
-            if column.dictionary_page_offset is not None:
-                start = min(start, column.dictionary_page_offset)
-            length = column.total_compressed_size
-            if start < 4 or length < 0 or start + length > size:
+        for column in group.chunks if group.n_rows else ():
+            if column.start < 4 or column.length < 0 or column.start + column.length > size:
                 raise DataError(
-                    f"{path}: the Parquet file is cut off or damaged: column "
-                    f"'{column.path_in_schema}' of row group {i + 1} should be {length:,} bytes "
-                    f"at {start:,}, but the file has {size:,}"
+                    f"{damaged}column '{column.name}' of row group {i + 1} should be "
+                    f"{column.length:,} bytes at {column.start:,}, but the file has {size:,}"
                 )
-    declared = sum(group.num_rows for group in groups)
-    if declared != metadata.num_rows or any(group.num_rows < 0 for group in groups):
+    declared = sum(group.n_rows for group in groups)
+    if declared != n_rows or any(group.n_rows < 0 for group in groups):
         raise DataError(
-            f"{path}: the Parquet file is damaged: it declares {metadata.num_rows:,} rows, its "
-            f"row groups {declared:,}"
+            f"{path}: the Parquet file is damaged: it declares {n_rows:,} rows, its row groups "
+            f"{declared:,}"
         )
 
 
@@ -234,9 +237,11 @@ def _read_npy(path: str | Path) -> Table:
     try:
         # Mapped: what the header declares is checked against the file before it is allocated.
         array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        return as_table(array, str(path))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # NumPy evaluates the header: errors of many kinds
         raise _bad_numpy(path, "array", error) from error
-    return as_table(array, str(path))
 
 
 def _read_npz(path: str | Path) -> Table:
@@ -249,11 +254,11 @@ def _read_npz(path: str | Path) -> Table:
                 if not isinstance(array, np.ndarray):
                     raise DataError(f"{path}: '{name}' is not an array")
                 columns += array_columns(name, array, f"{path}: array '{name}'")
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
+        return checked_table(str(path), [name for name, _ in columns], [c for _, c in columns])
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # of zipfile, zlib and NumPy, which evaluates headers
         raise _bad_numpy(path, "archive of arrays", error) from error
-    return checked_table(str(path), [name for name, _ in columns], [cells for _, cells in columns])
 
 
 def _check_member(archive: zipfile.ZipFile, name: str, path: str | Path) -> None:
@@ -263,10 +268,8 @@ def _check_member(archive: zipfile.ZipFile, name: str, path: str | Path) -> None
     refuse_oversize(path, f"an array '{name}' of {info.file_size:,} bytes", info.file_size)
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
-        if version > (2, 0):
-            return
         read = np.lib.format.read_array_header_1_0
-        if version == (2, 0):
+        if version > (1, 0):  # 3 differs in the encoding of names alone
             read = np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
         declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize

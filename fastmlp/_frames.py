@@ -213,8 +213,18 @@ def from_arrow(table: Any, source: str, first_row: int = 0) -> Table:
     first_row : int
         How many rows of the source come before it.
     """
-    cells = [arrow_cells(column) for column in table.columns]
-    return checked_table(source, list(table.column_names), cells, first_row)
+    names = list(table.column_names)
+    checked_names(names, f"{source}: the schema")
+    cells = []
+    for name, column in zip(names, table.columns, strict=True):
+        try:
+            cells.append(arrow_cells(column))
+        except (TypeError, ValueError, OverflowError, IndexError, NotImplementedError) as error:
+            # pyarrow's and NumPy's, for what a damaged schema may say of sound values
+            raise DataError(
+                f"{source}: column '{name}' of type {column.type} cannot be read: {error}"
+            ) from error
+    return checked_table(source, names, cells, first_row)
 
 
 def arrow_cells(array: Any) -> Cells:

@@ -253,9 +253,10 @@ class ParquetStream:
                         chunk, row_groups=[group], columns=list(names), use_threads=False
                     ):
                         if batch.num_rows:
+                            batch.validate(full=True)
                             yield from_arrow(batch, self.path, first)
                         first += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise damaged_parquet(self.path, error) from error
 
     def arrays(
@@ -333,8 +334,9 @@ def read_head(path: str | Path) -> Table:
             chunk = _chunk_rows(file.metadata.num_columns)
             batches = (batch for batch in file.iter_batches(chunk) if batch.num_rows)
             batch = next(batches, pa.RecordBatch.from_pylist([], file.schema_arrow))
+            batch.validate(full=True)
             return from_arrow(batch, str(path))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise damaged_parquet(path, error) from error
 
 

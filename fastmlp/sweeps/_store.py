@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _atomic, _checks
+from .._untrusted import BadFileError, loads
 from ._schema import (
     APPLICATION,
     COLUMNS,
@@ -36,7 +37,7 @@ from ._schema import (
 _SYSTEM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
            sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)  # fmt: skip
 _LEAST = 32_768  # bytes of a store without runs
-_BUSY_SECONDS = 5.0  # that a reader may hold the file
+_BUSY_SECONDS = 30.0  # that another process may hold the file
 
 
 class Store:
@@ -236,7 +237,7 @@ class Store:
                 f"{version}, expected {VERSION}"
             )
         if (found := self._value("PRAGMA quick_check(1)")) != "ok":
-            raise StoreError(f"{self.name}: damaged: {found}")
+            raise StoreError(f"{self.name}: damaged: {' '.join(str(found).split())}")
         return True
 
     def _value(self, query: str) -> Any:
@@ -246,13 +247,20 @@ class Store:
     def _about(self) -> dict[str, Any]:
         about = dict(self._connection.execute("SELECT key, value FROM about").fetchall())
         try:
-            settings = json.loads(about["settings"])
+            settings = loads(about["settings"])
             if about["digest"] != digest_of(settings):
                 raise ValueError("its digest does not fit")
             measures = settings["measures"]
             if not measures or not all(m.isidentifier() for m in measures):
                 raise ValueError("its measures have no names")
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (
+            BadFileError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise StoreError(f"{self.name}: damaged settings: {error}") from error
         return dict(settings)
 
@@ -318,11 +326,11 @@ class Store:
         with self._errors():
             found = self._connection.execute("SELECT started, facts FROM sessions").fetchall()
         try:
-            made = [{"started": started, **json.loads(facts)} for started, facts in found]
+            made = [{"started": started, **loads(facts)} for started, facts in found]
             if not all(isinstance(session["runs"], int) for session in made):
                 raise ValueError("no number of runs")
             return made
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (BadFileError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"{self.name}: damaged sessions: {error}") from error
 
     def add(self, rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> None:
