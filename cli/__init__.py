@@ -17,6 +17,9 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; ends the process."""
     try:
+        from ._streams import open_missing
+
+        open_missing()
         from ._app import cli
     except KeyboardInterrupt:  # which nobody listens for yet
         raise SystemExit(130) from None

@@ -1,14 +1,36 @@
-"""Standard streams whose reader may leave."""
+"""Standard streams that may be closed, of a poor encoding, or without a reader."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import sys
 from typing import Any, TextIO
 
 
+def open_missing() -> None:
+    """Have all three standard streams, those that are closed from and to nowhere.
+
+    Otherwise a file that is opened later would get the number of one, and whatever C code writes
+    to standard error would end in it.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if descriptor > 2:
+            os.close(descriptor)
+            break
+        os.set_inheritable(descriptor, True)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Tables with names that the encoding lacks, as in a C locale.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 class Unbroken:
-    """Standard error, but training goes on when nobody reads it any more.
+    """Standard error that drops what it cannot write: no reader, or a full disk.
 
     Parameters
     ----------
@@ -25,7 +47,7 @@ class Unbroken:
         """Write, or write nowhere."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
+        except OSError:
             forget(self._stream)
             return len(text)
 
@@ -33,7 +55,7 @@ class Unbroken:
         """Flush, or flush nowhere."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             forget(self._stream)
 
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Little more than the OpenMP runtime: threadpoolctl limits only what is loaded.
-from ._kernels import cpu as _cpu  # noqa: F401
+try:
+    # Little more than the OpenMP runtime: threadpoolctl limits only what is loaded.
+    from ._kernels import cpu as _cpu  # noqa: F401
+except ModuleNotFoundError as _error:
+    if _error.name != f"{__name__}._kernels.cpu":
+        raise
+    raise ImportError(
+        f"fastmlp is imported from its source code in {__path__[0]}, without its compiled part. "
+        "Run Python in another folder to import the installed package, or install this one with "
+        "'pip install -e .'"
+    ) from None
 
 if TYPE_CHECKING:
     from . import (

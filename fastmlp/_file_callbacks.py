@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _atomic, _checks
 from ._callback import Configured, Logs, Monitor
+from .progress import say
 
 
 def _warn(what: str, error: OSError, then: str) -> None:
@@ -72,7 +73,7 @@ class ModelCheckpoint(Monitor):
             except ValueError:
                 raise ValueError(
                     "save_freq must be 'epoch' or a positive number of batches. "
-                    f"Received: save_freq={save_freq!r}"
+                    f"Received: save_freq={_checks.shown(save_freq)}"
                 ) from None
         self.save_freq = save_freq
         if initial_value_threshold is not None:
@@ -166,7 +167,7 @@ class ModelCheckpoint(Monitor):
         except KeyError:
             return
         if self.verbose:
-            print(f"Epoch {figures['epoch']}: {reason}saving model to {path}")
+            say(f"Epoch {figures['epoch']}: {reason}saving model to {path}")
         from .persistence import save_model
 
         try:
@@ -211,7 +212,9 @@ class CSVLogger(Configured):
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
         self.filename = _checks.path("filename", filename)
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
-            raise ValueError(f"separator must be one character. Received: separator={separator!r}")
+            raise ValueError(
+                f"separator must be one character. Received: separator={_checks.shown(separator)}"
+            )
         self.separator = separator
         self.append = _checks.flag("append", append)
         self._columns: list[str] = []

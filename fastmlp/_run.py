@@ -15,7 +15,7 @@ from ._callback import Callback, History, Logs
 from ._fit_data import Arguments, Rows, metric_kind
 from .callbacks import TerminateOnNaN
 from .errors import DivergedError
-from .progress import ProgressLine, figures
+from .progress import ProgressLine, figures, say
 
 if TYPE_CHECKING:
     from ._resumed import Resumed
@@ -354,7 +354,7 @@ class Run:
     def print_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Print a line, if that is wanted."""
         if self.verbose == 2:
-            print(f"Epoch {epoch}/{self.epochs} - {figures(logs, ' - ')}", flush=True)
+            say(f"Epoch {epoch}/{self.epochs} - {figures(logs, ' - ')}")
 
     def validate(self) -> dict[str, float]:
         """Evaluate on the validation rows; return the logs of it."""

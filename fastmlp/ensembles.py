@@ -11,7 +11,7 @@ import numpy as np
 from . import _arrays, _checks, _evaluation, _fit_data, _predictions
 from ._groups import Group
 from ._members import Members
-from .progress import ProgressLine
+from .progress import ProgressLine, say
 
 __all__ = ["Ensemble", "ensemble"]
 
@@ -324,7 +324,7 @@ class Ensemble(Members):
         """
         from .summary import ensemble_text
 
-        (print_fn or print)(ensemble_text(self, line_length))
+        (print_fn or say)(ensemble_text(self, line_length))
 
     def save(self, path: str | Path, overwrite: bool = True) -> None:
         """Write the ensemble to one file, atomically; `models.load_model` reads it.

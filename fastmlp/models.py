@@ -14,7 +14,7 @@ from ._callback import Callback, History, as_list
 from ._compiled import Compiled
 from .layers import Dense, Layer
 from .mlp import mlp, parse_layer_values, parse_units
-from .progress import ProgressLine
+from .progress import ProgressLine, say
 
 if TYPE_CHECKING:
     from ._proximal import PolishResult
@@ -432,7 +432,7 @@ class Sequential(Compiled):
         """
         from .summary import summary_text
 
-        (print_fn or print)(summary_text(self, line_length, verbose))
+        (print_fn or say)(summary_text(self, line_length, verbose))
 
     # ---- keep ----
 
@@ -491,10 +491,37 @@ class Sequential(Compiled):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
-        """Make a model, with weights of its own, from what `get_config` returned."""
+        """Make a model, with weights of its own, from what `get_config` returned.
+
+        Parameters
+        ----------
+        config : mapping
+
+        Returns
+        -------
+        Sequential
+
+        Raises
+        ------
+        ValueError
+            If it is not such a mapping; the message names what is wrong.
+        """
+        from ._untrusted import BadFileError
         from .persistence import made_layers
 
-        model = cls(made_layers(config["layers"]), config["seed"], config["dtype"], config["name"])
+        keys = {"name", "dtype", "seed", "n_inputs", "layers"}
+        if not isinstance(config, Mapping) or set(config) != keys:
+            odd = sorted(keys ^ set(config), key=str) if isinstance(config, Mapping) else []
+            known = [f"{key!r} is missing" if key in keys else f"{key!r} is unknown" for key in odd]
+            raise ValueError(
+                f"config must be a dict with the keys {', '.join(sorted(keys))}. "
+                f"Received: {_checks.shown(config)}{', where ' if odd else ''}{', '.join(known)}"
+            )
+        try:
+            layers = made_layers(_checks.items("config['layers']", config["layers"], "layers"))
+        except BadFileError as error:
+            raise ValueError(f"config['layers'] cannot be used: {error}") from error
+        model = cls(layers, config["seed"], config["dtype"], config["name"])
         if config["n_inputs"] is not None:
             model.build((config["n_inputs"],))
         return model

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 _QUIET_SECONDS = 1.0  # what takes less shows nothing
 _LIVE_SECONDS = 0.1
@@ -31,6 +32,23 @@ def duration(seconds: float) -> str:
     if total < 3600:
         return f"{total // 60} min {total % 60:02d} s"
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, by default on standard output; what its encoding lacks is escaped.
+
+    Parameters
+    ----------
+    text : str
+    stream : text file, optional
+    """
+    if stream is None:
+        stream = sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError as error:
+        known = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+        print(known, file=stream, flush=True)
 
 
 class ProgressLine:
@@ -77,12 +95,14 @@ class ProgressLine:
         self._latest = done, values or {}
         if now < self._next:
             return
-        if sys.stderr.isatty():
-            self._next = now + _LIVE_SECONDS
-            self._show(self._text(now))
-        else:
-            self._next = now + _PLAIN_SECONDS
-            print(self._text(now), file=sys.stderr, flush=True)
+        # There may be no such stream (pythonw), or one that is closed: no reason to stop working.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if sys.stderr.isatty():
+                self._next = now + _LIVE_SECONDS
+                self._show(self._text(now))
+            else:
+                self._next = now + _PLAIN_SECONDS
+                say(self._text(now), sys.stderr)
 
     def _text(self, now: float) -> str:
         (done, values), elapsed = self._latest, now - self._start
@@ -109,8 +129,9 @@ class ProgressLine:
     def close(self) -> None:
         """Leave the terminal as it was, below a line with the latest state."""
         if self._live is not None:
-            self._show(self._text(time.monotonic()))
-            self._live.stop()
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                self._show(self._text(time.monotonic()))
+                self._live.stop()
             self._live = None
 
     def __enter__(self) -> ProgressLine:

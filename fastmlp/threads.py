@@ -134,8 +134,13 @@ def _count() -> int:
 
 
 def _from_environment() -> int | None:
+    """Return what OMP_NUM_THREADS says; None if that is not a positive integer."""
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    # More than so many the system may refuse; Python converts no number of 5,000 digits.
+    return min(int(digits[:6]), MAX_THREADS) if digits else None
 
 
 def _omp_default() -> int:
@@ -178,9 +183,10 @@ def resolve(n: int | None = None) -> tuple[int, bool]:
 
     In a thread that trains one of many networks it is what `worker` says. Elsewhere the first of
     these that is set counts: the argument, `set_num_threads`, the environment
-    variable ``OMP_NUM_THREADS``; otherwise one thread a processor this process may use. A count
-    given to fastmlp itself is exact; the others are what work large enough to share gets, and no
-    more than a limit that the calling thread has set on the OpenMP runtime, as threadpoolctl does.
+    variable ``OMP_NUM_THREADS``, of which at most 1024 count and other text does not; otherwise
+    one thread a processor this process may use. A count given to fastmlp itself is exact; the
+    others are what work large enough to share gets, and no more than a limit that the calling
+    thread has set on the OpenMP runtime, as threadpoolctl does.
 
     Parameters
     ----------
