@@ -177,6 +177,35 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     raise unknown(kind, name, table)
 
 
+def from_saved(cls: Callable[..., T], config: Any) -> T:
+    """Call a class with saved arguments, or say what is wrong with them.
+
+    Parameters
+    ----------
+    cls : class
+    config : object
+        Should be what its `get_config` returned.
+
+    Raises
+    ------
+    ValueError
+        If it is no dictionary, or holds what the class does not take.
+    """
+    name = getattr(cls, "__name__", str(cls))
+    if not isinstance(config, Mapping) or not all(isinstance(key, str) for key in config):
+        raise ValueError(
+            f"The config of {name} must be a mapping of its arguments by name. "
+            f"Received: {shown(config)}"
+        )
+    try:
+        return cls(**config)
+    except (TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
+        reason = str(error).removeprefix(f"{name}.__init__() ")
+        raise ValueError(
+            f"{name} cannot be made from its config: {reason}. Received: {shown(dict(config))}"
+        ) from error
+
+
 def resolve(kind: str, identifier: Any, base: type[T], table: Mapping[str, type[T]]) -> T:
     """Return an instance of `base` for a name, a class, an instance or a saved configuration."""
     if isinstance(identifier, base):
@@ -185,8 +214,15 @@ def resolve(kind: str, identifier: Any, base: type[T], table: Mapping[str, type[
         return lookup(kind, identifier, table)()
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
-    if isinstance(identifier, dict) and set(identifier) == {"class_name", "config"}:
-        return lookup(kind, str(identifier["class_name"]), table)(**identifier["config"])
+    if isinstance(identifier, Mapping):
+        name = identifier.get("class_name")
+        if set(identifier) == {"class_name", "config"} and isinstance(name, str):
+            return from_saved(lookup(kind, name, table), identifier["config"])
+        raise ValueError(
+            f"{kind} must be a name, or a class or object of the kind {base.__name__}, or be saved "
+            "as a dict with the keys 'class_name', a name, and 'config'. "
+            f"Received: {shown(identifier)}"
+        )
     raise ValueError(
         f"{kind} must be a name, or a class or object of the kind {base.__name__}. "
         f"Received: {shown(identifier)}"

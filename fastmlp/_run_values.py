@@ -55,7 +55,7 @@ def parse_every(value: Any) -> tuple[float | None, int | None]:
         return _checks.number("checkpoint_every", number, rule, lambda v: v > 0), None
     except ValueError:
         raise ValueError(
-            f"checkpoint_every must be {rule}. Received: checkpoint_every={value!r}"
+            f"checkpoint_every must be {rule}. Received: checkpoint_every={_checks.shown(value)}"
         ) from None
 
 
@@ -103,7 +103,7 @@ def encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         if not all(isinstance(key, str) for key in value):
             raise ValueError(
                 "What get_state of a callback returns must have strings for keys. "
-                f"Received: {value!r}"
+                f"Received: {_checks.shown(value)}"
             )
         return {"dict": {k: encode(v, arrays, f"{name}.{k}") for k, v in value.items()}}
     if isinstance(value, (list, tuple)):
@@ -115,7 +115,8 @@ def encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     raise ValueError(
-        f"What get_state of a callback returns must be plain values or arrays. Received: {value!r}"
+        "What get_state of a callback returns must be plain values or arrays. "
+        f"Received: {_checks.shown(value)}"
     )
 
 

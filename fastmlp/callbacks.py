@@ -259,7 +259,8 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise ValueError(
-                f"schedule must be a function of epoch and rate. Received: {schedule!r}"
+                "schedule must be a function of epoch and rate. "
+                f"Received: {_checks.shown(schedule)}"
             )
         import inspect
 
@@ -348,5 +349,5 @@ class LambdaCallback(Callback):
             if function is None:
                 continue
             if not callable(function):
-                raise ValueError(f"{name} must be a function. Received: {function!r}")
+                raise ValueError(f"{name} must be a function. Received: {_checks.shown(function)}")
             setattr(self, name, function)

@@ -26,7 +26,7 @@ def _check_seed(seed: Any) -> Seed:
     except ValueError:
         raise ValueError(
             "seed must be a non-negative integer, a numpy.random.Generator or None. "
-            f"Received: seed={seed!r}"
+            f"Received: seed={_checks.shown(seed)}"
         ) from None
 
 
@@ -94,7 +94,7 @@ class Initializer:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Initializer:
         """Make an initializer from what `get_config` returned."""
-        return cls(**config)
+        return _checks.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -181,7 +181,7 @@ class RandomNormal(Initializer):
         self.stddev = _checks.non_negative("stddev", stddev)
         self.seed = _check_seed(seed)
         if isinstance(self.seed, int) and self.seed >= 1 << 64:
-            raise ValueError(f"seed must be below 2**64. Received: seed={seed!r}")
+            raise ValueError(f"seed must be below 2**64. Received: seed={_checks.shown(seed)}")
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return normals, from TensorFlow 1's stream if the seed is an int."""

@@ -58,7 +58,9 @@ def activation_name(identifier: Any) -> str:
     if identifier is None:
         return "linear"
     if not isinstance(identifier, str):
-        raise ValueError(f"activation must be a name or None. Received: {identifier!r}")
+        raise ValueError(
+            f"activation must be a name or None. Received: {_checks.shown(identifier)}"
+        )
     return _checks.lookup("activation", identifier, _ACTIVATION_TABLE)
 
 
@@ -76,7 +78,7 @@ def _width_of(input_shape: Any) -> int:
     if not isinstance(shape, (tuple, list)) or len(shape) != 1:
         raise ValueError(
             "input_shape must be a tuple of one number, the width of a row. "
-            f"Received: input_shape={input_shape!r}"
+            f"Received: input_shape={_checks.shown(input_shape)}"
         )
     return _width("input_shape[0]", shape[0])
 
@@ -245,7 +247,7 @@ class Layer(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Make a layer from what `get_config` returned."""
-        return cls(**config)
+        return _checks.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -288,7 +290,7 @@ def _bias_penalty(value: Any) -> regularizers.Regularizer | None:
     if isinstance(penalty, regularizers.GroupL1):
         raise ValueError(
             "bias_regularizer must not be a GroupL1: biases belong to no group. "
-            f"Received: {penalty!r}"
+            f"Received: {_checks.shown(penalty)}"
         )
     return penalty
 

@@ -296,7 +296,7 @@ class Loss(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Loss:
         """Make a loss from what `get_config` returned."""
-        return cls(**config)
+        return _checks.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -441,8 +441,10 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Loss:
     """
     if isinstance(identifier, dict) and custom:
         own = custom.get(str(identifier.get("class_name")))
+        if isinstance(own, type):
+            return _checks.resolve("loss", identifier, Loss, {**_TABLE, own.__name__: own})
         if own is not None:
-            return own(**identifier["config"]) if isinstance(own, type) else get(own)
+            return get(own)
     if callable(identifier) and not isinstance(identifier, (Loss, type)):
         known = (cls for function, cls in _FUNCTIONS if function is identifier)
         identifier = next(known, None) or FunctionLoss(identifier)

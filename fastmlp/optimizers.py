@@ -129,7 +129,7 @@ class Optimizer(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:
         """Make an optimizer from what `get_config` returned."""
-        return cls(**config)
+        return _checks.from_saved(cls, config)
 
     def engine_options(self) -> dict[str, Any]:
         """Return the settings under the names that the network's `configure` takes."""
@@ -405,9 +405,9 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Optimizer:
     ValueError
         If there is none of that name; the message suggests the nearest.
     """
-    if custom and isinstance(identifier, dict):
-        config = dict(identifier.get("config", {}))
+    if custom and isinstance(identifier, dict) and isinstance(identifier.get("config"), dict):
+        config = identifier["config"]
         if isinstance(config.get("learning_rate"), dict):
-            config["learning_rate"] = schedules.get(config["learning_rate"], custom)
-        identifier = {**identifier, "config": config}
+            schedule = schedules.get(config["learning_rate"], custom)
+            identifier = {**identifier, "config": {**config, "learning_rate": schedule}}
     return _checks.resolve("optimizer", identifier, Optimizer, {**_TABLE, **(custom or {})})

@@ -78,7 +78,7 @@ class LearningRateSchedule:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
         """Make a schedule from what `get_config` returned."""
-        return cls(**config)
+        return _checks.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = (f"{k}={v!r}" for k, v in self.get_config().items() if k != "name")
@@ -369,5 +369,5 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> LearningRat
         return _checks.resolve("schedule", identifier, LearningRateSchedule, table)
     raise ValueError(
         "schedule must be an object of optimizers.schedules, such as CosineDecay(0.001, 10_000). "
-        f"Received: {identifier!r}"
+        f"Received: {_checks.shown(identifier)}"
     )
