@@ -24,8 +24,9 @@ Examples:
   fastmlp catalogue --epochs 20              a quick look at everything
 
 model_somany_fixed is model_somany repaired by hand, as the lecture does: smoother, not better.
-The lecture's figures of regularized_l1_0.001 have not been reproduced by any run of ours, and
-its unpenalized classifier's loss hangs on how probabilities near 0 and 1 were clipped.
+The lecture prints no lambda for its L1 model: regularized_l1_0.0001 has its figures, and
+regularized_l1_0.001 is not in the lecture. The loss of the unpenalized classifier depends on how
+probabilities near 0 and 1 were clipped.
 """
 
 

@@ -28,6 +28,7 @@ WANTED = {
     "model_somany_fixed": ["fit", "change_points"],
     "regularized_l2_0.01": ["fit"],
     "regularized_l2_0.001": ["fit"],
+    "regularized_l1_0.0001": ["fit"],
     "regularized_l1_0.001": ["fit"],
     "classifier_unpenalized": ["boundary"],
     "classifier_l2_0.001": ["boundary"],

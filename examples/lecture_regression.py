@@ -247,7 +247,8 @@ def fit_l1(penalty):
 for name, fit, penalty in [
     ("regularized_l2_0.01", fit_l2, 0.01),
     ("regularized_l2_0.001", fit_l2, 0.001),
-    ("regularized_l1_0.001", fit_l1, 0.001),
+    # The lecture prints no lambda here; with this one its four figures come back.
+    ("regularized_l1_0.0001", fit_l1, 0.0001),
 ]:
     regularized_model = fit(penalty)
     figure = plot_layers(regularized_model, hidden_legend=False, include_hidden=False)

@@ -65,9 +65,9 @@ class Entry:
     lecture : dict
         What the lecture printed: some of train_loss, train_mse, val_loss, val_mse,
         val_accuracy.
-    rtol, rtol_loss, atol_accuracy : float or None
-        How near to these a rerun comes: mean squared errors and a classifier's loss; training
-        loss with its penalty; accuracy. None: no claim.
+    rtol, rtol_loss, rtol_train_mse, atol_accuracy : float or None
+        How near to these a rerun comes: losses and mean squared errors; training loss with its
+        penalty; training mean squared error, where it is not `rtol`; accuracy. None: no claim.
     repairs : str or None
         The entry of which this one is the repaired copy.
     """
@@ -83,6 +83,7 @@ class Entry:
     lecture: dict[str, float]
     rtol: float | None = None
     rtol_loss: float | None = None
+    rtol_train_mse: float | None = None
     atol_accuracy: float | None = None
     repairs: str | None = None
 

@@ -62,7 +62,7 @@ def test_lecture_regression(run):
         *("model_128units", "model_1024units", "model_8192units"),
         *("model_1layer", "model_2layers", "model_3layers", "model_4layers", "model_somany"),
     ]
-    penalised = ["regularized_l2_0.01", "regularized_l2_0.001", "regularized_l1_0.001"]
+    penalised = ["regularized_l2_0.01", "regularized_l2_0.001", "regularized_l1_0.0001"]
     assert figures(directory) == {
         "data",
         *names,

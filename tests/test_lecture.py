@@ -31,6 +31,7 @@ BIG = (
     "model_somany",
     "regularized_l2_0.01",
     "regularized_l2_0.001",
+    "regularized_l1_0.0001",
     "classifier_unpenalized",
     "classifier_l2_0.001",
     "classifier_l2_0.01",
@@ -46,6 +47,8 @@ def assert_reproduced(result):
             assert ours == pytest.approx(printed, abs=entry.atol_accuracy), name
         elif name == "train_loss":
             assert ours == pytest.approx(printed, rel=entry.rtol_loss), name
+        elif name == "train_mse" and entry.rtol_train_mse is not None:
+            assert ours == pytest.approx(printed, rel=entry.rtol_train_mse), name
         elif entry.rtol is not None:
             assert ours == pytest.approx(printed, rel=entry.rtol), name
 
@@ -58,9 +61,17 @@ def test_importing_the_catalogue_imports_no_numpy():
 def test_the_catalogue_has_the_lecture_s_networks():
     entries = lecture.CATALOGUE
     assert set(SMALL) | set(RERUN) | set(BIG) < set(entries)
-    assert len(entries) == 19
+    assert len(entries) == 20
     assert entries["model_somany_fixed"].repairs == "model_somany"
-    assert entries["regularized_l1_0.001"].rtol is None
+    # The lecture prints its L1 model's figures without a lambda: 0.0001 gives them.
+    assert entries["regularized_l1_0.001"].lecture == {}
+    l1 = entries["regularized_l1_0.0001"]
+    assert (l1.l1, l1.l2, l1.initial_step) == (0.0001, 0, 0)
+    assert (l1.rtol_loss, l1.rtol, l1.rtol_train_mse) == (0.006, 0.06, 0.07)
+    assert l1.lecture == {
+        "train_loss": 0.39271272, "train_mse": 0.00943899,
+        "val_loss": 0.40855746, "val_mse": 0.02528374,
+    }  # fmt: skip
     for entry in entries.values():
         assert entry.seeds == (6 if entry.l1 or entry.l2 or entry.task == "classification"
                                else sum(entry.units) + 1)  # fmt: skip
@@ -86,12 +97,12 @@ def test_weights_come_from_the_lecture_s_seeds():
 
 
 def test_every_layer_is_penalised_output_included():
-    entry = lecture.CATALOGUE["regularized_l1_0.001"]
-    model = lecture.build(entry)
-    assert len(model.layers) == 6
-    for layer in model.layers:
-        assert (layer.kernel_regularizer.l1, layer.kernel_regularizer.l2) == (0.001, 0)
-        assert layer.bias_regularizer is None
+    for name, penalty in (("regularized_l1_0.0001", 0.0001), ("regularized_l1_0.001", 0.001)):
+        model = lecture.build(lecture.CATALOGUE[name])
+        assert len(model.layers) == 6
+        for layer in model.layers:
+            assert (layer.kernel_regularizer.l1, layer.kernel_regularizer.l2) == (penalty, 0)
+            assert layer.bias_regularizer is None
     classifier = lecture.build(lecture.CATALOGUE["classifier_unpenalized"])
     assert classifier.count_params() == 4_202_497
     assert classifier.layers[-1].activation == "sigmoid"
@@ -106,6 +117,14 @@ def test_small_networks_come_back(name):
 @pytest.mark.parametrize("name", BIG)
 def test_big_networks_come_back(name):
     assert_reproduced(lecture.train(lecture.CATALOGUE[name]))
+
+
+@pytest.mark.slow
+def test_the_lecture_s_l1_figures_are_not_those_of_a_larger_lambda():
+    result = lecture.train(lecture.CATALOGUE["regularized_l1_0.001"])
+    assert result.train["loss"] == pytest.approx(0.541, rel=0.02)
+    assert result.train["mse"] > 2 * lecture.CATALOGUE["regularized_l1_0.0001"].lecture["train_mse"]
+    assert set(result.lecture.values()) == {None}
 
 
 @pytest.mark.parametrize(("name", "figures"), RERUN.items())

@@ -17,7 +17,7 @@ QUICK = ("model_2units_c", "model_8units")
 def test_list(run):
     outcome = run("catalogue", "--list")
     assert [line.split()[0] for line in outcome.out.splitlines()] == list(lecture.CATALOGUE)
-    assert "l1 0.001" in outcome.out
+    assert re.search(r"^regularized_l1_0\.0001 .*l1 0\.0001$", outcome.out, re.MULTILINE)
     document = json.loads(run("catalogue", "--list", "model_2layers", "--json").out)
     assert document == {
         "models": [
