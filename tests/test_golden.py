@@ -59,6 +59,7 @@ def recorded_data(golden, name):
 
 def test_the_file_is_of_these_definitions(golden):
     assert str(golden["definitions"]) == make_golden.definitions()
+    assert (len(make_golden.CASES), make_golden.STEPS) == (88, 50)
     assert len(golden) == 2 + len(make_golden.PROBLEMS) + 2 * len(make_golden.CASES)
     assert make_golden.PATH.stat().st_size < 300_000
 

@@ -89,6 +89,10 @@ def fault(code, err, codes):
     return None
 
 
+def test_there_are_as_many_as_the_documentation_says():
+    assert (len(COMMANDS), len(BAD_OPTIONS), len(BAD_FILES)) == (14, 44, 12)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_say_what_is_wrong(name, run, tmp_path):
     assert name == "datasets" or run(name, extra="")[0] == 0

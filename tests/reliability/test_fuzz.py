@@ -25,5 +25,6 @@ def test_mutants_of_model_files(tmp_path, kind, capsys):
     report = watched(tmp_path, sound(kind), "fuzz", 10**9, SECONDS)
     assert report["seconds"] >= SECONDS
     assert min(report["models"], report["refused"]) > 0
+    assert report["models"] + report["refused"] > 200 * SECONDS
     with capsys.disabled():
         print(f"\n{kind}: {report}")

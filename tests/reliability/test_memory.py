@@ -145,7 +145,7 @@ def growth(work, rounds, tmp_path, threads=1, timeout=280):
 
 
 def test_a_hundred_thousand_predictions(tmp_path):
-    found = growth(PREDICTS, 100_000 // 12, tmp_path)
+    found = growth(PREDICTS, -(-100_000 // 12), tmp_path)
     assert len(found) == 12
     assert max(found.values()) < MEGABYTE, found
     assert sum(found.values()) < MEGABYTE, found

@@ -11,7 +11,8 @@ import numpy as np
 import fastmlp
 from fastmlp import callbacks, layers, models, optimizers
 
-fastmlp.set_num_threads(int(os.environ["THREADS"]))  # exactly, on work of any size
+THREADS = int(os.environ["THREADS"])
+fastmlp.set_num_threads(THREADS)  # exactly, on work of any size
 
 _ONE, _MANY = "mean_squared_error", "sparse_categorical_crossentropy"
 CONFIGURATIONS = [
@@ -61,6 +62,7 @@ def digest(index, dtype):
         sample_weight=weight,
         callbacks=[callbacks.EarlyStopping(patience=2)] if index % 4 == 0 else None,
     )  # fmt: skip
+    assert model.network.threads_used == THREADS
     found = hashlib.sha256()
     for array in (*model.get_weights(), model.predict(x, verbose=0), *model.activations(x)):
         found.update(array.tobytes())
