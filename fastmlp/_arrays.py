@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ._kernels import memory
 from .errors import DataError
 
 _SMALL = 4096
@@ -97,6 +98,7 @@ def converted(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if array.dtype == dtype:
         result = np.ascontiguousarray(array)
     else:
+        memory.require(array.size * dtype.itemsize, "a copy", f"{name} as {dtype}")
         with np.errstate(over="ignore"):
             result = array.astype(dtype, order="C")
     _require_finite(name, result, array)

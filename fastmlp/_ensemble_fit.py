@@ -11,6 +11,7 @@ import numpy as np
 from . import _arrays, _checks, _fit_data, ensembles, losses
 from ._ensemble_training import Training
 from ._groups import like
+from ._kernels import memory
 from ._workers import engine
 from .ensembles import Ensemble
 from .errors import DataError
@@ -81,6 +82,13 @@ def _fit(
     if everything:
         arguments.batch_size = len(rows.x)
     parts = None if folds is None else _parts(folds, len(rows.x), seeds[0], bootstrap)
+    size = sum(template.count_params() * template.dtype.itemsize for template in templates)
+    memory.require(
+        float(size) * len(seeds) * (1 if parts is None else len(parts)),
+        "an ensemble",
+        f"{len(seeds):,} members for each architecture",
+        "fewer members take less",
+    )
     training = Training(templates, seeds, rows, validation, arguments, bootstrap, parts)
     begun.append(training)
     with engine(jobs, cluster, threads) as workers:

@@ -13,6 +13,7 @@ import numpy as np
 from . import _callback, _evaluation, _settings, threads
 from ._callback import Callback, History, Logs
 from ._fit_data import Arguments, Rows, metric_kind
+from ._kernels import memory
 from .callbacks import TerminateOnNaN
 from .errors import DivergedError
 from .progress import ProgressLine, figures, say
@@ -97,6 +98,7 @@ class Run:
         self.epochs_before = model.training_config.get("epochs", 0)
         self.n_threads, self.automatic = threads.resolve()
         self._sort_metrics()
+        self._require_memory()
         self.loss_buffer = np.empty(min(self.epochs, _MAX_EPOCHS))
         self.metric_buffer = np.empty((len(self.loss_buffer), len(self.counted)))
         self.history = self._new_history()
@@ -128,6 +130,28 @@ class Run:
             from ._python_loss import PythonSession
 
             self.session = PythonSession(self.network, loss, [n for _, n in named if n])
+
+    def _require_memory(self) -> None:
+        """Refuse what would not end in memory: the system would kill the process on the way."""
+        arguments, n_rows = self.arguments, len(self.rows.x)
+        rows = self._rows_at_a_time()
+        needed = self.network.training_bytes(
+            n_rows,
+            rows,
+            n_threads=self.n_threads,
+            automatic=self.automatic,
+            shuffle=arguments.shuffle and arguments.batch_size < n_rows,
+            stored=arguments.shards is not None or self.session is not self.network,
+        )
+        memory.require(
+            needed,
+            "training",
+            f"model {self.model.name!r} on batches of {rows:,} rows",
+            "a smaller batch_size or fewer units take less",
+        )
+
+    def _rows_at_a_time(self) -> int:
+        return min(self.arguments.batch_size, len(self.rows.x))
 
     def _new_history(self) -> History:
         history, names = History(), self.model.metrics_names

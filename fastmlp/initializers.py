@@ -7,6 +7,7 @@ draw the same values whatever model it is used in; without one it draws from the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from ._tf1 import tf1_standard_normal
 
 Seed: TypeAlias = "int | np.random.Generator | None"  # quoted: numpy.random is loaded when used
 Shape = tuple[int, ...]
+_PIECE = 1 << 22  # numbers drawn at a time
 
 
 def _check_seed(seed: Any) -> Seed:
@@ -28,6 +30,15 @@ def _check_seed(seed: Any) -> Seed:
             "seed must be a non-negative integer, a numpy.random.Generator or None. "
             f"Received: seed={_checks.shown(seed)}"
         ) from None
+
+
+def _drawn(shape: Shape, draw: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return what `draw` gives, in pieces, so that Ctrl-C does not wait for all of it."""
+    n = math.prod(shape)
+    values = np.empty(n)
+    for start in range(0, n, _PIECE):
+        values[start : start + _PIECE] = draw(min(_PIECE, n - start))
+    return values.reshape(shape)
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
@@ -188,7 +199,7 @@ class RandomNormal(Initializer):
         if isinstance(self.seed, int):
             normals = tf1_standard_normal(shape, self.seed)
             return normals * np.float32(self.stddev) + np.float32(self.mean)
-        return rng.normal(self.mean, self.stddev, shape)
+        return _drawn(shape, lambda n: rng.normal(self.mean, self.stddev, n))
 
 
 class RandomUniform(Initializer):
@@ -209,12 +220,12 @@ class RandomUniform(Initializer):
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return uniform values."""
-        return rng.uniform(self.minval, self.maxval, shape)
+        return _drawn(shape, lambda n: rng.uniform(self.minval, self.maxval, n))
 
 
 def _truncated_normal(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """Draw standard normals; what lies beyond 2 is drawn again."""
-    values = rng.standard_normal(shape)
+    values = _drawn(shape, rng.standard_normal)
     outside = np.abs(values) > 2
     while outside.any():
         values[outside] = rng.standard_normal(int(outside.sum()))
@@ -286,9 +297,9 @@ class VarianceScaling(Initializer):
         std = math.sqrt(self.scale / n)
         if self.distribution == "uniform":
             limit = math.sqrt(3) * std
-            return rng.uniform(-limit, limit, shape)
+            return _drawn(shape, lambda n: rng.uniform(-limit, limit, n))
         if self.distribution == "untruncated_normal":
-            return std * rng.standard_normal(shape)
+            return std * _drawn(shape, rng.standard_normal)
         return std / _TRUNCATED_STD * _truncated_normal(shape, rng)
 
 

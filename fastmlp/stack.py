@@ -11,18 +11,11 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from . import _checks, _kernels, backend
+from ._kernels import memory
 from .errors import DataError
 from .layers import Dense, Dropout, InputLayer, Layer, array_list, automatic_name, checked_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _memory() -> int:
-    """Return the machine's memory in bytes; where the system does not tell, what none has."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 1 << 48
 
 
 class Attempt:
@@ -377,12 +370,16 @@ class Stack:
         return rates
 
     def _require_memory(self) -> None:
-        """Refuse weights beyond the machine's memory: the system would kill the process."""
-        needed = self.count_params() * self.dtype.itemsize
-        if needed > _memory():
+        """Refuse weights beyond the memory that is left: the system would kill the process."""
+        size, weights = self.dtype.itemsize, self.count_params()
+        # A layer's are drawn in float64, then rounded, then put where the network has them.
+        drawn = max(layer.count_params() for layer in self.dense_layers) * (8 + size)
+        needed = weights * size + drawn
+        if needed >= memory.ENOUGH_TO_ASK and needed > (left := memory.available()):
             raise MemoryError(
-                f"The weights of model {self.name!r} must fit into memory, {_memory():,} bytes. "
-                f"Received: {self.count_params():,} weights, {needed:,} bytes"
+                f"The weights of model {self.name!r} must fit into memory, of which {left:,} bytes "
+                f"are left. Received: {weights:,} weights, for which {needed:,} bytes are needed; "
+                "fewer units take less"
             )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:

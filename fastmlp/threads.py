@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from . import _checks
-from ._kernels import cpu
+from ._kernels import cgroups, cpu, signals
 
 MAX_THREADS = 1024
 
@@ -35,10 +35,18 @@ class Worker(threading.local):
 worker = Worker()
 
 
+def halted() -> bool:
+    """Return whether this thread has been told to stop."""
+    return worker.halt is not None and worker.halt.is_set()
+
+
 def obey_halt() -> None:
     """Raise KeyboardInterrupt in a thread that has been told to stop."""
-    if worker.halt is not None and worker.halt.is_set():
+    if halted():
         raise KeyboardInterrupt
+
+
+signals.halted = halted  # also in the midst of a step
 
 
 _counted: tuple[int, float] | None = None
@@ -69,36 +77,13 @@ def _checked(n: int) -> int:
     )
 
 
-_CGROUPS = "/sys/fs/cgroup"
-
-
-def _own_cgroups() -> list[str]:
-    """List the directories of this process's control groups, and of those around them."""
-    found = {_CGROUPS: None, f"{_CGROUPS}/cpu": None}  # all that a container shows
-    for line in (_read("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            base = f"{_CGROUPS}/cpu" if controllers else _CGROUPS
-            for name in filter(None, path.split("/")):
-                base = f"{base}/{name}"
-                found[base] = None
-    return list(found)
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123
-            return file.read()
-    except (OSError, ValueError):
-        return None
-
-
 def _quota_of(group: str) -> float | None:
     """CPUs that one control group allows, of version 2 or 1, or None where it sets no limit."""
-    together = _read(f"{group}/cpu.max")
+    together = cgroups.read(f"{group}/cpu.max")
     if together is None:
         cfs = f"{group}/cpu.cfs"
-        together = f"{_read(f'{cfs}_quota_us') or ''} {_read(f'{cfs}_period_us') or ''}"
+        read = cgroups.read
+        together = f"{read(f'{cfs}_quota_us') or ''} {read(f'{cfs}_period_us') or ''}"
     try:
         quota, period = map(int, together.split())
         return quota / period if quota > 0 else None
@@ -108,7 +93,7 @@ def _quota_of(group: str) -> float | None:
 
 def _cgroup_quota() -> float | None:
     """CPUs that the control groups allow, or None where they set no limit."""
-    quotas = [quota for group in _own_cgroups() if (quota := _quota_of(group)) is not None]
+    quotas = [quota for group in cgroups.own("cpu") if (quota := _quota_of(group)) is not None]
     return min(quotas, default=None)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import fastmlp
 from fastmlp import threads
+from fastmlp._kernels import cgroups
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +78,10 @@ def test_quotas_are_found_wherever_they_are_set(kind, tmp_path, monkeypatch):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n", encoding="utf-8")
-    read = threads._read
-    monkeypatch.setattr(threads, "_CGROUPS", str(tmp_path))
+    read = cgroups.read
+    monkeypatch.setattr(cgroups, "ROOT", str(tmp_path))
     monkeypatch.setattr(
-        threads, "_read", lambda path: own if path == "/proc/self/cgroup" else read(path)
+        cgroups, "read", lambda path: own if path == "/proc/self/cgroup" else read(path)
     )
     assert threads._cgroup_quota() == expected
 

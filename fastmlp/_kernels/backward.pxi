@@ -132,7 +132,7 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
         queue = queue_of(queues(s, 1, h), (layer.n_in + unit - 1) // unit, tid, n_threads)
         while True:
             start = next_item(&queue) * unit
-            if start >= layer.n_in:
+            if start >= layer.n_in or stopped(s.watch):
                 break
             stop = min(start + unit, layer.n_in)
             if compacted and layer.ldw * sizeof(real) >= 64 * FETCH_LINES:

@@ -63,6 +63,8 @@ cdef void load_rows(State* s, long long first, int start, int stop) noexcept nog
     cdef int i, place
     cdef long long row
     for i in range(start, stop):
+        if stopped(s.watch):
+            return
         row = batch_row(s, first + i)
         place = s.place[i]
         memcpy(s.xb + place * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))

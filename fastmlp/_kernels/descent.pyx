@@ -2,9 +2,12 @@
 # cython: initializedcheck=False, freethreading_compatible=True
 """Penalised linear models in double precision: coordinate descent, and the matrix it works on."""
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport fabs, sqrt
 
 import numpy as np
+
+cdef double LOOK_WORK = 1e8     # multiplications between two looks for a signal
 
 
 def coordinate_descent(const double[:, ::1] hessian, double[::1] w, double[::1] slope,
@@ -19,7 +22,7 @@ def coordinate_descent(const double[:, ::1] hessian, double[::1] w, double[::1] 
     cdef Py_ssize_t n = w.shape[0], j
     cdef double[::1] pull = np.empty(max(size, 1))
     cdef bint every = True
-    cdef double moved = tol + 1
+    cdef double moved = tol + 1, work = 0
     cdef int _sweep
     if (hessian.shape[0] != n or hessian.shape[1] != n or slope.shape[0] != n or size < 1
             or n % size):
@@ -30,6 +33,11 @@ def coordinate_descent(const double[:, ::1] hessian, double[::1] w, double[::1] 
             moved = 0
             for j in range(n // size):
                 if every or not is_zero(&w[j * size], size):
+                    work += n * size
+                    if work > LOOK_WORK:
+                        work = 0
+                        with gil:
+                            PyErr_CheckSignals()
                     moved = max(moved, visit(hessian, w, slope, &pull[0], l1, l2, size, j * size))
             if moved > tol:
                 every = False
@@ -47,6 +55,7 @@ def gram(const double[:, ::1] x, const double[::1] weight, double[:, ::1] out):
     One sum in the rows' order, whatever the number of threads; BLAS does not promise that.
     """
     cdef Py_ssize_t n = x.shape[0], n_in = x.shape[1], i, j, k
+    cdef double work = 0
     if weight.shape[0] != n or out.shape[0] != n_in or out.shape[1] != n_in:
         raise ValueError("gram() needs arrays that fit x. "
                          f"Received: x of shape {(n, n_in)}, weight of {weight.shape[0]} rows.")
@@ -55,6 +64,11 @@ def gram(const double[:, ::1] x, const double[::1] weight, double[:, ::1] out):
     with nogil:
         for i in range(n // 4):
             for j in range(n_in):
+                work += n_in - j
+                if work > LOOK_WORK / 4:
+                    work = 0
+                    with gil:
+                        PyErr_CheckSignals()
                 add_rows(n_in - j, &x[4 * i, j], n_in, &weight[4 * i], &out[j, j])
         for i in range(n - n % 4, n):
             for j in range(n_in):

@@ -10,6 +10,8 @@ cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int 
     cdef real* out
     share(n, 1, tid, n_threads, &start, &stop)
     for i in range(start, stop):
+        if stopped(layer.watch):
+            return
         place = s.place[i]
         mask = layer.mask + place * ldx
         out = layer.x + place * ldx
@@ -137,6 +139,8 @@ cdef void score_rows(State* s, int n, const real* y, const real* weight, int wit
     cdef real* dz
     cdef const real* t
     for i in range(start, stop):
+        if stopped(s.watch):
+            return
         p = last.y + i * last.ld
         z = last.z + i * last.ld if last.z != NULL else NULL
         t = y + i * s.n_targets

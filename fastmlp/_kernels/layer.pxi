@@ -26,6 +26,13 @@ cdef extern from "memory.h" nogil:
     void team_barrier(barrier* b, int n_threads)
     void lower(int* flag)
     int take_ticket(int* counter)
+    double LOOK_SECONDS
+    ctypedef struct watch:
+        int on, cancelled
+        double next
+        int (*look)(void* signals) noexcept nogil
+        void* signals
+    int stopped(watch* w)
     double seconds_now()
     int omp_get_num_threads()
     int omp_get_thread_num()
@@ -157,6 +164,7 @@ cdef enum:
     SUBUNITS = 32   # of which so many are updated together
     UNIT_TILES = 11  # tiles of so many inputs
     WEIGHT_ROWS = 256  # rows of a batch whose dz stays in the first-level cache
+    CHUNK_ROWS = 4096  # rows whose packed inputs a thread holds at a time: whole WEIGHT_ROWS
     PACKED_ROWS = 64   # with more rows inputs are packed for the weights' gradient
     NARROW_COLUMNS = 64  # inputs of a narrow layer whose gradients are formed together
     ORDERED_ROWS = 1024  # rows of the largest batch that is put in order
@@ -218,6 +226,7 @@ cdef struct Layer:
     int may_wait            # whether rows that nobody reads may be updated later
     int n_late              # rows that are read now and wait for updates
     unsigned char* waits    # [n_in]: the latest steps that a row of w has not been updated for
+    watch* watch            # whether to stop in the midst of it
 
 
 # The latest steps, as far as some rows of weights have not taken them yet. A row whose input is

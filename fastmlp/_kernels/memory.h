@@ -101,4 +101,28 @@ static inline int take_ticket(int *counter) {
     return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
+/* Signals in the midst of long work. The first thread of a team asks the interpreter for them a few
+ * times a second; once it is to stop, all threads pass over what is left of the work, but meet at
+ * the same barriers as ever. `on` changes only where nobody asks. */
+#define LOOK_SECONDS 0.05
+typedef struct watch {
+    int on;        /* whether the work is long enough for that */
+    int cancelled; /* whether it is to stop; the first thread alone sets it */
+    double next;   /* when to ask */
+    int (*look)(void *signals);
+    void *signals;
+} watch;
+
+static inline int stopped(watch *w) {
+    if (!w->on) return 0;
+    if (__atomic_load_n(&w->cancelled, __ATOMIC_RELAXED)) return 1;
+    if (omp_get_thread_num() != 0) return 0;
+    const double now = seconds_now();
+    if (now < w->next) return 0;
+    w->next = now + LOOK_SECONDS;
+    if (!w->look(w->signals)) return 0;
+    __atomic_store_n(&w->cancelled, 1, __ATOMIC_RELAXED);
+    return 1;
+}
+
 #endif

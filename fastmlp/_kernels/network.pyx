@@ -21,6 +21,9 @@ import weakref
 
 import numpy as np
 
+from . import memory
+from .signals import Signals
+
 include "layer.pxi"
 include "passes.pxi"
 include "state.pxi"
@@ -79,9 +82,12 @@ cdef class Network(_Session):
         with self._lock:
             self._forward(x, out, layer + 1, n_threads, automatic)
 
-    cdef void _forward_block(self, int n, int n_layers, int team, bint training=False) noexcept:
+    cdef bint _forward_block(self, int n, int n_layers, int team, bint training=False) except? 0:
+        """Take the rows that are loaded forward; return whether no signal was in the way. The
+        caller lets signals in with `_unwatch`."""
         cdef State* s = &self.s
         cdef unsigned long long state
+        self._watch(n, 2)
         begin_queues(s)
         if team == 1:
             with nogil:
@@ -91,26 +97,30 @@ cdef class Network(_Session):
         else:
             with nogil, parallel(num_threads=team):
                 forward_thread(s, n, n_layers, training)
+        return not s.own.cancelled
 
     cdef _forward(self, x, out, int n_layers, int n_threads, bint automatic):
         cdef Layer* layer = &self.s.layers[n_layers - 1]
         cdef Py_ssize_t n = len(x), first = 0
         cdef int rows, i, step
+        cdef bint done
         cdef _Input source = _Input(x, (n, self.s.n_inputs), "x")
         cdef _Input target = _Input(out, (n, layer.n_out), "out", True)
         cdef real* to = target.data()
         if n == 0:
             return
         step = <int>min(n, <Py_ssize_t>self._block_rows(n_threads))
-        self._reserve(step, n_threads)
         while first < n:
             rows = <int>min(<Py_ssize_t>step, n - first)
+            self._reserve(step, n_threads)
             self._load(source.data(), first, rows)
-            self._forward_block(rows, n_layers, self._team(rows, n_threads, automatic, True))
-            for i in range(rows):
+            done = self._forward_block(rows, n_layers,
+                                       self._team(rows, n_threads, automatic, True))
+            for i in range(rows if done else 0):
                 memcpy(to + (first + i) * layer.n_out, layer.y + i * layer.ld,
                        layer.n_out * sizeof(real))
-            first += rows
+            self._unwatch()
+            first += rows if done else 0
             PyErr_CheckSignals()
 
     cdef int _block_rows(self, int n_threads):
@@ -125,6 +135,7 @@ cdef class Network(_Session):
         cdef State* s = &self.s
         cdef Py_ssize_t n = len(x), first = 0
         cdef int rows, i, q, step
+        cdef bint done
         cdef double total = 0
         if n < 1:
             raise ValueError("evaluate() needs at least one row. Received: 0 rows.")
@@ -139,19 +150,23 @@ cdef class Network(_Session):
             w = weight.data()
         sums = [0.0] * s.n_metrics
         step = <int>min(n, <Py_ssize_t>self._block_rows(n_threads))
-        self._reserve(step, n_threads)
-        s.n_targets = n_targets
         while first < n:
             rows = <int>min(<Py_ssize_t>step, n - first)
+            self._reserve(step, n_threads)
+            s.n_targets = n_targets
             self._load(source.data(), first, rows)
-            self._forward_block(rows, s.n_layers, self._team(rows, n_threads, automatic, True))
-            score_rows(s, rows, t + first * s.n_targets,
-                       w + first if w != NULL else NULL, 0, 0, rows, 0)
-            for i in range(rows):
+            done = self._forward_block(rows, s.n_layers,
+                                       self._team(rows, n_threads, automatic, True))
+            if done:
+                score_rows(s, rows, t + first * s.n_targets,
+                           w + first if w != NULL else NULL, 0, 0, rows, 0)
+                done = not s.own.cancelled
+            for i in range(rows if done else 0):
                 total += s.row_loss[i]
                 for q in range(s.n_metrics):
                     sums[q] += s.row_metrics[i * s.n_metrics + q]
-            first += rows
+            self._unwatch()
+            first += rows if done else 0
             PyErr_CheckSignals()
         return total / n, [value / n for value in sums]
 
@@ -166,7 +181,10 @@ cdef class Network(_Session):
         theirs, without the clip that its gradient does not know: for line searches.
         """
         with self._lock:
-            return self._differentiate(x, y, sample_weight, n_threads, automatic, smooth)
+            while True:
+                value = self._differentiate(x, y, sample_weight, n_threads, automatic, smooth)
+                if value is not None:
+                    return value
 
     cdef _differentiate(self, x, y, sample_weight, int n_threads, bint automatic, bint smooth):
         cdef State* s = &self.s
@@ -198,15 +216,23 @@ cdef class Network(_Session):
             kept = [self._swap_penalty(i, (0, 0, 0, 0)) for i in range(s.n_layers)]
         self._measure_groups()
         was, s.smooth = s.smooth, s.smooth or smooth
-        if team == 1:
-            with nogil:
-                gradient_team(s, <int>n, t, w, NULL, 0, 1)
-        else:
-            with nogil, parallel(num_threads=team):
-                gradient_team(s, <int>n, t, w, NULL, omp_get_thread_num(), omp_get_num_threads())
-        s.smooth = was
-        for i, pen in enumerate(kept):
-            self._swap_penalty(i, pen)
+        try:
+            self._watch(n, 6)
+            if team == 1:
+                with nogil:
+                    gradient_team(s, <int>n, t, w, NULL, 0, 1)
+            else:
+                with nogil, parallel(num_threads=team):
+                    gradient_team(s, <int>n, t, w, NULL, omp_get_thread_num(),
+                                  omp_get_num_threads())
+            cancelled = bool(s.own.cancelled)
+        finally:
+            s.smooth = was
+            for i, pen in enumerate(kept):
+                self._swap_penalty(i, pen)
+            self._unwatch()
+        if cancelled:
+            return None
         if t == NULL:
             for i in range(n):
                 for j in range(last.n_out):
@@ -239,11 +265,16 @@ cdef class Network(_Session):
             self._rows_forward = n
 
     cdef _train_forward(self, int n, int n_threads, bint automatic):
-        self.s.skip = False  # nobody has checked that the weights are finite
-        self._reserve(n, n_threads)
-        self._load(self._batch.data(), 0, n)
-        self._forward_block(n, self.s.n_layers, self._team(n, n_threads, automatic), True)
-        self._uses_forward = self._uses
+        done = False
+        # Once more if it was cancelled, or if a signal's handler has used the work space.
+        while not done or self._uses != self._uses_forward:
+            self.s.skip = False  # nobody has checked that the weights are finite
+            self._reserve(n, n_threads)
+            self._load(self._batch.data(), 0, n)
+            done = self._forward_block(n, self.s.n_layers, self._team(n, n_threads, automatic),
+                                       True)
+            self._uses_forward = self._uses
+            self._unwatch()
 
     def train_backward(self, dy, *, int n_threads, bint automatic=True):
         """Store the gradient of sum(dy * out) plus penalty for the batch of the latest
@@ -266,14 +297,20 @@ cdef class Network(_Session):
             self._batch = None
             self._gradients()
             team = self._team(n, n_threads, automatic)
-            begin_queues(s)
-            self._measure_groups()
-            if team == 1:
-                with nogil:
-                    gradient_team(s, n, NULL, NULL, d, 0, 1)
-            else:
-                with nogil, parallel(num_threads=team):
-                    gradient_team(s, n, NULL, NULL, d, omp_get_thread_num(), omp_get_num_threads())
+            done = False
+            while not done:
+                begin_queues(s)
+                self._measure_groups()
+                self._watch(n, 4)
+                if team == 1:
+                    with nogil:
+                        gradient_team(s, n, NULL, NULL, d, 0, 1)
+                else:
+                    with nogil, parallel(num_threads=team):
+                        gradient_team(s, n, NULL, NULL, d, omp_get_thread_num(),
+                                      omp_get_num_threads())
+                done = not s.own.cancelled
+                self._unwatch()
             return penalty_sum(s, 0)
 
     def apply_gradients(self, *, int n_threads, bint automatic=True):

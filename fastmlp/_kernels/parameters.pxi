@@ -2,6 +2,15 @@
 # _Parameters, _Workspace (workspace.pxi), _Objective (objective.pxi), _Session (session.pxi) and
 # Network (network.pyx).
 
+cdef enum:
+    ROW_WORK = 200      # operations that a row costs besides those of weights
+    UNDO_ROWS = 4096    # with as many, a copy of all weights costs less than a hundredth of a step
+
+cdef double LONG_WORK = 5e9     # operations: a tenth of a second, or on a slow processor a second
+cdef double UNDO_WORK = 1e11    # of a step that is undone whatever the copy costs
+cdef double UNDO_SECONDS = 0.5
+
+
 cdef class _Parameters:
     """The layers, their parameters and what of the same shape an optimizer keeps."""
 
@@ -9,6 +18,7 @@ cdef class _Parameters:
     cdef _Block _params
     cdef _Block _gradient
     cdef _Block _kept       # a copy of the parameters
+    cdef _Block _undo       # parameters and moments before a step
     cdef _Block _zeros
     cdef list _slots
     cdef list _units, _activations
@@ -65,6 +75,8 @@ cdef class _Parameters:
             layer.waits = <unsigned char*>calloc(layer.n_in, 1)
             if layer.penalties == NULL or layer.waits == NULL:
                 raise MemoryError("Cannot allocate a network's layers.")
+            layer.watch = &self.s.own
+        self.s.watch = &self.s.own
         enter_slot(&self.s, 0)
 
     def __dealloc__(self):

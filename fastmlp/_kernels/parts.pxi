@@ -34,11 +34,15 @@ cdef inline int groups_of_threads(const State* s, int n_threads) noexcept nogil:
 
 cdef void begin_part(const State* s, State* part) noexcept nogil:
     """Give work space for parts what it shares with the network whose steps they belong to."""
+    cdef int h
     part.params, part.loss, part.huber_delta = s.params, s.loss, s.huber_delta
     part.n_targets, part.smooth = s.n_targets, s.smooth
     part.x, part.y, part.sample_weight = s.x, s.y, s.sample_weight
     part.order, part.shuffle = s.order, s.shuffle
     part.skip, part.seed = s.skip, s.seed
+    part.watch = s.watch
+    for h in range(part.n_layers):
+        part.layers[h].watch = s.watch
     begin_queues(part)
 
 
@@ -58,7 +62,7 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         prepare_rule(s)
     while True:
         if rank == 0:
-            part.part = next_item(&queue)
+            part.part = queue.n_items if stopped(s.watch) else next_item(&queue)
             part.step, part.first_row = s.step, part.part * rows
         team_barrier(&part.gate, n_ranks)
         if part.part >= queue.n_items:
@@ -74,9 +78,13 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         team_barrier(&part.gate, n_ranks)
         g = s.part_gradients + part.part * s.n_params
         backward_team(part, part.xb, part.ldx, m, &store, g, g, 1, rank, n_ranks)
+    if tid == 0:
+        s.abandoned = s.watch.cancelled
     team_barrier(&s.gate, n_threads)
     if tid == 0:
         clear_queues(s, 0, n_threads)
+    if s.abandoned:
+        return
     if clips(s):
         apply_parts(s, queue.n_items, &store, s.gradient, s.gradient, tid, n_threads)
         team_barrier(&s.gate, n_threads)

@@ -34,11 +34,13 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
     cdef Queue queue
     if layer.narrow:
         share(n, 4, tid, n_threads, &start, &stop)
-        if stop > start:
-            narrow_forward(stop - start, layer.n_out, round_up(layer.n_in, VL) // VL,
-                           x + start * ldx, ldx, w, layer.ldw, y + start * ld, ld)
-            finish_forward(layer.act, stop - start, 2 * layer.n_panels, b, y + start * ld, ld,
+        while start < stop and not stopped(layer.watch):
+            m = min(CHUNK_ROWS, stop - start)
+            narrow_forward(m, layer.n_out, round_up(layer.n_in, VL) // VL, x + start * ldx, ldx, w,
+                           layer.ldw, y + start * ld, ld)
+            finish_forward(layer.act, m, 2 * layer.n_panels, b, y + start * ld, ld,
                            z + start * ld if z != NULL else NULL, NULL)
+            start += m
         return
     # A block's inputs, a stretch of them at a time, stay in the second-level cache for all panels
     # of an item.
@@ -50,7 +52,7 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
     queue = queue_of(tickets, n_blocks * groups, tid, n_threads)
     while True:
         item = next_item(&queue)
-        if item >= queue.n_items:
+        if item >= queue.n_items or stopped(layer.watch):
             return
         block = item % n_blocks if by_panel else item // groups
         group = item // n_blocks if by_panel else item % groups
@@ -65,6 +67,8 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
         else:
             c = 0
             while True:
+                if stopped(layer.watch):
+                    return
                 if patterns != NULL:
                     # Lists are half as long as their range or shorter.
                     step = 2
@@ -105,6 +109,8 @@ cdef void softmax_rows(const Layer* layer, int start, int stop, const real* z,
                        real* y) noexcept nogil:
     cdef int i
     for i in range(start, stop):
+        if stopped(layer.watch):
+            return
         softmax_row(layer.n_out, z + i * layer.ld, y + i * layer.ld)
 
 
@@ -127,7 +133,7 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
     else:
         while True:
             group = 0
-            while group < n_groups:
+            while group < n_groups and not stopped(layer.watch):
                 nv = min(together * GROUP_VECTORS, n_vec - group * GROUP_VECTORS)
                 if by_group:
                     units = listed(&below.lanes, group, k0 // DEPTH,
@@ -160,13 +166,13 @@ cdef void backward_data(const Layer* layer, Layer* below, const real* w, const i
 
 
 cdef void form_gradient(int n_k, const int* kk, int n, const real* x, ptrdiff_t ldx, int packed,
-                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg,
-                        fetch_list* later) noexcept nogil:
-    """g[0:n_k, 0:PANEL] = the gradient of n_k units' weights to one panel of outputs, for all
-    rows: a stretch of rows at a time, whose dz then stays in the first-level cache. x is packed
-    by pack_inputs, or else a row-major array whose columns kk are side by side."""
+                        const real* dz, ptrdiff_t lddz, real* g, ptrdiff_t ldg, int more,
+                        fetch_list* later, watch* watched) noexcept nogil:
+    """g[0:n_k, 0:PANEL] = (g, if `more`) + the gradient of n_k units' weights to one panel of
+    outputs, for n rows: a stretch of rows at a time, whose dz then stays in the first-level cache.
+    x is packed by pack_inputs, or else a row-major array whose columns kk are side by side."""
     cdef int i = 0, t, k, kr, rows
-    while i < n:
+    while i < n and not stopped(watched):
         rows = min(WEIGHT_ROWS, n - i)
         for t in range(unit_tiles(n_k)):
             k = unit_start(n_k, t)
@@ -174,7 +180,7 @@ cdef void form_gradient(int n_k, const int* kk, int n, const real* x, ptrdiff_t 
             weights_tile_n(kr, rows,
                            x + (t * n + i) * TILE_ROWS if packed else x + i * ldx + kk[k],
                            TILE_ROWS if packed else ldx, dz + i * lddz, lddz, g + k * ldg, ldg,
-                           i > 0, fetch_next(later))
+                           more or i > 0, fetch_next(later))
         i += rows
 
 
@@ -185,7 +191,7 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
     """Weight gradient and update of rows [k0, k1), at most UNITS, with nothing skipped. Panels of
     dz begin `panel` items apart."""
     cdef update_sums sums[SUBUNITS]
-    cdef int k = k0, r, p, n_k
+    cdef int k = k0, r, p, n_k, i, m_rows
     cdef fetch_list later
     later.n_rows = 0
     cdef ptrdiff_t at
@@ -195,12 +201,19 @@ cdef void update_rows(Layer* layer, const update_rule* rule, real* w, real* m, r
     # and moments are then read and written in the order they lie in memory.
     while k < k1:
         n_k = min(SUBUNITS, k1 - k)
-        if packed:
-            pack_inputs(n_k, iota + k, n, rows, x, ldx, xp)
-            given = xp
-        for p in range(layer.n_panels):
-            form_gradient(n_k, iota + k, n, given, ldx, packed, dz + p * panel, lddz,
-                          scratch + p * PANEL, ldg, &later)
+        i = 0
+        while i < n:
+            m_rows = n - i
+            if packed:
+                m_rows = min(CHUNK_ROWS, m_rows)
+                pack_inputs(n_k, iota + k, m_rows, rows + i, x, ldx, xp)
+                given = xp
+            for p in range(layer.n_panels):
+                form_gradient(n_k, iota + k, m_rows, given, ldx, packed, dz + p * panel + i * lddz,
+                              lddz, scratch + p * PANEL, ldg, i > 0, &later, layer.watch)
+            i += m_rows
+        if stopped(layer.watch):
+            return
         for r in range(n_k):
             sums_reset(&sums[r])
         at = k * layer.ldw
@@ -222,7 +235,7 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
     """
     cdef int kk[UNITS]
     cdef update_sums sums
-    cdef int k, p, t, n_k = 0, done = 0
+    cdef int k, p, t, i = 0, m_rows, n_k = 0, done = 0
     cdef int wait = layer.may_wait and window.slot + 1 < window.size
     cdef const unsigned char* live = layer.live_dz if n_idx < layer.n_out else NULL
     cdef real* g = scratch
@@ -234,11 +247,16 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
             kk[n_k] = k
             n_k += 1
     sums_reset(&sums)
-    if n_k:
-        pack_inputs(n_k, kk, n, rows, x, ldx, xp)
+    while n_k and i < n:
+        m_rows = min(CHUNK_ROWS, n - i)
+        pack_inputs(n_k, kk, m_rows, rows + i, x, ldx, xp)
         for p in range((n_idx + PANEL - 1) // PANEL):
-            form_gradient(n_k, kk, n, xp, 0, True, layer.dzp + p * n * PANEL, PANEL,
-                          compact + p * PANEL, ldg, later)
+            at = (<ptrdiff_t>p * n + i) * PANEL
+            form_gradient(n_k, kk, m_rows, xp, 0, True, layer.dzp + at, PANEL, compact + p * PANEL,
+                          ldg, i > 0, later, layer.watch)
+        i += m_rows
+    if stopped(layer.watch):
+        return
     for k in range(k0, k1):
         at = k * layer.ldw
         if done < n_k and kk[done] == k:
@@ -292,7 +310,7 @@ cdef void update_narrow(Layer* layer, const update_rule* rule, real* w, real* m,
     cdef update_sums sums
     cdef int k = k0, j, nv, e
     cdef ptrdiff_t at
-    while k < k1:
+    while k < k1 and not stopped(layer.watch):
         nv = (min(NARROW_COLUMNS, round_up(k1 - k, VL))) // VL
         sums_reset(&sums)
         for j in range(layer.n_out):

@@ -42,6 +42,7 @@ cdef class _Session(_Objective):
         s.order_epoch = -1
         self._forget_sums()
         s.diverged_layer = -2
+        s.step_seconds = 0
         self._unchecked = True
 
     cdef void _forget_sums(self) noexcept:
@@ -53,6 +54,8 @@ cdef class _Session(_Objective):
     def end(self):
         """Let go of the data."""
         self._session = []
+        self._undo = None
+        self.s.undo = NULL
         self.s.x = self.s.y = self.s.sample_weight = NULL
         self.s.order = NULL
 
@@ -71,24 +74,31 @@ cdef class _Session(_Objective):
                 raise ValueError("losses and metrics have no room for the epochs asked for.")
             if n_epochs < 1 or s.diverged_layer != -2:
                 return 0
-            return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic, max_seconds,
-                             max_steps)
+            self._watch(s.batch_size, 6)
+            try:
+                return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic,
+                                 max_seconds, max_steps)
+            finally:
+                self._unwatch()
 
     cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
               int n_threads, bint automatic, double max_seconds, long long max_steps):
         cdef State* s = &self.s
-        cdef int team = self._team(s.batch_size, n_threads, automatic)
+        cdef int team = self._team(s.batch_size, n_threads, automatic), whole
         if self._unchecked:
             # A weight that is not finite must reach the loss, so nothing is left out then.
             s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
             self._unchecked = False
         self._uses += 1
-        self._reserve(s.batch_size, n_threads)
+        whole = self._whole_rows(s.n_rows, s.batch_size)
+        # What shallow.h serves, and batches in parts, need nothing of the hidden layers here.
+        self._reserve(1 if s.shallow and not clips(s) else whole, n_threads, whole, s.batch_size)
         self._slot(0)
         self._slot(1)
         if clips(s):
             self._gradients()
         self._open_parts(team)
+        self._open_undo()
         self._open_window()
         s.losses_out = &losses_out[0]
         s.metrics_out = &metrics_out[0, 0] if s.n_metrics else NULL
@@ -129,6 +139,57 @@ cdef class _Session(_Objective):
         """Names, as in `RAN`, of what training has gone through since the network was made."""
         return tuple(name for i, name in enumerate(RAN) if self.s.ran >> i & 1)
 
+    cdef int _whole_rows(self, long long n_rows, int batch_size) noexcept:
+        """Rows of the largest batch that is not taken in parts; at least 1."""
+        cdef int last = <int>(n_rows % batch_size)
+        if not rows_of_part(&self.s, batch_size):
+            return batch_size
+        return 1 if rows_of_part(&self.s, last) else max(last, 1)
+
+    def training_bytes(self, long long n_rows, batch_size, *, int n_threads, bint automatic=True,
+                       bint shuffle=True, bint stored=False):
+        """Return the bytes that training takes besides the data and what the network holds already:
+        moments, gradient, the copies of weights, work space, the rows' order. With `stored` for
+        steps by `train_forward` and `train_backward`."""
+        cdef State* s = &self.s
+        cdef int batch = <int>min(n_rows, <long long>batch_size), whole, rows, team, groups
+        cdef double params = <double>s.n_params * sizeof(real), total = 8.0 * n_rows * shuffle
+        cdef double held = sum([block.n_bytes for block in self._work])
+        stores = stored or clips(s)
+        team = self._team(batch, n_threads, automatic)
+        rows = 0 if stored else rows_of_part(s, batch)
+        total += params * ((self._slots[0] is None) + (self._slots[1] is None)
+                           + (self._kept is None) + (stores and self._gradient is None))
+        if stored:
+            total += self._work_bytes(batch, n_threads)
+        else:
+            whole = self._whole_rows(n_rows, batch)
+            total += self._work_bytes(1 if s.shallow and not clips(s) else whole, n_threads, whole,
+                                      batch)
+        if rows:
+            groups = min(team, (batch + rows - 1) // rows)
+            total += params * MOST_PARTS * (self._part_gradients is None)
+            total += groups * (params + self._work_bytes(rows, (team - 1) // groups + 1))
+            held += sum([part.nbytes for part in self._parts])
+        elif not stores and (batch >= UNDO_ROWS or 6.0 * batch * s.n_weights >= UNDO_WORK):
+            if batch * (6.0 * s.n_weights + ROW_WORK) >= LONG_WORK:
+                total += 3 * params
+        return max(total - held, 0.0)
+
+    cdef _open_undo(self):
+        """Memory to undo a step with, if one may have to be left half done."""
+        cdef State* s = &self.s
+        s.undo = NULL
+        # Others form the whole gradient before they change a weight, or change all at once.
+        if not s.watched or clips(s) or s.parts != NULL or s.tiny:
+            return
+        if (s.batch_size < UNDO_ROWS and s.step_seconds < UNDO_SECONDS
+                and 6.0 * s.batch_size * s.n_weights < UNDO_WORK):
+            return
+        if self._undo is None:
+            self._undo = _Block(s.n_params * (1 if s.optimizer == OPT_SGD else 3))
+        s.undo = self._undo.data
+
     cdef _open_parts(self, int n_threads):
         """Work space for batches in parts, if the session's batches are taken so."""
         cdef State* s = &self.s
@@ -166,7 +227,7 @@ cdef class _Session(_Objective):
         cdef int h, slot
         # Groups, and parts of a batch, need all of their weights.
         cdef bint may = (s.skip and s.n_params > 100_000 and not clips(s) and not s.grouped
-                         and s.parts == NULL)
+                         and s.parts == NULL and s.undo == NULL)
         s.window.size = 1
         for h in range(s.n_layers):
             for slot in range(WINDOW):

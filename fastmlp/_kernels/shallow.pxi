@@ -32,6 +32,8 @@ cdef void fill_columns(State* s, int n) noexcept nogil:
     cdef ptrdiff_t ld = s.columns_ld
     cdef real* c = s.columns
     for i in range(round_up(n, VL)):
+        if stopped(s.watch):
+            return
         for k in range(K):
             c[k * ld + i] = s.xb[i * s.ldx + k] if i < n else 0
         c[K * ld + i] = s.yb[i] if i < n else 0
@@ -78,10 +80,13 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
     cdef Layer* last = &s.layers[1]
     cdef shallow_net net = shallow_of(s)
     cdef update_sums sums[3]
-    cdef int start, stop, item
+    cdef int start, stop, first, item
     cdef Queue queue = queue_of(queues(s, 0, 0), hidden.n_panels, tid, n_threads)
     share(n, SHALLOW_ROWS, tid, n_threads, &start, &stop)
-    shallow_forward(&net, s.params, start, stop, s.xb, last.y, last.ld)
+    first = start
+    while first < stop and not stopped(s.watch):
+        shallow_forward(&net, s.params, first, min(first + CHUNK_ROWS, stop), s.xb, last.y, last.ld)
+        first += CHUNK_ROWS
     finish_forward(last.act, stop - start, round_up(last.n_out, VL) // VL,
                    s.params + last.b_at, last.y + start * last.ld, last.ld,
                    last.z + start * last.ld if last.z != NULL else NULL, NULL)
@@ -94,10 +99,11 @@ cdef void shallow_team(State* s, int n, const update_rule* rule, real* m, real* 
         # The penalty is gathered by panel here, biases included.
         hidden.n_penalty = last.n_penalty = hidden.n_panels
         hidden.penalty_b[hidden.slot] = 0
-    team_barrier(&s.gate, n_threads)
+    if leaves_before_update(s, 0, tid, n_threads):
+        return
     while True:
         item = next_item(&queue)
-        if item >= hidden.n_panels:
+        if item >= hidden.n_panels or stopped(s.watch):
             break
         sums_reset(&sums[0])
         sums_reset(&sums[1])

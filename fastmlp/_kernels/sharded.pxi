@@ -89,18 +89,24 @@ cdef class PartStep:
         if out is not None:
             result = _Input(out, (n, s.n_outputs), "out", True)
         with self.net._lock:
-            self.net._reserve(n, n_threads)
-            self.net._load(source.data(), 0, n)
-            self._n, self._part, self._uses = n, source, self.net._uses
-            self._team = team = self.net._team(n, n_threads, automatic)
-            s.first_row = first_row
-            begin_queues(s)
-            if team == 1:
-                with nogil:
-                    part_forward(s, n, n_batch, t, w, 0, 1)
-            else:
-                with nogil, parallel(num_threads=team):
-                    part_forward(s, n, n_batch, t, w, omp_get_thread_num(), omp_get_num_threads())
+            done = False
+            while not done:
+                self.net._reserve(n, n_threads)
+                self.net._load(source.data(), 0, n)
+                self._n, self._part, self._uses = n, source, self.net._uses
+                self._team = team = self.net._team(n, n_threads, automatic)
+                s.first_row = first_row
+                begin_queues(s)
+                self.net._watch(n, 2)
+                if team == 1:
+                    with nogil:
+                        part_forward(s, n, n_batch, t, w, 0, 1)
+                else:
+                    with nogil, parallel(num_threads=team):
+                        part_forward(s, n, n_batch, t, w, omp_get_thread_num(),
+                                     omp_get_num_threads())
+                done = not s.own.cancelled
+                self.net._unwatch()
             if result is not None:
                 for i in range(n):
                     memcpy(result.data() + i * s.n_outputs, last.y + i * last.ld,
@@ -138,30 +144,44 @@ cdef class PartStep:
                 kept = [self.net._swap_penalty(h, (0, 0, 0, 0)) for h in range(bottom, top + 1)]
             if top == s.n_layers - 1:
                 self.net._measure_groups()
-            if team == 1:
-                with nogil:
-                    part_backward(s, n, d, top, bottom, g, 0, 1)
-            else:
-                with nogil, parallel(num_threads=team):
-                    part_backward(s, n, d, top, bottom, g, omp_get_thread_num(),
-                                  omp_get_num_threads())
-            for h, pen in enumerate(kept, bottom):
-                self.net._swap_penalty(h, pen)
+            try:
+                # A layer's dz is made from that of the one above: from there it can be made again.
+                done = False
+                while not done:
+                    clear_queues(s, 1, 2)
+                    self.net._watch(n, 4)
+                    if team == 1:
+                        with nogil:
+                            part_backward(s, n, d, top, bottom, g, 0, 1)
+                    else:
+                        with nogil, parallel(num_threads=team):
+                            part_backward(s, n, d, top, bottom, g, omp_get_thread_num(),
+                                          omp_get_num_threads())
+                    done = not s.own.cancelled
+                    self.net._unwatch()
+            finally:
+                for h, pen in enumerate(kept, bottom):
+                    self.net._swap_penalty(h, pen)
 
     cdef _forward_again(self):
         """Take the part forward once more: a loss in Python has used the work space since."""
         cdef State* s = &self.net.s
         cdef int team = self._team
-        self.net._reserve(self._n, team)
-        self.net._load(self._part.data(), 0, self._n)
-        begin_queues(s)
-        if team == 1:
-            with nogil:
-                part_forward(s, self._n, 1, NULL, NULL, 0, 1)
-        else:
-            with nogil, parallel(num_threads=team):
-                part_forward(s, self._n, 1, NULL, NULL, omp_get_thread_num(),
-                             omp_get_num_threads())
+        done = False
+        while not done:
+            self.net._reserve(self._n, team)
+            self.net._load(self._part.data(), 0, self._n)
+            begin_queues(s)
+            self.net._watch(self._n, 2)
+            if team == 1:
+                with nogil:
+                    part_forward(s, self._n, 1, NULL, NULL, 0, 1)
+            else:
+                with nogil, parallel(num_threads=team):
+                    part_forward(s, self._n, 1, NULL, NULL, omp_get_thread_num(),
+                                 omp_get_num_threads())
+            done = not s.own.cancelled
+            self.net._unwatch()
 
     def penalty(self):
         """The penalty, of the part that has just gone back with it."""

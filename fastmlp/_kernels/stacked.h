@@ -13,6 +13,7 @@
 
 #define STACKED_OUTPUTS 64                      /* at most */
 #define STACKED_ROWS 4                          /* rows that go forward together */
+#define STACKED_CHUNK 4096                      /* rows between two looks at the watch */
 #define STACKED_UNITS (VBYTES == 64 ? 4 : 2)    /* units that go backward together */
 
 /* Apart from one another: together they are too much for some compilers. */
@@ -43,6 +44,7 @@ typedef struct {
     double *batch_loss, *penalty;  /* [VL] */
     double *panels;                /* [panels of hidden units, VL]: penalties of the output layer */
     real *finite;                  /* [VL]: NaN for networks that have diverged */
+    watch *watched;                /* whether to stop in the midst of a step */
 } stacked_net;
 
 INLINE size_t stacked_b(const stacked_net *s) { return (size_t)s->n_in * s->n_units; }
@@ -335,9 +337,10 @@ INLINE void stacked_backward_case(const int act, const int n_in, const int n_out
                                   const stacked_net *s, int n) {
     int u = 0;
     if (__builtin_constant_p(n_in) && n_in == 1 && n_out == 1)
-        for (; u + STACKED_UNITS <= s->n_hidden; u += STACKED_UNITS)
+        for (; u + STACKED_UNITS <= s->n_hidden && !stopped(s->watched); u += STACKED_UNITS)
             stacked_units(act, n_in, n_out, STACKED_UNITS, s, n, u);
-    for (; u < s->n_hidden; u++) stacked_units(act, n_in, n_out, 1, s, n, u);
+    for (; u < s->n_hidden && !stopped(s->watched); u++)
+        stacked_units(act, n_in, n_out, 1, s, n, u);
 }
 
 static NOINLINE void stacked_backward(const stacked_net *s, int n) {
@@ -426,11 +429,23 @@ static NOINLINE void stacked_update_penalised(stacked_net *s, const update_rule 
     for (int e = 0; e < VL; e++) s->penalty[e] += part[0][e];
 }
 
+/* A step that is to stop leaves the weights as they were. */
 static void stacked_step(stacked_net *s, const update_rule *rule, int n) {
-    stacked_forward(s, n);
+    stacked_net part = *s;
     memset(s->batch_loss, 0, VL * sizeof(double));
-    stacked_loss(s, n, n);
+    for (int i = 0; i < n && !stopped(s->watched); i += STACKED_CHUNK) {
+        const int rows = n - i < STACKED_CHUNK ? n - i : STACKED_CHUNK;
+        part.x = s->x + (size_t)i * s->n_in * VL;
+        part.targets = s->targets + (size_t)i * s->n_targets * VL;
+        if (s->weight) part.weight = s->weight + (size_t)i * VL;
+        part.y = s->y + (size_t)i * s->n_out * VL;
+        part.z = s->z + (size_t)i * s->n_out * VL;
+        part.dz = s->dz + (size_t)i * s->n_out * VL;
+        stacked_forward(&part, rows);
+        stacked_loss(&part, rows, n);
+    }
     stacked_backward(s, n);
+    if (stopped(s->watched)) return;
     if (s->pen.l1 != 0 || s->pen.l2 != 0 || s->pen_b.l1 != 0 || s->pen_b.l2 != 0 ||
         s->pen_t.l1 != 0 || s->pen_t.l2 != 0 || s->pen_bt.l1 != 0 || s->pen_bt.l2 != 0) {
         stacked_update_penalised(s, rule);

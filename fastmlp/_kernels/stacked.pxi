@@ -22,6 +22,7 @@ cdef extern from "stacked.h" nogil:
         double* penalty
         double* panels
         real* finite
+        watch* watched
     size_t stacked_b(const stacked_net* s)
     size_t stacked_wt(const stacked_net* s)
     size_t stacked_bt(const stacked_net* s)
@@ -66,6 +67,8 @@ cdef void stacked_load(const stacked_net* s, StackedRun* run, int n) noexcept no
     cdef const real* source
     for e in range(run.n_members):
         for i in range(n):
+            if stopped(s.watched):
+                return
             row = run.order[e * run.n_rows + first + i] if run.shuffle else first + i
             source = run.x + e * run.x_step + row * s.n_in
             for k in range(s.n_in):
@@ -81,6 +84,7 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
                         double* losses) noexcept nogil:
     """Steps until n_epochs have ended or the time is up; losses [n_epochs, VL]."""
     cdef int n, e, clock = 0
+    cdef int clock_every = 1 if s.watched.on else 16
     cdef int whole = run.batch_size >= run.n_rows and not run.shuffle
     cdef long long done = 0
     cdef unsigned long long state = denormals_off()
@@ -91,7 +95,7 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
         n = <int>min(<long long>run.batch_size, run.n_rows - run.batch * run.batch_size)
         if not (whole and run.loaded):
             stacked_load(s, run, n)
-            run.loaded = 1
+            run.loaded = not s.watched.cancelled
         prepare_rule(c)
         c.ran |= RAN_SMALLER * (n < run.batch_size) | RAN_WEIGHTED * (s.weight != NULL)
         if run.layers == NULL:
@@ -101,6 +105,8 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
             c.ran |= RAN_PARTS if rows_of_part(c, n) else RAN_LAYERS
             stacked_layers_step(s, run.layers, run.n_layers, run.n_params, &c.rule, n,
                                 rows_of_part(c, n))
+        if s.watched.cancelled:
+            break
         c.step += 1
         for e in range(VL):
             run.loss_sum[e] += (s.batch_loss[e] / n + s.penalty[e]) * n
@@ -113,7 +119,7 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
             run.epoch += 1
             done += 1
         clock += 1
-        if clock >= 16:
+        if clock >= clock_every:
             clock = 0
             if seconds_now() > run.deadline:
                 break
@@ -152,6 +158,7 @@ cdef class Stack:
         last = &c.layers[c.n_layers - 1]
         self._template, self.c, self._work = template, template.s, []
         self.c.ran = 0
+        self.s.watched = &self.c.own
         self.s.n_in, self.s.n_out, self.s.ref = c.n_inputs, last.n_out, ref
         self.s.n_targets = 1 if c.loss == LOSS_SCCE else last.n_out
         self.s.act_out, self.s.use_bias_out = last.act, last.use_bias
@@ -270,6 +277,11 @@ cdef class Stack:
         """Whether each network's weights and second moments have been finite all along."""
         return [self.s.finite[e] == self.s.finite[e] for e in range(self.run_.n_members)]
 
+    def needed_bytes(self, int batch_size, *, bint weighted):
+        """Return the bytes of work space that batches of so many rows take."""
+        return (float(batch_size) * VL * sizeof(real)
+                * (self.s.n_in + self.s.n_targets + 3 * self.s.n_out + weighted))
+
     def begin(self, x, y, sample_weight=None, *, int batch_size, bint shuffle, seeds):
         """Begin training: x is (n, n_inputs) for all networks or (n_members, n, n_inputs), y and
         sample_weight likewise; `seeds` holds a session's seed for each network."""
@@ -285,6 +297,9 @@ cdef class Stack:
         run.x_step = n * self.s.n_in if x.ndim == 3 else 0
         run.y_step = n * self.s.n_targets if y.ndim == 3 else 0
         rows = run.batch_size
+        memory.require(self.needed_bytes(rows, weighted=sample_weight is not None), "work space",
+                       f"batches of {rows} rows for {VL} networks side by side",
+                       "a smaller batch_size takes less")
         self.s.weight = NULL
         if sample_weight is not None:
             held.append(_Input(sample_weight, (members, n)[2 - sample_weight.ndim:],
@@ -316,9 +331,13 @@ cdef class Stack:
         if n_epochs < 1:
             return 0
         cdef double* to = &out[0, 0]
+        signals = watch_for_signals(&self.c, self.run_.batch_size, 6.0 * VL)
         self.run_.deadline = seconds_now() + max_seconds
         with nogil:
             stacked_train(&self.c, &self.s, &self.run_, n_epochs, to)
+        self.c.own.on = 0
+        if signals is not None:
+            signals.end()
         return self.run_.done
 
 

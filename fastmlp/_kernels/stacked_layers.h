@@ -259,6 +259,7 @@ static void stacked_layers_step(stacked_net *s, const stacked_layer *layers, int
     for (int i = 0; i < n; i += STACKED_BLOCK) {
         const int rows = n - i < STACKED_BLOCK ? n - i : STACKED_BLOCK;
         const real *x = s->x + (size_t)i * s->n_in * VL;
+        if (stopped(s->watched)) return;
         const int begins = i == 0 || (part_rows && i % part_rows == 0);
         if (begins && i) stacked_add(s->total, s->gradient, n_params, i > part_rows);
         part.targets = s->targets + (size_t)i * s->n_targets * VL;

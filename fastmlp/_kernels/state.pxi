@@ -66,6 +66,12 @@ cdef struct State:
     int* iota
     real* ones
     barrier gate
+    watch own
+    watch* watch            # its own, or that of the network that it is a part of
+    int watched             # whether steps are long enough for it
+    int abandoned           # whether a step is left before it changes a weight
+    real* undo              # [3, n_params]: parameters and moments before the step; NULL: none kept
+    double step_seconds     # of the latest step that was watched
     int* tickets            # [2, n_layers, QUEUES * APART]: work handed out in the present step
     # Loss and optimizer
     int loss, n_metrics
@@ -88,7 +94,8 @@ cdef struct State:
     const double* rates     # [n_rates], of steps from rates_first on; NULL: learning_rate for all
     long long n_rates, rates_first
     # Work space for a batch
-    int capacity
+    int capacity            # rows that go through hidden layers together
+    int batch_capacity, score_capacity  # rows of a batch, and of its losses
     int skip                # leave out dead units
     int shallow             # shallow.h serves
     int grouped             # whether any layer has a group penalty
@@ -98,15 +105,15 @@ cdef struct State:
     double tiny_loss        # sum over the batch
     int may_order           # whether rows of a batch are put in order
     int ordered             # whether those in xb are: then neighbours are alike
-    int* place              # [capacity]: where in xb the batch's i-th row lies
+    int* place              # [score_capacity]: where in xb the batch's i-th row lies
     int first_row           # of the batch in xb, in the whole one that it is part of: sharded.pxi
-    unsigned long long* keys    # [capacity]: space for sorting
+    unsigned long long* keys    # [batch_capacity]: space for sorting
     ptrdiff_t ldx
-    real* xb                # [capacity, ldx], zero beyond n_inputs
-    real* yb                # [capacity, n_targets]
-    real* wb                # [capacity]
-    double* row_loss        # [capacity]
-    double* row_metrics     # [capacity, n_metrics]
+    real* xb                # [batch_capacity, ldx], zero beyond n_inputs
+    real* yb                # [batch_capacity, n_targets]
+    real* wb                # [batch_capacity]
+    double* row_loss        # [score_capacity]
+    double* row_metrics     # [score_capacity, n_metrics]
     double* row_grad        # [n_threads, n_outputs]
     real* scratch           # [n_threads, n_scratch]
     size_t n_scratch

@@ -1,6 +1,32 @@
 # One optimizer step, and the epoch loop without the interpreter. Every function here is run by
 # all threads of a team at once; barriers stand where one thread reads what another wrote.
 
+cdef inline int leaves_before_update(State* s, int stored, int tid, int n_threads) noexcept nogil:
+    """The barrier after which weights change: whether the step is left here. One that could not
+    be undone is then carried to its end; with `stored` there is only a gradient yet."""
+    if tid == 0:
+        s.abandoned = s.watch.cancelled
+    team_barrier(&s.gate, n_threads)
+    if s.watched and not stored and s.undo == NULL:
+        if tid == 0:
+            s.watch.on = 0
+        team_barrier(&s.gate, n_threads)
+    return s.abandoned
+
+
+cdef void remember_team(State* s, int back, int tid, int n_threads) noexcept nogil:
+    """Copy parameters and moments as they are before a step, or with `back` put them back."""
+    cdef int slot
+    cdef size_t start = s.n_params * tid // n_threads, stop = s.n_params * (tid + 1) // n_threads
+    cdef real* values
+    cdef real* copy
+    for slot in range(3 if s.optimizer != OPT_SGD else 1):
+        values = (s.params if slot == 0 else s.slots[slot - 1]) + start
+        copy = s.undo + slot * s.n_params + start
+        memcpy(values if back else copy, copy if back else values, (stop - start) * sizeof(real))
+    team_barrier(&s.gate, n_threads)
+
+
 cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     """One optimizer step on the batch in xb, yb, wb."""
     cdef update_rule store
@@ -11,7 +37,9 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     if not clipped and s.tiny:
         if tid == 0:
             s.ran |= RAN_TINY
-            tiny_thread(s, n, &s.rule, s.slots[0], s.slots[1])
+            s.abandoned = s.watch.cancelled
+            if not s.abandoned:
+                tiny_thread(s, n, &s.rule, s.slots[0], s.slots[1])
         team_barrier(&s.gate, n_threads)
         return
     if not clipped and s.shallow:
@@ -25,12 +53,14 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
     share(n, VL, tid, n_threads, &start, &stop)
     score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
-    team_barrier(&s.gate, n_threads)
+    if leaves_before_update(s, clipped, tid, n_threads):
+        return
     if clipped:
         store = s.rule
         store.kind = OPT_STORE
         backward_team(s, s.xb, s.ldx, n, &store, s.gradient, s.gradient, 1, tid, n_threads)
-        apply_team(s, tid, n_threads)
+        if not leaves_before_update(s, 1, tid, n_threads):
+            apply_team(s, tid, n_threads)
     else:
         backward_team(s, s.xb, s.ldx, n, &s.rule, s.slots[0], s.slots[1], 1, tid, n_threads)
 
@@ -131,6 +161,7 @@ cdef void close_window(State* s, int n_steps) noexcept nogil:
 cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
     """Steps until the call's epochs have ended, its time is up, or the run has diverged."""
     cdef int n, h, start, stop, in_parts, clock = 0
+    cdef double begun = 0
     cdef int clock_every = 1 if <double>s.n_params * s.batch_size > 5e5 else 64
     cdef int whole = s.batch_size >= s.n_rows and not s.shuffle
     cdef unsigned long long state = denormals_off()
@@ -142,7 +173,11 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
         if tid == 0 and s.shuffle and s.order_epoch != s.epoch:
             philox_shuffle(s.seed, s.epoch, s.n_rows, s.order)
             s.order_epoch = s.epoch
+        if tid == 0 and s.watched:
+            s.watch.on, begun = 1, seconds_now()
         team_barrier(&s.gate, n_threads)
+        if s.undo != NULL:
+            remember_team(s, 0, tid, n_threads)
         n = <int>min(<long long>s.batch_size, s.n_rows - s.batch * s.batch_size)
         in_parts = s.parts != NULL and rows_of_part(s, n) > 0
         if not in_parts and not (whole and s.loaded):
@@ -159,11 +194,16 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
             parts_team(s, n, tid, n_threads)
         else:
             step_team(s, n, tid, n_threads)
-        if s.grouped:
+        if s.grouped and not s.abandoned:
             group_team(s, True, tid, n_threads)
-        if tid == 0:
+        if tid == 0 and s.watch.cancelled:
+            s.loaded = 0
+            s.stop = 1
+        elif tid == 0:
             s.loaded = 1
             end_step(s, n)
+            if s.watched:
+                s.step_seconds = seconds_now() - begun
             clock += 1
             if clock >= clock_every:
                 clock = 0
@@ -172,6 +212,8 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
         team_barrier(&s.gate, n_threads)
         if s.stop:
             break
+    if s.watch.cancelled and not s.abandoned:
+        remember_team(s, 1, tid, n_threads)
     if s.window.slot > 0:
         for h in range(s.n_layers):
             if s.layers[h].may_wait:

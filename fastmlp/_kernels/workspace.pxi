@@ -14,6 +14,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+cdef int ask_for_signals(void* signals) noexcept nogil:
+    """What `watch` calls: let signals in, and return whether one of them is to end the work."""
+    with gil:
+        try:
+            PyErr_CheckSignals()
+            return (<object>signals).asked()
+        except BaseException as error:
+            (<object>signals).error = error
+            return 1
+
+
+cdef watch_for_signals(State* s, double n, double passes):
+    """Begin to watch if the work is long; return what the caller ends then, else None."""
+    s.own.on = s.own.cancelled = s.watched = s.abandoned = 0
+    if n * (passes * s.n_weights + ROW_WORK) < LONG_WORK:
+        return None
+    signals = Signals()
+    signals.begin()
+    s.own.signals, s.own.look = <void*>signals, ask_for_signals
+    s.own.next = seconds_now() + LOOK_SECONDS
+    s.own.on = s.watched = 1
+    return signals
+
+
 cdef class _Workspace(_Parameters):
     """Work space, which is made when it is needed and grows with the batches."""
 
@@ -27,6 +51,7 @@ cdef class _Workspace(_Parameters):
     cdef public unsigned long long in_loss  # the thread in which a loss in Python is called, or 0
     cdef object _lock       # of whoever uses the work space
     cdef readonly object trainer  # a lock of the thread that trains, see training.py
+    cdef object _signals    # while they are watched for
     cdef object __weakref__
 
     def __cinit__(self):
@@ -61,6 +86,18 @@ cdef class _Workspace(_Parameters):
         return (sum(block.n_bytes for block in blocks if block is not None)
                 + sum(part.nbytes for part in self._parts))
 
+    cdef _watch(self, double n, double passes):
+        """Watch for signals during work on n rows, if it is long: `passes` operations for each row
+        and weight. Their handlers run in `_unwatch`."""
+        self._signals = watch_for_signals(&self.s, n, passes)
+
+    cdef _unwatch(self):
+        """Run the handlers of signals that have come; they may raise."""
+        self.s.own.on = self.s.own.cancelled = self.s.watched = 0
+        if self._signals is not None:
+            signals, self._signals = self._signals, None
+            signals.end()
+
     cdef real* _take(self, Py_ssize_t n_items) except NULL:
         block = _Block(n_items, len(self._work) % 16 * 320)
         self._work.append(block)
@@ -70,34 +107,43 @@ cdef class _Workspace(_Parameters):
         with self._lock:
             self._work, self._parts = [], []
             self._uses += 1
-            self.s.capacity = 0
+            self.s.capacity = self.s.batch_capacity = self.s.score_capacity = 0
             self.s.loaded = 0
 
-    cdef _reserve(self, int n, int n_threads):
-        """Work space for batches of n rows; what is there is kept if it is large enough."""
+    cdef _reserve(self, int n, int n_threads, int batch=0, int scored=0):
+        """Work space for n rows that go through hidden layers together, of batches of `batch` rows
+        whose losses are those of `scored`; what is there is kept if it is large enough."""
         cdef State* s = &self.s
         cdef Layer* layer
-        cdef int h, rows, blocks, widest = 0
-        cdef Py_ssize_t per_thread, doubles = 8 // sizeof(real)
-        if n <= s.capacity and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes():
+        cdef int h, blocks, widest = 0
+        cdef Py_ssize_t rows, per_thread, doubles = 8 // sizeof(real)
+        batch = max(batch, n)
+        scored = max(scored, batch)
+        if (n <= s.capacity and batch <= s.batch_capacity and scored <= s.score_capacity
+                and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes()):
             return
-        n = max(n, s.capacity)
-        rows = round_up(n, VL)
-        blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+        n, batch = max(n, s.capacity), max(batch, s.batch_capacity)
+        scored = max(scored, s.score_capacity)
         self._release()
+        memory.require(self._work_bytes(n, n_threads, batch, scored), "work space",
+                       f"batches of {scored} rows on {n_threads} threads")
+        rows = round_up(scored, VL)
+        s.place = <int*>self._take(rows)
+        s.row_loss = <double*>self._take(rows * doubles)
+        s.row_metrics = <double*>self._take(rows * doubles * max(s.n_metrics, 1))
+        self._keep_place(scored)
+        rows = round_up(batch, VL)
         s.ldx = padded(s.n_inputs)
         s.xb = self._take(rows * s.ldx)
         s.yb = self._take(rows * max(s.n_outputs, 1))
         s.wb = self._take(rows)
-        s.place = <int*>self._take(rows)
         s.keys = <unsigned long long*>self._take(rows * doubles)
-        self._keep_place(n)
         s.columns_ld = rows
         s.columns = self._take((s.n_inputs + 4) * rows if s.tiny else 1)
-        s.row_loss = <double*>self._take(rows * doubles)
-        s.row_metrics = <double*>self._take(rows * doubles * max(s.n_metrics, 1))
+        blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
         for h in range(s.n_layers):
             layer = &s.layers[h]
+            rows = round_up(n if h + 1 < s.n_layers else batch, VL)
             widest = max(widest, layer.ld)
             layer.y = self._take(rows * layer.ld)
             layer.dz = self._take(rows * layer.ld)
@@ -121,13 +167,49 @@ cdef class _Workspace(_Parameters):
                 layer.x = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
                 layer.mask = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
         s.ldg = padded(widest)
-        per_thread = (UNITS + 2) * s.ldg + UNIT_TILES * TILE_ROWS * rows
-        per_thread = round_up(per_thread + PANEL, 64) + 64
+        per_thread = self._thread_scratch(s.ldg, batch)
         s.n_scratch = per_thread
         s.scratch = self._take(per_thread * n_threads)
         self._scratch = self._work[len(self._work) - 1]
         s.row_grad = <double*>self._take(s.n_outputs * doubles * n_threads)
-        s.capacity = n
+        s.capacity, s.batch_capacity, s.score_capacity = n, batch, scored
+
+    cdef Py_ssize_t _thread_scratch(self, Py_ssize_t ldg, int rows) noexcept:
+        cdef Py_ssize_t n = (UNITS + 2) * ldg + UNIT_TILES * TILE_ROWS * min(rows, CHUNK_ROWS)
+        return (n + PANEL + 63) // 64 * 64 + 64
+
+    cdef double _work_bytes(self, int n, int n_threads, int batch=0, int scored=0):
+        """Bytes that `_reserve` makes, all but those of small arrays."""
+        cdef State* s = &self.s
+        cdef Layer* layer
+        cdef int h
+        cdef double widest = 0, total, values, live
+        batch = max(batch, n)
+        scored = max(scored, batch)
+        total = 8.0 * scored * max(s.n_metrics, 1) + scored * (8.0 + sizeof(real))
+        values = batch * (padded(s.n_inputs) + max(s.n_outputs, 1) + 1.0)
+        if s.tiny:
+            values += (s.n_inputs + 4.0) * batch
+        total += 8.0 * batch
+        for h in range(s.n_layers):
+            layer = &s.layers[h]
+            rows = n if h + 1 < s.n_layers else batch
+            widest = max(widest, layer.ld)
+            values += 2.0 * rows * layer.ld + <double>n * round_up(layer.n_out, PANEL)
+            if (activation_needs_z(layer.act)
+                    or (h == s.n_layers - 1 and self._activations[h] == "sigmoid")):
+                values += <double>rows * layer.ld
+            live = skips(s, layer)
+            if not layer.narrow and (self._orderable() or h > 0 and skips(s, &s.layers[h - 1])):
+                values += <double>rows * layer.n_panels * PANEL
+            if live:
+                values += (n / ROW_BLOCK + 1.0) * ROW_TILES * layer.ld
+                if self._orderable():
+                    values += ((n / ROW_BLOCK + 1.0) * ROW_TILES + n / LANE_ROWS) * layer.n_out
+            if layer.dropout > 0:
+                values += 2.0 * n * (padded(s.n_inputs) if h == 0 else s.layers[h - 1].ld)
+        values += <double>n_threads * self._thread_scratch(<Py_ssize_t>widest, batch)
+        return total + values * sizeof(real)
 
     cdef _take_patterns(self, Patterns* p, int n_units, int n_groups):
         if not self._orderable():

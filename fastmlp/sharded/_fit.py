@@ -179,6 +179,10 @@ class Run(training.Run):
         if isinstance(self.data[0], ParquetStream):
             self.scored = []  # they would need the predictions for all rows
 
+    def _rows_at_a_time(self) -> int:
+        assert self.arguments.shards is not None
+        return -(-super()._rows_at_a_time() // self.arguments.shards)
+
     def begin(self, seed: int, resumed: Resumed | None) -> None:
         """Begin with rank 0's weights and rows of its own."""
         with self.ranks.together():

@@ -103,21 +103,38 @@ def interrupted(program, *arguments):
     return json.loads(done.stdout)
 
 
+SECONDS = 1.0  # within which Ctrl-C ends any work
+ATTEMPTS = 3  # a machine that is held up may miss it by itself
+
+
 def tell(capsys, what, waits):
-    """Print the figures for docs/reliability.md; only one far off its second is a failure here."""
+    """Print the figures for docs/reliability.md."""
     waits = sorted(waits)
     with capsys.disabled():
         print(f"\n{what}: {len(waits)} interrupts, {waits[len(waits) // 2]:.3f} s median, "
               f"{waits[-1]:.3f} s longest")  # fmt: skip
-    assert waits[-1] < 20  # of a loaded machine
+
+
+def within_a_second(capsys, what, measure):
+    """Measure how long interrupts take; again only if one took longer than was promised."""
+    for _ in range(ATTEMPTS):
+        waits = measure()
+        tell(capsys, what, waits)
+        if max(waits) < SECONDS:
+            return
+    raise AssertionError(f"{what}: ended after {max(waits):.2f} s")
 
 
 def test_ctrl_c_at_a_hundred_moments_of_a_large_training(tmp_path, capsys):
     path = tmp_path / "model.fmlp"
-    waits = interrupted(TRAINING, 100, path)
-    assert len(waits) == 100
-    assert models.load_model(path).n_fits > 50  # not where a signal came before the first step
-    tell(capsys, "5 x 1024 training", waits)
+
+    def measure():
+        waits = interrupted(TRAINING, 100, path)
+        assert len(waits) == 100
+        assert models.load_model(path).n_fits > 50  # not where a signal came before the first step
+        return waits
+
+    within_a_second(capsys, "5 x 1024 training", measure)
 
 
 @pytest.mark.parametrize(("jobs", "times"), [(0, 100), (2, 20)])
@@ -125,11 +142,15 @@ def test_ctrl_c_at_a_hundred_moments_of_a_large_training(tmp_path, capsys):
 def test_ctrl_c_at_random_moments_of_many_networks(what, jobs, times, tmp_path, capsys):
     if jobs:
         pytest.importorskip("joblib")
-    found = interrupted(MANY, what, times, tmp_path, jobs)
-    assert len(found["waits"]) == times
-    # A path in a process of its own tells of its lambdas once it is at its end.
-    assert found["kept"] > 0 or (what, jobs) == ("path", 2)
-    tell(capsys, f"{what}, {jobs or 'no'} processes", found["waits"])
+
+    def measure():
+        found = interrupted(MANY, what, times, tmp_path, jobs)
+        assert len(found["waits"]) == times
+        # A path in a process of its own tells of its lambdas once it is at its end.
+        assert found["kept"] > 0 or (what, jobs) == ("path", 2)
+        return found["waits"]
+
+    within_a_second(capsys, f"{what}, {jobs or 'no'} processes", measure)
 
 
 def latest(directory):
@@ -173,6 +194,8 @@ def commands_end_soon(request, capsys):
     yield
     if WAITS:
         tell(capsys, request.node.name, WAITS)
+        # Of ten one may fall into a moment at which the machine is held up.
+        assert sorted(WAITS)[-1 - len(WAITS) // 10] < SECONDS
 
 
 @pytest.mark.parametrize("stop", STOPS)

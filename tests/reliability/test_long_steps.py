@@ -1,0 +1,197 @@
+"""Ctrl-C in the midst of one long step: over within a second, and the model is as before it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [
+    pytest.mark.reliability,
+    pytest.mark.skipif(sys.platform != "linux", reason="sends signals"),
+]
+
+SECONDS = 1.0  # within which Ctrl-C ends any work
+ATTEMPTS = 3  # a machine that is held up may miss it by itself
+
+# Work that takes several seconds between two instructions of Python, or would if nobody looked.
+PROGRAM = """
+import json, os, signal, sys, threading, time
+import numpy as np
+import fastmlp
+from fastmlp import losses, models, optimizers
+what, delay, path = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+rng = np.random.default_rng(0)
+ROWS = {"fit": 16000, "clipped": 16000, "dropout": 16000, "in parts": 2_000_000,
+        "shallow": 4_000_000, "in python": 16000, "stacked": 1_000_000, "checkpoint": 16000,
+        "float64": 8000, "small": 8000}.get(what, 16000)
+UNITS = {"in parts": "128x4", "shallow": "2000", "stacked": "32x4"}.get(what, "1024x6")
+x = rng.normal(size=(ROWS, 2 if what == "shallow" else 8)).astype("f4")
+y = np.sin(x[:, :1])
+
+def squares(y_true, y_pred):
+    return (y_true - y_pred) ** 2
+
+def made():
+    model = models.mlp(UNITS, x.shape[1], 1, seed=1, dropout=0.2 if what == "dropout" else 0,
+                       dtype="float64" if what == "float64" else "float32")
+    rule = optimizers.Adam(clipnorm=1.0) if what == "clipped" else "adam"
+    model.compile(rule, squares if what == "in python" else "mean_squared_error")
+    return model
+
+def fit(model, epochs=1000, **more):
+    return model.fit(x, y, batch_size=ROWS, epochs=epochs, verbose=0, **more)
+
+model = made()
+if what not in ("stacked", "checkpoint"):
+    model.fit(x[:64], y[:64], verbose=0)
+before = [array.copy() for array in model.get_weights()]
+work = {
+    "gradients": lambda: [model.gradients(x, y) for _ in range(20)],
+    "layer_report": lambda: [fastmlp.inspection.layer_report(model, x, y) for _ in range(20)],
+    "predict": lambda: [model.network.predict(x, np.empty((ROWS, 1), "f4"), n_threads=1)
+                        for _ in range(20)],
+    "evaluate": lambda: [model.network.evaluate(x, y, n_threads=1) for _ in range(20)],
+    "stacked": lambda: fastmlp.ensemble(x, y, UNITS, members=8, epochs=100, verbose=0, seed=1),
+    "checkpoint": lambda: fit(model, 6, checkpoint=path),
+}.get(what, lambda: fit(model))
+sent = []
+def send():
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+timer = threading.Timer(delay, send)
+timer.start()
+try:
+    work()
+    raise SystemExit("it came to its end")
+except KeyboardInterrupt:
+    waited = time.monotonic() - sent[0]
+weights = model.get_weights()
+found = {"waited": waited, "finite": all(bool(np.isfinite(a).all()) for a in weights),
+         "steps": model.network.step, "handler": signal.getsignal(signal.SIGINT) is
+         signal.default_int_handler}
+if what in ("fit", "small", "dropout"):
+    # The weights are those after the steps that were made: made again, they are the same.
+    again = made()
+    again.fit(x[:64], y[:64], verbose=0)
+    done = model.history.history["loss"]
+    found["interrupted"] = model.history.interrupted
+    if done:
+        fit(again, len(done))
+    found["same"] = all(map(np.array_equal, weights, again.get_weights()))
+    model.fit(x[:64], y[:64], verbose=0)
+    found["later"] = bool(np.isfinite(model.get_weights()[0]).all())
+elif what == "checkpoint":
+    on = models.resume(path)
+    on.fit(x, y)
+    whole = made()
+    fit(whole, 6)
+    found["same"] = all(map(np.array_equal, on.get_weights(), whole.get_weights()))
+elif what in ("gradients", "layer_report", "predict", "evaluate"):
+    found["same"] = all(map(np.array_equal, weights, before))
+print(json.dumps(found))
+"""
+
+
+def interrupted(what, delay, path="", **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, what, str(delay), str(path)],
+        capture_output=True, text=True, timeout=280, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def in_time(what, tmp_path, delay=1.0):
+    """Interrupt once; again only if the machine was held up. Return what was found."""
+    for i in range(ATTEMPTS):
+        found = interrupted(what, delay, tmp_path / f"run{i}.fmlp")
+        if found["waited"] < SECONDS:
+            return found
+    raise AssertionError(f"{what}: ended after {found['waited']:.2f} s")
+
+
+def check(found):
+    assert found["finite"] and found["handler"]
+    assert found.get("same", True) and found.get("later", True)
+    assert found.get("interrupted", True)
+
+
+def test_ctrl_c_in_the_midst_of_a_step_leaves_the_weights_before_it(tmp_path):
+    check(in_time("small", tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.7, 2.0, 3.0])
+@pytest.mark.parametrize(
+    "what",
+    ["fit", "clipped", "dropout", "float64", "in parts", "shallow", "in python", "gradients",
+     "layer_report", "predict", "evaluate", "stacked"],
+)  # fmt: skip
+def test_ctrl_c_ends_any_work_within_a_second(what, delay, tmp_path):
+    check(in_time(what, tmp_path, delay))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_an_interrupted_step_resumes_to_the_same_bits(tmp_path):
+    check(in_time("checkpoint", tmp_path, 3.0))
+
+
+# ---- other signals -------------------------------------------------------------------------------
+
+HANDLERS = """
+import json, os, signal, sys, threading, time
+import numpy as np
+from fastmlp import models
+x = np.random.default_rng(0).normal(size=(6000, 8)).astype("f4"); y = np.sin(x[:, :1])
+def made():
+    model = models.mlp("1024x4", 8, 1, seed=1)
+    model.compile("adam", "mean_squared_error")
+    return model
+def fit(model):
+    return model.fit(x, y, batch_size=6000, epochs=4, verbose=0)
+whole = made()
+fit(whole)
+model, seen = made(), []
+def look(number, frame):  # as a program does that saves its model when a signal says so
+    seen.append(model.predict(x[:10], verbose=0))
+    assert signal.getsignal(signal.SIGALRM) is look
+signal.signal(signal.SIGALRM, look)
+signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+fit(model)
+signal.setitimer(signal.ITIMER_REAL, 0)
+class Late(Exception): pass
+def late(number, frame):
+    raise Late
+signal.signal(signal.SIGALRM, late)
+other = made()
+other.fit(x, y, batch_size=6000, epochs=1, verbose=0)  # it has its memory then
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+begin = time.monotonic()
+try:
+    other.fit(x, y, batch_size=6000, epochs=1000, verbose=0)
+except Late:
+    waited = time.monotonic() - begin - 0.3
+print(json.dumps({
+    "seen": len(seen), "waited": waited,
+    "same": all(map(np.array_equal, whole.get_weights(), model.get_weights()))}))
+"""
+
+
+@pytest.mark.slow
+def test_handlers_that_do_not_raise_change_no_bit_and_timers_do_not_stop_it():
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(
+            [sys.executable, "-c", HANDLERS], capture_output=True, text=True, timeout=200,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["same"] and found["seen"] > 0
+        if found["waited"] < SECONDS:
+            return
+    raise AssertionError(f"ended after {found['waited']:.2f} s")
