@@ -25,15 +25,15 @@ import fastmlp
 from fastmlp import losses, models, optimizers
 what, delay, path = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 rng = np.random.default_rng(0)
-ROWS = {"fit": 16000, "clipped": 16000, "dropout": 16000, "in parts": 2_000_000,
+ROWS = {"fit": 16000, "clipped": 16000, "dropout": 16000, "in parts": 200_000,
         "shallow": 4_000_000, "in python": 16000, "stacked": 1_000_000, "checkpoint": 16000,
         "float64": 8000, "small": 8000}.get(what, 16000)
-UNITS = {"in parts": "128x4", "shallow": "2000", "stacked": "32x4"}.get(what, "1024x6")
+UNITS = {"in parts": "250x4", "shallow": "2000", "stacked": "32x4"}.get(what, "1024x6")
 x = rng.normal(size=(ROWS, 2 if what == "shallow" else 8)).astype("f4")
 y = np.sin(x[:, :1])
 
 def squares(y_true, y_pred):
-    return (y_true - y_pred) ** 2
+    return ((y_true - y_pred) ** 2).mean(1), 2 * (y_pred - y_true)
 
 def made():
     model = models.mlp(UNITS, x.shape[1], 1, seed=1, dropout=0.2 if what == "dropout" else 0,
@@ -126,7 +126,7 @@ def test_ctrl_c_in_the_midst_of_a_step_leaves_the_weights_before_it(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.7, 2.0, 3.0])
+@pytest.mark.parametrize("delay", [1.5, 2.5])
 @pytest.mark.parametrize(
     "what",
     ["fit", "clipped", "dropout", "float64", "in parts", "shallow", "in python", "gradients",
