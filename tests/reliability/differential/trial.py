@@ -328,7 +328,12 @@ def tolerances(draw, true, doubts):
         scale = np.abs(a[0]).max(initial=0)
         if scale:
             apart[name] = truth.apart(a).max(initial=0) / scale
-    share = eps + 0.3 * float(np.median(list(apart.values())))
+    share = 4 * eps + 0.3 * float(np.median(list(apart.values())))
+    doubts = dict(doubts)
+    for name in ("loss", *(name for name in true if name.startswith("metric"))):
+        # Summed over the rows of a batch one by one, in double.
+        summed = draw.batch * np.finfo(np.float64).eps * np.abs(true[name][0])
+        doubts[name] = doubts.get(name, 0) + summed
     return {name: truth.tolerance(a, share) + doubts.get(name, 0) for name, a in true.items()}
 
 
