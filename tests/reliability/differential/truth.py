@@ -466,7 +466,9 @@ class Training:
         for h in reversed(range(len(d.activations))):
             x_in, mask = kept[h][:2]
             db = dz.sum(1)
-            noise.add(db, 0.3 * n * np.sqrt(np.square(dz[1:]).mean(1)) + np.abs(db[1:]))
+            # One by one; errors of equal numbers, such as the signs of errors, all go one way.
+            of_rows = np.sqrt(np.square(dz[1:]).mean(1))
+            noise.add(db, 0.3 * n * of_rows + (1 + 0.1 * n) * np.abs(db[1:]))
             gradients += [db * d.use_bias[h], noise.product(x_in.transpose(0, 2, 1), dz)]
             if h:
                 below = noise.product(dz, self.parameters[2 * h].w.transpose(0, 2, 1))
