@@ -26,7 +26,7 @@ def printable(text: str) -> str:
     if len(text) > _LONGEST_NAME:
         text = re.sub(rf"'[^']{{{_LONGEST_NAME},}}'", _cut, text)
     if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST - 500]} ... {text[-400:]} ({len(text):,} characters)"
+        text = f"{text[: _LONGEST - 500]}...{text[-400:]} ({len(text):,} characters)"
     return text
 
 

@@ -53,7 +53,9 @@ seen = []
 
 
 def watch(event, args):
-    if not event.startswith(HARMLESS):
+    # How much memory is left is read from the system's own files.
+    asks_the_system = event == "open" and str(args[0]).startswith(("/proc/", "/sys/fs/cgroup/"))
+    if not event.startswith(HARMLESS) and not asks_the_system:
         seen.append(event)
 
 

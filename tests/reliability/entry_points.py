@@ -455,7 +455,10 @@ _TABLE_KINDS = {
 
 def _path(**arguments: Any) -> Any:
     settings = {"n_lambdas": 2, "folds": 2, "verbose": 0, "epochs": 1, "first_epochs": 1}
-    return fastmlp.path(**{**settings, **arguments})
+    with warnings.catch_warnings():
+        # Without hidden layers epochs and batches are not used: they are tried as arguments only.
+        warnings.filterwarnings("ignore", "No effect of", UserWarning)
+        return fastmlp.path(**{**settings, **arguments})
 
 
 entry(
