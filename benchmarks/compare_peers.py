@@ -17,8 +17,8 @@ from pathlib import Path
 import recording
 
 from fastmlp import bench, plots
+from fastmlp._utils.progress import ProgressLine
 from fastmlp.plots import _style
-from fastmlp.progress import ProgressLine
 
 LOOKS = {  # colour, marker
     "fastmlp": (_style.BLUE, "o"),

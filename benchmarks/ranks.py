@@ -148,7 +148,7 @@ def quickest(comm, work, repeats=9):
 
 def parts(comm):
     """Return seconds of the parts of a step, all ranks at work."""
-    from fastmlp.sharded import Ranks, _exchange
+    from fastmlp._training.distributed import Ranks, allreduce
 
     found = {"pass": {}, "update": {}, "tree": {}, "fast": {}}
     rng = np.random.default_rng(0)
@@ -173,7 +173,7 @@ def parts(comm):
         for n_bytes in BYTES:
             array = np.zeros(n_bytes // 4, np.float32)
             for how in ("tree", "fast"):
-                exchange = _exchange.exchange_of(Ranks(comm), array, how == "fast")
+                exchange = allreduce.exchange_of(Ranks(comm), array, how == "fast")
 
                 def exchanged(exchange=exchange, n=n_bytes // 4):
                     exchange.start(0, n)

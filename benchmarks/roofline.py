@@ -24,10 +24,10 @@ import numpy as np
 import recording
 
 from fastmlp import _kernels, datasets, models, plots, threads
+from fastmlp._utils.progress import ProgressLine
 from fastmlp.bench import clock
 from fastmlp.bench.cases import Case
 from fastmlp.plots import _style
-from fastmlp.progress import ProgressLine
 
 FULL = {
     "units": tuple(2**k for k in range(1, 14)),

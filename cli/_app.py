@@ -12,16 +12,16 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TextIO, cast
 
 import click
 
-from fastmlp.errors import DataError, DivergedError, ModelFileError, RankError, printable
+from fastmlp.errors import DataError, DivergedError, ModelFileError, printable
 
 from . import _ranks
+from ._errors import BAD_FILE, DIVERGED, INTERRUPTED, RUN_TIME, USAGE, _fail, describe
+from ._file_types import with_files
 from ._streams import Unbroken, forget
-from .completion import with_files
 
 _NO_EFFECT = "No effect of "  # as the library's warnings of unused options begin
 
@@ -48,7 +48,6 @@ COMMANDS = {
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
 _ALONE_OR_NOT = ("train", "doctor")  # what mpiexec may start several times
-RUN_TIME, USAGE, DIVERGED, BAD_FILE, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 class Commands(click.Group):
@@ -164,43 +163,8 @@ def _warnings_shown() -> Iterator[None]:
         yield
 
 
-def _fail(message: str, code: int) -> int:
-    click.echo(f"Error: {printable(' '.join(message.split()))}", err=True)
-    return code
-
-
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
-
-
-def describe(error: BaseException) -> str:
-    """Say in one line what happened."""
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        return f"{name}{(error.strerror or str(error)).lower()}"
-    if isinstance(error, MemoryError):
-        return f"not enough memory. {error}"
-    if isinstance(error, (DataError, ModelFileError, DivergedError, RankError)):
-        return str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return str(error) or "interrupted"
-    return _unexpected(error)
-
-
-def _unexpected(error: BaseException) -> str:
-    """Say in one line what a bug report needs of an error that nobody expected."""
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_globals.get("__name__", "").startswith("fastmlp."):
-            place = f" at {Path(frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return (
-        f"unexpected {type(error).__name__}{place}: {error} "
-        "(please report this, with what `fastmlp doctor` prints)"
-    )
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -11,14 +11,12 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
+    from fastmlp._training.distributed import Ranks
     from fastmlp.datasets import ParquetStream, Table
-    from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
-    from fastmlp.sharded import Ranks
 
     from ._model import Loaded
     from ._output import Messages
-    from ._ranks import Team
 
     Arrays = tuple[np.ndarray, np.ndarray]
     Part = Arrays | ParquetStream
@@ -172,7 +170,7 @@ def read(
     -------
     Data
     """
-    from fastmlp.sharded import Ranks
+    from fastmlp._training.distributed import Ranks
 
     ranks = Ranks() if ranks is None else ranks
     with ranks.together():
@@ -372,40 +370,6 @@ def prepared(path: str, state: Preprocessing, drop: Collection[str]) -> Part:
     table = datasets.read_table(path)
     y = state.targets(table)  # first: that it is missing says more than that another is extra
     return state.inputs(table, drop=drop), y
-
-
-def figures(
-    model: Sequential, state: Preprocessing, part: Part, quiet: bool, team: Team | None = None
-) -> dict[str, float]:
-    """Evaluate: the loss and the metrics by their short names, errors in the target's units.
-
-    Parameters
-    ----------
-    model : Sequential
-    state : Preprocessing
-    part : tuple (x, y), or ParquetStream
-    quiet : bool
-    team : Team, optional
-        The processes that evaluate together.
-
-    Returns
-    -------
-    dict of str to float
-    """
-    from fastmlp import streaming
-
-    from ._model import SHORT, unit_factor
-
-    options: dict[str, Any] = {"verbose": 0 if quiet else 1, "return_dict": True}
-    if team is not None and team.ranks.size > 1:
-        values = team.evaluate(model, part)
-    elif isinstance(part, tuple):
-        values = model.evaluate(*part, **options)
-    else:
-        values = streaming.evaluate(model, part, **options)
-    scale = state.target.scale
-    short = {SHORT.get(name, name): float(value) for name, value in values.items()}
-    return {name: value * unit_factor(name, scale) for name, value in short.items()}
 
 
 def check_source(path: str | None, lecture: str | None) -> None:

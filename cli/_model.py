@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fastmlp.datasets import Table
     from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
 
-# Keras's long names, as the tables and JSON documents shorten them.
-SHORT = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
 # The power of the target's scale that brings a metric into the target's units.
 POWERS = {
     "mse": 2, "mean_squared_error": 2, "mae": 1, "mean_absolute_error": 1, "rmse": 1,
@@ -150,25 +146,3 @@ def load(path: str, ensembles: bool = False) -> Loaded:
             f"{model.n_outputs}"
         )
     return Loaded(path, model, preprocessing)
-
-
-def figures(
-    model: Sequential, preprocessing: Preprocessing, x: np.ndarray, y: np.ndarray, quiet: bool
-) -> dict[str, float]:
-    """Evaluate: the loss and the metrics by their short names, errors in the target's units.
-
-    Parameters
-    ----------
-    model : Sequential
-    preprocessing : Preprocessing
-    x, y : ndarray
-    quiet : bool
-
-    Returns
-    -------
-    dict of str to float
-    """
-    values: dict[str, Any] = model.evaluate(x, y, verbose=0 if quiet else 1, return_dict=True)
-    scale = preprocessing.target.scale
-    short = {SHORT.get(name, name): float(value) for name, value in values.items()}
-    return {name: value * unit_factor(name, scale) for name, value in short.items()}

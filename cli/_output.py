@@ -61,26 +61,27 @@ def check_output(path: str | None, force: bool) -> None:
     """Fail, before any work is done, if a file could not be written afterwards."""
     if path is None or path == "-":
         return
-    from fastmlp import _atomic
+    from fastmlp._utils import atomic
 
     with _io_failures(path):
         if Path(path).is_dir():
             raise Failure(f"{path}: is a directory, expected a file")
         if Path(path).exists() and not force:
-            does = "writes into it" if _atomic.is_special(path) else "replaces it"
+            does = "writes into it" if atomic.is_special(path) else "replaces it"
             raise Failure(f"{path}: the file exists; --force {does}")
-        _atomic.check(path)
+        atomic.check(path)
 
 
 def check_model(path: str | None, model: Sequential, epochs: int, members: int = 1) -> None:
     """Fail, before training, if a file of the model (or so many) could not be written."""
     if path is None:
         return
-    from fastmlp import _atomic, persistence
+    from fastmlp._saving import fmlp
+    from fastmlp._utils import atomic
 
     with _io_failures(path):
-        size = persistence.room_needed(model, epochs, weights_only=members > 1)
-        _atomic.check(path, members * size)
+        size = fmlp.room_needed(model, epochs, weights_only=members > 1)
+        atomic.check(path, members * size)
 
 
 def check_outputs(
@@ -100,15 +101,15 @@ def check_outputs(
             if (top / name).exists() and not force:
                 raise Failure(f"{top / name}: the file exists; --force replaces it")
         if create:
-            from fastmlp import _atomic
+            from fastmlp._utils import atomic
 
             for folder in dict.fromkeys([top, *((top / name).parent for name in names)]):
                 if not folder.exists():
                     folder.mkdir(parents=True)
-                _atomic.check_directory(folder)
+                atomic.check_directory(folder)
             for name in names:
                 if (top / name).exists():
-                    _atomic.check(top / name)
+                    atomic.check(top / name)
 
 
 @contextlib.contextmanager
@@ -158,7 +159,7 @@ def write_bytes(path: str, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    from fastmlp._atomic import write_atomically
+    from fastmlp._utils.atomic import write_atomically
 
     with _io_failures(path):
         write_atomically(path, data)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from fastmlp._utils.progress import ProgressLine
 from fastmlp.callbacks import Callback
-from fastmlp.progress import ProgressLine
 
 if TYPE_CHECKING:
     from fastmlp.lecture import Entry

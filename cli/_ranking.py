@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ._output import console, significant
 
 if TYPE_CHECKING:
-    from fastmlp.sweeps import SweepResult
-    from fastmlp.sweeps._result import Rank
+    from fastmlp.sweeps import Rank, SweepResult
 
 
 def document(

@@ -15,8 +15,8 @@ import click
 from . import _options
 
 if TYPE_CHECKING:
+    from fastmlp._training.distributed import Ranks
     from fastmlp.models import Sequential
-    from fastmlp.sharded import Ranks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,10 +117,10 @@ class Team:
 
     def evaluate(self, model: Sequential, part: Any) -> dict[str, float]:
         """Return loss and metrics by name, of arrays or a stream that all have."""
-        from fastmlp import sharded
+        from fastmlp._training import distributed
 
         assert self.shards is not None
-        values = sharded.evaluate(self.ranks, model, part, self.shards)
+        values = distributed.evaluate(self.ranks, model, part, self.shards)
         return dict(zip(model.metrics_names, values, strict=True))
 
 
@@ -139,13 +139,13 @@ def team(shards: int | None, fast_reduce: bool, resumed: Sequential | None) -> T
         if fast_reduce:
             raise click.UsageError("--fast-reduce needs --shards, or several processes")
         return Team(ranks, None, False)
-    from fastmlp import sharded
+    from fastmlp._training import distributed
 
     run = None if resumed is None else resumed.resumed
     if run is not None and not run.is_sharded:
         raise click.UsageError("--resume: the run was begun in one process, and goes on in one")
     with _options.wrong_option("--shards"):
-        return Team(ranks, sharded.shards_for(ranks.size, shards, fast_reduce), fast_reduce)
+        return Team(ranks, distributed.shards_for(ranks.size, shards, fast_reduce), fast_reduce)
 
 
 def check_combinations(team: Team, polish: bool, data: str | None, validation: str | None) -> None:
@@ -161,7 +161,7 @@ def check_combinations(team: Team, polish: bool, data: str | None, validation: s
 def begin() -> Ranks:
     """Return the processes that were launched together; or this one alone."""
     global _begun, _farewell
-    from fastmlp.sharded import Ranks
+    from fastmlp._training.distributed import Ranks
 
     rank, size = launched()
     if size == 1:
@@ -188,7 +188,7 @@ def begin() -> Ranks:
 
 
 def _line(error: BaseException) -> str:
-    from ._app import describe
+    from ._errors import describe
 
     return describe(error)
 

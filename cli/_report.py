@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _data, _ranks
+from ._evaluate import scores
 from ._output import console, print_json, significant
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
 
-    from .train import Settings
+    from ._training import Settings
 
 
 def result(
@@ -25,7 +26,7 @@ def result(
 ) -> dict[str, Any]:
     """Return all that is told after training, the figures of the rows included."""
     figures = [
-        None if part is None else _data.figures(model, data.preprocessing, part, quiet, team)
+        None if part is None else scores(model, data.preprocessing, part, quiet, team)
         for part in (data.train, data.validation)
     ]
     return {**described(model, data, settings), "train": figures[0], "val": figures[1],
@@ -34,7 +35,7 @@ def result(
 
 def described(model: Sequential, data: _data.Data, settings: Settings) -> dict[str, Any]:
     """Return what is known before training, but for the share of zeros."""
-    from fastmlp.summary import zero_share
+    from fastmlp._model.summary import zero_share
 
     dense = model.dense_layers
     lambdas = {
@@ -86,7 +87,7 @@ def print_table(result: dict[str, Any], scaled: bool) -> None:
 
 def print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_json: bool) -> None:
     """Print how large the network is, and how much memory its training would take."""
-    from fastmlp.summary import readable_bytes
+    from fastmlp._model.summary import readable_bytes
 
     table = described(model, data, settings)
     item = model.dtype.itemsize

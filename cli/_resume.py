@@ -55,7 +55,7 @@ def options(function: F) -> F:
 
 def _checked_every(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not ctx.resilient_parsing:
-        from fastmlp.checkpoint import parse_every
+        from fastmlp._training.checkpoint import parse_every
 
         try:
             parse_every(value)
@@ -127,7 +127,7 @@ def check(checkpoint: str | None, every: str | None, output: str | None, force: 
         raise click.BadParameter("a checkpoint goes to a file", param_hint="'--checkpoint'")
     if output is not None and Path(output).resolve() == Path(checkpoint).resolve():
         raise click.UsageError("--checkpoint and --output must name different files")
-    from fastmlp._atomic import is_special
+    from fastmlp._utils.atomic import is_special
 
     with _io_failures(checkpoint):
         if is_special(checkpoint):
@@ -140,7 +140,7 @@ def check(checkpoint: str | None, every: str | None, output: str | None, force: 
 def arguments(checkpoint: str | None, every: str | None) -> dict[str, Any]:
     """Return the arguments of `fit` that the options stand for; `check` has seen to --force."""
     if checkpoint is not None:
-        from fastmlp.checkpoint import Replacing
+        from fastmlp._training.checkpoint import Replacing
 
         checkpoint = Replacing(checkpoint)
     return {"checkpoint": checkpoint, "checkpoint_every": every}

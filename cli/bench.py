@@ -146,7 +146,7 @@ def _measure(
     timings: list[Timing],
 ) -> None:
     from fastmlp import bench
-    from fastmlp.progress import ProgressLine
+    from fastmlp._utils.progress import ProgressLine
 
     with ProgressLine("bench", len(cases), "cases", enabled=not quiet) as line:
         done = bench.compare(

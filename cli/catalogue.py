@@ -201,13 +201,13 @@ def _repair_text(repair: dict[str, Any]) -> str:
 
 
 def _planned(entries: list[Entry]) -> list[str]:
-    from fastmlp import lecture_figures
+    from fastmlp import lecture
 
     names = [f"figures/{task}_data.png" for task in ("regression", "classification")]
     names += ["tables/catalogue.csv", "tables/performance.csv"]
     for entry in entries:
         names.append(f"models/{entry.name}.fmlp")
-        names += [f"figures/{figure}.png" for figure in lecture_figures.figures(entry)]
+        names += [f"figures/{figure}.png" for figure in lecture.figures(entry)]
         if entry.task == "classification":
             names.append(f"tables/{entry.name}_layers.csv")
         if entry.repairs is not None:
@@ -216,16 +216,16 @@ def _planned(entries: list[Entry]) -> list[str]:
 
 
 def _keep(result: Result, directory: Path) -> None:
-    from fastmlp import lecture_figures, plots
+    from fastmlp import lecture, plots
 
     for name in ("figures", "models", "tables"):
         (directory / name).mkdir(exist_ok=True)
     result.model.save(directory / "models" / f"{result.entry.name}.fmlp")
-    for name, draw_data in lecture_figures.data_figures().items():
+    for name, draw_data in lecture.data_figures().items():
         path = directory / "figures" / f"{name}.png"
         if name.startswith(result.entry.task) and not path.exists():
             plots.save(draw_data(), path)
-    for name, draw in lecture_figures.figures(result.entry).items():
+    for name, draw in lecture.figures(result.entry).items():
         plots.save(draw(result), directory / "figures" / f"{name}.png")
 
 

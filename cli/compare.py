@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
+from ._file_types import FILE
 from ._output import console, print_json, significant
-from .completion import FILE
 
 if TYPE_CHECKING:
     from fastmlp.datasets import Table

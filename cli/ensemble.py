@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _data, _options, train
+from . import _data, _options
 from ._output import (
     check_model,
     check_output,
@@ -21,6 +21,7 @@ from ._output import (
     print_json,
     significant,
 )
+from ._training import Settings, _build, _check_combinations, _settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,7 +173,7 @@ def command(
     if data == "lecture" and not Path(data).exists():
         data = None
     chosen, in_memory = _data.Columns(**columns), _data.Streaming(stream=False)
-    train._check_combinations(
+    _check_combinations(
         data, lecture, chosen, _data.Streaming(), validation, validation_split, output
     )
     if bootstrap and folds is not None:
@@ -192,9 +193,7 @@ def command(
         for one in units
         for kind in kinds
     ]
-    settings = train._settings(
-        data is None, optimizer, learning_rate, epochs, batch_size, None, seed
-    )
+    settings = _settings(data is None, optimizer, learning_rate, epochs, batch_size, None, seed)
     check_output(output, force)
     read = _data.read(
         data, lecture, chosen, in_memory, validation, validation_split, settings.seed, report
@@ -202,7 +201,7 @@ def command(
     if folds is not None and folds > read.n_rows:
         raise click.UsageError(f"--folds {folds} is more than the {read.n_rows} rows")
     settings.batch_size = min(settings.batch_size, read.n_rows)
-    models = [train._build(network, read, settings) for network in networks]
+    models = [_build(network, read, settings) for network in networks]
     check_model(output, models[0], 0, members * (folds or 1))
     names = ["members.png"] if figures and _curve(read, models[0]) else []
     check_outputs(figures, names, force)
@@ -243,7 +242,7 @@ def _curve(data: _data.Data, model: Sequential) -> bool:
 def _fit(
     models: list[Sequential],
     data: _data.Data,
-    settings: train.Settings,
+    settings: Settings,
     members: int,
     bootstrap: bool,
     folds: int | None,
@@ -294,7 +293,8 @@ def _fit(
 
 def _members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np.ndarray]:
     """Return every member's figures for a part of the rows, errors in the target's units."""
-    from ._model import SHORT, unit_factor
+    from ._evaluate import SHORT
+    from ._model import unit_factor
 
     names = [SHORT.get(name, name) for name in made.metrics_names]
     x, y = part
@@ -304,8 +304,10 @@ def _members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np
 
 
 def _result(
-    made: Ensemble, data: _data.Data, settings: train.Settings, seconds: float, quiet: bool
+    made: Ensemble, data: _data.Data, settings: Settings, seconds: float, quiet: bool
 ) -> dict[str, Any]:
+    from ._evaluate import scores
+
     parts = {"train": data.train, "val": data.validation}
     figures: dict[str, Any] = {}
     kinds: list[dict[str, Any]] = [
@@ -324,7 +326,7 @@ def _result(
             continue
         names, table = _members(made, data, rows)
         figures[part] = {
-            "ensemble": _data.figures(made, data.preprocessing, rows, quiet),  # type: ignore[arg-type]
+            "ensemble": scores(made, data.preprocessing, rows, quiet),  # type: ignore[arg-type]
             "members_mean": dict(zip(names, table.mean(0).tolist(), strict=True)),
             "members_best": {n: _best(n, c) for n, c in zip(names, table.T, strict=True)},
         }

@@ -48,6 +48,7 @@ def command(
     from fastmlp.errors import DataError, ModelFileError
 
     from . import _data, _model
+    from ._evaluate import scores
 
     loaded = _model.load(model, ensembles=True)
     if loaded.model.loss is None:
@@ -62,7 +63,7 @@ def command(
         raise DataError(f"{data}: too large for an ensemble, which is evaluated in memory")
     else:
         part = rows
-    values = _data.figures(loaded.model, preprocessing, part, quiet)
+    values = scores(loaded.model, preprocessing, part, quiet)
     if as_json:
         print_json({"model": model, "data": data, "rows": rows.n_rows, **values})
         return

@@ -71,17 +71,18 @@ def command(
         raise click.UsageError("--json and -o - both write to standard output")
     check_output(output, force)
     from fastmlp import interchange
+    from fastmlp._saving.export import target_of, to_bytes
     from fastmlp.errors import DataError, ModelFileError
 
     from . import _model
 
     with _options.wrong_option("--to"):
-        to = interchange.target_of(output, to)
+        to = target_of(output, to)
     if name is not None and to != "c":
         raise click.UsageError(f"--name is for C. Received: --to {to}")
     loaded = _model.load(model)
     try:
-        data = interchange.to_bytes(loaded.model, to, "model" if name is None else name)
+        data = to_bytes(loaded.model, to, "model" if name is None else name)
     except (DataError, ModelFileError):
         raise
     except ValueError as error:

@@ -68,7 +68,8 @@ def command(
     if as_json and output == "-":
         raise click.UsageError("--json and -o - both write to standard output")
     check_output(output, force)
-    from fastmlp import interchange, persistence
+    from fastmlp import interchange
+    from fastmlp._saving import fmlp
     from fastmlp.errors import ModelFileError
 
     try:
@@ -82,7 +83,7 @@ def command(
         raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    write_bytes(output, persistence.to_bytes(model))
+    write_bytes(output, fmlp.to_bytes(model))
     found = [f"{layer.units} {layer.activation}" for layer in model.dense_layers]
     if output != "-":
         report.note(f"Wrote {output}: {model.n_inputs} inputs, then {', '.join(found)}.")

@@ -161,6 +161,7 @@ def _importance(
     from fastmlp.errors import DataError
 
     from . import _model
+    from ._evaluate import SHORT
 
     columns = inspection.features(state)
     try:
@@ -176,7 +177,7 @@ def _importance(
         found,
         repeats=found.repeats * factor,
         baseline=found.baseline * factor,
-        metric=_model.SHORT.get(found.metric, found.metric),
+        metric=SHORT.get(found.metric, found.metric),
     )
 
 

@@ -183,14 +183,15 @@ def _arguments(
     learning_rate: float | None,
 ) -> dict[str, Any]:
     """Return arguments of `paths.path` from options that hold lists, or have no default."""
-    from fastmlp import layers, mlp
+    from fastmlp import layers
+    from fastmlp._model.architecture import parse_layer_values
     from fastmlp.paths import parse_hidden
 
     with _options.wrong_option("--units"):
         hidden = parse_hidden(units)
     with _options.wrong_option("--activation"):
         names = [layers.activation_name(n.strip()) for n in (activation or "relu").split(",")]
-        names = mlp.parse_layer_values("activation", names, len(hidden), "hidden layer")
+        names = parse_layer_values("activation", names, len(hidden), "hidden layer")
     return {
         "units": hidden,
         "activation": names or activation or "relu",

@@ -85,7 +85,7 @@ def command(
     MODEL is a model file; KIND says what to draw of it.
     """
     report = _options.messages(quiet, verbose)
-    from fastmlp import _atomic
+    from fastmlp._utils import atomic
 
     if (kind == "data") == (model is not None):
         text = "shows data, not a MODEL" if kind == "data" else "needs a MODEL"
@@ -94,7 +94,7 @@ def command(
     stem = Path(data or "regression").stem if model is None else Path(model).stem
     output = output or f"{stem}_{name}.png"
     known = output == "-" or Path(output).suffix.lower() in FORMATS
-    if not known and not _atomic.is_special(output):
+    if not known and not atomic.is_special(output):
         raise click.BadParameter(
             f"{output}: the suffix must be one of {', '.join(FORMATS)}", param_hint="'--output'"
         )

@@ -78,7 +78,8 @@ def command(model: str | None, verbose: bool, config: bool, as_json: bool, **opt
         document = _of_ensemble if isinstance(network, Ensemble) else _document
         print_json(document(network, verbose))
         return
-    from fastmlp.summary import ensemble_text, summary_text
+    from fastmlp._model.summary import summary_text
+    from fastmlp.ensembles import ensemble_text
 
     # Off a terminal, wide enough for everything; COLUMNS is obeyed by both.
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
@@ -151,7 +152,7 @@ def _of_ensemble(network: Ensemble, verbose: bool) -> dict[str, Any]:
 
 
 def _document(model: Sequential, verbose: bool) -> dict[str, Any]:
-    from fastmlp import summary
+    from fastmlp._model import summary
     from fastmlp.layers import Dense
 
     layers = []

@@ -240,7 +240,7 @@ def _kept_seed(output: str | None, force: bool) -> int | None:
     if output is None or not Path(output).is_file() or not Path(output).stat().st_size:
         return None
     from fastmlp import sweeps
-    from fastmlp.sweeps._schema import EmptyStoreError
+    from fastmlp.sweeps import EmptyStoreError
 
     try:
         return int(sweeps.load(output).settings["seed"])
@@ -329,7 +329,7 @@ def _fitting(result: SweepResult, measure: str | None) -> str | None:
 
 def _check_files(export: str | None, figure: str | None, force: bool) -> None:
     """Fail, before any work is done, if a file could not be written afterwards."""
-    from fastmlp._atomic import is_special
+    from fastmlp._utils.atomic import is_special
 
     def fits(path: str, suffixes: tuple[str, ...]) -> bool:
         return Path(path).suffix.lower() in suffixes or is_special(path)
@@ -343,7 +343,7 @@ def _check_files(export: str | None, figure: str | None, force: bool) -> None:
             f"must end in .png, .svg or .pdf. Received: {figure}", param_hint="'--plot'"
         )
     if export is not None and export.lower().endswith(".parquet"):
-        from fastmlp._optional import require
+        from fastmlp._utils.optional import require
 
         require("pyarrow", "data", "Parquet")
     for path in (export, figure):

@@ -6,7 +6,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,10 @@ import click
 
 from . import _config, _data, _options, _ranks, _report, _resume
 from ._output import check_model, check_output, check_outputs, keep, print_json
+from ._training import Settings, _build, _check_combinations, _settings
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
-    from fastmlp.optimizers import Optimizer
 
 EPILOG = """\b
 Examples:
@@ -62,24 +61,6 @@ batch are cut into --shards, which the processes share; a streamed file is read 
 part. The result has the same bits on 1, 2 or 4 processes, unless --fast-reduce is given. The first
 process writes files and speaks; if one fails, all end.
 """
-
-
-@dataclass
-class Settings:
-    """How to train.
-
-    Parameters
-    ----------
-    epochs, batch_size, validation_every : int
-    seed : int
-    optimizer : Optimizer
-    """
-
-    epochs: int
-    batch_size: int
-    validation_every: int
-    seed: int
-    optimizer: Optimizer
 
 
 @click.command(cls=_resume.Resumable, epilog=EPILOG)
@@ -241,52 +222,6 @@ def command(
         _report.print_table(result, read.preprocessing.target.scale != 1)
 
 
-def _check_combinations(
-    data: str | None,
-    lecture: str | None,
-    columns: _data.Columns,
-    streaming: _data.Streaming,
-    validation: str | None,
-    validation_split: float,
-    output: str | None,
-) -> None:
-    if data is not None and lecture is not None:
-        raise click.UsageError(f"--data {lecture} is the lecture's data; DATA is given as well")
-    name = columns.first_given() or streaming.first_given()
-    if data is None and name is not None:
-        raise click.UsageError(f"--{name} describes DATA, which is not given")
-    if validation is not None and validation_split:
-        raise click.UsageError("--validation and --validation-split exclude each other")
-    _options.check_columns(columns.impute, columns.indicator)
-    if output == "-":
-        raise click.BadParameter("a model goes to a file", param_hint="'--output'")
-    _data.check_streams(data, validation)
-
-
-def _settings(
-    on_lecture: bool,
-    optimizer: str,
-    learning_rate: float | None,
-    epochs: int | None,
-    batch_size: int | None,
-    validation_every: int | None,
-    seed: int | None,
-) -> Settings:
-    from fastmlp import optimizers
-
-    config: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
-    with _options.wrong_option("--learning-rate"):
-        chosen = type(optimizers.get(optimizer))(**config)
-    epochs = epochs or (1000 if on_lecture else 100)
-    return Settings(
-        epochs=epochs,
-        batch_size=batch_size or (2**31 if on_lecture else 32),
-        validation_every=validation_every or (-(-epochs // 20) if on_lecture else 1),
-        seed=_options.given_seed(seed),
-        optimizer=chosen,
-    )
-
-
 def _resolved(settings: Settings, shards: int | None) -> dict[str, Any]:
     """Return the options, with what was decided where they were not given."""
     whole = settings.batch_size == 2**31  # all rows, however many
@@ -298,29 +233,6 @@ def _resolved(settings: Settings, shards: int | None) -> dict[str, Any]:
         learning_rate=settings.optimizer.learning_rate,
         shards=shards,
     )
-
-
-def _build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequential:
-    from fastmlp import models
-
-    state = data.preprocessing
-    if state.task == "regression":
-        output, loss, metric = "linear", "mean_squared_error", "mse"
-    elif state.n_outputs == 1:
-        output, loss, metric = "sigmoid", "binary_crossentropy", "accuracy"
-    else:
-        output, loss, metric = "softmax", "sparse_categorical_crossentropy", "accuracy"
-    model = models.mlp(
-        n_inputs=state.n_inputs,
-        n_outputs=state.n_outputs,
-        output_activation=output,
-        seed=settings.seed,
-        **network,
-    )
-    model.compile(settings.optimizer, loss, [metric])
-    model.extras["preprocessing"] = state.to_dict()
-    model.extras["data"] = data.source
-    return model
 
 
 def _drawing(model: Sequential, data: _data.Data) -> Any:

@@ -10,7 +10,7 @@ from PIL import Image
 
 import fastmlp
 from fastmlp import datasets, lecture, plots
-from fastmlp.lecture_figures import data_figures, figures
+from fastmlp.lecture import data_figures, figures
 
 DIRECTORY = Path(__file__).parent / "tutorial" / "figures"
 COLOURS = 64  # enough for lines on white, and a third of the bytes

@@ -16,6 +16,7 @@ except ModuleNotFoundError as _error:
         "Run Python in another folder to import the installed package, or install this one with "
         "'pip install -e .'"
     ) from None
+from ._utils.version import __version__
 
 if TYPE_CHECKING:
     from . import (
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from .paths import path
     from .sweeps import sweep
     from .threads import get_num_threads, set_num_threads
-
-__version__ = "0.1.0"
 
 _SUBMODULES = frozenset(
     {

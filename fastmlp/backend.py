@@ -7,49 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, threads
-from ._arrays import inputs as checked_inputs
+from . import threads
+from ._utils import arguments
+from ._utils.arrays import inputs as checked_inputs
+from .layers import Handle
 
 if TYPE_CHECKING:
-    from .layers import Layer
-
-
-class Handle:
-    """Stands for a layer's input or output; ``layer.input``, ``layer.output``.
-
-    Attributes
-    ----------
-    shape : tuple
-        (None, width).
-    """
-
-    def __init__(self, layer: Layer, offset: int) -> None:
-        self._layer = layer
-        self._offset = offset  # 0: the output; -1: the input
-
-    @property
-    def shape(self) -> tuple[None, int | None]:
-        """(None, width)."""
-        return self._layer.output_shape if self._offset == 0 else self._layer.input_shape
-
-    @property
-    def name(self) -> str:
-        """Which layer's input or output it is."""
-        return f"{self._layer.name}/{'output' if self._offset == 0 else 'input'}"
-
-    @property
-    def network(self) -> Any:
-        """The network that computes it."""
-        return self._layer.network()
-
-    @property
-    def dense_index(self) -> int:
-        """Which dense layer's output it is, counted from 0; -1 is the model's input."""
-        dense = self._layer.count_params() > 0
-        return self._layer._dense_index + (self._offset if dense else 0)
-
-    def __repr__(self) -> str:
-        return f"<{self.name} of shape {self.shape}>"
+    pass
 
 
 def activations_of(network: Any, x: np.ndarray, dense_index: int) -> np.ndarray:
@@ -87,8 +51,8 @@ def function(
         If `inputs` is not the input of the model that `outputs` belong to.
     """
     what = "layer.input and layer.output"
-    given = [inputs] if isinstance(inputs, Handle) else _checks.items("inputs", inputs, what)
-    wanted = [outputs] if isinstance(outputs, Handle) else _checks.items("outputs", outputs, what)
+    given = [inputs] if isinstance(inputs, Handle) else arguments.items("inputs", inputs, what)
+    wanted = [outputs] if isinstance(outputs, Handle) else arguments.items("outputs", outputs, what)
     for handle in (*given, *wanted):
         if not isinstance(handle, Handle):
             raise ValueError(

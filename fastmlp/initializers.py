@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import _checks
-from ._tf1 import tf1_standard_normal
+from ._utils import arguments as _arguments
+from ._utils.tf1_random import tf1_standard_normal
 
 Seed: TypeAlias = "int | np.random.Generator | None"  # quoted: numpy.random is loaded when used
 Shape = tuple[int, ...]
@@ -24,11 +24,11 @@ def _check_seed(seed: Any) -> Seed:
     if seed is None or isinstance(seed, np.random.Generator):
         return seed
     try:
-        return _checks.integer("seed", seed, 0)
+        return _arguments.integer("seed", seed, 0)
     except ValueError:
         raise ValueError(
             "seed must be a non-negative integer, a numpy.random.Generator or None. "
-            f"Received: seed={_checks.shown(seed)}"
+            f"Received: seed={_arguments.shown(seed)}"
         ) from None
 
 
@@ -73,11 +73,11 @@ class Initializer:
         -------
         ndarray of that shape and type, C order
         """
-        widths = _checks.items("shape", shape, "one width or two")
-        shape = tuple(_checks.integer("a width in shape", n) for n in widths)
+        widths = _arguments.items("shape", shape, "one width or two")
+        shape = tuple(_arguments.integer("a width in shape", n) for n in widths)
         if len(shape) not in (1, 2):
             raise ValueError(f"shape must hold one width or two. Received: shape={shape}")
-        dtype = _checks.dtype(dtype)
+        dtype = _arguments.dtype(dtype)
         if isinstance(self.seed, np.random.Generator):
             rng = self.seed
         elif self.seed is not None or rng is None:
@@ -105,7 +105,7 @@ class Initializer:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Initializer:
         """Make an initializer from what `get_config` returned."""
-        return _checks.from_saved(cls, config)
+        return _arguments.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -121,7 +121,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: float = 0.0) -> None:
-        self.value = _checks.number("value", value, "a finite number", lambda v: True)
+        self.value = _arguments.number("value", value, "a finite number", lambda v: True)
 
     seed = None
 
@@ -167,7 +167,7 @@ class Identity(Initializer):
     seed = None
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = _checks.number("gain", gain, "a finite number", lambda v: True)
+        self.gain = _arguments.number("gain", gain, "a finite number", lambda v: True)
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return `gain` on the diagonal, 0 elsewhere."""
@@ -188,11 +188,11 @@ class RandomNormal(Initializer):
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None) -> None:
-        self.mean = _checks.number("mean", mean, "a finite number", lambda v: True)
-        self.stddev = _checks.non_negative("stddev", stddev)
+        self.mean = _arguments.number("mean", mean, "a finite number", lambda v: True)
+        self.stddev = _arguments.non_negative("stddev", stddev)
         self.seed = _check_seed(seed)
         if isinstance(self.seed, int) and self.seed >= 1 << 64:
-            raise ValueError(f"seed must be below 2**64. Received: seed={_checks.shown(seed)}")
+            raise ValueError(f"seed must be below 2**64. Received: seed={_arguments.shown(seed)}")
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return normals, from TensorFlow 1's stream if the seed is an int."""
@@ -212,8 +212,8 @@ class RandomUniform(Initializer):
     """
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None) -> None:
-        self.minval = _checks.number("minval", minval, "a finite number", lambda v: True)
-        self.maxval = _checks.number(
+        self.minval = _arguments.number("minval", minval, "a finite number", lambda v: True)
+        self.maxval = _arguments.number(
             "maxval", maxval, f"a finite number of at least minval={minval}", lambda v: v >= minval
         )
         self.seed = _check_seed(seed)
@@ -244,8 +244,8 @@ class TruncatedNormal(Initializer):
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None) -> None:
-        self.mean = _checks.number("mean", mean, "a finite number", lambda v: True)
-        self.stddev = _checks.non_negative("stddev", stddev)
+        self.mean = _arguments.number("mean", mean, "a finite number", lambda v: True)
+        self.stddev = _arguments.non_negative("stddev", stddev)
         self.seed = _check_seed(seed)
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -281,11 +281,11 @@ class VarianceScaling(Initializer):
         distribution: str = "truncated_normal",
         seed: Seed = None,
     ) -> None:
-        self.scale = _checks.number("scale", scale, "a finite number above 0", lambda v: v > 0)
-        _checks.one_of("mode", mode, _MODES)
+        self.scale = _arguments.number("scale", scale, "a finite number above 0", lambda v: v > 0)
+        _arguments.one_of("mode", mode, _MODES)
         if isinstance(distribution, str) and distribution == "normal":
             distribution = "truncated_normal"
-        _checks.one_of("distribution", distribution, _DISTRIBUTIONS)
+        _arguments.one_of("distribution", distribution, _DISTRIBUTIONS)
         self.mode = mode
         self.distribution = distribution
         self.seed = _check_seed(seed)
@@ -413,7 +413,7 @@ class Orthogonal(Initializer):
     """
 
     def __init__(self, gain: float = 1.0, seed: Seed = None) -> None:
-        self.gain = _checks.number("gain", gain, "a finite number", lambda v: True)
+        self.gain = _arguments.number("gain", gain, "a finite number", lambda v: True)
         self.seed = _check_seed(seed)
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -477,4 +477,4 @@ def get(identifier: Any) -> Initializer:
     ValueError
         If there is none of that name; the message suggests the nearest.
     """
-    return _checks.resolve("initializer", identifier, Initializer, _TABLE)
+    return _arguments.resolve("initializer", identifier, Initializer, _TABLE)

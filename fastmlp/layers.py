@@ -6,19 +6,16 @@ import itertools
 import math
 import numbers
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from . import _checks, initializers, regularizers
-from ._arrays import converted, describe, numeric
-from ._settings import Configurable
-from .backend import Handle
+from . import initializers, regularizers
+from ._utils import arguments as _arguments
+from ._utils.arrays import converted, describe, numeric
+from ._utils.settings import Configurable
 from .errors import DataError
-
-if TYPE_CHECKING:
-    from .stack import Stack
 
 ACTIVATIONS = (
     "linear",
@@ -50,7 +47,7 @@ def reset_names() -> None:
 
 def checked_name(name: Any) -> str | None:
     """Return a name given to a layer or model; None stays None."""
-    return _checks.label(name)
+    return _arguments.label(name)
 
 
 def activation_name(identifier: Any) -> str:
@@ -59,9 +56,9 @@ def activation_name(identifier: Any) -> str:
         return "linear"
     if not isinstance(identifier, str):
         raise ValueError(
-            f"activation must be a name or None. Received: {_checks.shown(identifier)}"
+            f"activation must be a name or None. Received: {_arguments.shown(identifier)}"
         )
-    return _checks.lookup("activation", identifier, _ACTIVATION_TABLE)
+    return _arguments.lookup("activation", identifier, _ACTIVATION_TABLE)
 
 
 def check_activations(given: Any) -> None:
@@ -78,14 +75,14 @@ def _width_of(input_shape: Any) -> int:
     if not isinstance(shape, (tuple, list)) or len(shape) != 1:
         raise ValueError(
             "input_shape must be a tuple of one number, the width of a row. "
-            f"Received: input_shape={_checks.shown(input_shape)}"
+            f"Received: input_shape={_arguments.shown(input_shape)}"
         )
     return _width("input_shape[0]", shape[0])
 
 
 def _width(name: str, value: Any) -> int:
     """Return a width as an int that the engine can count with."""
-    return _checks.below(name, value, 1 << 31, words="2**31")
+    return _arguments.below(name, value, 1 << 31, words="2**31")
 
 
 def array_list(name: str, weights: Any) -> list[Any]:
@@ -100,6 +97,17 @@ def _own_name(name: str, value: Any) -> str:
     if result is None:
         raise ValueError(f"{name} must be a text that is not empty. Received: {name}={value!r}")
     return result
+
+
+class Owner(Protocol):
+    """What a layer asks of the model that it belongs to."""
+
+    @property
+    def built(self) -> bool:
+        """Whether the width of the input is known."""
+
+    def materialise(self) -> Any:
+        """Make the network, with weights drawn."""
 
 
 class Layer(Configurable):
@@ -118,7 +126,7 @@ class Layer(Configurable):
         on them is counted.
     """
 
-    rules = {"name": _own_name, "trainable": _checks.flag}  # noqa: RUF012
+    rules = {"name": _own_name, "trainable": _arguments.flag}  # noqa: RUF012
     _structural: ClassVar[frozenset[str]] = frozenset()  # settings that neighbours depend on
     _drawn_by: ClassVar[frozenset[str]] = frozenset()  # settings that weights are made from
 
@@ -128,11 +136,11 @@ class Layer(Configurable):
         self._siblings: set[str] = set()  # names in the model
         # Until the network exists a layer holds its model, to ask for it; afterwards only the
         # network. So there is no cycle that would keep a large network alive.
-        self._model: Stack | None = None
+        self._model: Owner | None = None
         self._network: Any = None
         self._given: list[np.ndarray] | None = None  # weights of the layer that this is a copy of
         self._automatically_named = name is None
-        self.name = checked_name(name) or automatic_name(_checks.snake_case(type(self).__name__))
+        self.name = checked_name(name) or automatic_name(_arguments.snake_case(type(self).__name__))
         self.trainable = trainable
         self._n_inputs = n_inputs
         self._dense_index = -1  # of the last Dense layer up to and including this one
@@ -247,7 +255,7 @@ class Layer(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Make a layer from what `get_config` returned."""
-        return _checks.from_saved(cls, config)
+        return _arguments.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -290,7 +298,7 @@ def _bias_penalty(value: Any) -> regularizers.Regularizer | None:
     if isinstance(penalty, regularizers.GroupL1):
         raise ValueError(
             "bias_regularizer must not be a GroupL1: biases belong to no group. "
-            f"Received: {_checks.shown(penalty)}"
+            f"Received: {_arguments.shown(penalty)}"
         )
     return penalty
 
@@ -331,7 +339,7 @@ class Dense(Layer):
     rules = {  # noqa: RUF012
         "units": lambda name, value: _width(name, value),
         "activation": lambda name, value: activation_name(value),
-        "use_bias": _checks.flag,
+        "use_bias": _arguments.flag,
         "kernel_initializer": lambda name, value: initializers.get(value),
         "bias_initializer": lambda name, value: initializers.get(value),
         "kernel_regularizer": lambda name, value: regularizers.get(value),
@@ -520,7 +528,7 @@ class Dense(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""
-        saved, kernel, bias = _checks.saved, self.kernel_regularizer, self.bias_regularizer
+        saved, kernel, bias = _arguments.saved, self.kernel_regularizer, self.bias_regularizer
         return {
             "units": self.units,
             "activation": self.activation,
@@ -548,8 +556,8 @@ class Dropout(Layer):
     """
 
     rules = {  # noqa: RUF012
-        "rate": _checks.fraction,
-        "seed": lambda name, value: None if value is None else _checks.integer(name, value, 0),
+        "rate": _arguments.fraction,
+        "seed": lambda name, value: None if value is None else _arguments.integer(name, value, 0),
     }
 
     def __init__(
@@ -559,7 +567,7 @@ class Dropout(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        rate = _checks.fraction("rate", rate)
+        rate = _arguments.fraction("rate", rate)
         super().__init__(name, trainable=trainable)
         self.rate = rate
         self.seed = seed
@@ -568,3 +576,74 @@ class Dropout(Layer):
         """Return the constructor's arguments; plain JSON values."""
         config = {"rate": self.rate, "seed": self.seed, "name": self.name}
         return config | self._trainable_config()
+
+
+class Handle:
+    """Stands for a layer's input or output; ``layer.input``, ``layer.output``.
+
+    Attributes
+    ----------
+    shape : tuple
+        (None, width).
+    """
+
+    def __init__(self, layer: Layer, offset: int) -> None:
+        self._layer = layer
+        self._offset = offset  # 0: the output; -1: the input
+
+    @property
+    def shape(self) -> tuple[None, int | None]:
+        """(None, width)."""
+        return self._layer.output_shape if self._offset == 0 else self._layer.input_shape
+
+    @property
+    def name(self) -> str:
+        """Which layer's input or output it is."""
+        return f"{self._layer.name}/{'output' if self._offset == 0 else 'input'}"
+
+    @property
+    def network(self) -> Any:
+        """The network that computes it."""
+        return self._layer.network()
+
+    @property
+    def dense_index(self) -> int:
+        """Which dense layer's output it is, counted from 0; -1 is the model's input."""
+        dense = self._layer.count_params() > 0
+        return self._layer._dense_index + (self._offset if dense else 0)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of shape {self.shape}>"
+
+
+_LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
+
+
+def made_layers(entries: Iterable[Any]) -> list[Layer]:
+    """Return the layers that saved ones describe, each by its class's name and configuration.
+
+    Parameters
+    ----------
+    entries : iterable of dict
+        With the keys 'class_name' and 'config'.
+
+    Raises
+    ------
+    ValueError
+        If an entry is not such a one, or a configuration is wrong.
+    """
+    made = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise ValueError(f"a layer must be of type dict, not {type(entry).__name__}")
+        for key, kind in (("class_name", str), ("config", dict)):
+            if key not in entry:
+                raise ValueError(f"{key!r} is missing")
+            if type(entry[key]) is not kind:
+                found = type(entry[key]).__name__
+                raise ValueError(f"{key!r} must be of type {kind.__name__}, not {found}")
+        name = entry["class_name"]
+        if name not in _LAYERS:
+            raise ValueError(f"there is no layer {name!r}")
+        made.append(_arguments.from_saved(_LAYERS[name], entry["config"]))
+    return made

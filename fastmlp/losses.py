@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _arrays, _checks
-from ._settings import Configurable
+from ._utils import arguments as _arguments
+from ._utils import arrays
+from ._utils.settings import Configurable
 from .errors import DataError
 
 SPARSE = "sparse_categorical_crossentropy"  # the one that reads y as class indices
@@ -25,7 +26,7 @@ FLOOR = 1e-7  # probabilities are clipped to [FLOOR, 1 - FLOOR], as Keras does
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers as float64."""
-    array = _arrays.numeric(name, value).astype(np.float64, copy=False)
+    array = arrays.numeric(name, value).astype(np.float64, copy=False)
     if not array.size or array.ndim > 2:
         raise DataError(f"{name} must have rows and columns. Received: shape {array.shape}")
     return array
@@ -208,7 +209,7 @@ class Loss(Configurable):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" not in vars(cls):
-            cls.name = _checks.snake_case(cls.__name__)
+            cls.name = _arguments.snake_case(cls.__name__)
 
     @property
     def in_python(self) -> bool:
@@ -238,8 +239,8 @@ class Loss(Configurable):
         self, y_true: np.ndarray, y_pred: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what `call` does, as float64 and checked to have the shapes it should."""
-        y_true, y_pred = _arrays.read_only(y_true), _arrays.read_only(y_pred)
-        with _arrays.unwritten(f"Loss {self.name!r}"):
+        y_true, y_pred = arrays.read_only(y_true), arrays.read_only(y_pred)
+        with arrays.unwritten(f"Loss {self.name!r}"):
             result = self.call(y_true, y_pred)
         n, width = y_pred.shape
         pair = result if isinstance(result, (tuple, list)) and len(result) == 2 else None
@@ -296,7 +297,7 @@ class Loss(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Loss:
         """Make a loss from what `get_config` returned."""
-        return _checks.from_saved(cls, config)
+        return _arguments.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -365,7 +366,7 @@ class Huber(Loss):
     name = "huber"
     function = huber
     rules = {  # noqa: RUF012
-        "delta": lambda name, value: _checks.number(
+        "delta": lambda name, value: _arguments.number(
             name, value, "a finite number above 0", lambda v: v > 0
         )
     }
@@ -442,17 +443,17 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Loss:
     if isinstance(identifier, dict) and custom:
         own = custom.get(str(identifier.get("class_name")))
         if isinstance(own, type):
-            return _checks.resolve("loss", identifier, Loss, {**_TABLE, own.__name__: own})
+            return _arguments.resolve("loss", identifier, Loss, {**_TABLE, own.__name__: own})
         if own is not None:
             return get(own)
     if callable(identifier) and not isinstance(identifier, (Loss, type)):
         known = (cls for function, cls in _FUNCTIONS if function is identifier)
         identifier = next(known, None) or FunctionLoss(identifier)
-    return _checks.resolve("loss", identifier, Loss, _TABLE)
+    return _arguments.resolve("loss", identifier, Loss, _TABLE)
 
 
 def saved(loss: Loss) -> dict[str, Any]:
     """Return what `get` makes the same loss from, with its name in `custom` if it is in Python."""
     if isinstance(loss, FunctionLoss):
         return {"class_name": loss.name, "config": {}}
-    return _checks.saved(loss)
+    return _arguments.saved(loss)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, schedules
-from ._settings import Configurable
+from . import schedules
+from ._utils import arguments as _arguments
+from ._utils.settings import Configurable
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
@@ -16,15 +17,15 @@ __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "sc
 def _optional_positive(name: str, value: float | None) -> float | None:
     if value is None:
         return None
-    return _checks.number(name, value, "a finite number above 0, or None", lambda v: v > 0)
+    return _arguments.number(name, value, "a finite number above 0, or None", lambda v: v > 0)
 
 
 def _positive(name: str, value: float) -> float:
-    return _checks.number(name, value, "a finite number above 0", lambda v: v > 0)
+    return _arguments.number(name, value, "a finite number above 0", lambda v: v > 0)
 
 
 def _step(name: str, value: int) -> int:
-    return _checks.below(name, value, 1 << 53, 0, "2**53")
+    return _arguments.below(name, value, 1 << 53, 0, "2**53")
 
 
 class Optimizer(Configurable):
@@ -89,7 +90,7 @@ class Optimizer(Configurable):
         if isinstance(value, (schedules.LearningRateSchedule, dict)):
             self._learning_rate: Any = schedules.get(value)
         else:
-            self._learning_rate = _checks.non_negative("learning_rate", value)
+            self._learning_rate = _arguments.non_negative("learning_rate", value)
 
     @property
     def schedule(self) -> schedules.LearningRateSchedule | None:
@@ -123,13 +124,13 @@ class Optimizer(Configurable):
         """Return the constructor's arguments; plain JSON values."""
         config = {key.lstrip("_"): value for key, value in vars(self).items()}
         if self.schedule is not None:
-            config["learning_rate"] = _checks.saved(self.schedule)
+            config["learning_rate"] = _arguments.saved(self.schedule)
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:
         """Make an optimizer from what `get_config` returned."""
-        return _checks.from_saved(cls, config)
+        return _arguments.from_saved(cls, config)
 
     def engine_options(self) -> dict[str, Any]:
         """Return the settings under the names that the network's `configure` takes."""
@@ -164,7 +165,7 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
-    rules = {"momentum": _checks.fraction, "nesterov": _checks.flag}  # noqa: RUF012
+    rules = {"momentum": _arguments.fraction, "nesterov": _arguments.flag}  # noqa: RUF012
 
     def __init__(
         self,
@@ -207,7 +208,7 @@ class RMSprop(Optimizer):
     """
 
     rule = "rmsprop"
-    rules = {"rho": _checks.fraction, "epsilon": _positive}  # noqa: RUF012
+    rules = {"rho": _arguments.fraction, "epsilon": _positive}  # noqa: RUF012
 
     def __init__(
         self,
@@ -246,7 +247,7 @@ class Adagrad(Optimizer):
 
     rule = "adagrad"
     rules = {  # noqa: RUF012
-        "initial_accumulator_value": _checks.non_negative,
+        "initial_accumulator_value": _arguments.non_negative,
         "epsilon": _positive,
     }
 
@@ -302,8 +303,8 @@ class Adam(Optimizer):
 
     rule = "adam"
     rules = {  # noqa: RUF012
-        "beta_1": _checks.fraction,
-        "beta_2": _checks.fraction,
+        "beta_1": _arguments.fraction,
+        "beta_2": _arguments.fraction,
         "epsilon": _positive,
         "initial_step": _step,
     }
@@ -350,7 +351,7 @@ class AdamW(Adam):
     """
 
     rule = "adamw"
-    rules = {"weight_decay": _checks.non_negative}  # noqa: RUF012
+    rules = {"weight_decay": _arguments.non_negative}  # noqa: RUF012
 
     def __init__(
         self,
@@ -410,4 +411,4 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Optimizer:
         if isinstance(config.get("learning_rate"), dict):
             schedule = schedules.get(config["learning_rate"], custom)
             identifier = {**identifier, "config": {**config, "learning_rate": schedule}}
-    return _checks.resolve("optimizer", identifier, Optimizer, {**_TABLE, **(custom or {})})
+    return _arguments.resolve("optimizer", identifier, Optimizer, {**_TABLE, **(custom or {})})

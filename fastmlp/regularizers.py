@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import _checks
-from ._settings import Configurable
+from ._utils import arguments as _arguments
+from ._utils.settings import Configurable
 
 GROUPS = ("units", "inputs")
 
@@ -41,9 +41,9 @@ class Regularizer(Configurable):
     group = 0.0
     groups = "units"
     rules = {  # noqa: RUF012
-        "l1": _checks.non_negative,
-        "l2": _checks.non_negative,
-        "proximal": _checks.flag,
+        "l1": _arguments.non_negative,
+        "l2": _arguments.non_negative,
+        "proximal": _arguments.flag,
     }
     _fixed: ClassVar[dict[str, float]] = {}  # what a penalty of this kind has always
 
@@ -87,7 +87,7 @@ class Regularizer(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Regularizer:
         """Make a regularizer from what `get_config` returned."""
-        return _checks.from_saved(cls, config)
+        return _arguments.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -151,7 +151,7 @@ class L1L2(Regularizer):
 
 def _checked_groups(name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in GROUPS:
-        raise _checks.unknown(name, str(value), GROUPS)
+        raise _arguments.unknown(name, str(value), GROUPS)
     return value
 
 
@@ -180,7 +180,7 @@ class GroupL1(Regularizer):
     Yuan & Lin (2006), Journal of the Royal Statistical Society B 68, eq. 2.1.
     """
 
-    rules = {"group": _checks.non_negative, "groups": _checked_groups}  # noqa: RUF012
+    rules = {"group": _arguments.non_negative, "groups": _checked_groups}  # noqa: RUF012
     _fixed = {"l1": 0.0, "l2": 0.0, "proximal": True}  # noqa: RUF012
 
     def __init__(self, v: float = 0.01, groups: str = "units") -> None:
@@ -195,7 +195,7 @@ class GroupL1(Regularizer):
 
     @v.setter
     def v(self, value: float) -> None:
-        self.group = _checks.non_negative("v", value)
+        self.group = _arguments.non_negative("v", value)
 
     def norms(self, w: Any) -> np.ndarray:
         """Return the groups' norms, from weights of shape (n_in, units)."""
@@ -254,7 +254,7 @@ def get(identifier: Any) -> Regularizer | None:
     """
     if identifier is None:
         return None
-    return _checks.resolve("regularizer", identifier, Regularizer, _TABLE)
+    return _arguments.resolve("regularizer", identifier, Regularizer, _TABLE)
 
 
 def one_per_layer(name: str, values: Any, n_layers: int) -> list[float]:
@@ -279,7 +279,7 @@ def one_per_layer(name: str, values: Any, n_layers: int) -> list[float]:
         If a value is negative or not a number, or if the count fits neither rule.
     """
     given = [values] if np.ndim(values) == 0 else list(values)
-    checked = [_checks.non_negative(name, value) for value in given]
+    checked = [_arguments.non_negative(name, value) for value in given]
     if len(checked) == 1:
         return checked * n_layers
     if len(checked) != n_layers:

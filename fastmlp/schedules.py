@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks
+from ._utils import arguments as _arguments
 
 __all__ = [
     "CosineDecay",
@@ -36,7 +36,9 @@ class LearningRateSchedule:
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not isinstance(name, str):
-            raise ValueError(f"name must be a text or None. Received: name={_checks.shown(name)}")
+            raise ValueError(
+                f"name must be a text or None. Received: name={_arguments.shown(name)}"
+            )
         self.name = name
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
@@ -78,7 +80,7 @@ class LearningRateSchedule:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
         """Make a schedule from what `get_config` returned."""
-        return _checks.from_saved(cls, config)
+        return _arguments.from_saved(cls, config)
 
     def __repr__(self) -> str:
         arguments = (f"{k}={v!r}" for k, v in self.get_config().items() if k != "name")
@@ -86,7 +88,7 @@ class LearningRateSchedule:
 
 
 def _positive(name: str, value: Any) -> float:
-    return _checks.number(name, value, "a finite number above 0", lambda v: v > 0)
+    return _arguments.number(name, value, "a finite number above 0", lambda v: v > 0)
 
 
 class ExponentialDecay(LearningRateSchedule):
@@ -112,12 +114,12 @@ class ExponentialDecay(LearningRateSchedule):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _checks.non_negative(
+        self.initial_learning_rate = _arguments.non_negative(
             "initial_learning_rate", initial_learning_rate
         )
-        self.decay_steps = _checks.integer("decay_steps", decay_steps)
+        self.decay_steps = _arguments.integer("decay_steps", decay_steps)
         self.decay_rate = _positive("decay_rate", decay_rate)
-        self.staircase = _checks.flag("staircase", staircase)
+        self.staircase = _arguments.flag("staircase", staircase)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rate of each step."""
@@ -147,10 +149,10 @@ class StepDecay(LearningRateSchedule):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _checks.non_negative(
+        self.initial_learning_rate = _arguments.non_negative(
             "initial_learning_rate", initial_learning_rate
         )
-        self.steps_per_drop = _checks.integer("steps_per_drop", steps_per_drop)
+        self.steps_per_drop = _arguments.integer("steps_per_drop", steps_per_drop)
         self.drop = _positive("drop", drop)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
@@ -180,12 +182,12 @@ class InverseTimeDecay(LearningRateSchedule):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _checks.non_negative(
+        self.initial_learning_rate = _arguments.non_negative(
             "initial_learning_rate", initial_learning_rate
         )
-        self.decay_steps = _checks.integer("decay_steps", decay_steps)
-        self.decay_rate = _checks.non_negative("decay_rate", decay_rate)
-        self.staircase = _checks.flag("staircase", staircase)
+        self.decay_steps = _arguments.integer("decay_steps", decay_steps)
+        self.decay_rate = _arguments.non_negative("decay_rate", decay_rate)
+        self.staircase = _arguments.flag("staircase", staircase)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rate of each step."""
@@ -220,13 +222,13 @@ class PolynomialDecay(LearningRateSchedule):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _checks.non_negative(
+        self.initial_learning_rate = _arguments.non_negative(
             "initial_learning_rate", initial_learning_rate
         )
-        self.decay_steps = _checks.integer("decay_steps", decay_steps)
-        self.end_learning_rate = _checks.non_negative("end_learning_rate", end_learning_rate)
+        self.decay_steps = _arguments.integer("decay_steps", decay_steps)
+        self.end_learning_rate = _arguments.non_negative("end_learning_rate", end_learning_rate)
         self.power = _positive("power", power)
-        self.cycle = _checks.flag("cycle", cycle)
+        self.cycle = _arguments.flag("cycle", cycle)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rate of each step."""
@@ -255,10 +257,10 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self, boundaries: Sequence[int], values: Sequence[float], name: str | None = None
     ) -> None:
         super().__init__(name)
-        steps = _checks.items("boundaries", boundaries, "steps")
-        rates = _checks.items("values", values, "learning rates")
-        self.boundaries = [_checks.integer("a boundary", step, 0) for step in steps]
-        self.values = [_checks.non_negative("a value", value) for value in rates]
+        steps = _arguments.items("boundaries", boundaries, "steps")
+        rates = _arguments.items("values", values, "learning rates")
+        self.boundaries = [_arguments.integer("a boundary", step, 0) for step in steps]
+        self.values = [_arguments.non_negative("a value", value) for value in rates]
         if sorted(set(self.boundaries)) != self.boundaries:
             raise ValueError(f"boundaries must ascend. Received: boundaries={self.boundaries}")
         if len(self.values) != len(self.boundaries) + 1:
@@ -307,15 +309,17 @@ class CosineDecay(LearningRateSchedule):
         warmup_steps: int = 0,
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _checks.non_negative(
+        self.initial_learning_rate = _arguments.non_negative(
             "initial_learning_rate", initial_learning_rate
         )
-        self.decay_steps = _checks.integer("decay_steps", decay_steps)
-        self.alpha = _checks.number("alpha", alpha, "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self.decay_steps = _arguments.integer("decay_steps", decay_steps)
+        self.alpha = _arguments.number("alpha", alpha, "a number in [0, 1]", lambda v: 0 <= v <= 1)
         self.warmup_target = (
-            None if warmup_target is None else _checks.non_negative("warmup_target", warmup_target)
+            None
+            if warmup_target is None
+            else _arguments.non_negative("warmup_target", warmup_target)
         )
-        self.warmup_steps = _checks.integer("warmup_steps", warmup_steps, 0)
+        self.warmup_steps = _arguments.integer("warmup_steps", warmup_steps, 0)
         if self.warmup_steps and self.warmup_target is None:
             raise ValueError(
                 "warmup_steps needs a rate to rise to, warmup_target. "
@@ -342,7 +346,7 @@ _CLASSES: tuple[type[LearningRateSchedule], ...] = (
     PiecewiseConstantDecay,
     CosineDecay,
 )
-_TABLE = {_checks.snake_case(cls.__name__): cls for cls in _CLASSES}
+_TABLE = {_arguments.snake_case(cls.__name__): cls for cls in _CLASSES}
 
 
 def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> LearningRateSchedule:
@@ -366,8 +370,8 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> LearningRat
     """
     if isinstance(identifier, (dict, LearningRateSchedule)):
         table = {**_TABLE, **(custom or {})}
-        return _checks.resolve("schedule", identifier, LearningRateSchedule, table)
+        return _arguments.resolve("schedule", identifier, LearningRateSchedule, table)
     raise ValueError(
         "schedule must be an object of optimizers.schedules, such as CosineDecay(0.001, 10_000). "
-        f"Received: {_checks.shown(identifier)}"
+        f"Received: {_arguments.shown(identifier)}"
     )

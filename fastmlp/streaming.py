@@ -26,19 +26,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _callback, _checks, _evaluation, _fit_data, metrics, threads, training
-from ._callback import Callback, History
-from ._feeder import Feeder
-from ._learning import Moments
-from ._parquet import ParquetStream
-from ._stream_session import StreamRows, StreamSession, checked_targets
+from . import metrics, threads
+from ._model.compatibility import metric_kind
+from ._model.history import History
+from ._training import data as _data
+from ._training import evaluation, lifecycle
+from ._training.arguments import Arguments, check_verbose
+from ._training.fit import is_sharded
+from ._training.stream import StreamRows, StreamSession, checked_targets
+from ._utils import arguments as _arguments
+from ._utils import arrays
+from ._utils.moments import Moments
+from ._utils.progress import ProgressLine
+from .callbacks import Callback, as_list
+from .datasets import Feeder, ParquetStream
 from .errors import DataError
-from .progress import ProgressLine
 
 if TYPE_CHECKING:
-    from .checkpoint import Checkpoint
+    from ._model.model import Attempt
+    from ._training.checkpoint import Checkpoint
     from .models import Sequential
-    from .stack import Attempt
 
 __all__ = ["evaluate", "fit", "predict"]
 
@@ -49,11 +56,11 @@ def _checked(model: Sequential, stream: Any) -> ParquetStream:
     """Check that a stream's columns are what a model takes; build one that takes anything."""
     if not isinstance(stream, ParquetStream):
         raise DataError(
-            f"a stream must be a datasets.ParquetStream. Received: {_arrays.describe(stream)}"
+            f"a stream must be a datasets.ParquetStream. Received: {arrays.describe(stream)}"
         )
     from .models import Sequential
 
-    _checks.instance("model", model, Sequential)
+    _arguments.instance("model", model, Sequential)
     if model.n_inputs is None:
         model.build(stream.n_inputs)  # whoever calls this takes it back if there is more amiss
     if model.n_inputs != stream.n_inputs:
@@ -67,7 +74,7 @@ def _checked(model: Sequential, stream: Any) -> ParquetStream:
 # ---- training ----------------------------------------------------------------------------------
 
 
-class _Run(training.Run):
+class _Run(lifecycle.Run):
     """One call of fit on a stream: the same loop, over another session."""
 
     def __init__(
@@ -75,7 +82,7 @@ class _Run(training.Run):
         model: Sequential,
         stream: ParquetStream,
         validation: Any,
-        arguments: _fit_data.Arguments,
+        arguments: Arguments,
         callbacks: list[Callback],
         checkpoint: Checkpoint | None,
     ) -> None:
@@ -151,7 +158,7 @@ def fit(
     DivergedError
         As from `Sequential.fit`.
     """
-    arguments = _fit_data.Arguments(
+    arguments = Arguments(
         batch_size=batch_size,
         epochs=epochs,
         verbose=verbose,
@@ -160,10 +167,10 @@ def fit(
         shards=shards,
         fast_reduce=fast_reduce,
     )
-    hooks = _callback.as_list(callbacks)
+    hooks = as_list(callbacks)
     from .models import Sequential
 
-    _checks.instance("model", model, Sequential)
+    _arguments.instance("model", model, Sequential)
     with model.accepting(fit=True) as attempt:
         return _fit(
             model, stream, arguments, hooks, attempt, validation_data=validation_data,
@@ -174,7 +181,7 @@ def fit(
 def _fit(
     model: Sequential,
     stream: ParquetStream,
-    arguments: _fit_data.Arguments,
+    arguments: Arguments,
     hooks: list[Callback],
     attempt: Attempt,
     *,
@@ -183,38 +190,38 @@ def _fit(
     checkpoint_every: Any,
     comm: Any,
 ) -> History:
-    def prepare(arguments: _fit_data.Arguments) -> tuple[Any, Any]:
+    def prepare(arguments: Arguments) -> tuple[Any, Any]:
         train = _checked(model, stream)
         held = train.held_out if validation_data is None else validation_data
         if isinstance(held, ParquetStream):
             held = _checked(model, held)
         elif held is not None:
-            held = _fit_data._validation_rows(model, held)
+            held = _data._validation_rows(model, held)
         if held is None:
             given = {"validation_freq": arguments.validation_freq}
             reason = "there are no rows for validation"
-            _checks.warn_unused(reason, given, _fit_data.Arguments().to_dict())
+            _arguments.warn_unused(reason, given, Arguments().to_dict())
         model.ready()
         return train, held
 
-    if training.is_sharded(model, arguments, comm):
-        from . import sharded
+    if is_sharded(model, arguments, comm):
+        from ._training import distributed
 
-        def prepare_and_keep(arguments: _fit_data.Arguments) -> tuple[Any, Any]:
+        def prepare_and_keep(arguments: Arguments) -> tuple[Any, Any]:
             data = prepare(arguments)
             stream.preprocessing.keep(model)
             return data
 
-        return sharded.fit(
+        return distributed.fit(
             comm, model, prepare_and_keep, arguments, hooks, attempt, checkpoint, checkpoint_every
         )
     stream, validation = prepare(arguments)
 
-    def made(arguments: _fit_data.Arguments, hooks: list[Callback], keeper: Any) -> _Run:
+    def made(arguments: Arguments, hooks: list[Callback], keeper: Any) -> _Run:
         stream.preprocessing.keep(model)
         return _Run(model, stream, validation, arguments, hooks, keeper)
 
-    return training.carried_out(
+    return lifecycle.carried_out(
         model, made, arguments, hooks, attempt, (stream, validation), checkpoint, checkpoint_every
     )
 
@@ -226,7 +233,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
     """Return [loss with penalty, metrics...]: `_evaluation.evaluate` part by part."""
     network, loss = model.ready(), model.loss
     assert loss is not None
-    kind = _fit_data.metric_kind(loss, np.zeros((1, 1)), network.n_outputs)
+    kind = metric_kind(loss, np.zeros((1, 1)), network.n_outputs)
     names = [metric.engine_name(kind, network.n_outputs) for metric in model.metrics]
     n_threads, automatic = threads.resolve()
     mean: Any = 0.0
@@ -283,13 +290,13 @@ def evaluate(
     float, or list of float
         As from `Sequential.evaluate`.
     """
-    _fit_data.check_verbose(verbose)
+    check_verbose(verbose)
     from .models import Sequential
 
-    _checks.instance("model", model, Sequential)
+    _arguments.instance("model", model, Sequential)
     with model.accepting():
         values = _evaluated(model, _checked(model, stream), verbose)
-    return _evaluation.reported(model.metrics_names, values, return_dict)
+    return evaluation.reported(model.metrics_names, values, return_dict)
 
 
 def predict(
@@ -307,10 +314,10 @@ def predict(
     ------
     ndarray of shape (n, n_outputs)
     """
-    _fit_data.check_verbose(verbose)
+    check_verbose(verbose)
     from .models import Sequential
 
-    _checks.instance("model", model, Sequential)
+    _arguments.instance("model", model, Sequential)
     with model.accepting():
         checked = _checked(model, stream)
         model.ready(trained=False)

@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Any
 
-from . import _checks
 from ._kernels import cgroups, cpu, signals
+from ._utils import arguments
 
 MAX_THREADS = 1024
 
@@ -73,7 +73,7 @@ def _checked(n: int) -> int:
         pass
     raise ValueError(
         f"The number of threads must be a positive integer, {MAX_THREADS} at most. "
-        f"Received: {_checks.shown(n)}"
+        f"Received: {arguments.shown(n)}"
     )
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmlp import callbacks, datasets, layers, models, optimizers, schedules, sharded, streaming
+from fastmlp import callbacks, datasets, layers, models, optimizers, schedules, streaming
+from fastmlp._training import distributed
+from fastmlp._training.distributed import allreduce
 from fastmlp.errors import DataError
-from fastmlp.sharded import _exchange
 
 N = 203
 rng = np.random.default_rng(0)
@@ -120,17 +121,17 @@ def exchanges(comm, directory, size):
         for n in (1, 5, 1000, 70_001):
             everyone = np.random.default_rng(n).standard_normal((size, n)).astype(dtype)
             expected = np.empty(n, dtype)
-            _exchange.tree_sum(everyone.copy(), expected)
-            makes = [functools.partial(_exchange.FastExchange, overlap=o) for o in (False, True)]
-            for make in (_exchange.TreeExchange, *makes):
+            allreduce.tree_sum(everyone.copy(), expected)
+            makes = [functools.partial(allreduce.FastExchange, overlap=o) for o in (False, True)]
+            for make in (allreduce.TreeExchange, *makes):
                 array = everyone[comm.Get_rank()].copy()
-                exchange = make(sharded.as_ranks(comm), array)
+                exchange = make(distributed.as_ranks(comm), array)
                 for start, stop in ((n // 3, n), (0, n // 3)):
                     exchange.start(start, stop)
                     exchange.progress()
                 exchange.finish()
                 np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-5)
-                if make is _exchange.TreeExchange:
+                if make is allreduce.TreeExchange:
                     assert array.tobytes() == expected.tobytes()
     (directory / f"exchanged.{comm.Get_rank()}").touch()
 
@@ -232,7 +233,7 @@ def diverging(comm, directory, size):
     try:
         model.fit(X, Y, verbose=0, comm=comm, epochs=3)
     except RuntimeError as error:
-        found = sharded.as_ranks(comm).gather((str(error), [w.tobytes() for w in
+        found = distributed.as_ranks(comm).gather((str(error), [w.tobytes() for w in
                                                             model.get_weights()]))  # fmt: skip
         assert found[0] == found[1]
         assert all(np.isfinite(w).all() for w in model.get_weights())

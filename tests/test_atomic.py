@@ -13,7 +13,8 @@ import threading
 
 import pytest
 
-from fastmlp import _atomic, models, plots, sweeps
+from fastmlp import models, plots, sweeps
+from fastmlp._utils import atomic
 
 from .disks import Reader, fill, make_null, small_disk
 
@@ -35,7 +36,7 @@ WRITERS = {
     "save": lambda path: small().save(path),
     "export": lambda path: small().export(path, to="c"),
     "figure": lambda path: plots.save(plots.plot_network(small()), path),
-    "bytes": lambda path: _atomic.write_atomically(path, b"content"),
+    "bytes": lambda path: atomic.write_atomically(path, b"content"),
 }
 
 
@@ -47,7 +48,7 @@ def test_an_overwritten_file_keeps_its_mode(tmp_path, mode):
     path = tmp_path / "m"
     path.write_bytes(b"old")
     path.chmod(mode)
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"new")
     assert path.read_bytes() == b"new" and stat.S_IMODE(path.stat().st_mode) == mode
 
 
@@ -57,7 +58,7 @@ def test_an_overwritten_file_keeps_its_owner(tmp_path):
     path.write_bytes(b"old")
     os.chown(path, 1234, 2345)
     path.chmod(0o4640)
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"new")
     found = path.stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 2345, 0o4640)
 
@@ -78,7 +79,7 @@ def test_an_owner_that_cannot_be_kept_gives_no_rights_away(tmp_path, monkeypatch
 
     monkeypatch.setattr(type(path), "stat", others)
     monkeypatch.setattr(os, "fchown", refuse)
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"new")
     monkeypatch.undo()
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
 
@@ -90,7 +91,7 @@ def test_extended_attributes_are_kept(tmp_path):
         os.setxattr(path, "user.note", b"mine")
     except (OSError, AttributeError) as error:
         pytest.skip(f"no extended attributes here: {error}")
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"new")
     assert os.getxattr(path, "user.note") == b"mine"
 
 
@@ -98,7 +99,7 @@ def test_another_hard_link_keeps_the_old_content(tmp_path):
     path, other = tmp_path / "a", tmp_path / "b"
     path.write_bytes(b"old")
     os.link(path, other)
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"new")
     assert (path.read_bytes(), other.read_bytes()) == (b"new", b"old")
 
 
@@ -107,7 +108,7 @@ def test_links_lead_to_the_file_also_where_there_is_none_yet(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("d/c")
     for content in (b"1", b"2"):
-        _atomic.write_atomically(tmp_path / "a", content)
+        atomic.write_atomically(tmp_path / "a", content)
         assert (tmp_path / "d" / "c").read_bytes() == content
     assert (tmp_path / "a").is_symlink() and (tmp_path / "b").is_symlink()
 
@@ -119,9 +120,9 @@ def test_a_new_file_where_there_are_no_hard_links(tmp_path, monkeypatch):
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    _atomic.write_atomically(tmp_path / "m", b"new", overwrite=False)
+    atomic.write_atomically(tmp_path / "m", b"new", overwrite=False)
     with pytest.raises(FileExistsError):
-        _atomic.write_atomically(tmp_path / "m", b"newer", overwrite=False)
+        atomic.write_atomically(tmp_path / "m", b"newer", overwrite=False)
     assert (tmp_path / "m").read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 1
 
 
@@ -174,13 +175,13 @@ def test_an_open_descriptor_goes_on_where_it_is(tmp_path):
         (tmp_path / "link").symlink_to(f"/dev/fd/{file.fileno()}")
         for name in (f"/dev/fd/{file.fileno()}", f"/proc/self/fd/{file.fileno()}",
                      tmp_path / "link"):  # fmt: skip
-            _atomic.check(name)
-            _atomic.write_atomically(name, b"x")
+            atomic.check(name)
+            atomic.write_atomically(name, b"x")
     assert path.read_bytes() == b"before xxx" and path.stat().st_ino == before
     with path.open("rb") as file, pytest.raises(OSError, match="reading only"):
-        _atomic.check(f"/dev/fd/{file.fileno()}")
+        atomic.check(f"/dev/fd/{file.fileno()}")
     with pytest.raises(OSError, match="not open"):
-        _atomic.check("/dev/fd/999")
+        atomic.check("/dev/fd/999")
 
 
 @pytest.mark.parametrize("to", ["file", "pipe"])
@@ -210,7 +211,7 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block(tmp_path):
 
     thread = threading.Thread(target=receive)
     thread.start()
-    _atomic.write_atomically(f"/dev/fd/{writer}", data)
+    atomic.write_atomically(f"/dev/fd/{writer}", data)
     os.close(writer)
     thread.join(20)
     assert got == [data]
@@ -232,7 +233,7 @@ def test_a_device_is_an_existing_file_and_no_store(tmp_path):
 
 def refused(path, size=0):
     with pytest.raises(OSError) as info:
-        _atomic.check(path, size)
+        atomic.check(path, size)
     return info.value.errno
 
 
@@ -250,28 +251,28 @@ def test_what_check_refuses_and_writing_would(tmp_path):
     for path, code in bad.items():
         assert refused(path) == code, path
         with pytest.raises(OSError):
-            _atomic.write_atomically(path, b"new")
+            atomic.write_atomically(path, b"new")
     assert refused(f"{tmp_path}/new/") == errno.EISDIR
     assert {p.name for p in tmp_path.iterdir()} == {"d", "f", "loop"}
     for path in (tmp_path / "new", tmp_path / "f"):
-        _atomic.check(path, 1000)
+        atomic.check(path, 1000)
     assert (tmp_path / "f").read_bytes() == b"old" and not (tmp_path / "new").exists()
 
 
 def test_a_disk_without_room_and_one_that_is_read_only(tmp_path):
     with small_disk(tmp_path / "disk", "256k") as disk:
         (disk / "old").write_bytes(b"old")
-        _atomic.check(disk / "m", 100_000)
+        atomic.check(disk / "m", 100_000)
         assert refused(disk / "m", 1_000_000) == errno.ENOSPC
         filler = fill(disk)
         for path in (disk / "m", disk / "old"):
             assert refused(path, 10_000) == errno.ENOSPC
             with pytest.raises(OSError, match="No space"):
-                _atomic.write_atomically(path, bytes(10_000))
+                atomic.write_atomically(path, bytes(10_000))
         assert {p.name for p in disk.iterdir()} == {"old", "filler"}
         assert (disk / "old").read_bytes() == b"old"
         filler.unlink()
-        _atomic.write_atomically(disk / "old", bytes(10_000))
+        atomic.write_atomically(disk / "old", bytes(10_000))
     with small_disk(tmp_path / "fixed", "256k", ",nr_inodes=1") as disk:
         assert refused(disk / "m") == errno.ENOSPC  # it takes no new file
 
@@ -282,7 +283,7 @@ def test_the_largest_file_that_is_allowed(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
     try:
-        _atomic.check(tmp_path / "m", 4000)
+        atomic.check(tmp_path / "m", 4000)
         assert refused(tmp_path / "m", 6000) == errno.EFBIG
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -303,7 +304,7 @@ def test_a_file_that_is_mounted_over(tmp_path):
         assert refused(path) == errno.EBUSY
     finally:
         library.umount2(names[1], 2)
-    _atomic.check(path)
+    atomic.check(path)
 
 
 @root
@@ -324,7 +325,7 @@ def test_a_directory_and_a_file_of_others(tmp_path):
             os.setuid(12345)
             assert refused(tmp_path / "closed" / "m") == errno.EACCES
             assert refused(tmp_path / "shared" / "m") == errno.EPERM
-            _atomic.check(tmp_path / "shared" / "new")
+            atomic.check(tmp_path / "shared" / "new")
             code = 0
         os._exit(code)
     assert os.waitpid(child, 0)[1] == 0

@@ -279,7 +279,7 @@ def test_hooks_of_evaluate_and_predict(monkeypatch):
         ("on_predict_batch_end", 0, {}),
         ("on_predict_end", {}),
     ]
-    monkeypatch.setattr("fastmlp._evaluation._LONG", 1)  # parts of 256 rows
+    monkeypatch.setattr("fastmlp._training.evaluation._LONG", 1)  # parts of 256 rows
     hooks.calls.clear()
     model.predict(x, callbacks=hooks)
     assert [call[1] for call in hooks.calls[1:-1]] == [0, 0, 1, 1, 2, 2]

@@ -15,17 +15,10 @@ import time
 import numpy as np
 import pytest
 
-from fastmlp import (
-    _kept_history,
-    callbacks,
-    checkpoint,
-    layers,
-    losses,
-    models,
-    optimizers,
-    persistence,
-    set_num_threads,
-)
+from fastmlp import callbacks, layers, losses, models, optimizers, set_num_threads
+from fastmlp._saving import fmlp
+from fastmlp._saving import history as _history
+from fastmlp._training import checkpoint
 from fastmlp.errors import DataError, DivergedError, ModelFileError
 
 
@@ -100,7 +93,7 @@ def batch_hook():
 
 def settle(model):
     """Return everything that two equal runs must have in common."""
-    return persistence.to_bytes(model), model.history.history, model.history.epoch
+    return fmlp.to_bytes(model), model.history.history, model.history.epoch
 
 
 # ---- runs that are cut off and go on ----
@@ -169,7 +162,7 @@ def test_a_run_that_is_cut_off_ends_with_the_same_bytes(case, hooked, tmp_path, 
 
 
 def test_a_run_with_a_long_history_goes_on_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(_kept_history, "_MOST_VALUES", 3)
+    monkeypatch.setattr(_history, "_MOST_VALUES", 3)
     for case in ("validation", "scores"):
         (tmp_path / case).mkdir()
         test_a_run_that_is_cut_off_ends_with_the_same_bytes(
@@ -779,14 +772,14 @@ def test_a_run_whose_history_does_not_fit_is_refused(unfinished):
 
 def test_arrays_of_a_run_in_a_plain_model_are_refused():
     model = make()
-    raw = persistence.to_bytes(model, run=({}, {"run.0.a": np.zeros(3, np.float32)}))
+    raw = fmlp.to_bytes(model, run=({}, {"run.0.a": np.zeros(3, np.float32)}))
     header, description, body = parts(raw)
     del description["run"]
     header["__metadata__"] = {"fastmlp": json.dumps(description)}
     text = json.dumps(header).encode()
     with pytest.raises(ModelFileError, match=r"its arrays do not match its layers: 'run.0.a'"):
-        persistence.from_bytes(struct.pack("<Q", len(text)) + text + body)
-    assert persistence.from_bytes(raw).built
+        models.from_bytes(struct.pack("<Q", len(text)) + text + body)
+    assert models.from_bytes(raw).built
 
 
 # ---- kill -9 ----

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp import _csv, _formats, datasets, layers, models
+from fastmlp import datasets, layers, models
+from fastmlp._tables import csv, files
 from fastmlp.errors import DataError
 from fastmlp.preprocessing import Preprocessing
 
@@ -342,7 +343,7 @@ def test_a_large_csv_is_the_same_with_and_without_pyarrow(tmp_path, monkeypatch,
     path = tmp_path / "t.csv"
     path.write_bytes((b"\xef\xbb\xbf" if lines == "bom" else b"") + text.encode())
     slow = datasets.read_csv(path)
-    monkeypatch.setattr(_csv, "_LARGE", 1)
+    monkeypatch.setattr(csv, "_LARGE", 1)
     quick = datasets.read_csv(path)
     assert not isinstance(quick.lines, list)  # the other route was taken
     assert quick.names == slow.names
@@ -382,7 +383,7 @@ def test_odd_large_files_are_read_as_small_ones_are(tmp_path, monkeypatch, text)
             return str(error)
 
     small = outcome()
-    monkeypatch.setattr(_csv, "_LARGE", 1)
+    monkeypatch.setattr(csv, "_LARGE", 1)
     assert outcome() == small
 
 
@@ -405,7 +406,7 @@ def test_a_missing_extra_is_one_error_that_names_it(tmp_path, monkeypatch, gone)
         for name in ("t.parquet", "t.arrow"):
             assert wanted in message(datasets.read_table, tmp_path / name)
         assert wanted in message(datasets.ParquetStream, path)
-        monkeypatch.setattr(_csv, "_LARGE", 1)
+        monkeypatch.setattr(csv, "_LARGE", 1)
     (tmp_path / "t.csv").write_text(CSV)
     np.save(tmp_path / "t.npy", np.ones((2, 2)))
     assert datasets.read_table(tmp_path / "t.csv").n_rows == 4
@@ -463,7 +464,7 @@ def test_what_no_memory_could_hold_is_refused_before_it_is_read(tmp_path, monkey
     pa = pytest.importorskip("pyarrow")
     path = tmp_path / "t.parquet"
     importlib.import_module("pyarrow.parquet").write_table(pa.table({"a": np.zeros(1000)}), path)
-    monkeypatch.setattr(_formats.os, "sysconf", lambda name: 50)
+    monkeypatch.setattr(files.os, "sysconf", lambda name: 50)
     assert "it declares 1,000 rows of 1 columns" in message(datasets.read_table, path)
     np.savez(tmp_path / "t.npz", a=np.zeros(1000))
     assert "this machine has" in message(datasets.read_table, tmp_path / "t.npz")

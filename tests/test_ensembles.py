@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import (
-    _ensemble_fit,
-    _ensemble_training,
-    _kernels,
-    _many,
-    _stacks,
-    datasets,
-    models,
-    plots,
-)
+from fastmlp import _kernels, datasets, models, plots
+from fastmlp._many import pool, stacks
+from fastmlp.ensembles import _fit, _training
 from fastmlp.errors import DataError, DivergedError, ModelFileError
 
 
@@ -74,13 +67,13 @@ def test_every_member_has_the_bits_of_the_network_alone(case, batch_size):
 
 def test_the_kernels_that_stack_are_really_used(monkeypatch):
     calls = []
-    train = _stacks.train
+    train = stacks.train
 
     def spy(how, model, seeds, *arguments, **options):
         calls.append(len(seeds))
         return train(how, model, seeds, *arguments, **options)
 
-    monkeypatch.setattr(_stacks, "train", spy)
+    monkeypatch.setattr(stacks, "train", spy)
     x, y = rows()
     fastmlp.ensemble(x, y, "16", 40, epochs=2, seed=0, verbose=0, threads=2)
     assert sum(calls) == 40 and min(calls) > 1
@@ -96,7 +89,7 @@ def test_the_kernels_that_stack_are_really_used(monkeypatch):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_large_networks_have_the_same_bits(n_threads, monkeypatch):
-    monkeypatch.setattr(_many, "LARGE", 100)
+    monkeypatch.setattr(pool, "LARGE", 100)
     x, y = rows()
     made = fastmlp.ensemble(x, y, "40x2", 2, epochs=4, seed=1, threads=n_threads, verbose=0)
     for i, member in enumerate(made):
@@ -123,7 +116,7 @@ def test_folds_lambdas_and_architectures_in_one_ensemble():
         verbose=0,
     )  # fmt: skip
     assert len(made) == 2 * 2 * 3 * 2
-    parts = _ensemble_fit._parts(3, 61, 3, False)
+    parts = _fit._parts(3, 61, 3, False)
     assert sorted(np.concatenate(parts).tolist()) == list(range(61))
     members = iter(made)
     for units in ("16", "8x2"):
@@ -193,7 +186,7 @@ def test_mean_spread_and_quantiles_are_those_of_the_predictions(bagged):
 def test_rows_in_parts_give_the_same(bagged, monkeypatch):
     x = rows(1000, seed=5)[0]
     whole = [f(x, verbose=0) for f in (bagged.predict, bagged.spread, bagged.predictive_sd)]
-    monkeypatch.setattr("fastmlp._predictions._VALUES", 12 * 300)
+    monkeypatch.setattr("fastmlp.ensembles._ensemble._predictions._VALUES", 12 * 300)
     parts = [f(x, verbose=0) for f in (bagged.predict, bagged.spread, bagged.predictive_sd)]
     for a, b in zip(whole, parts, strict=True):
         assert a.tobytes() == b.tobytes()
@@ -355,9 +348,9 @@ def test_folds_and_architectures_survive_a_file(tmp_path):
 
 
 def test_long_loss_curves_are_thinned_to_bound_the_file(tmp_path, monkeypatch):
-    from fastmlp import _ensemble_file
+    from fastmlp.ensembles import _file
 
-    monkeypatch.setattr(_ensemble_file, "_MAX_LOSSES", 60)
+    monkeypatch.setattr(_file, "_MAX_LOSSES", 60)
     x, y = rows()
     made = fastmlp.ensemble(x, y, "4", 4, epochs=100, seed=0, verbose=0)
     made.save(tmp_path / "e.fmlp")
@@ -492,7 +485,7 @@ def test_bad_data():
 def test_a_member_that_diverges_is_left_out(units, monkeypatch):
     x, y = rows()
     optimizer = fastmlp.optimizers.SGD(0.01)
-    draw = _stacks.draw_into
+    draw = stacks.draw_into
     initial = fastmlp.layers.Dense.initial_weights
 
     def spoilt(model, seeds, views):
@@ -507,7 +500,7 @@ def test_a_member_that_diverges_is_left_out(units, monkeypatch):
             values[0] *= 1e18
         return values
 
-    monkeypatch.setattr(_stacks, "draw_into", spoilt)
+    monkeypatch.setattr(stacks, "draw_into", spoilt)
     monkeypatch.setattr(fastmlp.layers.Dense, "initial_weights", spoilt_alone)
     with pytest.warns(RuntimeWarning, match="seed 3 is left out: Training diverged"):
         made = fastmlp.ensemble(
@@ -530,12 +523,12 @@ def test_if_all_diverge_there_is_no_ensemble():
 @pytest.mark.parametrize("units", ["16", "16x2"])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_ctrl_c_leaves_what_is_usable(units, n_threads, monkeypatch):
-    class Interrupting(_ensemble_training.ProgressLine):
+    class Interrupting(_training.ProgressLine):
         def update(self, done, values=None):
             if done > 0:
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(_ensemble_training, "ProgressLine", Interrupting)
+    monkeypatch.setattr(_training, "ProgressLine", Interrupting)
     x, y = rows()
     with pytest.raises(KeyboardInterrupt) as caught:
         fastmlp.ensemble(x, y, units, 4, epochs=10**7, seed=1, threads=n_threads, verbose=0)
@@ -549,7 +542,7 @@ def test_ctrl_c_leaves_what_is_usable(units, n_threads, monkeypatch):
 
 
 def test_progress_is_shown_on_long_work(capsys, monkeypatch):
-    from fastmlp import progress
+    from fastmlp._utils import progress
 
     monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)

@@ -5,7 +5,7 @@ import pytest
 
 from fastmlp import callbacks, ensemble, interchange, layers, losses, models, optimizers
 from fastmlp import regularizers as penalties
-from fastmlp.summary import summary_text
+from fastmlp._model.summary import summary_text
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3)).astype(np.float32)

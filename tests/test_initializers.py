@@ -245,6 +245,6 @@ def test_an_initializer_of_ones_own():
 
 
 def test_empty_stream():
-    from fastmlp._tf1 import tf1_standard_normal
+    from fastmlp._utils.tf1_random import tf1_standard_normal
 
     assert tf1_standard_normal((0, 3), 1).shape == (0, 3)

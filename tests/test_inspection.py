@@ -5,18 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from fastmlp import (
-    _layer_report,
-    datasets,
-    initializers,
-    inspection,
-    layers,
-    lecture,
-    models,
-    regularizers,
-)
+from fastmlp import datasets, initializers, inspection, layers, lecture, models, regularizers
 from fastmlp.errors import DataError
-from fastmlp.inspection import Feature
+from fastmlp.inspection import Feature, _layers
 from fastmlp.preprocessing import Preprocessing
 
 
@@ -75,13 +66,13 @@ def test_rows_are_stacked_as_memory_allows_and_no_bit_depends_on_it(monkeypatch)
     whole = inspection.permutation_importance(model, x, y, 5)
     curve = inspection.partial_dependence(model, x, 1)
     assert calls == [40, 15 * 40, 40 * 40]
-    monkeypatch.setattr(inspection, "_STACKED", 2 * x.size)
+    monkeypatch.setattr("fastmlp.inspection._features._STACKED", 2 * x.size)
     calls.clear()
     np.testing.assert_array_equal(
         inspection.permutation_importance(model, x, y, 5).repeats, whole.repeats
     )
     assert calls == [40, *[80] * 7, 40]
-    monkeypatch.setattr(inspection, "_STACKED", 1)
+    monkeypatch.setattr("fastmlp.inspection._features._STACKED", 1)
     np.testing.assert_array_equal(inspection.partial_dependence(model, x, 1).average, curve.average)
 
 
@@ -492,7 +483,7 @@ def test_the_figures_are_numpys(monkeypatch):
     outputs = [model.activations(TRAIN[0])[i] for i in (0, 1, 2, 4)]
     gradients = model.gradients(*TRAIN)
     for held in (1 << 22, 60):  # all rows at once, and a few at a time
-        monkeypatch.setattr(_layer_report, "_HELD", held)
+        monkeypatch.setattr(_layers, "_HELD", held)
         report = inspection.layer_report(model, *TRAIN)
         assert [layer.name for layer in report.layers] == [la.name for la in model.dense_layers]
         for layer, a, (dw, _) in zip(report.layers, outputs, gradients, strict=True):

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp import lecture, lecture_figures
+from fastmlp import lecture
 from fastmlp.callbacks import Callback
+from fastmlp.lecture._figures import data_figures, figures
 
 SMALL = (
     "model_2units_c",
@@ -236,9 +237,7 @@ def test_the_repaired_entry_trains_its_base_or_takes_it(monkeypatch):
 
 
 def test_every_network_has_its_figures():
-    names = {
-        name: list(lecture_figures.figures(entry)) for name, entry in lecture.CATALOGUE.items()
-    }
+    names = {name: list(figures(entry)) for name, entry in lecture.CATALOGUE.items()}
     assert names["model_8units"] == ["model_8units_layers", "model_8units_loss"]
     assert names["model_somany"] == [
         "model_somany_layers",
@@ -267,13 +266,13 @@ def test_figures_are_drawn(monkeypatch):
     }
     drawn = 0
     for name, result in results.items():
-        for figure, draw in lecture_figures.figures(lecture.CATALOGUE[name]).items():
+        for figure, draw in figures(lecture.CATALOGUE[name]).items():
             if "_layer" in figure and not figure.endswith(("layers", "layer1_units")):
                 continue  # the small network has no such layer
             assert draw(result).axes, figure
             drawn += 1
     assert drawn == 10
-    for draw_data in lecture_figures.data_figures().values():
+    for draw_data in data_figures().values():
         assert draw_data().axes
 
 
@@ -284,5 +283,5 @@ def test_a_classifier_s_figure():
     result = lecture.train(entry, 20, curves=True)
     assert set(result.train) == {"loss", "accuracy"}
     assert len(result.model.history.history["val_accuracy"]) == 10
-    for draw in lecture_figures.figures(entry).values():
+    for draw in figures(entry).values():
         assert draw(result).axes

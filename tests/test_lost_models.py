@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import callbacks, checkpoint, models, sweeps
+from fastmlp import callbacks, models, sweeps
+from fastmlp._training import checkpoint
 
 from .disks import fill, make_null, small_disk
 

@@ -252,8 +252,8 @@ def test_long_predictions_and_evaluations_are_cut_into_spans(monkeypatch):
     x, y = regression(n=1000)
     model = compiled(dtype="float64")
     whole, loss = model.predict(x), model.evaluate(x, y)
-    monkeypatch.setattr("fastmlp._evaluation._LONG", 1)  # spans of 256 rows
-    monkeypatch.setattr(models, "_SHORT", 1)
+    monkeypatch.setattr("fastmlp._training.evaluation._LONG", 1)  # spans of 256 rows
+    monkeypatch.setattr("fastmlp.models._sequential._SHORT", 1)
     np.testing.assert_array_equal(model.predict(x), whole)
     assert model.evaluate(x, y) == pytest.approx(loss, rel=1e-14)
     weight = np.random.default_rng(0).uniform(size=1000)

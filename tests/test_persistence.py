@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from fastmlp import (
-    _atomic,
-    _kept_history,
     callbacks,
     initializers,
     layers,
@@ -20,9 +18,10 @@ from fastmlp import (
     metrics,
     models,
     optimizers,
-    persistence,
     regularizers,
 )
+from fastmlp._saving import fmlp, history
+from fastmlp._utils import atomic
 from fastmlp.errors import ModelFileError
 
 
@@ -107,7 +106,7 @@ def test_random_architectures_predict_the_same_bits():
                 model.add(layers.Dropout(0.3, seed=3))
         model.add(layers.Dense(int(rng.integers(1, 5))))
         x = rng.normal(size=(7, n_inputs))
-        loaded = persistence.from_bytes(persistence.to_bytes(model))
+        loaded = models.from_bytes(fmlp.to_bytes(model))
         np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
 
 
@@ -143,13 +142,13 @@ def test_compiled_but_not_trained_and_restored_early_stopping(tmp_path):
 
 
 def test_equal_models_make_equal_files():
-    assert persistence.to_bytes(trained()) != persistence.to_bytes(trained(epochs=4))
+    assert fmlp.to_bytes(trained()) != fmlp.to_bytes(trained(epochs=4))
     a, b = trained(), trained()
     names = [layer.name for layer in a.layers]
     for layer, name in zip(b.layers, names, strict=True):
         layer.name = name
     b.name = a.name
-    assert persistence.to_bytes(a) == persistence.to_bytes(b)
+    assert fmlp.to_bytes(a) == fmlp.to_bytes(b)
 
 
 def test_a_history_that_is_not_finite(tmp_path):
@@ -160,22 +159,22 @@ def test_a_history_that_is_not_finite(tmp_path):
 
 
 def test_a_long_history_is_kept_as_arrays(monkeypatch):
-    monkeypatch.setattr(_kept_history, "_MOST_VALUES", 9)
+    monkeypatch.setattr(history, "_MOST_VALUES", 9)
     model = trained()
-    before = persistence.to_bytes(model)
+    before = fmlp.to_bytes(model)
     assert "history.epoch" in split(before)[0] and split(before)[1]["history"]["history"] == sorted(
         model.history.history
     )
-    loaded = persistence.from_bytes(before)
-    assert persistence.to_bytes(loaded) == before
+    loaded = models.from_bytes(before)
+    assert fmlp.to_bytes(loaded) == before
     assert loaded.history.history == model.history.history
     assert loaded.history.epoch == model.history.epoch == [0, 1, 2]
     assert all(type(e) is int for e in loaded.history.epoch)
     assert loaded.history.params == model.history.params
     model.history.history["loss"] = [1.0, math.inf, math.nan]
-    values = persistence.from_bytes(persistence.to_bytes(model)).history.history["loss"]
+    values = models.from_bytes(fmlp.to_bytes(model)).history.history["loss"]
     assert values[:2] == [1.0, math.inf] and math.isnan(values[2])
-    clone = pickle.loads(pickle.dumps(persistence.from_bytes(before)))
+    clone = pickle.loads(pickle.dumps(models.from_bytes(before)))
     assert clone.history.history == loaded.history.history
 
 
@@ -198,17 +197,17 @@ def swap(table, a, b):
     ],
 )
 def test_hostile_long_histories(monkeypatch, change, message):
-    monkeypatch.setattr(_kept_history, "_MOST_VALUES", 9)
-    header, description, body = split(persistence.to_bytes(trained()))
+    monkeypatch.setattr(history, "_MOST_VALUES", 9)
+    header, description, body = split(fmlp.to_bytes(trained()))
     change(header, description)
     with pytest.raises(ModelFileError, match=message):
-        persistence.from_bytes(joined(header, description, body))
+        models.from_bytes(joined(header, description, body))
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
     model = models.mlp([2], 1, 1)
     model.extras = {"a": ["x" * 8] * 700_000}  # 7 MB, and 46 MB as Python's objects
-    persistence.from_bytes(persistence.to_bytes(model))
+    models.from_bytes(fmlp.to_bytes(model))
     model.extras = {"a": ["x" * 8] * 800_000}
     with pytest.raises(ValueError, match="must be few enough to be read again"):
         model.save(tmp_path / "m.fmlp")
@@ -280,7 +279,7 @@ def own(loss):
 def test_what_is_written_in_python_is_kept_by_name(tmp_path, loss):
     model = own(loss)
     name = model.loss.name if loss is squares else "Pinball"
-    assert persistence.own_objects(model).keys() == {name, "Largest", "Halving", "Slow"}
+    assert fmlp.own_objects(model).keys() == {name, "Largest", "Halving", "Slow"}
     model.save(tmp_path / "m.fmlp")
     loaded = models.load_model(tmp_path / "m.fmlp", custom_objects=OWN)
     assert repr(loaded.loss) == repr(model.loss) and repr(loaded.optimizer) == repr(model.optimizer)
@@ -422,9 +421,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
     elif failing == "replace":
         monkeypatch.setattr(type(path), "replace", fail)
     else:
-        monkeypatch.setattr(_atomic, "open", fail, raising=False)
+        monkeypatch.setattr(atomic, "open", fail, raising=False)
     with pytest.raises(OSError, match="No space left"):
-        _atomic.write_atomically(path, b"new")
+        atomic.write_atomically(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
@@ -449,26 +448,26 @@ def test_what_is_written_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(type(path), "replace", replace)
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"new")
     assert calls == [
         ("file", b"old", 2 if named or not hasattr(os, "O_TMPFILE") else 1),
         ("replace", b"new"),
         ("directory", b"new", 1),
     ]
     with pytest.raises(FileExistsError):
-        _atomic.write_atomically(path, b"newer", overwrite=False)
-    _atomic.write_atomically(tmp_path / "other", b"x", overwrite=False)
+        atomic.write_atomically(path, b"newer", overwrite=False)
+    atomic.write_atomically(tmp_path / "other", b"x", overwrite=False)
     assert path.read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_writing_where_directories_cannot_be_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(_atomic, "_opened_directory", lambda path: None)
+    monkeypatch.setattr(atomic, "_opened_directory", lambda path: None)
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     path = tmp_path / "model.fmlp"
-    _atomic.write_atomically(path, b"old")
-    _atomic.write_atomically(path, b"new")
+    atomic.write_atomically(path, b"old")
+    atomic.write_atomically(path, b"new")
     with pytest.raises(FileExistsError):
-        _atomic.write_atomically(path, b"other", overwrite=False)
+        atomic.write_atomically(path, b"other", overwrite=False)
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -476,7 +475,7 @@ def test_writing_where_directories_cannot_be_opened(tmp_path, monkeypatch):
 def test_new_files_have_the_umasks_mode(tmp_path):
     old = os.umask(0o027)
     try:
-        _atomic.write_atomically(tmp_path / "a", b"x")
+        atomic.write_atomically(tmp_path / "a", b"x")
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
@@ -497,30 +496,30 @@ def test_missing_directory_and_special_files(tmp_path):
 
 @pytest.mark.reliability
 def test_a_file_cut_at_any_byte(tmp_path):
-    raw = persistence.to_bytes(trained())
+    raw = fmlp.to_bytes(trained())
     path = tmp_path / "cut.fmlp"
     header_end = 8 + struct.unpack("<Q", raw[:8])[0]
     cuts = {*range(0, 40), *range(40, len(raw), 97), *range(header_end - 3, header_end + 9)}
     for cut in sorted(cuts | {len(raw) - 1}):
         with pytest.raises(ModelFileError, match="the data is not a usable model file"):
-            persistence.from_bytes(raw[:cut])
+            models.from_bytes(raw[:cut])
     path.write_bytes(raw[: len(raw) // 2])
     with pytest.raises(ModelFileError, match=r"cut.fmlp is not a usable model file"):
         models.load_model(path)
     with pytest.raises(ModelFileError, match="arrays do not fill it"):
-        persistence.from_bytes(raw + b"\0")
+        models.from_bytes(raw + b"\0")
 
 
 @pytest.mark.reliability
 def test_flipped_bytes_are_refused_or_harmless():
-    raw = persistence.to_bytes(trained())
+    raw = fmlp.to_bytes(trained())
     rng = np.random.default_rng(0)
     for _ in range(300):
         spoilt = bytearray(raw)
         for _ in range(rng.integers(1, 4)):
             spoilt[rng.integers(len(raw))] = rng.integers(256)
         try:
-            model = persistence.from_bytes(bytes(spoilt))
+            model = models.from_bytes(bytes(spoilt))
         except ModelFileError:
             continue
         assert all(np.isfinite(w).all() for w in model.get_weights())
@@ -539,17 +538,17 @@ def test_other_files():
         (struct.pack("<Q", 9) + b'{"a":NaN}', "NaN is no JSON number"),
     ]:
         with pytest.raises(ModelFileError, match=message):
-            persistence.from_bytes(raw)
+            models.from_bytes(raw)
 
 
 def spoil_header(change):
-    header, description, body = split(persistence.to_bytes(trained()))
+    header, description, body = split(fmlp.to_bytes(trained()))
     change(header)
     return joined(header, description, body)
 
 
 def spoil(change):
-    header, description, body = split(persistence.to_bytes(trained()))
+    header, description, body = split(fmlp.to_bytes(trained()))
     changed = change(description)
     return joined(header, description if changed is None else changed, body)
 
@@ -578,7 +577,7 @@ W = "layers.0.weights"
 )
 def test_hostile_array_headers(change, message):
     with pytest.raises(ModelFileError, match=message):
-        persistence.from_bytes(spoil_header(change))
+        models.from_bytes(spoil_header(change))
 
 
 def set_in(*keys, to):
@@ -644,7 +643,7 @@ def set_in(*keys, to):
 )
 def test_hostile_descriptions(change, message):
     with pytest.raises(ModelFileError, match=message):
-        persistence.from_bytes(spoil(change))
+        models.from_bytes(spoil(change))
 
 
 @pytest.mark.parametrize(
@@ -656,11 +655,11 @@ def test_hostile_descriptions(change, message):
     ],
 )
 def test_hostile_values(name, value, message):
-    header, description, body = split(persistence.to_bytes(trained()))
+    header, description, body = split(fmlp.to_bytes(trained()))
     start = header[name]["data_offsets"][0]
     body = body[:start] + struct.pack("<f", value) + body[start + 4 :]
     with pytest.raises(ModelFileError, match=message):
-        persistence.from_bytes(joined(header, description, body))
+        models.from_bytes(joined(header, description, body))
 
 
 def test_a_negative_velocity_is_no_fault(tmp_path):
@@ -671,12 +670,12 @@ def test_a_negative_velocity_is_no_fault(tmp_path):
 
 @pytest.mark.reliability
 def test_many_layers_in_a_small_file_are_refused_quickly():
-    header, description, body = split(persistence.to_bytes(trained()))
+    header, description, body = split(fmlp.to_bytes(trained()))
     description["layers"] = [
         {"class_name": "Dense", "config": {"units": 1, "name": f"l{i}"}} for i in range(3000)
     ]
     with pytest.raises(ModelFileError, match="do not match its arrays"):
-        persistence.from_bytes(joined(header, description, body))
+        models.from_bytes(joined(header, description, body))
 
 
 @pytest.mark.reliability

@@ -7,9 +7,10 @@ import signal
 import numpy as np
 import pytest
 
-from fastmlp import _fit_data, layers, losses, models, optimizers, regularizers
-from fastmlp._proximal import Minimiser, Objective, PolishResult
-from fastmlp.progress import ProgressLine
+from fastmlp import layers, losses, models, optimizers, regularizers
+from fastmlp._training import data
+from fastmlp._training.polish import Minimiser, Objective, PolishResult
+from fastmlp._utils.progress import ProgressLine
 
 ACTIVATIONS = ("tanh", "softplus", "sigmoid", "gelu", "silu")
 KINDS = {
@@ -122,13 +123,13 @@ def test_sample_weights_and_a_second_call():
 
 
 def test_rows_go_through_in_pieces(monkeypatch):
-    from fastmlp import _proximal
+    from fastmlp._training import polish
 
     model, x, y = problem(2)
-    objective = Objective(model, _fit_data.checked(model, x, y, None))
+    objective = Objective(model, data.checked(model, x, y, None))
     w = objective.read()
     value, gradient = objective.smooth(w)
-    monkeypatch.setattr(_proximal, "_WORK", 0)
+    monkeypatch.setattr(polish, "_WORK", 0)
     pieces = objective.smooth(w)
     assert len(x) > 64
     assert pieces[0] == pytest.approx(value, rel=1e-13)
@@ -139,7 +140,7 @@ def test_rows_go_through_in_pieces(monkeypatch):
 @pytest.mark.parametrize("kind", ["l1", "units", "inputs"])
 def test_the_proximal_step_minimises(kind):
     model, x, y = problem(3, kind, epochs=1)
-    objective = Objective(model, _fit_data.checked(model, x, y, None))
+    objective = Objective(model, data.checked(model, x, y, None))
     rng = np.random.default_rng(0)
     z = rng.normal(size=len(objective.l1)) * 0.1
     w = objective.proximal(z, 0.5)
@@ -235,7 +236,7 @@ def test_an_interrupt_leaves_the_best_so_far(monkeypatch):
 
 def test_the_loss_falls_all_the_way():
     model, x, y = problem(3)
-    minimiser = Minimiser(Objective(model, _fit_data.checked(model, x, y, None)))
+    minimiser = Minimiser(Objective(model, data.checked(model, x, y, None)))
     seen = []
 
     class Line:

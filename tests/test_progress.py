@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fastmlp import progress
+from fastmlp._utils import progress
 
 
 class Clock:

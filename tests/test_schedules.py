@@ -66,7 +66,7 @@ def test_round_trips(schedule, formula):
 @pytest.mark.parametrize("rule", [optimizers.SGD, optimizers.Adam])
 def test_each_step_has_its_rate(rule, max_rates, monkeypatch):
     """Against the same steps made one by one, each at a constant rate."""
-    monkeypatch.setattr("fastmlp._run._MAX_RATES", max_rates)
+    monkeypatch.setattr("fastmlp._training.rates._MAX_RATES", max_rates)
     x = np.random.default_rng(0).normal(size=(20, 2))
 
     def make(rate):

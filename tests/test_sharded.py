@@ -6,9 +6,12 @@ import threading
 import numpy as np
 import pytest
 
-from fastmlp import _parquet, callbacks, datasets, layers, models, sharded, streaming
+from fastmlp import callbacks, datasets, layers, models, streaming
+from fastmlp._training import distributed
+from fastmlp._training.distributed import allreduce
+from fastmlp._training.distributed import shards as _shards
+from fastmlp.datasets import _parquet
 from fastmlp.errors import DataError, DivergedError, ModelFileError
-from fastmlp.sharded import _exchange, _rows
 
 N = 203
 
@@ -41,7 +44,7 @@ def same_bits(a, b):
 @pytest.mark.parametrize("batch_size", [4, 7, 30, 1000])
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 4])
 def test_a_plan_gives_every_row_once(n_rows, batch_size, n_shards):
-    plan = _rows.Plan(n_rows, batch_size, n_shards)
+    plan = _shards.Plan(n_rows, batch_size, n_shards)
     taken = [0] * n_shards
     for batch in range(plan.n_batches):
         place = 0
@@ -58,24 +61,24 @@ def test_a_plan_gives_every_row_once(n_rows, batch_size, n_shards):
 
 def test_rows_fewer_than_shards_are_refused():
     with pytest.raises(DataError, match=r"batch_size must be at least one for each of 4 shards"):
-        _rows.Plan(100, 3, 4)
+        _shards.Plan(100, 3, 4)
     with pytest.raises(DataError, match=r"rows must be .* Received: rows=3"):
-        _rows.Plan(3, 32, 4)
+        _shards.Plan(3, 32, 4)
 
 
 @pytest.mark.parametrize("n_leaves", range(1, 20))
 def test_ranks_with_a_power_of_two_of_shards_add_in_the_tree_of_one(n_leaves):
     rows = np.random.default_rng(0).standard_normal((n_leaves, 50)).astype(np.float32)
     whole, parts = np.empty(50, np.float32), np.empty((n_leaves, 50), np.float32)
-    _exchange.tree_sum(rows.copy(), whole)
+    allreduce.tree_sum(rows.copy(), whole)
     np.testing.assert_allclose(whole, rows.sum(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-5)
     each = 1
     while n_leaves % each == 0:
         n_ranks = n_leaves // each
         for rank in range(n_ranks):
-            _exchange.tree_sum(rows[rank * each : (rank + 1) * each].copy(), parts[rank])
+            allreduce.tree_sum(rows[rank * each : (rank + 1) * each].copy(), parts[rank])
         found = np.empty(50, np.float32)
-        _exchange.tree_sum(parts[:n_ranks].copy(), found)
+        allreduce.tree_sum(parts[:n_ranks].copy(), found)
         assert found.tobytes() == whole.tobytes()
         each *= 2
 
@@ -83,8 +86,8 @@ def test_ranks_with_a_power_of_two_of_shards_add_in_the_tree_of_one(n_leaves):
 def test_another_order_of_sums_has_other_bits():
     rows = np.random.default_rng(0).standard_normal((4, 500)).astype(np.float32)
     tree, swapped = np.empty(500, np.float32), np.empty(500, np.float32)
-    _exchange.tree_sum(rows.copy(), tree)
-    _exchange.tree_sum(rows[[0, 2, 1, 3]].copy(), swapped)
+    allreduce.tree_sum(rows.copy(), tree)
+    allreduce.tree_sum(rows[[0, 2, 1, 3]].copy(), swapped)
     assert tree.tobytes() != swapped.tobytes()
 
 
@@ -294,11 +297,11 @@ def path(tmp_path, table, monkeypatch):
 def test_a_cut_stream_gives_every_row_once(path, held_out, n_shards):
     stream = datasets.ParquetStream(path, "y", validation_split=held_out)
     whole = np.concatenate([y for _, y in stream.arrays("float32")])
-    starts = _rows.even_starts(stream.n_rows, n_shards)
-    parts = _rows.cut_stream(stream, starts, list(range(n_shards)))
+    starts = _shards.even_starts(stream.n_rows, n_shards)
+    parts = _shards.cut_stream(stream, starts, list(range(n_shards)))
     found = []
     for part in parts:
-        groups = _rows.groups_of(part)
+        groups = _shards.groups_of(part)
         found.append(np.concatenate([y for _, y in part.arrays("float32", groups)]))
         assert len(found[-1]) == part.n_rows
         assert n_shards == 1 or len(groups) < stream.n_groups
@@ -392,7 +395,7 @@ def test_a_run_goes_on_as_it_was_begun(table, tmp_path):
     made().fit(x, y, epochs=2, verbose=0, checkpoint=plain)
     made().fit(x, y, epochs=2, verbose=0, checkpoint=cut, shards=2)
     with pytest.raises(ValueError, match="begun without shards"):
-        models.resume(plain).fit(x, y, comm=sharded.Ranks())
+        models.resume(plain).fit(x, y, comm=distributed.Ranks())
     with pytest.raises(ValueError, match=r"goes on with its own arguments, shards=2"):
         models.resume(cut).fit(x, y, shards=4)
     with pytest.raises(ModelFileError):

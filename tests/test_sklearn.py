@@ -26,7 +26,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import fastmlp
 from fastmlp import layers, models, optimizers, regularizers
-from fastmlp.sklearn import MLPClassifier, MLPRegressor, _watch
+from fastmlp.sklearn import MLPClassifier, MLPRegressor, _monitor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -601,14 +601,14 @@ def test_adaptive_learning_rate_ends_small(capsys):
 
 @BOTH
 def test_ctrl_c_keeps_the_model(kind, x, y, monkeypatch):
-    note = _watch.Watch.note
+    note = _monitor.Watch.note
 
     def interrupted(self, loss):
         note(self, loss)
         if self.estimator.n_iter_ == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_watch.Watch, "note", interrupted)
+    monkeypatch.setattr(_monitor.Watch, "note", interrupted)
     with pytest.warns(UserWarning, match="interrupted"):
         ours = kind(**SMALL, verbose=True).fit(x, y)
     monkeypatch.undo()
@@ -624,9 +624,9 @@ def test_ctrl_c_keeps_the_model(kind, x, y, monkeypatch):
 def test_epochs_that_cannot_be_the_last_pass_unseen(options, monkeypatch):
     """Fewer looks, and no other result: a fit that prints its epochs looks at each."""
     looks = []
-    end = _watch.Watch.on_epoch_end
+    end = _monitor.Watch.on_epoch_end
     monkeypatch.setattr(
-        _watch.Watch, "on_epoch_end", lambda self, *args: [looks.append(1), end(self, *args)]
+        _monitor.Watch, "on_epoch_end", lambda self, *args: [looks.append(1), end(self, *args)]
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

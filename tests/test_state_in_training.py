@@ -19,9 +19,9 @@ from fastmlp import (
     losses,
     metrics,
     models,
-    persistence,
     streaming,
 )
+from fastmlp._saving import fmlp
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 3)).astype(np.float32)
@@ -32,7 +32,7 @@ LOOKS = {
     "predict": lambda m: m.predict(X[:50], verbose=0),
     "activations": lambda m: m.activations(X[:50]),
     "gradients": lambda m: m.gradients(X[:50]),
-    "save": lambda m: persistence.to_bytes(m),
+    "save": lambda m: fmlp.to_bytes(m),
     "weights": lambda m: m.get_weights(),
     "report": lambda m: inspection.layer_report(m, X),
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastmlp import _parquet, callbacks, checkpoint, datasets, layers, models, schedules, streaming
+from fastmlp import callbacks, datasets, layers, models, schedules, streaming
+from fastmlp._training import checkpoint
+from fastmlp.datasets import _parquet
 from fastmlp.errors import DataError, ModelFileError
 
 pa = pytest.importorskip("pyarrow")

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _parquet, callbacks, datasets, layers, models, streaming
-from fastmlp._learning import Moments, Sample
+from fastmlp import callbacks, datasets, layers, models, streaming
+from fastmlp._utils.moments import Moments
+from fastmlp.datasets import _parquet
 from fastmlp.errors import DataError, DivergedError
 from fastmlp.preprocessing import Preprocessing
+from fastmlp.preprocessing._statistics import Sample
 
 from .bad_tables import PARQUET
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fastmlp import backend, layers, models, regularizers
-from fastmlp.summary import summary_text, zero_share
+from fastmlp._model.summary import summary_text, zero_share
 
 LECTURE = """\
 Model: "sequential"

@@ -354,7 +354,7 @@ def test_divergence_names_epoch_and_layer_and_keeps_finite_weights():
 
 
 def test_divergence_goes_back_to_the_latest_snapshot(monkeypatch):
-    monkeypatch.setattr("fastmlp._run._SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr("fastmlp._training.loop._SNAPSHOT_SECONDS", 0.0)
     x, y = data()
     model = make()
     seen = []

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from fastmlp import datasets, models, persistence
+from fastmlp import datasets, models
+from fastmlp._saving import fmlp
 from fastmlp.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.reliability
@@ -74,7 +75,7 @@ def test_sixty_thousand_columns_from_python(tmp_path):
     model.compile("adam", "mse")
     state.keep(model)
     x, y = state.inputs(table), state.targets(table)
-    needed = persistence.room_needed(model, 2)
+    needed = fmlp.room_needed(model, 2)
     model.fit(x, y, epochs=2, verbose=0, checkpoint=tmp_path / "run.fmlp")
     model.save(tmp_path / "m.fmlp")
     size = (tmp_path / "m.fmlp").stat().st_size

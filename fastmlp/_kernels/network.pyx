@@ -24,16 +24,16 @@ import numpy as np
 from . import memory
 from .signals import Signals
 
-include "layer.pxi"
-include "passes.pxi"
-include "state.pxi"
-include "batches.pxi"
-include "forward.pxi"
-include "backward.pxi"
-include "update.pxi"
-include "shallow.pxi"
-include "training.pxi"
-include "parts.pxi"
+include "steps/layer.pxi"
+include "steps/passes.pxi"
+include "steps/state.pxi"
+include "steps/batches.pxi"
+include "steps/forward.pxi"
+include "steps/backward.pxi"
+include "steps/update.pxi"
+include "steps/shallow.pxi"
+include "steps/training.pxi"
+include "steps/parts.pxi"
 
 DTYPE = np.dtype("float64" if REAL_IS_DOUBLE else "float32")
 
@@ -51,11 +51,11 @@ def _code(name, names, what):
     return names.index(name)
 
 
-include "blocks.pxi"
-include "parameters.pxi"
-include "workspace.pxi"
-include "objective.pxi"
-include "session.pxi"
+include "classes/blocks.pxi"
+include "classes/parameters.pxi"
+include "classes/workspace.pxi"
+include "classes/objective.pxi"
+include "classes/session.pxi"
 
 
 cdef class Network(_Session):
@@ -380,5 +380,5 @@ def peak_flops(int n_threads, double seconds):
         rounds *= 2
 
 
-include "sharded.pxi"
-include "stacked.pxi"
+include "classes/sharded.pxi"
+include "classes/stacked.pxi"

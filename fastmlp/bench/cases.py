@@ -6,7 +6,7 @@ import importlib.util
 import itertools
 from dataclasses import dataclass
 
-from .. import _checks
+from .._utils import arguments
 
 # By the names of their modules; what to install for each.
 LIBRARIES = {
@@ -163,7 +163,7 @@ def parse_cases(text: str) -> list[str]:
         return list(CASES)
     for name in _split(text):
         if name not in CASES:
-            raise _checks.unknown("case", name, CASES)
+            raise arguments.unknown("case", name, CASES)
     return _split(text)
 
 
@@ -189,7 +189,7 @@ def parse_peers(text: str) -> list[str]:
     names = _split(text)
     for name in names:
         if name not in LIBRARIES:
-            raise _checks.unknown("peer", name, LIBRARIES)
+            raise arguments.unknown("peer", name, LIBRARIES)
     for name in names:
         reason = missing(name)
         if reason is not None:

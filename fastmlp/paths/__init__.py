@@ -8,7 +8,8 @@ the exact `LinearModel` (`_linear`); `_sparsity` says what is left of a model, a
 what came of it all.
 """
 
-from ._path import PathInterrupted, parse_hidden, path
+from .._model.architecture import parse_hidden
+from ._path import PathInterrupted, path
 from ._result import PathResult
 from ._sparsity import Description
 

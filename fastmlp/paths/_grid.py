@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks
+from .._utils import arguments
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def factors(values: Any, n_layers: int) -> Array:
     if values is None:
         return np.ones(n_layers)
     given = list(values) if np.ndim(values) else [values]
-    checked = [_checks.non_negative("layer_factors", value) for value in given]
+    checked = [arguments.non_negative("layer_factors", value) for value in given]
     if len(checked) != n_layers or not any(checked):
         raise ValueError(
             "layer_factors must hold one number per Dense layer, output included, not all of them "
@@ -73,7 +73,7 @@ def given(lambdas: Any, layer_factors: Any, n_layers: int) -> Grid:
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "lambdas must be numbers, one for each step of the path. "
-            f"Received: {_checks.shown(lambdas)}"
+            f"Received: {arguments.shown(lambdas)}"
         ) from None
     if array.ndim not in (1, 2) or not array.size:
         what = "an empty grid" if not array.size else f"an array of shape {array.shape}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,16 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks, layers, mlp
-from .._workers import Engine, engine
+from .. import layers
+from .._many import cross_validation
+from .._many.cross_validation import Problem
+from .._many.engines import Engine, engine
+from .._model.architecture import parse_hidden
+from .._utils import arguments
+from .._utils.progress import ProgressLine
 from ..models import Sequential
-from ..progress import ProgressLine
-from . import _folds, _grid
-from ._problem import Problem
+from . import _grid
 from ._result import CHOICES, PathResult
-from ._run import Packed, Step, Track, Tracks, can_keep, walk
 from ._search import EXPECTED_FITS, EXPLAINED, largest_lambda
-from ._walkers import Array, Settings, State
+from ._solvers import Array, Settings, State
+from ._tracks import Packed, Step, Track, Tracks, can_keep, walk
 
 _RATIO = 1e-3  # of the smallest to the largest lambda with hidden layers
 _MAX_EXTRA = 30  # lambdas beyond the largest that the search found
@@ -169,45 +171,45 @@ def path(
     Abraham & Tibshirani (2021), Journal of Machine Learning Research 22, for dense to sparse.
     """
     hidden = parse_hidden(units)
-    _checks.verbosity(verbose)
+    arguments.verbosity(verbose)
     layers.check_activations(activation)
-    n_lambdas = _checks.integer("n_lambdas", n_lambdas)
-    seed = _checks.integer("seed", seed, 0)
-    _checks.one_of("choose", choose, CHOICES)
+    n_lambdas = arguments.integer("n_lambdas", n_lambdas)
+    seed = arguments.integer("seed", seed, 0)
+    arguments.one_of("choose", choose, CHOICES)
     settings = Settings(
         hidden,
         penalty,
         l1_ratio,
         activation=activation,
         seed=seed,
-        learning_rate=_checks.number(
+        learning_rate=arguments.number(
             "learning_rate", learning_rate, "a finite number above 0", lambda v: v > 0
         ),
     )  # fmt: skip
-    defaults = _checks.defaults_of(path)
+    defaults = arguments.defaults_of(path)
     if not hidden:
         trained = {
             "activation": activation, "epochs": epochs, "first_epochs": first_epochs,
             "batch_size": batch_size, "learning_rate": learning_rate,
         }  # fmt: skip
         reason = "a model without hidden layers is solved, not trained"
-        _checks.warn_unused(reason, trained, defaults)
+        arguments.warn_unused(reason, trained, defaults)
     if lambdas is not None:
         ends = {"n_lambdas": n_lambdas, "lambda_ratio": lambda_ratio}
-        _checks.warn_unused("lambdas are given", ends, defaults)
+        arguments.warn_unused("lambdas are given", ends, defaults)
     n_layers = len(hidden) + 1
     factors = _grid.factors(layer_factors, n_layers)
     grid = None if lambdas is None else _grid.given(lambdas, layer_factors, n_layers)
     if lambda_ratio is not None:
-        _checks.number("lambda_ratio", lambda_ratio, "a number in (0, 1)", lambda v: 0 < v < 1)
+        arguments.number("lambda_ratio", lambda_ratio, "a number in (0, 1)", lambda v: 0 < v < 1)
     problem = Problem(
-        x, y, task, settings.dtype, standardize=_checks.flag("standardize", standardize),
+        x, y, task, settings.dtype, standardize=arguments.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator,
     )  # fmt: skip
     lengths: dict[str, Any] = _lengths(problem.n_rows, batch_size, epochs, first_epochs)
     settings = replace(settings, n_classes=problem.n_classes, **lengths)
     measure = problem.chosen_measure(measure)
-    assigned = _folds.assigned(folds, problem.codes, problem.labels, problem.n_rows, seed)
+    assigned = cross_validation.assigned(folds, problem.codes, problem.labels, problem.n_rows, seed)
     if grid is None:
         with ProgressLine("largest lambda", EXPECTED_FITS, "fits", enabled=bool(verbose)) as line:
             largest = largest_lambda(problem, settings, factors, line)
@@ -226,27 +228,13 @@ def path(
     return result
 
 
-def parse_hidden(units: Any) -> list[int]:
-    """Return hidden layers' widths; none for None, "none" and ()."""
-    if units is None or (isinstance(units, str) and units.strip().lower() in ("none", "")):
-        return []
-    if isinstance(units, str):
-        return mlp.parse_units(units)
-    if isinstance(units, numbers.Integral):
-        units = [units]
-    given = _checks.items("units", units, "widths of hidden layers")
-    if len(given) > mlp.MAX_LAYERS:
-        raise ValueError(f"units must be {mlp.MAX_LAYERS} layers at most. Received: {len(given)}")
-    return [_checks.integer("units", width) for width in given]
-
-
 def _lengths(
     n_rows: int, batch_size: int | None, epochs: int | None, first_epochs: int | None
 ) -> dict[str, int]:
     """Return how long to train and in which batches; what was given is checked."""
     given = {"batch_size": batch_size, "epochs": epochs, "first_epochs": first_epochs}
-    checked = {k: _checks.integer(k, v) for k, v in given.items() if v is not None}
-    _checks.batch_size(checked.get("batch_size", 1))
+    checked = {k: arguments.integer(k, v) for k, v in given.items() if v is not None}
+    arguments.batch_size(checked.get("batch_size", 1))
     size = checked.setdefault("batch_size", n_rows if n_rows <= _FULL_BATCH else _BATCH)
     batches = -(-n_rows // size)
     steps = _EPOCHS if batches == 1 else max(2, round(_STEPS / batches))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import datasets
-from .._atomic import write_atomically
+from .._utils.atomic import write_atomically
 from ._sparsity import Description
 
 if TYPE_CHECKING:

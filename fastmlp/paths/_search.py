@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from .. import threads
+from .._many.cross_validation import Problem
+from .._utils.progress import ProgressLine
 from ..errors import DataError
-from ..progress import ProgressLine
 from ._linear import LinearModel, Penalty
-from ._problem import Problem
+from ._solvers import Array, Settings, Walker, walker
 from ._sparsity import described
-from ._walkers import Array, Settings, Walker, walker
 
 # Under an L2 penalty no weight is ever zero: the model is gone when it explains less of the loss.
 EXPLAINED = 0.01

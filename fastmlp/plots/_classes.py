@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import _checks
+from .._utils import arguments
 from ._models import Array, Function, column, dense_layers
 from ._style import INK, legend_above, new_figure, styled
 
@@ -187,7 +187,7 @@ def plot_decision_boundary(
 
     if (train_x is None) != (train_y is None):
         raise ValueError("train_x and train_y go together. Received: only one of them")
-    gridlen = _checks.integer("gridlen", gridlen, 2)
+    gridlen = arguments.integer("gridlen", gridlen, 2)
     if train_x is None or train_y is None:
         train_x, train_y = _lecture_points()
     points, classes = two_inputs(train_x), class_indices(train_y)

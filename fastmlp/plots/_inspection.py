@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks
-from .._layer_report import EXPLODED, VANISHED, LayerReport
+from .._utils import arguments
+from ..inspection import EXPLODED, VANISHED, LayerReport
 from ._classes import MARKERS
 from ._models import Array, count
 from ._style import (
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .._layer_report import LayerReport
-    from ..inspection import Feature, Importance, PartialDependence
+    from ..inspection import Feature, Importance, LayerReport, PartialDependence
 
 STEPS = [1, 2, 5, 10]
 PER_ROW = 3  # panels of dependence
@@ -321,7 +320,7 @@ def plot_layer_report(report: LayerReport, *, title: str | None = None) -> Figur
     """
     from matplotlib.ticker import MaxNLocator
 
-    layers = _checks.instance("report", report, LayerReport).layers
+    layers = arguments.instance("report", report, LayerReport).layers
     x = np.arange(1, len(layers) + 1)
     figure = new_figure(8, 8, title)
     axes = figure.subplots(3, 1, sharex=True)

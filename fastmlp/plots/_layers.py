@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import _checks
+from .._utils import arguments
 from ._models import (
     Array,
     Function,
@@ -232,7 +232,7 @@ def plot_layer_activations_facetted(
     if not -n_layers <= index < n_layers:
         raise ValueError(
             f"layer must be an index from 0 to {n_layers - 1}. "
-            f"Received: layer={_checks.shown(layer)}"
+            f"Received: layer={arguments.shown(layer)}"
         )
     grid = curve_data(x, None, None).x
     inputs = grid if preprocess is None else preprocess(grid)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks
+from .._utils import arguments
 
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
@@ -37,7 +37,7 @@ def dense_layers(model: Any) -> list[Any]:
     """
     if isinstance(model, type) or not hasattr(model, "layers"):
         raise ValueError(
-            f"model must have layers, as a Sequential has. Received: {_checks.shown(model)}"
+            f"model must have layers, as a Sequential has. Received: {arguments.shown(model)}"
         )
     return [layer for layer in model.layers if is_dense(layer)]
 

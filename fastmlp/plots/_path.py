@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks
 from ._models import Array, count
+from ._results import PathFigures
 from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, VERMILLION, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from ..paths import PathResult
 
 MEASURE_LABELS = {
     "mse": "mean squared error",
@@ -29,7 +27,7 @@ MAX_LETTERS = 16
 
 
 @styled
-def plot_cv(result: PathResult, measure: str | None = None, *, title: str | None = None) -> Figure:
+def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | None = None) -> Figure:
     """Draw the cross-validated error against lambda, with both choices marked.
 
     Points are means over the folds, bars one standard error either way. The top axis says what is
@@ -62,7 +60,7 @@ def plot_cv(result: PathResult, measure: str | None = None, *, title: str | None
     return figure
 
 
-def _cv_panel(ax: Axes, result: PathResult, name: str) -> None:
+def _cv_panel(ax: Axes, result: PathFigures, name: str) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     mean, se = result.cv(name)
@@ -95,7 +93,7 @@ def _cv_panel(ax: Axes, result: PathResult, name: str) -> None:
         ax.plot(between, [mean[best] + se[best]] * 2, color=INK, linewidth=0.9, zorder=4)
 
 
-def _lambda_axis(axes: Any, result: PathResult) -> None:
+def _lambda_axis(axes: Any, result: PathFigures) -> None:
     """Give panels, top to bottom, a common axis of lambda, the counts above and both choices."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -127,7 +125,7 @@ def _lambda_axis(axes: Any, result: PathResult) -> None:
     _mark_choices(axes[0], result)
 
 
-def _counts(result: PathResult) -> tuple[Array, str]:
+def _counts(result: PathFigures) -> tuple[Array, str]:
     """Return what the top axis counts at each lambda, and what that is."""
     if result.penalty == "l1" or (result.penalty == "l2" and not result.units):
         return result.n_nonzero, "nonzero weights"
@@ -143,7 +141,7 @@ def _top_places(lambdas: Array) -> list[int]:
     return sorted({int(np.abs(logs - at).argmin()) for at in wanted})
 
 
-def _mark_choices(ax: Axes, result: PathResult) -> None:
+def _mark_choices(ax: Axes, result: PathFigures) -> None:
     """Write the names of the choices beside their lines, away from each other."""
     from matplotlib.transforms import blended_transform_factory
 
@@ -181,7 +179,7 @@ def _mark_choices(ax: Axes, result: PathResult) -> None:
 
 
 @styled
-def plot_path(result: PathResult, *, title: str | None = None) -> Figure:
+def plot_path(result: PathFigures, *, title: str | None = None) -> Figure:
     """Draw the coefficients, or the norms of inputs' and units' weights, against lambda.
 
     Without hidden layers a line is an input's coefficient, with a panel for each class where there
@@ -197,9 +195,7 @@ def plot_path(result: PathResult, *, title: str | None = None) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from ..paths import PathResult
-
-    panels = _panels(_checks.instance("result", result, PathResult))
+    panels = _panels(result)
     figure = new_figure(8, 1.4 + (2.4 if len(panels) > 1 else 4.0) * len(panels), title)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     shown: list[list[int]] = []
@@ -225,7 +221,7 @@ def plot_path(result: PathResult, *, title: str | None = None) -> Figure:
     return figure
 
 
-def _panels(result: PathResult) -> list[tuple[str, Array, list[str] | None]]:
+def _panels(result: PathFigures) -> list[tuple[str, Array, list[str] | None]]:
     """Return each panel's label, its lines (n_lambdas, k) and their names."""
     names = result.input_names
     if not result.units:

@@ -10,20 +10,19 @@ import numpy as np
 from ._classes import BACKGROUND_ALPHA, COLOUR_MAP, HIGH, LOW, class_colours, predicted_classes
 from ._models import Array, count
 from ._regression import POINTS
+from ._results import PathFigures
 from ._style import GREY, INK, VERMILLION, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..paths import PathResult
-
 N_PANELS = 9
 MESH = 121
 
 
 @styled
-def plot_path_fits(result: PathResult, indices: Any = None, *, title: str | None = None) -> Figure:
+def plot_path_fits(result: PathFigures, indices: Any = None, *, title: str | None = None) -> Figure:
     """Draw the model fitted to all rows at some of the lambdas, a panel each.
 
     With one numeric input: the fitted curve, or the probability of the second class, and the
@@ -77,7 +76,7 @@ def plot_path_fits(result: PathResult, indices: Any = None, *, title: str | None
     return figure
 
 
-def chosen_places(result: PathResult, n: int = N_PANELS) -> list[int]:
+def chosen_places(result: PathFigures, n: int = N_PANELS) -> list[int]:
     """Return about `n` places from the largest lambda to the smallest, both choices among them."""
     total = len(result.lambdas)
     chosen = {result.index_1se, result.index_min}
@@ -93,7 +92,7 @@ def chosen_places(result: PathResult, n: int = N_PANELS) -> list[int]:
     return sorted(set(even))
 
 
-def _panel_title(result: PathResult, place: int) -> str:
+def _panel_title(result: PathFigures, place: int) -> str:
     marks = [name for name, at in (("min", result.index_min), ("1se", result.index_1se))
              if at == place]  # fmt: skip
     mark = f" ({' and '.join(marks)})" if marks else ""
@@ -104,7 +103,7 @@ def _panel_title(result: PathResult, place: int) -> str:
     return f"lambda {result.lambdas[place]:.3g}{mark}\n{left}"
 
 
-def _drawing(result: PathResult) -> tuple[Any, tuple[str, str], bool]:
+def _drawing(result: PathFigures) -> tuple[Any, tuple[str, str], bool]:
     """Return what draws a panel, the labels of the axes, and whether panels are square."""
     state = result.preprocessing
     plain = all(c.kind == "numeric" and not c.indicator for c in state.columns)
@@ -134,7 +133,7 @@ def _drawing(result: PathResult) -> tuple[Any, tuple[str, str], bool]:
 class _OfModel:
     """Draws the model at one place of a path."""
 
-    def __init__(self, result: PathResult) -> None:
+    def __init__(self, result: PathFigures) -> None:
         self.result = result
         self.state = result.preprocessing
 
@@ -149,7 +148,7 @@ class _OfModel:
 
 
 class _Curve(_OfModel):
-    def __init__(self, result: PathResult) -> None:
+    def __init__(self, result: PathFigures) -> None:
         super().__init__(result)
         self.x, self.y = result.points()
         self.grid = np.linspace(self.x.min(), self.x.max(), 201)[:, None]
@@ -164,7 +163,7 @@ class _Curve(_OfModel):
 
 
 class _Regions(_OfModel):
-    def __init__(self, result: PathResult) -> None:
+    def __init__(self, result: PathFigures) -> None:
         super().__init__(result)
         self.x, self.y = result.points()
         self.limits = [_limits(self.x[:, j]) for j in (0, 1)]
@@ -197,7 +196,7 @@ class _Regions(_OfModel):
 
 
 class _Surface(_Regions):
-    def __init__(self, result: PathResult) -> None:
+    def __init__(self, result: PathFigures) -> None:
         super().__init__(result)
         low, high = np.percentile(self.y, [1, 99])
         self.levels = np.linspace(low, high if high > low else low + 1, 11)
@@ -215,7 +214,7 @@ class _Surface(_Regions):
 class _Held:
     """Numbers: what was predicted of held-out rows, against what they are."""
 
-    def __init__(self, result: PathResult, held_out: Array) -> None:
+    def __init__(self, result: PathFigures, held_out: Array) -> None:
         self.held = held_out
         self.y = result.target_values()
 
@@ -232,7 +231,7 @@ class _Held:
 class _Chances:
     """Classes: how probable the classes of held-out rows were thought."""
 
-    def __init__(self, result: PathResult, held_out: Array) -> None:
+    def __init__(self, result: PathFigures, held_out: Array) -> None:
         codes = result.target_values()
         self.chances = np.take_along_axis(held_out, codes[None, :, None], axis=2)[:, :, 0]
         self.wrong = held_out.argmax(axis=2) != codes

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .. import _checks
-from .._atomic import is_special, write_atomically
+from .._utils import arguments
+from .._utils.atomic import is_special, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,9 +128,9 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     OSError
         If the file cannot be written; an existing file is then as it was.
     """
-    path = Path(_checks.path("path", path))
+    path = Path(arguments.path("path", path))
     if not hasattr(fig, "savefig"):
-        raise ValueError(f"fig must be a Figure. Received: fig={_checks.shown(fig)}")
+        raise ValueError(f"fig must be a Figure. Received: fig={arguments.shown(fig)}")
     suffix = path.suffix.lower()
     if suffix not in _METADATA and is_special(path):
         suffix = ".png"

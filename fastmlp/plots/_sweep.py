@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._model.architecture import parse_hidden
 from ._path import MEASURE_LABELS
+from ._results import RankFigures, SweepFigures
 from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, legend_above, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..sweeps import SweepResult
-    from ..sweeps._result import Rank
 
 LOG_SPAN = 8.0  # of scores, from which on their axis is logarithmic
 MOST_PANELS = 6
@@ -23,7 +26,7 @@ MOST_NAMES = 8  # values of a parameter that are written along its axis
 
 @styled
 def plot_sweep(
-    result: SweepResult, measure: str | None = None, *, most: int = 20, title: str | None = None
+    result: SweepFigures, measure: str | None = None, *, most: int = 20, title: str | None = None
 ) -> Figure:
     """Draw the best configurations, and the score against each parameter that was varied.
 
@@ -50,13 +53,11 @@ def plot_sweep(
     ValueError
         If no configuration has a score.
     """
-    from ..sweeps._result import longest
-
     measure = result.measure if measure is None else measure
     scored = [rank for rank in result.ranking(measure, every_rung=True) if rank.mean is not None]
     if not scored:
         raise ValueError("There is nothing to draw: no configuration has a score yet")
-    ranking = longest(scored)
+    ranking = result.longest(scored)
     rungs = sorted({rank.epochs for rank in scored})
     names = result.varied[: MOST_PANELS - 1]
     count = len(names) + (len(rungs) > 1)
@@ -76,7 +77,11 @@ def plot_sweep(
 
 
 def _right_panels(
-    axes: Any, scored: list[Rank], ranking: list[Rank], names: list[str], rungs: list[int]
+    axes: Any,
+    scored: list[RankFigures],
+    ranking: list[RankFigures],
+    names: list[str],
+    rungs: list[int],
 ) -> None:
     panels = list(axes.flat)
     colours = _shades(rungs)
@@ -99,7 +104,7 @@ def _shades(rungs: list[int]) -> dict[int, Any]:
     return {epochs: shades(i / (len(rungs) - 1)) for i, epochs in enumerate(rungs)}
 
 
-def _name(rank: Rank, varied: list[str], with_epochs: bool) -> str:
+def _name(rank: RankFigures, varied: list[str], with_epochs: bool) -> str:
     """Return a configuration in few words."""
     parts = []
     for name in varied or ["units"]:
@@ -113,7 +118,7 @@ def _name(rank: Rank, varied: list[str], with_epochs: bool) -> str:
 
 
 def _rank_panel(
-    ax: Axes, result: SweepResult, ranking: list[Rank], most: int, measure: str, rungs: bool
+    ax: Axes, result: SweepFigures, ranking: list[RankFigures], most: int, measure: str, rungs: bool
 ) -> None:
     shown = ranking[:most]
     for place, rank in enumerate(shown):
@@ -169,7 +174,7 @@ def _score_axis(ax: Axes, values: list[Any], which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _rung_panel(ax: Axes, scored: list[Rank], colours: dict[int, Any]) -> None:
+def _rung_panel(ax: Axes, scored: list[RankFigures], colours: dict[int, Any]) -> None:
     """Draw every configuration's way through the rungs."""
     lines: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for rank in scored:
@@ -188,7 +193,7 @@ def _rung_panel(ax: Axes, scored: list[Rank], colours: dict[int, Any]) -> None:
     ax.set_title("epochs, which colour the points")
 
 
-def _parameter_panel(ax: Axes, name: str, ranking: list[Rank], colours: list[Any]) -> None:
+def _parameter_panel(ax: Axes, name: str, ranking: list[RankFigures], colours: list[Any]) -> None:
     """Draw the scores against one parameter; the darkest points, trained longest, on top."""
     values = [rank.config[name] for rank in ranking]
     means = np.array([rank.mean for rank in ranking], float)
@@ -210,7 +215,5 @@ def _parameter_panel(ax: Axes, name: str, ranking: list[Rank], colours: list[Any
 
 def _size(units: str) -> tuple[int, int]:
     """Return what architectures are put in order by: layers, then units."""
-    from ..paths import parse_hidden
-
     widths = parse_hidden(units)
     return len(widths), sum(widths)

@@ -17,11 +17,11 @@ from sklearn.utils.metaestimators import available_if
 from .. import optimizers, threads
 from ..errors import DivergedError
 from ..models import Sequential
+from ._data import Problem, Rows, mean_and_scale, row_weights, rows_per_step
 from ._fitted import FittedMLP, network, validated
 from ._lbfgs import minimise
-from ._problem import Problem, Rows, mean_and_scale, row_weights, rows_per_step
-from ._settings import Settings, checked, warn_of_unused
-from ._watch import Watch
+from ._monitor import Watch
+from ._parameters import Settings, checked, warn_of_unused
 
 _CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_",
            "best_validation_score_", "_no_improvement_count", "_best_weights", "_split_state",

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from ._base import BaseMLP, has_epochs
-from ._settings import keep
+from ._parameters import keep
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):

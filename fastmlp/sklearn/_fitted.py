@@ -12,10 +12,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .. import optimizers
-from ..mlp import mlp
-from ..models import Sequential
+from ..models import Sequential, mlp
 from ._outputs import Output, output_for
-from ._settings import Architecture, Settings, checked
+from ._parameters import Architecture, Settings, checked
 
 try:
     from sklearn.utils.validation import validate_data as _validate_data

@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 
-from .. import _checks
+from .._utils import arguments
 from ..metrics import r2_score
 from ._base import BaseMLP
-from ._problem import Rows, mean_and_scale
-from ._settings import keep
+from ._data import Rows, mean_and_scale
+from ._parameters import keep
 
 _LOSSES = {"squared_error": "identity", "poisson": "exp"}
 
@@ -206,7 +206,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
     def _last_layer(self, y: np.ndarray) -> tuple[str, int]:
         if not isinstance(self.loss, str):
             raise ValueError(f"loss must be a name; it comes first. Received: loss={self.loss!r}")
-        return _checks.lookup("loss", self.loss, _LOSSES), y.shape[1]
+        return arguments.lookup("loss", self.loss, _LOSSES), y.shape[1]
 
     def _score(self, y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
         return r2_score(y, predicted, weight)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
-from .._optional import require
+from .._utils.optional import require
 from ._space import Config, LogUniform, Space, Uniform, completed, rounded
 
 METHODS = ("grid", "random", "halving", "optuna")

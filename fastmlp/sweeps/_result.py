@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _checks
-from .._atomic import is_special, write_atomically
+from .._utils import arguments as _arguments
+from .._utils.atomic import is_special, write_atomically
 from ._space import PARAMETERS, Config
 from ._store import Store
 
@@ -115,6 +115,14 @@ class SweepResult:
         """The parameters of which more than one value was tried."""
         return [name for name in PARAMETERS if len({row[name] for row in self.rows}) > 1]
 
+    @staticmethod
+    def longest(ranks: Sequence[Rank]) -> list[Rank]:
+        """Return the first rank of each configuration, that of its longest training."""
+        found: dict[tuple[Any, ...], Rank] = {}
+        for rank in ranks:
+            found.setdefault(tuple(rank.config.values()), rank)
+        return list(found.values())
+
     def ranking(self, measure: str | None = None, every_rung: bool = False) -> list[Rank]:
         """Return the configurations, the best first.
 
@@ -136,7 +144,7 @@ class SweepResult:
         """
         measure = self.measure if measure is None else measure
         if measure not in self.measures:
-            raise _checks.unknown("measure", str(measure), self.measures)
+            raise _arguments.unknown("measure", str(measure), self.measures)
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in self.rows:
             key = (row["epochs"], *(row[name] for name in PARAMETERS))
@@ -144,7 +152,7 @@ class SweepResult:
         found = [self._ranked(rows, measure) for rows in groups.values()]
         found.sort(key=lambda r: (-r.epochs, r.mean is None, r.mean))
         if not every_rung:
-            found = longest(found)
+            found = self.longest(found)
         for i, rank in enumerate(found, 1):
             rank.rank = i
         return found
@@ -216,14 +224,6 @@ class SweepResult:
         return plots.plot_sweep(self, measure, **arguments)
 
 
-def longest(ranks: Sequence[Rank]) -> list[Rank]:
-    """Return the first rank of each configuration, that of its longest training."""
-    found: dict[tuple[Any, ...], Rank] = {}
-    for rank in ranks:
-        found.setdefault(tuple(rank.config.values()), rank)
-    return list(found.values())
-
-
 def load(path: str | os.PathLike[str]) -> SweepResult:
     """Read a sweep's store, also while it is being written.
 
@@ -255,7 +255,7 @@ def check_suffix(path: str | os.PathLike[str]) -> None:
 def _parquet(columns: dict[str, list[Any]]) -> bytes:
     import io
 
-    from .._optional import require
+    from .._utils.optional import require
 
     arrow = require("pyarrow", "data", "Parquet")
     buffer = io.BytesIO()
@@ -266,7 +266,7 @@ def _parquet(columns: dict[str, list[Any]]) -> bytes:
 def _csv(columns: dict[str, list[Any]]) -> bytes:
     import io
 
-    from .._csv import write_csv
+    from .._tables.csv import write_csv
 
     text = io.StringIO(newline="")
     write_csv(text, list(columns), list(columns.values()))

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _many, _stacks
-from .._groups import like
-from .._workers import Engine
+from .._many import pool, stacks
+from .._many.engines import Engine
+from .._model.clone import like
 from ._methods import Plan, Round
 from ._schema import KEY, StoreError
 from ._space import PARAMETERS, Config
@@ -120,7 +120,7 @@ class Conductor:
             pieces,
             lambda i, outcomes: self._keep(pieces[i], outcomes, by_number),
             lambda share: self._show(self.done + share),
-            [piece.size >= _many.LARGE for piece in pieces],
+            [piece.size >= pool.LARGE for piece in pieces],
         )
         return [self._score(config, step.epochs) for config in step.configs]
 
@@ -156,7 +156,7 @@ class Conductor:
             template = like(self.work.model(first.config))
             rows = min(first.config["batch_size"], len(self.work.parts[first.fold - 1].x))
             share = max(1, self.engine.n_workers // len(groups))
-            how = _stacks.plan(template, len(group), rows, share)
+            how = stacks.plan(template, len(group), rows, share)
             size = 1 if how is None else how.size
             for start in range(0, len(group), size):
                 some = group[start : start + size]

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks, layers, mlp, optimizers
+from .. import layers, optimizers
+from .._model.architecture import parse_units
+from .._utils import arguments
 
 Config = dict[str, Any]
 
@@ -33,8 +35,8 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        _checks.number("low", self.low, "a finite number", lambda v: True)
-        _checks.number("high", self.high, "a number above low", lambda v: v > self.low)
+        arguments.number("low", self.low, "a finite number", lambda v: True)
+        arguments.number("high", self.high, "a number above low", lambda v: v > self.low)
 
     def at(self, share: float) -> float:
         """Return the number that lies so far from low to high."""
@@ -53,7 +55,7 @@ class LogUniform(Uniform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.number("low", self.low, "a number above 0", lambda v: v > 0)
+        arguments.number("low", self.low, "a number above 0", lambda v: v > 0)
 
     def at(self, share: float) -> float:
         """Return the number that lies so far from low to high, in logarithm."""
@@ -65,14 +67,14 @@ def _units(value: Any) -> str:
     if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "")):
         return "none"
     if isinstance(value, str):
-        widths = mlp.parse_units(value)
+        widths = parse_units(value)
     else:
-        given = _checks.items(
+        given = arguments.items(
             "units",
             [value] if isinstance(value, numbers.Integral) else value,
             "widths of hidden layers",
         )
-        widths = [_checks.integer("units", width) for width in given]
+        widths = [arguments.integer("units", width) for width in given]
     runs = [(width, len(list(same))) for width, same in itertools.groupby(widths)]
     return ",".join(f"{w}x{n}" if n > 1 else str(w) for w, n in runs) or "none"
 
@@ -85,21 +87,23 @@ def _optimizer(value: Any) -> str:
 
 def _rate(value: Any) -> float | None:
     rule = "a finite number above 0"
-    return None if value is None else _checks.number("learning_rate", value, rule, lambda v: v > 0)
+    return (
+        None if value is None else arguments.number("learning_rate", value, rule, lambda v: v > 0)
+    )
 
 
 def _batch_size(value: Any) -> int | None:
-    return None if value is None else _checks.batch_size(value)
+    return None if value is None else arguments.batch_size(value)
 
 
 # In the order of a grid: the first changes slowest.
 PARAMETERS: dict[str, Callable[[Any], Any]] = {
     "units": _units,
     "activation": layers.activation_name,
-    "l1": lambda value: _checks.non_negative("l1", value),
-    "l2": lambda value: _checks.non_negative("l2", value),
-    "group_l1": lambda value: _checks.non_negative("group_l1", value),
-    "dropout": lambda value: _checks.fraction("dropout", value),
+    "l1": lambda value: arguments.non_negative("l1", value),
+    "l2": lambda value: arguments.non_negative("l2", value),
+    "group_l1": lambda value: arguments.non_negative("group_l1", value),
+    "dropout": lambda value: arguments.fraction("dropout", value),
     "optimizer": _optimizer,
     "learning_rate": _rate,
     "batch_size": _batch_size,

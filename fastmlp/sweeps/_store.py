@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import _atomic, _checks
-from .._untrusted import BadFileError, loads
+from .._saving.untrusted import BadFileError, loads
+from .._utils import arguments, atomic
 from ._schema import (
     APPLICATION,
     COLUMNS,
@@ -123,15 +123,15 @@ class Store:
         # What they hold belongs to the old content; the new one must not be mended with it.
         for suffix in ("-journal", "-wal", "-shm"):
             Path(f"{target}{suffix}").unlink(missing_ok=True)
-        _atomic.write_atomically(target, content)
+        atomic.write_atomically(target, content)
 
     @staticmethod
     def check_place(path: str | os.PathLike[str]) -> str:
         """Return the path of a store that is to be written; raise OSError if it cannot be."""
-        path = _checks.path("store", path)
-        if _atomic.is_special(path):
+        path = arguments.path("store", path)
+        if atomic.is_special(path):
             raise OSError(errno.EINVAL, "is not a regular file, as a store must be", path)
-        _atomic.check(path, _LEAST)
+        atomic.check(path, _LEAST)
         return path
 
     @classmethod
@@ -153,7 +153,7 @@ class Store:
         OSError
             If it cannot be opened.
         """
-        file = Path(_checks.path("path", path))
+        file = Path(arguments.path("path", path))
         if not file.exists():
             raise FileNotFoundError(errno.ENOENT, "no such file or directory", str(path))
         if file.is_dir():

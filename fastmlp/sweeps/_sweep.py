@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks, _kernels
-from .._workers import Engine, engine
+from .. import _kernels
+from .._many import cross_validation
+from .._many.cross_validation import Part, Problem, with_target
+from .._many.engines import Engine, engine
+from .._utils import arguments
+from .._utils.progress import ProgressLine
+from .._utils.version import __version__
 from ..datasets import as_table
 from ..errors import DataError
-from ..paths import _folds
-from ..paths._problem import Part, Problem, with_target
 from ..preprocessing import split
-from ..progress import ProgressLine
 from ..regularizers import GROUPS
 from . import _methods
 from ._result import SweepResult
@@ -165,33 +167,36 @@ def sweep(
     ----------
     Jamieson & Talwalkar (2016), AISTATS, for successive halving.
     """
-    method = _checks.one_of("method", method, _methods.METHODS)
+    method = arguments.one_of("method", method, _methods.METHODS)
     space = Space(
         units=units, activation=activation, l1=l1, l2=l2, group_l1=group_l1, dropout=dropout,
         optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
     )  # fmt: skip
-    epochs, n_seeds = _checks.integer("epochs", epochs), _checks.integer("seeds", seeds)
-    seed, eta = _checks.below("seed", seed, 1 << 62, 0, "2**62"), _checks.integer("eta", eta, 2)
+    epochs, n_seeds = arguments.integer("epochs", epochs), arguments.integer("seeds", seeds)
+    seed, eta = arguments.below("seed", seed, 1 << 62, 0, "2**62"), arguments.integer("eta", eta, 2)
     for name, value in {"samples": samples, "min_epochs": min_epochs}.items():
         if value is not None:
-            _checks.integer(name, value)
-    proximal, overwrite = _checks.flag("proximal", proximal), _checks.flag("overwrite", overwrite)
-    _checks.verbosity(verbose)
-    groups = _checks.one_of("groups", groups, GROUPS)
-    defaults = _checks.defaults_of(sweep)
+            arguments.integer(name, value)
+    proximal, overwrite = (
+        arguments.flag("proximal", proximal),
+        arguments.flag("overwrite", overwrite),
+    )
+    arguments.verbosity(verbose)
+    groups = arguments.one_of("groups", groups, GROUPS)
+    defaults = arguments.defaults_of(sweep)
     if method != "halving":
         of_halving = {"eta": eta, "min_epochs": min_epochs}
-        _checks.warn_unused(f"method={method!r} has no rungs", of_halving, defaults)
+        arguments.warn_unused(f"method={method!r} has no rungs", of_halving, defaults)
     for name, flag, of, lambdas in (
         ("proximal", proximal, "l1", l1),
         ("groups", groups, "group_l1", group_l1),
     ):
         if not isinstance(lambdas, Uniform) and not np.any(lambdas):
-            _checks.warn_unused(f"{of} is 0", {name: flag}, defaults)
+            arguments.warn_unused(f"{of} is 0", {name: flag}, defaults)
     if method == "optuna":
         _methods.import_optuna()
     problem = Problem(
-        x, y, task, "float32", standardize=_checks.flag("standardize", standardize),
+        x, y, task, "float32", standardize=arguments.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator,
     )  # fmt: skip
     measure = problem.chosen_measure(measure)
@@ -238,8 +243,6 @@ def sweep(
 
 
 def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, Any]:
-    from .. import __version__
-
     return {
         "engine": workers.name,
         "workers": workers.n_workers,
@@ -266,11 +269,11 @@ def _parts(
     if validation is not None:
         return [_rows(_validated(problem, y, validation))]
     if folds is not None:
-        fold = _folds.assigned(folds, problem.codes, problem.labels, n, seed)
+        fold = cross_validation.assigned(folds, problem.codes, problem.labels, n, seed)
         return [_rows(problem.part(fold == k)) for k in range(int(fold.max()) + 1)]
     if share is not None:
         rule = "a number in (0, 1): a sweep is scored on rows held out"
-        share = _checks.number("validation_split", share, rule, lambda v: 0 < v < 1)
+        share = arguments.number("validation_split", share, rule, lambda v: 0 < v < 1)
     _, held = split(n, SHARE if share is None else share, seed)
     mask = np.zeros(n, bool)
     mask[held] = True

@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _fit_data, _kernels, _many, _stacks, optimizers, threads
-from .._groups import Group, like
-from .._workers import Progress
+from .. import _kernels, optimizers, threads
+from .._many import pool, stacks
+from .._many.cross_validation import scores
+from .._many.engines import Progress
+from .._many.group import Group
+from .._model.architecture import parse_hidden
+from .._model.clone import like
+from .._training import data
 from ..errors import DivergedError
-from ..mlp import mlp
-from ..models import Sequential
-from ..paths import parse_hidden
-from ..paths._problem import scores
+from ..models import Sequential, mlp
 from ._space import Config
 
 Array = NDArray[Any]
@@ -151,10 +153,10 @@ def train(work: Work, piece: Piece, progress: Progress) -> list[Outcome]:
     """
     rows = work.parts[piece.fold]
     template = like(work.model(piece.config))
-    _fit_data.checked(template, rows.x, rows.y, None)
+    data.checked(template, rows.x, rows.y, None)
     n = len(rows.x)
     size = min(piece.config["batch_size"], n)
-    how = _stacks.plan(template, len(piece.seeds), size, 1)
+    how = stacks.plan(template, len(piece.seeds), size, 1)
     if how is None:
         return [
             _alone(work, piece, template, i, progress.of(i, len(piece.seeds)))
@@ -168,18 +170,18 @@ def train(work: Work, piece: Piece, progress: Progress) -> list[Outcome]:
 
 
 def _stacked(
-    work: Work, piece: Piece, template: Sequential, places: list[int], how: _stacks.Plan,
+    work: Work, piece: Piece, template: Sequential, places: list[int], how: stacks.Plan,
     progress: Progress,
 ) -> list[Outcome]:  # fmt: skip
     """Train some of a piece's networks side by side."""
     start, rows = time.perf_counter(), work.parts[piece.fold]
     n, total = len(rows.x), len(piece.seeds)
     size = min(piece.config["batch_size"], n)
-    stacked = _stacks.train(
+    stacked = stacks.train(
         how,
         template,
         [piece.seeds[i] for i in places],
-        _stacks.Rows(rows.x, rows.y, None),
+        stacks.Rows(rows.x, rows.y, None),
         kept=np.array([piece.epochs]),
         batch_size=size,
         shuffle=size < n,
@@ -221,7 +223,7 @@ def _alone(
 
     progress.watch(share)
     try:
-        history = _many.Job(model, rows.x, rows.y, arguments).fit()
+        history = pool.Job(model, rows.x, rows.y, arguments).fit()
     except DivergedError as error:
         where = "" if error.layer is None else f", layer '{error.layer}'"
         outcome.message = f"diverged in epoch {error.epoch}{where}"

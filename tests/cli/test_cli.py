@@ -11,10 +11,11 @@ import click
 import pytest
 
 import fastmlp
-from fastmlp import _kernels, datasets, layers, lecture, optimizers, preprocessing
+from fastmlp import _kernels, datasets, layers, lecture, optimizers
 from fastmlp.cli import _app, _options, _output, _streams
 from fastmlp.cli.datasets import DESCRIPTIONS
 from fastmlp.errors import DataError, DivergedError, ModelFileError
+from fastmlp.preprocessing import _fit
 
 HEAVY = ("numpy", "matplotlib", "rich", "scipy")
 
@@ -94,7 +95,7 @@ def test_doctor(run, monkeypatch):
 
 def test_names_restated_for_completion_are_the_library_s():
     assert _options.ACTIVATIONS == layers.ACTIVATIONS
-    assert _options.TASKS == preprocessing.TASKS
+    assert _options.TASKS == _fit.TASKS
     assert tuple(DESCRIPTIONS) == datasets.NAMES
     for name in _options.OPTIMIZERS:
         assert isinstance(optimizers.get(name), optimizers.Optimizer)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from fastmlp import lecture, lecture_figures, models, plots
+from fastmlp import lecture, models, plots
+from fastmlp.lecture._figures import figures
 
 QUICK = ("model_2units_c", "model_8units")
 
@@ -156,9 +157,9 @@ def test_tables_of_the_repair_and_of_classifiers(run, tmp_path, monkeypatch):
     monkeypatch.setitem(entries, "classifier_l2_0.01", small)
     # Facets of layers that the small network lacks are left out.
     monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"drawn"))
-    full = lecture_figures.figures
+    full = figures
     monkeypatch.setattr(
-        lecture_figures,
+        lecture,
         "figures",
         lambda entry: {k: v for k, v in full(entry).items() if not k[-7:-6].isdigit()},
     )
@@ -205,7 +206,7 @@ def test_interruption_prints_the_table_so_far(run, monkeypatch, as_json):
 
 
 def test_progress_of_a_larger_network(run, monkeypatch):
-    from fastmlp import progress
+    from fastmlp._utils import progress
 
     monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)

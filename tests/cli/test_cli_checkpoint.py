@@ -9,7 +9,8 @@ import signal
 import numpy as np
 import pytest
 
-from fastmlp import checkpoint, models
+from fastmlp import models
+from fastmlp._training import checkpoint
 
 OPTIONS = ("--units", "16x2", "--dropout", 0.1, "--epochs", 12, "--batch-size", 8, "--seed", 3,
            "--validation-split", 0.2, "--standardize")  # fmt: skip

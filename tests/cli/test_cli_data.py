@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp import _parquet, models
+from fastmlp import models
+from fastmlp.datasets import _parquet
 
 from ..bad_tables import MISFITS, PARQUET, TRAINED, WITH_EXTRA, WITHOUT_EXTRA
 

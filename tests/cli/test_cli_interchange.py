@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp import interchange, models
+from fastmlp._saving.export import TARGETS, to_bytes
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_a_model_is_written(run, tmp_path, to):
     outcome = run("export", "plain.fmlp", "--to", to, "-o", "out")
     assert outcome.code == 0 and outcome.out == ""
     data = (tmp_path / "out").read_bytes()
-    assert data == interchange.to_bytes(models.load_model("plain.fmlp"), to)
+    assert data == to_bytes(models.load_model("plain.fmlp"), to)
     assert f"Wrote {len(data):,} bytes to out." in outcome.err
     again = run("export", "plain.fmlp", "--to", to, "-o", "out")
     assert again.code == 1 and "the file exists; --force replaces it" in again.error
@@ -80,7 +81,7 @@ def test_names_in_c(run, tmp_path):
 def test_standard_output(run):
     save()
     outcome = run("export", "plain.fmlp", "--to", "c", "-o", "-")
-    assert outcome.out == interchange.to_bytes(models.load_model("plain.fmlp"), "c").decode()
+    assert outcome.out == to_bytes(models.load_model("plain.fmlp"), "c").decode()
     assert outcome.err == ""
     outcome = run("export", "plain.fmlp", "--to", "c", "-o", "-", "--json")
     assert outcome.code == 2 and "both write to standard output" in outcome.err
@@ -170,7 +171,7 @@ def test_activations_and_layers_are_given(run, write):
     ],
 )
 def test_what_cannot_be_imported(run, write, tmp_path, args, code, message):
-    write("net", interchange.to_bytes(save(), "torch"))
+    write("net", to_bytes(save(), "torch"))
     write("junk", b"junk and more of it")
     outcome = run("import", *args, "-o", "new.fmlp")
     assert outcome.code == code and message in outcome.err
@@ -180,4 +181,4 @@ def test_what_cannot_be_imported(run, write, tmp_path, args, code, message):
 def test_the_options_list_the_librarys_names():
     from fastmlp.cli.export import FORMATS
 
-    assert tuple(interchange.TARGETS) == FORMATS
+    assert tuple(TARGETS) == FORMATS

@@ -9,7 +9,8 @@ import json
 import numpy as np
 import pytest
 
-from fastmlp import layers, lecture, models, persistence, plots
+from fastmlp import layers, lecture, models, plots
+from fastmlp._saving import fmlp
 from fastmlp.cli import plot
 
 
@@ -419,7 +420,7 @@ def test_plot_data(run, write, saved, numbers):
 
 def test_a_lecture_model_saved_from_python_is_known(run, saved, tmp_path):
     result = lecture.train(lecture.CATALOGUE["model_8units"], 3)
-    persistence.save_model(result.model, tmp_path / "m.fmlp")
+    fmlp.save_model(result.model, tmp_path / "m.fmlp")
     assert run("plot", "m.fmlp", "--kind", "layers").code == 0
     document = json.loads(
         run("evaluate", "m.fmlp", "-", "--json", stdin=run("datasets", "regression_train").out).out

@@ -8,7 +8,10 @@ import stat
 import click
 import pytest
 
-from fastmlp import _atomic, _claim, checkpoint, models, streaming
+from fastmlp import models, streaming
+from fastmlp._training import checkpoint
+from fastmlp._utils import atomic
+from fastmlp._utils import claim as _claim
 from fastmlp.cli import _app
 from fastmlp.ensembles import Ensemble
 
@@ -190,7 +193,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(run, place, key, monk
     def begun(*args, **options):
         raise AssertionError("the work has begun")
 
-    for where, name in ((models.Sequential, "fit"), (streaming, "fit"), (_atomic, "replace"),
+    for where, name in ((models.Sequential, "fit"), (streaming, "fit"), (atomic, "replace"),
                         (checkpoint.Checkpoint, "write"), (_claim.Claim, "write")):  # fmt: skip
         monkeypatch.setattr(where, name, begun)
     args = FILES[key] if key in FILES else FOLDERS[key][0]

@@ -13,8 +13,9 @@ import sys
 import pytest
 
 from fastmlp import models
+from fastmlp._many import cross_validation
 from fastmlp.cli import path as path_command
-from fastmlp.paths import _problem, _walkers
+from fastmlp.paths import _solvers
 from fastmlp.paths._result import CHOICES
 
 QUICK = ("--n-lambdas", 5, "--folds", 3, "--epochs", 20, "--seed", 1)
@@ -30,8 +31,8 @@ def table(path):
 
 
 def test_its_lists_are_the_librarys():
-    assert path_command.PENALTIES == _walkers.PENALTIES
-    assert path_command.MEASURES == _problem.MEASURES
+    assert path_command.PENALTIES == _solvers.PENALTIES
+    assert path_command.MEASURES == cross_validation.MEASURES
     assert set(path_command.CHOICES) == set(CHOICES)
 
 

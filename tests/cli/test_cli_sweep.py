@@ -13,9 +13,9 @@ import time
 import pytest
 
 from fastmlp import optimizers, sweeps
+from fastmlp._many import cross_validation
 from fastmlp.cli import _options
 from fastmlp.cli import sweep as sweep_command
-from fastmlp.paths import _problem
 from fastmlp.sweeps import _methods, _space
 
 GRID = ("--units", "4,8x2", "--l2", "0,1e-3", "--seeds", 2, "--epochs", 3, "--seed", 1)
@@ -28,7 +28,7 @@ def document(outcome):
 
 def test_its_lists_are_the_librarys():
     assert sweep_command.METHODS == _methods.METHODS
-    assert sweep_command.MEASURES == _problem.MEASURES
+    assert sweep_command.MEASURES == cross_validation.MEASURES
     assert sweep_command._RANGED == _space.RANGES
     assert all(optimizers.get(name).name == name for name in _options.OPTIMIZERS)
 
@@ -174,7 +174,7 @@ def test_existing_files_are_not_replaced(run, numbers, write):
 
 def test_a_scheduler_that_does_not_answer(run, numbers, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("fastmlp._workers._dask.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("fastmlp._many.engines.dask.CONNECT_SECONDS", 0.3)
     address = "tcp://127.0.0.1:1"
     for args in (
         ("sweep", "--units", "none"),

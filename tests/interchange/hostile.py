@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy.random  # which initializers with a seed use
 
-from fastmlp import _untrusted, interchange, persistence
+from fastmlp import interchange
+from fastmlp._saving import fmlp, untrusted
 from fastmlp.errors import ModelFileError
 
 SPARE = 64 << 20
@@ -113,10 +114,10 @@ def spoil_header(rng, data):
 def resealed(data):
     """Put the right checksum into a model file, or what readers look at first hides the rest."""
     try:
-        metadata, arrays = _untrusted.safetensors(data)
-        right = _untrusted.checksum(metadata["fastmlp"], arrays).encode()
+        metadata, arrays = untrusted.safetensors(data)
+        right = untrusted.checksum(metadata["fastmlp"], arrays).encode()
         wrong = metadata["checksum"].encode()
-    except (_untrusted.BadFileError, AttributeError, KeyError, ValueError, TypeError):
+    except (untrusted.BadFileError, AttributeError, KeyError, ValueError, TypeError):
         return data
     return data.replace(b'"checksum":"%s"' % wrong, b'"checksum":"%s"' % right, 1)
 
@@ -184,7 +185,7 @@ def fuzzed(files, seed, seconds):
 
 
 def read(name, data):
-    load = persistence.from_bytes if ".fmlp" in name else interchange.from_bytes
+    load = fmlp.from_bytes if ".fmlp" in name else interchange.from_bytes
     return load(data)
 
 

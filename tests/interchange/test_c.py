@@ -9,7 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from fastmlp import interchange, layers, models
+from fastmlp import layers, models
+from fastmlp._saving.export import to_bytes
 from fastmlp.preprocessing import Preprocessing
 
 from . import drawn
@@ -21,7 +22,7 @@ needs_compiler = pytest.mark.skipif(compiler is None, reason="needs a C compiler
 
 def compiled(model, directory, name="model"):
     source, library = directory / f"{name}.c", directory / f"{name}.so"
-    source.write_bytes(interchange.to_bytes(model, "c", name))
+    source.write_bytes(to_bytes(model, "c", name))
     command = [compiler, *STRICT, "-shared", "-fPIC", str(source), "-o", str(library), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -117,7 +118,7 @@ def test_two_models_link_into_one_program(tmp_path):
     rng = np.random.default_rng(3)
     for name in ("first", "second"):
         model = drawn.network(rng)
-        (tmp_path / f"{name}.c").write_bytes(interchange.to_bytes(model, "c", name))
+        (tmp_path / f"{name}.c").write_bytes(to_bytes(model, "c", name))
     main = "int main(void) { return 0; }\n"
     (tmp_path / "main.c").write_text(main)
     sources = [str(tmp_path / f"{name}.c") for name in ("first", "second", "main")]
@@ -126,19 +127,19 @@ def test_two_models_link_into_one_program(tmp_path):
 
 
 def test_the_memory_it_takes_is_said():
-    text = interchange.to_bytes(models.mlp([8, 5], 3, 2), "c").decode()
+    text = to_bytes(models.mlp([8, 5], 3, 2), "c").decode()
     floats = 3 * 8 + 8 + 8 * 5 + 5 + 5 * 2 + 2
     assert f"Constants: {4 * floats} bytes. Buffers on the stack: {4 * 16} bytes." in text
     assert sum(map(int, re.findall(r"static const float \w+\[(\d+)\]", text))) == floats
     assert "float a[8], b[8];" in text
-    text = interchange.to_bytes(models.mlp([8], 3, 2, dtype="float64"), "c").decode()
+    text = to_bytes(models.mlp([8], 3, 2, dtype="float64"), "c").decode()
     assert "Buffers on the stack: 64 bytes." in text and "double a[8];" in text
-    assert "stack: 0 bytes." in interchange.to_bytes(models.mlp([], 3, 2), "c").decode()
+    assert "stack: 0 bytes." in to_bytes(models.mlp([], 3, 2), "c").decode()
 
 
 def test_the_file_needs_nothing_but_mathematics_and_allocates_nothing():
     for model in (small()[0], drawn.network(np.random.default_rng(1))):
-        text = interchange.to_bytes(model, "c").decode("ascii")
+        text = to_bytes(model, "c").decode("ascii")
         assert re.findall(r"#include.*", text) == ["#include <math.h>"]
         assert not re.search(r"\b(malloc|calloc|alloca|free|printf)\b", text)
         assert "static const" in text
@@ -152,7 +153,7 @@ def test_names_stay_inside_the_comment(name):
     model.extras["preprocessing"]["columns"][0]["name"] = name
     model.extras["preprocessing"]["columns"][1]["categories"][0] = name
     model.extras["preprocessing"]["target"]["name"] = name
-    text = interchange.to_bytes(model, "c").decode("ascii")
+    text = to_bytes(model, "c").decode("ascii")
     head, rest = text.split("*/", 1)
     assert head.startswith("/*") and "/*" not in head[2:] and "\\" not in head and "??" not in head
     assert rest.startswith("\n\n#include <math.h>")
@@ -162,7 +163,7 @@ def test_names_stay_inside_the_comment(name):
 @pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "é", "a" * 32, "_a", "a;"])
 def test_a_name_that_is_no_identifier(name):
     with pytest.raises(ValueError, match="name must be a C identifier"):
-        interchange.to_bytes(small()[0], "c", name)
+        to_bytes(small()[0], "c", name)
 
 
 def test_a_spoilt_weight_is_noticed(tmp_path):

@@ -13,15 +13,10 @@ import pytest
 from safetensors.numpy import save
 
 import fastmlp
-from fastmlp import (
-    _ensemble_file,
-    _kept_history,
-    _untrusted,
-    interchange,
-    losses,
-    models,
-    persistence,
-)
+from fastmlp import losses, models
+from fastmlp._saving import fmlp, history, untrusted
+from fastmlp._saving.export import to_bytes
+from fastmlp.ensembles import _file
 from fastmlp.preprocessing import Preprocessing
 
 from .files import hdf5, numbered, old_weights, whole
@@ -51,8 +46,8 @@ def of_a_table():
 
 def long_history():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_kept_history, "_MOST_VALUES", 3)
-        return persistence.to_bytes(trained())
+        patch.setattr(history, "_MOST_VALUES", 3)
+        return fmlp.to_bytes(trained())
 
 
 def several():
@@ -60,7 +55,7 @@ def several():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
     made = fastmlp.ensemble(x, y, ["2", "2x2"], 1, folds=2, epochs=2, seed=1, verbose=0)
-    return _ensemble_file.to_bytes(made)
+    return _file.to_bytes(made)
 
 
 def sound(kind):
@@ -68,18 +63,18 @@ def sound(kind):
     model = models.mlp([3, 2], 2, 1, activation="tanh", l2=0.1, dropout=0.2, seed=1)
     if kind == "fmlp":
         files = [
-            persistence.to_bytes(trained()),
-            persistence.to_bytes(of_a_table()),
+            fmlp.to_bytes(trained()),
+            fmlp.to_bytes(of_a_table()),
             long_history(),
             several(),
         ]
     elif kind == "safetensors":
         arrays = {"fc1.weight": np.ones((2, 3), "f4"), "out.weight": np.ones((1, 2), "f4")}
-        files = [interchange.to_bytes(model, "torch"), save(arrays)]
+        files = [to_bytes(model, "torch"), save(arrays)]
     else:
         pytest.importorskip("h5py")
         if kind == "keras":
-            files = [interchange.to_bytes(model, "keras")]
+            files = [to_bytes(model, "keras")]
         elif kind == "h5":
             files = [hdf5(lambda file: whole(file, model))]
         else:
@@ -144,8 +139,8 @@ def archive(config=None, weights=None, compression=zipfile.ZIP_DEFLATED):
 
 def many(text, ends=b"[]"):
     """Return a JSON list, or other, of as many equal items as the reader just lets pass."""
-    cost = sum(weight * text.count(sign.encode()) for sign, weight in _untrusted._COSTS.items())
-    times = int(0.98 * _untrusted._SPARE / (cost + _untrusted._COSTS[","]))
+    cost = sum(weight * text.count(sign.encode()) for sign, weight in untrusted._COSTS.items())
+    times = int(0.98 * untrusted._SPARE / (cost + untrusted._COSTS[","]))
     items = (
         b",".join([text] * times)
         if b"%" not in text
@@ -247,16 +242,16 @@ def large(to):
     if to == "ensemble":
         x, y = np.ones((8, 1)), np.ones((8, 1))
         made = fastmlp.ensemble(x, y, "720x2", 10, epochs=1, seed=1, verbose=0)
-        return _ensemble_file.to_bytes(made)
+        return _file.to_bytes(made)
     model = models.mlp([2000, 2000], 1000, 10, seed=1)
-    return persistence.to_bytes(model) if to == "fmlp" else interchange.to_bytes(model, to)
+    return fmlp.to_bytes(model) if to == "fmlp" else to_bytes(model, to)
 
 
 def test_a_long_history_takes_twice_its_size(tmp_path):
     model = trained()
     model.history.epoch = list(range(1_000_000))
     model.history.history = {name: [0.1 * i for i in range(1_000_000)] for name in ("loss", "mae")}
-    data = persistence.to_bytes(model)
+    data = fmlp.to_bytes(model)
     assert len(data) > 24_000_000
     assert watched(tmp_path, {"long.fmlp": data}, "asis")["models"] == 1
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp import interchange, layers, models, regularizers
+from fastmlp._saving.export import to_bytes
 from fastmlp.errors import ModelFileError
 
 from . import drawn
@@ -154,7 +155,7 @@ def test_layers_of_keras_that_cannot_be_imported(tmp_path, keras):
 def test_there_and_back_to_the_bit(seed):
     rng = np.random.default_rng([15, seed])
     model = drawn.network(rng)
-    back = interchange.from_bytes(interchange.to_bytes(model, "keras"))
+    back = interchange.from_bytes(to_bytes(model, "keras"))
     x = drawn.rows(rng, model)
     np.testing.assert_array_equal(back.predict(x), model.predict(x))
     for a, b in zip(back.layers, model.layers, strict=True):
@@ -170,21 +171,21 @@ def test_a_penalty_on_groups_is_left_out():
     model = models.mlp([3], 2, 1, seed=1)
     model.layers[0].kernel_regularizer = regularizers.GroupL1(0.1)
     model.layers[1].kernel_regularizer = regularizers.L1(0.2, proximal=True)
-    back = interchange.from_bytes(interchange.to_bytes(model, "keras"))
+    back = interchange.from_bytes(to_bytes(model, "keras"))
     assert back.layers[0].kernel_regularizer is None
     assert back.layers[1].penalties()[:2] == (0.2, 0.0)
 
 
 def test_equal_models_make_equal_files():
     model = models.mlp([3], 2, 1, seed=1)
-    assert interchange.to_bytes(model, "keras") == interchange.to_bytes(model, "keras")
+    assert to_bytes(model, "keras") == to_bytes(model, "keras")
 
 
 def archive(change=None, compression=zipfile.ZIP_STORED, leave_out=None, more=()):
     """Return an exported model with a changed configuration."""
     model = models.mlp([3, 4], 2, 1, seed=1, activation="tanh", dropout=0.1)
     model.layers[0].name = "first"
-    with zipfile.ZipFile(io.BytesIO(interchange.to_bytes(model, "keras"))) as source:
+    with zipfile.ZipFile(io.BytesIO(to_bytes(model, "keras"))) as source:
         contents = {name: source.read(name) for name in source.namelist()}
     config = json.loads(contents["config.json"])
     if change is not None:
@@ -302,7 +303,7 @@ def test_activations_are_given_for_weights_alone():
             interchange.from_bytes(data, activation="relu")
         assert not isinstance(error.value, ModelFileError)
     with pytest.raises(ValueError, match="layers is for files of PyTorch"):
-        interchange.from_bytes(interchange.to_bytes(model, "keras"), layers=["a"])
+        interchange.from_bytes(to_bytes(model, "keras"), layers=["a"])
 
 
 def test_weights_alone_of_keras_3():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import interchange, layers, models
+from fastmlp._saving.export import to_bytes
 from fastmlp.preprocessing import Preprocessing
 
 from . import drawn
@@ -13,9 +14,7 @@ runtime = pytest.importorskip("onnxruntime")
 
 
 def session(model):
-    return runtime.InferenceSession(
-        interchange.to_bytes(model, "onnx"), providers=["CPUExecutionProvider"]
-    )
+    return runtime.InferenceSession(to_bytes(model, "onnx"), providers=["CPUExecutionProvider"])
 
 
 def feed(state, columns):
@@ -145,14 +144,14 @@ def test_inputs_and_outputs_are_named_and_typed():
 
 def test_equal_models_make_equal_files():
     model, _ = small()
-    assert interchange.to_bytes(model, "onnx") == interchange.to_bytes(model, "onnx")
+    assert to_bytes(model, "onnx") == to_bytes(model, "onnx")
 
 
 def test_a_column_without_a_name_is_refused():
     model, _ = small()
     model.extras["preprocessing"]["columns"][0]["name"] = ""
     with pytest.raises(ValueError, match="an ONNX input needs a name of its own"):
-        interchange.to_bytes(model, "onnx")
+        to_bytes(model, "onnx")
 
 
 def far(dtype="float32"):

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save
 
 from fastmlp import interchange, models
+from fastmlp._saving.export import to_bytes
 from fastmlp.errors import ModelFileError
 
 from . import drawn
@@ -83,7 +84,7 @@ def test_pytorch_loads_what_is_exported(tmp_path, seed):
 def test_there_and_back_to_the_bit(seed):
     rng = np.random.default_rng([12, seed])
     model = drawn.network(rng)
-    back = interchange.from_bytes(interchange.to_bytes(model, "torch"))
+    back = interchange.from_bytes(to_bytes(model, "torch"))
     x = drawn.rows(rng, model)
     np.testing.assert_array_equal(back.predict(x), model.predict(x))
     assert [d.activation for d in back.dense_layers] == [d.activation for d in model.dense_layers]
@@ -92,7 +93,7 @@ def test_there_and_back_to_the_bit(seed):
 
 def test_given_activations_count_more_than_recorded_ones():
     model = models.mlp([3], 2, 1, activation="tanh", seed=1)
-    back = interchange.from_bytes(interchange.to_bytes(model, "torch"), output_activation="sigmoid")
+    back = interchange.from_bytes(to_bytes(model, "torch"), output_activation="sigmoid")
     assert [d.activation for d in back.dense_layers] == ["relu", "sigmoid"]
 
 
@@ -200,7 +201,7 @@ def test_arguments_are_checked():
 
 
 def test_recorded_activations_are_not_trusted():
-    data = interchange.to_bytes(models.mlp([3], 2, 1, activation="tanh"), "torch")
+    data = to_bytes(models.mlp([3], 2, 1, activation="tanh"), "torch")
     n = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + n])
     header["__metadata__"]["fastmlp_layers"] = "0:exec,2:linear"

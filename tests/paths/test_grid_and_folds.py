@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp._many import cross_validation
 from fastmlp.errors import DataError
-from fastmlp.paths import _folds, _grid
+from fastmlp.paths import _grid
 
 from .data import classes, regression
 
@@ -108,12 +109,12 @@ def test_a_drawn_grid_is_even_in_logarithm():
 
 
 def test_folds_are_equal_and_classes_spread_over_them():
-    folds = _folds.assigned(4, None, [], 22, 0)
+    folds = cross_validation.assigned(4, None, [], 22, 0)
     assert sorted(np.bincount(folds)) == [5, 5, 6, 6]
-    assert (folds != _folds.assigned(4, None, [], 22, 1)).any()
+    assert (folds != cross_validation.assigned(4, None, [], 22, 1)).any()
     _, y = classes(n=50, n_classes=3)
     names, codes = np.unique(y, return_inverse=True)
-    folds = _folds.assigned(5, codes, list(names), 50, 0)
+    folds = cross_validation.assigned(5, codes, list(names), 50, 0)
     counts = np.array([np.bincount(codes[folds == k]) for k in range(5)])
     assert np.ptp(counts, axis=0).max() <= 1
     assert np.ptp(counts.sum(axis=1)) <= 1

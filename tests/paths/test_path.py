@@ -18,7 +18,7 @@ import pytest
 import fastmlp
 from fastmlp import models, paths
 from fastmlp.errors import DataError
-from fastmlp.paths import _path, _run, _sparsity
+from fastmlp.paths import _path, _sparsity, _tracks
 from fastmlp.preprocessing import Preprocessing
 
 from .data import classes, regression
@@ -197,13 +197,13 @@ def test_the_same_bits_for_any_number_of_threads(units, network):
 
 def test_threads_walk_side_by_side(monkeypatch):
     seen = set()
-    advance = _run.Track.advance
+    advance = _tracks.Track.advance
 
     def noted(self, lambdas):
         seen.add((threading.get_ident(), id(self)))
         advance(self, lambdas)
 
-    monkeypatch.setattr(_run.Track, "advance", noted)
+    monkeypatch.setattr(_tracks.Track, "advance", noted)
     x, y = regression(n=400)
     options = {**QUICK, "epochs": 300, "lambdas": np.geomspace(0.1, 1, 6)}
     fastmlp.path(x, y, "16,16", threads=3, **options)
@@ -215,7 +215,7 @@ def test_packed_arrays_come_back():
     dense, sparse = np.arange(6.0).reshape(2, 3), np.zeros((4, 5), np.float32)
     sparse[1, 2] = -3
     for array, size in ((dense, 6), (sparse, 2), (np.zeros(3), 0)):
-        packed = _run.Packed(array)
+        packed = _tracks.Packed(array)
         assert packed.size == size
         np.testing.assert_array_equal(packed.unpacked(), array)
         assert packed.unpacked().dtype == array.dtype
@@ -224,7 +224,7 @@ def test_packed_arrays_come_back():
 def test_weights_too_large_to_keep_are_walked_to_again(monkeypatch):
     x, y = regression()
     kept = fastmlp.path(x, y, "8", **QUICK)
-    monkeypatch.setattr(_run, "_MAX_KEPT", 10)
+    monkeypatch.setattr(_tracks, "_MAX_KEPT", 10)
     again = fastmlp.path(x, y, "8", **QUICK)
     assert again.held_out is None
     assert kept.kept(3)
@@ -329,7 +329,7 @@ def test_predict_takes_a_place_and_refuses_one_that_is_not_there(network):
 
 def test_an_interrupted_path_has_what_was_walked(monkeypatch):
     walked = []
-    advance = _run.Track.advance
+    advance = _tracks.Track.advance
 
     def stopping(self, lambdas):
         if len(walked) == 14:  # three steps of four tracks, and two more
@@ -339,7 +339,7 @@ def test_an_interrupted_path_has_what_was_walked(monkeypatch):
 
     x, y = regression()
     whole = fastmlp.path(x, y, "4", **QUICK)
-    monkeypatch.setattr(_run.Track, "advance", stopping)
+    monkeypatch.setattr(_tracks.Track, "advance", stopping)
     with pytest.raises(paths.PathInterrupted, match="after 3 of 6 lambdas") as stop:
         fastmlp.path(x, y, "4", threads=1, **QUICK)
     result = stop.value.result

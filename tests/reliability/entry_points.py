@@ -31,6 +31,7 @@ from fastmlp import (
     schedules,
     sweeps,
 )
+from fastmlp._saving.export import export_model, to_bytes
 
 ROWS = 8
 # Eighths: the same numbers in every type of float.
@@ -333,9 +334,9 @@ for suffix in ("onnx", "keras", "safetensors", "c"):
     entry(f"export to .{suffix}", _of("export"),
           lambda tmp, suffix=suffix: {"path": tmp / f"new.{suffix}"},
           {"path": "file to write", "to": "name?", "overwrite": "flag"})  # fmt: skip
-entry("interchange.to_bytes", interchange.to_bytes, {"model": shared(), "to": "c"},
+entry("interchange.to_bytes", to_bytes, {"model": shared(), "to": "c"},
       {"model": "model", "to": "name", "name": "label"}, name={"text"})  # fmt: skip
-entry("interchange.export_model", interchange.export_model,
+entry("interchange.export_model", export_model,
       lambda tmp: {"model": shared(), "path": tmp / "model.c"}, {"model": "model"})  # fmt: skip
 entry("interchange.torch_module", interchange.torch_module, {"model": shared()},
       {"model": "model"})  # fmt: skip
@@ -345,7 +346,7 @@ for suffix in ("keras", "safetensors"):
 entry("interchange.import_model", interchange.import_model, _saved("model.safetensors"),
       {"activation": "name?", "output_activation": "name?", "layers": "names?"})  # fmt: skip
 entry("interchange.from_bytes", interchange.from_bytes,
-      lambda tmp: {"data": interchange.to_bytes(shared(), "torch")},
+      lambda tmp: {"data": to_bytes(shared(), "torch")},
       {"data": "content"})  # fmt: skip
 
 

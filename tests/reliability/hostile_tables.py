@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp import models
-from fastmlp._formats import file_format, read_table
-from fastmlp._parquet import ParquetStream, read_head
+from fastmlp._tables.files import file_format, read_table
+from fastmlp.datasets._parquet import ParquetStream, read_head
 from fastmlp.errors import DataError, ModelFileError
 from fastmlp.sweeps._store import Store
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _ensemble_file, _kept_history, models, persistence
-from fastmlp._untrusted import safetensors_bytes
+from fastmlp import models
+from fastmlp._saving import fmlp, history
+from fastmlp._saving.untrusted import safetensors_bytes
+from fastmlp.ensembles import _file
 from fastmlp.errors import ModelFileError
 
 pytestmark = pytest.mark.reliability
@@ -24,13 +26,13 @@ def trained(**options):
 
 
 def plain(directory):
-    return persistence.to_bytes(trained())
+    return fmlp.to_bytes(trained())
 
 
 def long_history(directory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_kept_history, "_MOST_VALUES", 1)
-        return persistence.to_bytes(trained())
+        patch.setattr(history, "_MOST_VALUES", 1)
+        return fmlp.to_bytes(trained())
 
 
 def checkpoint(directory):
@@ -40,7 +42,7 @@ def checkpoint(directory):
 
 def ensemble(directory):
     made = fastmlp.ensemble(X, X[:, :1], ["2"], 2, epochs=1, seed=1, verbose=0)
-    return _ensemble_file.to_bytes(made)
+    return _file.to_bytes(made)
 
 
 KINDS = [plain, long_history, checkpoint, ensemble]
@@ -48,8 +50,8 @@ KINDS = [plain, long_history, checkpoint, ensemble]
 
 def said(data):
     """Return all that a file says: its description, its arrays, and predictions."""
-    table, arrays = persistence._read(data)
-    loaded = persistence.from_bytes(data)
+    table, arrays = fmlp._read(data)
+    loaded = models.from_bytes(data)
     values = {name: array.tobytes() for name, array in arrays.items()}
     return table, values, np.asarray(loaded.predict(X, verbose=0)).tobytes()
 
@@ -62,7 +64,7 @@ def unnoticed(data, bits):
         changed[bit // 8] ^= 1 << bit % 8
         try:
             found = said(bytes(changed))
-        except (ModelFileError, *persistence.WRONG):
+        except (ModelFileError, *fmlp.WRONG):
             continue
         harmless += 1
         if found != sound:
@@ -125,7 +127,7 @@ def test_a_file_that_safetensors_writes_again_is_read(tmp_path):
     """The checksum does not depend on the order in which arrays and keys are written."""
     numpy = pytest.importorskip("safetensors.numpy")
     data = long_history(tmp_path)
-    again = numpy.save(numpy.load(data), persistence.safetensors(data)[0])
+    again = numpy.save(numpy.load(data), fmlp.safetensors(data)[0])
     assert said(again) == said(data)
 
 

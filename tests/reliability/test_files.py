@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _atomic, callbacks, interchange, layers, models, plots
+from fastmlp import callbacks, interchange, layers, models, plots
+from fastmlp._utils import atomic
 
 from .drawn import ACTIVATIONS
 from .entry_points import X, Y, shared, shared_ensemble
@@ -95,7 +96,7 @@ class Faults:
         self.calls, self.failing, self.code = 0, -1, 0
         for name in self.NAMES:
             monkeypatch.setattr(os, name, self._wrapped(getattr(os, name)))
-        monkeypatch.setattr(_atomic, "open", self._opened, raising=False)
+        monkeypatch.setattr(atomic, "open", self._opened, raising=False)
 
     def arm(self, failing, code):
         self.calls, self.failing, self.code = 0, failing, code
@@ -194,7 +195,7 @@ def test_every_call_that_may_fail(name, code, tmp_path, monkeypatch):
         failed = 0
         for k in range(n_calls):
             faults.arm(-1, code)
-            _atomic.write_atomically(path, old)
+            atomic.write_atomically(path, old)
             faults.arm(k, code)
             try:
                 write(path, 1)

@@ -12,8 +12,8 @@ import pytest
 
 import fastmlp
 from fastmlp import models
-from fastmlp._formats import read_table
-from fastmlp._parquet_footer import read_footer
+from fastmlp._tables.files import read_table
+from fastmlp._tables.parquet_footer import read_footer
 from fastmlp.errors import DataError
 
 pa = pytest.importorskip("pyarrow")

@@ -46,19 +46,19 @@ def test_a_run_is_what_the_network_gives_that_is_trained_alone():
 
 
 def test_tiny_networks_went_side_by_side(monkeypatch):
-    from fastmlp import _stacks
+    from fastmlp._many import stacks
 
     sizes = []
-    train = _stacks.train
+    train = stacks.train
 
     def noted(how, model, seeds, rows, **options):
         sizes.append(len(seeds))
         return train(how, model, seeds, rows, **options)
 
-    monkeypatch.setattr(_stacks, "train", noted)
+    monkeypatch.setattr(stacks, "train", noted)
     together = small(units=("8",), seeds=6, threads=1)
     assert sizes == [6, 6]
-    monkeypatch.setattr(_stacks, "plan", lambda *_: None)
+    monkeypatch.setattr(stacks, "plan", lambda *_: None)
     assert small(units=("8",), seeds=6, threads=1).rows == together.rows
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _workers
+from fastmlp._many import engines
 from fastmlp.sweeps._store import Store
 
 from .data import small
@@ -85,19 +85,19 @@ def test_joblibs_configuration_is_obeyed():
 
 
 def test_processes_get_the_data_once_and_their_threads(tmp_path, functions):
-    with _workers.engine(2, None, 1) as engine:
+    with engines.engine(2, None, 1) as engine:
         found, shares = collected(engine, functions.add, functions.Counted(tmp_path), 6)
     assert [value for value, _, _ in found] == list(range(6))
     assert len({pid for _, pid, _ in found}) == 2
     assert {threads for _, _, threads in found} == {1}
     assert arrivals(tmp_path) == ["x", "x"]
     assert max(shares) > 0.3  # the workers told how far they are
-    with _workers.engine(2, None, 3) as engine:
+    with engines.engine(2, None, 3) as engine:
         assert collected(engine, functions.add, functions.Counted(tmp_path), 2)[0][0][2] == 3
 
 
 def test_a_lost_process_is_replaced(tmp_path, functions):
-    with _workers.engine(2, None, 1) as engine:
+    with engines.engine(2, None, 1) as engine:
         assert collected(engine, functions.end_the_worker_once, tmp_path, 8)[0] == [
             i * i for i in range(8)
         ]
@@ -108,7 +108,7 @@ def test_a_lost_process_is_replaced(tmp_path, functions):
 def test_errors_come_from_workers_as_they_are(functions):
     for jobs in (None, 2):
         with (
-            _workers.engine(jobs, None, 1) as engine,
+            engines.engine(jobs, None, 1) as engine,
             pytest.raises(ZeroDivisionError, match=r"item \d"),
         ):
             collected(engine, functions.wrong, None, 4)
@@ -161,7 +161,7 @@ def test_a_cluster_gives_the_rows_of_one_process(tmp_path, cluster):
 
 
 def test_a_cluster_gets_the_data_once_and_its_threads(tmp_path, cluster, functions):
-    with _workers.engine(None, cluster.scheduler_address, 2) as engine:
+    with engines.engine(None, cluster.scheduler_address, 2) as engine:
         found, shares = collected(engine, functions.add, functions.Counted(tmp_path), 6)
     assert [value for value, _, _ in found] == list(range(6))
     assert len({pid for _, pid, _ in found}) == 2
@@ -171,7 +171,7 @@ def test_a_cluster_gets_the_data_once_and_its_threads(tmp_path, cluster, functio
 
 
 def test_a_lost_workers_items_are_done_elsewhere(tmp_path, cluster, functions):
-    with _workers.engine(None, cluster.scheduler_address, 1) as engine:
+    with engines.engine(None, cluster.scheduler_address, 1) as engine:
         assert collected(engine, functions.end_the_worker_once, tmp_path, 8)[0] == [
             i * i for i in range(8)
         ]
@@ -179,7 +179,7 @@ def test_a_lost_workers_items_are_done_elsewhere(tmp_path, cluster, functions):
 
 def test_an_error_in_a_cluster_comes_as_it_is(cluster, functions):
     with (
-        _workers.engine(None, cluster.scheduler_address, 1) as engine,
+        engines.engine(None, cluster.scheduler_address, 1) as engine,
         pytest.raises(ZeroDivisionError, match=r"item \d"),
     ):
         collected(engine, functions.wrong, None, 4)
@@ -248,7 +248,7 @@ def test_the_cluster_stops_with_the_caller(tmp_path, cluster, functions, how):
         if len(list(tmp_path.glob("alive-*"))) >= 2:
             raise KeyboardInterrupt
 
-    with _workers.engine(*where, 1) as engine:
+    with engines.engine(*where, 1) as engine:
         begin = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             engine.run(functions.wait_for_ever, str(tmp_path), [0, 1, 2, 3], print, stop)
@@ -273,10 +273,10 @@ def test_addresses_without_a_scheduler():
 
 def test_nobody_answers(monkeypatch):
     pytest.importorskip("distributed")
-    from fastmlp._workers import _dask
+    from fastmlp._many.engines import dask
 
-    assert _dask.CONNECT_SECONDS + 2 <= 15
-    monkeypatch.setattr(_dask, "CONNECT_SECONDS", 0.5)
+    assert dask.CONNECT_SECONDS + 2 <= 15
+    monkeypatch.setattr(dask, "CONNECT_SECONDS", 0.5)
     begin = time.monotonic()
     with pytest.raises(ConnectionError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"):
         small(cluster="tcp://127.0.0.1:1")
@@ -291,9 +291,9 @@ def test_a_worker_is_no_scheduler(cluster):
 
 def test_a_cluster_without_workers(monkeypatch):
     distributed = pytest.importorskip("distributed")
-    from fastmlp._workers import _dask
+    from fastmlp._many.engines import dask
 
-    monkeypatch.setattr(_dask, "WORKERS_SECONDS", 0.5)
+    monkeypatch.setattr(dask, "WORKERS_SECONDS", 0.5)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         pytest.raises(ConnectionError, match=r"the scheduler has had no workers for 0\.5 seconds"),

@@ -28,6 +28,7 @@ from fastmlp import (
     schedules,
     sweeps,
 )
+from fastmlp._saving.export import to_bytes
 from fastmlp.preprocessing import Preprocessing
 
 
@@ -103,7 +104,7 @@ def look(model: models.Sequential, x: np.ndarray, y: np.ndarray, directory: Path
         raise SystemExit(str(error)) from None
     assert_type(again, models.Sequential)
     again.export(directory / "model.safetensors")
-    assert_type(interchange.to_bytes(again, "c"), bytes)
+    assert_type(to_bytes(again, "c"), bytes)
     assert_type(interchange.import_model(directory / "model.safetensors"), models.Sequential)
     return float(np.abs(again.predict(x) - model.predict(x)).max())
 

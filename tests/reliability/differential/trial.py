@@ -10,7 +10,8 @@ import time
 import numpy as np
 
 import fastmlp
-from fastmlp import _kernels, _run, layers, losses, models, optimizers, regularizers, schedules
+from fastmlp import _kernels, layers, losses, models, optimizers, regularizers, schedules
+from fastmlp._training import loop
 
 from . import truth
 from .draws import SEED, Draw
@@ -58,16 +59,16 @@ def variants(draw):
 def conditions(variant):
     """Set threads, instruction set and switches for a while."""
     before = {name: os.environ.get(name) for name in _OPEN.values()}
-    seconds = _run._CALL_SECONDS
+    seconds = loop._CALL_SECONDS
     os.environ.update({name: variant[key] for key, name in _OPEN.items()})
     _kernels.isa.cache_clear()
     _kernels.network_class.cache_clear()
     fastmlp.set_num_threads(variant["threads"])
-    _run._CALL_SECONDS = 0.0 if variant["sliced"] else seconds
+    loop._CALL_SECONDS = 0.0 if variant["sliced"] else seconds
     try:
         yield
     finally:
-        _run._CALL_SECONDS = seconds
+        loop._CALL_SECONDS = seconds
         fastmlp.set_num_threads(None)
         for name, value in before.items():
             os.environ.pop(name, None)

@@ -1,0 +1,60 @@
+"""A model's figures on rows, under their short names and in the target's units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastmlp.models import Sequential
+    from fastmlp.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastmlp.datasets import ParquetStream
+    from fastmlp.models import Sequential
+    from fastmlp.preprocessing import Preprocessing
+
+    from ._ranks import Team
+
+    Arrays = tuple[np.ndarray, np.ndarray]
+    Part = Arrays | ParquetStream
+
+# Keras's long names, as the tables and JSON documents shorten them.
+SHORT = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
+
+
+def scores(
+    model: Sequential, state: Preprocessing, part: Part, quiet: bool, team: Team | None = None
+) -> dict[str, float]:
+    """Evaluate: the loss and the metrics by their short names, errors in the target's units.
+
+    Parameters
+    ----------
+    model : Sequential
+    state : Preprocessing
+    part : tuple (x, y), or ParquetStream
+    quiet : bool
+    team : Team, optional
+        The processes that evaluate together.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    from fastmlp import streaming
+
+    from ._model import unit_factor
+
+    options: dict[str, Any] = {"verbose": 0 if quiet else 1, "return_dict": True}
+    if team is not None and team.ranks.size > 1:
+        values = team.evaluate(model, part)
+    elif isinstance(part, tuple):
+        values = model.evaluate(*part, **options)
+    else:
+        values = streaming.evaluate(model, part, **options)
+    scale = state.target.scale
+    short = {SHORT.get(name, name): float(value) for name, value in values.items()}
+    return {name: value * unit_factor(name, scale) for name, value in short.items()}

@@ -1,0 +1,131 @@
+"""The smaller network that computes the same: units that nothing sees, or that see nothing, go."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..layers import Dense, Layer
+
+if TYPE_CHECKING:
+    from .model import Model
+
+Array = np.ndarray
+
+
+class _Net:
+    """Weights and biases in float64, and which inputs and units are still there.
+
+    `keep[0]` tells of the inputs, `keep[h + 1]` of dense layer h's units.
+    """
+
+    def __init__(self, model: Model) -> None:
+        network = model.network
+        self.dense = model.dense_layers
+        layers = range(len(self.dense))
+        self.w = [np.array(network.weights(h), np.float64) for h in layers]
+        self.b = [np.array(network.bias(h), np.float64) for h in layers]
+        self.keep = [np.ones(len(self.w[0]), bool), *(np.ones(len(b), bool) for b in self.b)]
+        self.folded = [layer.use_bias for layer in self.dense]
+
+    def shrink(self) -> None:
+        """Take units away until none is left that could go."""
+        while any([self._shrink_layer(h) for h in range(len(self.w) - 1)]):
+            pass
+
+    def _shrink_layer(self, h: int) -> bool:
+        """Take away a hidden layer's idle units; return whether there were any."""
+        from .._kernels.formulas import activation_forward
+
+        keep = self.keep[h + 1]
+        if self.dense[h].activation == "softmax":  # every unit counts in the sum of all
+            return False
+        unseen = np.logical_not(self.w[h + 1][:, self.keep[h + 2]].any(axis=1))
+        blind = np.logical_not(self.w[h][self.keep[h]].any(axis=0))
+        idle = keep & (unseen | blind)
+        if not idle.any() or (keep.sum() == 1 and unseen[keep].all()):
+            return False
+        constant = np.flatnonzero(idle & ~unseen)
+        if len(constant):
+            outputs = activation_forward(self.dense[h].activation, self.b[h][constant])
+            self.b[h + 1] += outputs @ self.w[h + 1][constant]
+            self.w[h + 1][constant] = 0
+            self.folded[h + 1] = True
+        if idle.sum() == keep.sum():  # a layer has a unit at least
+            first = np.flatnonzero(keep)[0]
+            idle[first] = False
+            self.w[h][:, first] = self.w[h + 1][first] = 0  # nothing sees it: nor does it see
+        keep[idle] = False
+        return True
+
+    @property
+    def used(self) -> Array:
+        """Which inputs anything depends on."""
+        return np.asarray(self.w[0][:, self.keep[1]].any(axis=1))
+
+
+def prune(model: Model, inputs: bool) -> Model:
+    """Return the smaller model; see `Sequential.prune`."""
+    net = _Net(model)
+    net.shrink()
+    used = net.used
+    if inputs:
+        net.keep[0] = used if used.any() else np.arange(len(used)) == 0
+    pruned = _smaller(model, net)
+    _copy_state(model, pruned, net)
+    pruned.extras["pruned"] = {
+        "units": {
+            layer.name: [len(keep), int(keep.sum())]
+            for layer, keep in zip(net.dense[:-1], net.keep[1:-1], strict=True)
+        },
+        "inputs": np.flatnonzero(net.keep[0]).tolist(),
+        "unused_inputs": np.flatnonzero(~used).tolist(),
+        "parameters": [model.count_params(), pruned.count_params()],
+    }
+    if not net.keep[0].all():
+        pruned.extras.pop("preprocessing", None)  # it makes all inputs
+    return pruned
+
+
+def _smaller(model: Model, net: _Net) -> Model:
+    """Return a model of the layers that are left, with their weights."""
+    made: list[Layer] = []
+    h = 0
+    for layer in model.layers:
+        config = copy.deepcopy(layer.get_config())
+        if isinstance(layer, Dense):
+            config["units"], config["use_bias"] = int(net.keep[h + 1].sum()), net.folded[h]
+            h += 1
+        made.append(type(layer)(**config))
+    pruned = type(model)(made, seed=model.seed, dtype=model.dtype.name, name=model.name)
+    pruned.build((int(net.keep[0].sum()),))
+    network = pruned.materialise(draw=False)
+    for h in range(len(net.w)):
+        network.weights(h)[...] = net.w[h][np.ix_(net.keep[h], net.keep[h + 1])]
+        network.bias(h)[...] = net.b[h][net.keep[h + 1]]
+    return pruned
+
+
+def _copy_state(model: Model, pruned: Model, net: _Net) -> None:
+    """Copy what a further fit goes on from: compilation, the optimizer's state, the history."""
+    pruned.history, pruned.n_fits = copy.copy(model.history), model.n_fits
+    if pruned.history is not None:
+        pruned.history.set_model(pruned)
+    pruned.training_config = copy.deepcopy(model.training_config)
+    pruned.extras = copy.deepcopy(model.extras)
+    pruned.missing = list(model.missing)
+    if model.optimizer is None or model.loss is None:
+        return
+    pruned.compile(copy.deepcopy(model.optimizer), model.loss, list(model.metrics))
+    if not model.configured:
+        return
+    network, old = pruned.ready(), model.network
+    network.step = old.step
+    for s in model.optimizer.slots:
+        for h, layer in enumerate(net.dense):
+            kept: Any = np.ix_(net.keep[h], net.keep[h + 1])
+            network.weights_slot(s, h)[...] = old.weights_slot(s, h)[kept]
+            if layer.use_bias:
+                network.bias_slot(s, h)[...] = old.bias_slot(s, h)[net.keep[h + 1]]

@@ -1,0 +1,392 @@
+"""A model as one C file: C99, no allocation, nothing but the mathematics library."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._utils import arguments
+from .._utils.version import __version__
+from ..preprocessing import Column
+from .parts import Part, parts, preprocessing_of
+
+if TYPE_CHECKING:
+    from .._model.model import Model
+    from ..preprocessing import Preprocessing
+
+_PER_LINE = 8
+
+# f(z) of one number; {f} ends the name of a function of that type, {c} a constant.
+_ACTIVATIONS = {
+    "relu": "z > 0 ? z : 0",
+    "leaky_relu": "z > 0 ? z : 0.2{c} * z",
+    "elu": "z > 0 ? z : expm1{f}(z)",
+    "gelu": "0.5{c} * z * (1 + erf{f}(z * 0.70710678118654752{c}))",
+    "silu": "z / (1 + exp{f}(-z))",
+    "tanh": "tanh{f}(z)",
+    "sigmoid": "1 / (1 + exp{f}(-z))",
+    "softplus": "(z > 0 ? z : 0) + log1p{f}(exp{f}(-fabs{f}(z)))",
+}
+
+_DENSE = """\
+/* y = x @ w + b; w holds a row of n_in weights for each of the n_out units. */
+static void dense(const {real} *x, int n_in, const {real} *w, const {real} *b, int n_out, {real} *y)
+{{
+    int i, k;
+    for (i = 0; i < n_out; i++) {{
+        {real} sum = 0;
+        for (k = 0; k < n_in; k++) {{
+            sum += x[k] * w[k];
+        }}
+        w += n_in;
+        y[i] = b ? sum + b[i] : sum;
+    }}
+}}
+"""
+
+_ELEMENTWISE = """\
+static void apply_{name}({real} *y, int n)
+{{
+    int i;
+    for (i = 0; i < n; i++) {{
+        const {real} z = y[i];
+        y[i] = {formula};
+    }}
+}}
+"""
+
+_SOFTMAX = """\
+static void apply_softmax({real} *y, int n)
+{{
+    {real} largest = y[0], sum = 0;
+    int i;
+    for (i = 1; i < n; i++) {{
+        largest = y[i] > largest ? y[i] : largest;
+    }}
+    for (i = 0; i < n; i++) {{
+        y[i] = exp{f}(y[i] - largest);
+        sum += y[i];
+    }}
+    for (i = 0; i < n; i++) {{
+        y[i] /= sum;
+    }}
+}}
+"""
+
+_PREPARE = """\
+/* A column: how many categories (0: it is a number), whether it is 0 or 1, whether a missing value
+   is filled in, whether one more input says that it was missing, and what is subtracted and
+   divided by. */
+struct column {{
+    int categories, boolean, filled, indicator;
+    double mean, scale, fill;
+}};
+
+{table}
+/* Columns to the network's inputs; returns 0, or the place of an unusable column, from 1. */
+static int prepare(const double *columns, {real} *x)
+{{
+    int i, k;
+    for (i = 0; i < {n_columns}; i++) {{
+        const struct column *c = &column_table[i];
+        const int missing = isnan(columns[i]) ? 1 : 0;
+        const double value = missing ? c->fill : columns[i];
+        if ((missing && !c->filled) || (c->boolean && value != 0 && value != 1)) {{
+            return i + 1;
+        }}
+        if (c->categories) {{
+            if (!(value >= 0 && value < c->categories) || value != floor(value)) {{
+                return i + 1;
+            }}
+            for (k = 0; k < c->categories; k++) {{
+                *x++ = k == (int)value ? 1 : 0;
+            }}
+        }} else {{
+            *x = ({real})((value - c->mean) / c->scale);
+            if (!isfinite(*x)) {{
+                return i + 1;
+            }}
+            x++;
+        }}
+        if (c->indicator) {{
+            *x++ = ({real})missing;
+        }}
+    }}
+    return 0;
+}}
+"""
+
+
+def identifier(name: str) -> str:
+    """Return a name if C takes it for one.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
+        raise ValueError(
+            "name must be a C identifier: at most 31 letters, digits and _, a letter first. "
+            f"Received: name={arguments.shown(name)}"
+        )
+    return name
+
+
+def _comment(text: str) -> str:
+    """Return text that cannot end a comment, continue its line, or be anything but text."""
+    plain = text.encode("ascii", "backslashreplace").decode()
+    plain = re.sub(r"[^ -~]", " ", plain)
+    return plain.replace("\\", "|").replace("*", "x").replace("/", "|").replace("??", "? ?")
+
+
+def _numbers(values: np.ndarray, single: bool) -> Iterator[str]:
+    """Yield lines of constants that stand for exactly these numbers."""
+    texts = [_constant(value, single) for value in values.ravel().tolist()]
+    for start in range(0, len(texts), _PER_LINE):
+        yield "    " + ", ".join(texts[start : start + _PER_LINE]) + ","
+
+
+def _constant(value: float, single: bool) -> str:
+    text = f"{value:.9g}" if single else repr(value)
+    if text.lstrip("-").isdigit():
+        text += ".0"
+    return text + "f" if single else text
+
+
+def _array(name: str, values: np.ndarray, real: str) -> str:
+    lines = "\n".join(_numbers(values, real == "float"))
+    return f"static const {real} {name}[{values.size}] = {{\n{lines}\n}};\n"
+
+
+def _functions(network: list[Part], real: str) -> Iterator[str]:
+    f = "f" if real == "float" else ""
+    yield _DENSE.format(real=real)
+    for name in sorted({part.activation for part in network} - {"linear"}):
+        if name == "softmax":
+            yield _SOFTMAX.format(real=real, f=f)
+        else:
+            formula = _ACTIVATIONS[name].format(f=f, c=f)
+            yield _ELEMENTWISE.format(name=name, real=real, formula=formula)
+
+
+def _scratch(network: list[Part]) -> tuple[int, int]:
+    """Return the length of a buffer for hidden layers, and how many there are."""
+    widest = max((part.weights.shape[1] for part in network[:-1]), default=0)
+    return widest, min(2, len(network) - 1)
+
+
+def _network(network: list[Part], real: str) -> str:
+    """Write the function that computes the network: x and y may not overlap."""
+    hidden, buffers = _scratch(network)
+    lines = [f"static void network(const {real} *x, {real} *y)", "{"]
+    if hidden:
+        second = f", b[{hidden}]" if buffers > 1 else ""
+        lines.append(f"    {real} a[{hidden}]{second};")
+    source = "x"
+    for i, part in enumerate(network):
+        n_in, units = part.weights.shape
+        target = "y" if i == len(network) - 1 else "ab"[i % 2]
+        bias = "0" if part.bias is None else f"b{i}"
+        lines.append(f"    dense({source}, {n_in}, w{i}, {bias}, {units}, {target});")
+        if part.activation != "linear":
+            lines.append(f"    apply_{part.activation}({target}, {units});")
+        source = target
+    return "\n".join([*lines, "}", ""])
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n != 1 else ''}"
+
+
+def _column_row(column: Column) -> str:
+    fill: float = 0.0
+    if column.fill is not None:
+        is_text = isinstance(column.fill, str)
+        fill = column.categories.index(str(column.fill)) if is_text else float(column.fill)
+    numbers = ", ".join(_constant(float(v), False) for v in (column.mean, column.scale, fill))
+    flags = column.kind == "boolean", column.fill is not None, column.indicator
+    return f"{{{len(column.categories)}, {', '.join(str(int(f)) for f in flags)}, {numbers}}}"
+
+
+def _column_table(columns: list[Column]) -> str:
+    rows = "\n".join(f"    {_column_row(column)}," for column in columns)
+    return f"static const struct column column_table[{len(columns)}] = {{\n{rows}\n}};\n"
+
+
+def _column_notes(columns: list[Column]) -> Iterator[str]:
+    for i, column in enumerate(columns):
+        kind = {
+            "numeric": "a number",
+            "boolean": "1 for true, 0 for false",
+            "date": "days since 1970-01-01",
+            "categorical": "the code of a category",
+        }[column.kind]
+        missing = "" if column.fill is None else "; NAN if it is missing"
+        yield f"  [{i}] {_comment(column.name)}: {kind}{missing}"
+        for code, category in enumerate(column.categories):
+            yield f"      {code} = {_comment(category)}"
+
+
+def _output_notes(state: Preprocessing, name: str) -> Iterator[str]:
+    target = _comment(state.target.name)
+    if state.task == "regression":
+        yield f"  [0] {target}, in its own units; {name}_predict_double gives it in double"
+        return
+    for i, label in enumerate(state.target.labels):
+        yield f"  [{i}] the probability that {target} is {_comment(str(label))}"
+
+
+_OUTPUTS = {
+    "two": """\
+    network(x, y + 1);
+    y[0] = 1 - y[1];
+""",
+    "many": """\
+    network(x, y);
+""",
+}
+
+
+_REGRESSION = """\
+int {name}_predict_double(const double *columns, double *y)
+{{
+    {real} x[{n_inputs}], z[1];
+    const int unusable = prepare(columns, x);
+    if (unusable) {{
+        y[0] = NAN;
+        return unusable;
+    }}
+    network(x, z);
+    y[0] = (double)z[0] * {scale} + {mean};
+    return 0;
+}}
+
+int {name}_predict(const double *columns, {real} *y)
+{{
+    double value;
+    const int unusable = {name}_predict_double(columns, &value);
+    y[0] = ({real})value;
+    return unusable;
+}}
+"""
+
+_CLASSIFICATION = """\
+int {name}_predict(const double *columns, {real} *y)
+{{
+    {real} x[{n_inputs}];
+    const int unusable = prepare(columns, x);
+    if (unusable) {{
+        int i;
+        for (i = 0; i < {n_labels}; i++) {{
+            y[i] = NAN;
+        }}
+        return unusable;
+    }}
+{outputs}    return 0;
+}}
+"""
+
+
+def _entry(name: str, state: Preprocessing, real: str) -> str:
+    """Write the functions that take columns as they stand in a table."""
+    if state.task == "regression":
+        mean, scale = (_constant(float(v), False) for v in (state.target.mean, state.target.scale))
+        return _REGRESSION.format(
+            name=name, real=real, n_inputs=state.n_inputs, mean=mean, scale=scale
+        )
+    outputs = _OUTPUTS["two" if state.n_outputs == 1 else "many"]
+    return _CLASSIFICATION.format(
+        name=name,
+        real=real,
+        n_inputs=state.n_inputs,
+        n_labels=len(state.target.labels),
+        outputs=outputs,
+    )
+
+
+def to_c(model: Model, name: str = "model") -> bytes:
+    """Write a model as a C file that computes what `predict` does.
+
+    The file is C99, allocates nothing, keeps its weights in constant arrays, and needs
+    ``math.h`` alone. Without preprocessing it defines
+    ``void NAME_predict(const float *x, float *y)``; with, it takes the columns of a table as
+    numbers, ``int NAME_predict(const double *columns, float *y)``, which returns 0 or the place,
+    counted from 1, of a column that is missing, out of range or not finite; y is NAN then. For
+    regression ``int NAME_predict_double(const double *columns, double *y)`` gives the target in
+    double, which does not round numbers far from 0 to the same one. A category is given by
+    its code, a date as days since 1970-01-01; the file's first comment lists them. A model of
+    dtype float64 has double instead of float.
+
+    Parameters
+    ----------
+    model : Model
+    name : str
+        Begins the names of what the file defines for others.
+
+    Returns
+    -------
+    bytes
+        ASCII text.
+
+    Raises
+    ------
+    ValueError
+        If the name is no C identifier.
+    """
+    upper = identifier(name).upper()
+    network, state = parts(model), preprocessing_of(model)
+    real = "float" if model.dtype == np.float32 else "double"
+    n_inputs, n_outputs = network[0].weights.shape[0], network[-1].weights.shape[1]
+    if state is None:
+        declared = f"void {name}_predict(const {real} *x, {real} *y);"
+        notes = [
+            f"{name}_predict: {_counted(n_inputs, 'input')} x, {_counted(n_outputs, 'output')} y."
+        ]
+    else:
+        n_inputs, n_outputs = len(state.columns), max(1, len(state.target.labels))
+        declared = f"int {name}_predict(const double *columns, {real} *y);"
+        if state.task == "regression":
+            declared += f"\nint {name}_predict_double(const double *columns, double *y);"
+        notes = [
+            f"{name}_predict returns 0, or the place from 1 of a column it cannot use, and NAN",
+            "in y then. Columns:",
+            *_column_notes(state.columns),
+            "Outputs y:",
+            *_output_notes(state, name),
+        ]
+    constants = sum(p.weights.size + (0 if p.bias is None else p.bias.size) for p in network)
+    scratch = math.prod(_scratch(network))
+    if state is not None:
+        scratch += state.n_inputs + (state.task == "regression")
+    sizes = [size * model.dtype.itemsize for size in (constants, scratch)]
+    head = [
+        f"/* A multilayer perceptron, written by fastmlp {__version__}. C99; link with -lm.",
+        f"   Constants: {sizes[0]} bytes. Buffers on the stack: {sizes[1]} bytes.",
+        *(f"   {note}" for note in notes),
+        "*/",
+    ]
+    pieces = [
+        "\n".join(head) + "\n",
+        "#include <math.h>\n",
+        f"#define {upper}_INPUTS {n_inputs}\n#define {upper}_OUTPUTS {n_outputs}\n",
+        f"{declared}\n",
+    ]
+    for i, part in enumerate(network):
+        pieces.append(_array(f"w{i}", part.weights.T, real))
+        if part.bias is not None:
+            pieces.append(_array(f"b{i}", part.bias, real))
+    pieces += _functions(network, real)
+    if state is None:
+        text = _network(network, real)
+        pieces.append(text.replace("static void network(", f"void {name}_predict("))
+    else:
+        pieces.append(_network(network, real))
+        table = _column_table(state.columns)
+        pieces.append(_PREPARE.format(real=real, table=table, n_columns=len(state.columns)))
+        pieces.append(_entry(name, state, real))
+    return "\n".join(pieces).encode("ascii")

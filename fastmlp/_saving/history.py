@@ -1,0 +1,110 @@
+"""A history in a model's file: JSON, or arrays where it is long."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .._model.history import History
+from .untrusted import BadFileError, of_type, take
+
+_MOST_VALUES = 100_000  # as JSON; more are arrays, a third as large and much quicker to write
+_BLOCK = 1 << 20  # values
+_DOUBLE = np.dtype("<f8")
+
+
+def plain(value: float) -> float | str:
+    """Return a float as JSON takes it: a string where that has no number, 'inf' or 'nan'."""
+    return value if math.isfinite(value) else str(value)
+
+
+def described(
+    history: History | None,
+) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+    """Return what a file says of a history, and the arrays that go with it.
+
+    Parameters
+    ----------
+    history : History or None
+
+    Returns
+    -------
+    table : dict or None
+        Plain JSON values. Of a long history it has the names alone.
+    arrays : dict of str to ndarray
+        Of a long history: 'history.epoch', and 'history.0' and so on for the names in order.
+    """
+    if history is None:
+        return None, {}
+    rest = {"params": history.params, "interrupted": history.interrupted}
+    lists = history.history
+    if sum(map(len, lists.values())) <= _MOST_VALUES:
+        values = {key: [plain(v) for v in values] for key, values in lists.items()}
+        return {"epoch": history.epoch, "history": values, **rest}, {}
+    names = sorted(lists)
+    arrays = {f"history.{i}": np.array(lists[name], _DOUBLE) for i, name in enumerate(names)}
+    arrays["history.epoch"] = np.array(history.epoch, _DOUBLE)
+    return {"history": names, **rest}, arrays
+
+
+def taken(table: Any, arrays: dict[str, np.ndarray]) -> History | None:
+    """Return the history that a file describes.
+
+    Parameters
+    ----------
+    table : object
+        What JSON said of it.
+    arrays : dict of str to ndarray
+        Of the file; those of the history are taken out.
+
+    Returns
+    -------
+    History or None
+        A long one makes its lists when they are first looked at: they take four times as much
+        memory as the arrays.
+
+    Raises
+    ------
+    BadFileError, ValueError, TypeError
+        If it is none.
+    """
+    if table is None:
+        return None
+    of_type("'history'", table, dict)
+    history = History()
+    if isinstance(table.get("history"), list):
+        history.keep(*_long(table["history"], arrays))
+    else:
+        history.epoch = [of_type("an epoch", e, int) for e in take(table, "epoch", list)]
+        history.history = {
+            key: [float(value) for value in of_type(f"the history of {key!r}", values, list)]
+            for key, values in take(table, "history", dict).items()
+        }
+    history.params = take(table, "params", dict)
+    history.interrupted = take(table, "interrupted", bool)
+    return history
+
+
+def _long(
+    names: list[Any], arrays: dict[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def row(key: str) -> np.ndarray:
+        array = arrays.pop(key, None)
+        if array is None or array.ndim != 1 or array.dtype != _DOUBLE:
+            raise BadFileError(f"array {key!r} is missing, or no row of float64")
+        return array.copy()
+
+    epoch = row("history.epoch")
+    for start in range(0, len(epoch), _BLOCK):  # without arrays of its length
+        part = epoch[start : start + _BLOCK]
+        if not ((part >= 0) & (part < 2**53) & (part == np.floor(part))).all():
+            raise BadFileError("an epoch of its history is no whole number")
+    found = {
+        of_type("a name of the history", name, str): row(f"history.{i}")
+        for i, name in enumerate(names)
+    }
+    if len(found) != len(names):
+        raise BadFileError("its history has a name twice")
+    return epoch, found

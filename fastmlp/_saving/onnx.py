@@ -1,0 +1,301 @@
+"""A model as an ONNX graph, preprocessing included."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._utils.optional import require
+from .._utils.version import __version__
+from ..errors import DataError
+from ..preprocessing import Column
+from .parts import Part, parts, preprocessing_of
+
+if TYPE_CHECKING:
+    from .._model.model import Model
+    from ..preprocessing import Preprocessing
+
+# Old enough for every runtime in use; the second is that of categories.
+_OPSET, _ML_OPSET, _IR_VERSION = 17, 3, 8
+_MOST = 2**31 - 2**20  # bytes; protobuf writes no longer messages
+_SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+class _Graph:
+    """Nodes and constants as they are added; names of values are made up."""
+
+    def __init__(self, dtype: np.dtype, taken: Collection[str] = ()) -> None:
+        self.onnx = require("onnx", "onnx", "exporting to ONNX")
+        self.helper = require("onnx.helper", "onnx", "exporting to ONNX")
+        self.numpy_helper = require("onnx.numpy_helper", "onnx", "exporting to ONNX")
+        self.dtype, self.taken = dtype, taken
+        self.own = "fastmlp_"  # begins the names of what is between inputs and outputs
+        while any(name.startswith(self.own) for name in taken):
+            self.own += "_"
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def type_of(self, dtype: Any) -> int:
+        return int(self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        output = output or f"{self.own}v{len(self.nodes)}"
+        domain = "ai.onnx.ml" if kind == "LabelEncoder" else ""
+        node = self.helper.make_node(kind, list(inputs), [output], domain=domain, **attributes)
+        self.nodes.append(node)
+        return output
+
+    def constant(self, value: Any, dtype: Any = None) -> str:
+        """Add a constant, of the network's type by default, and return its name."""
+        array = np.ascontiguousarray(value, dtype or self.dtype).reshape(np.shape(value))
+        name = f"{self.own}c{len(self.constants)}"
+        self.constants.append(self.numpy_helper.from_array(array, name))
+        return name
+
+    def input(self, name: str, kind: int, width: int) -> str:
+        self.inputs.append(self.helper.make_tensor_value_info(name, kind, ["n", width]))
+        return name
+
+    def output(self, name: str, value: str, dtype: Any, *shape: int) -> None:
+        """Say that a value is an output; its name gets a _ if an input has it."""
+        while name in self.taken:
+            name += "_"
+        self.add("Identity", value, output=name)
+        kind = self.onnx.TensorProto.STRING if dtype is str else self.type_of(dtype)
+        self.outputs.append(self.helper.make_tensor_value_info(name, kind, ["n", *shape]))
+
+    def cast(self, value: str, dtype: Any) -> str:
+        return self.add("Cast", value, to=self.type_of(dtype))
+
+    def finished(self, name: str) -> bytes:
+        """Return the file."""
+        helper = self.helper
+        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
+        model = helper.make_model(
+            graph,
+            ir_version=_IR_VERSION,
+            producer_name="fastmlp",
+            producer_version=__version__,
+            opset_imports=[
+                helper.make_opsetid("", _OPSET),
+                helper.make_opsetid("ai.onnx.ml", _ML_OPSET),
+            ],
+        )
+        self.onnx.checker.check_model(model)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+# ---- the network ---------------------------------------------------------------------------------
+
+
+def _activated(graph: _Graph, name: str, z: str) -> str:
+    """Add an activation; what runtimes have in float32 alone is put together from its parts."""
+    constant, add = graph.constant, graph.add
+    if name == "linear":
+        return z
+    if name in _SIMPLE:
+        return add(_SIMPLE[name], z)
+    if name == "leaky_relu":
+        return add("LeakyRelu", z, alpha=0.2)
+    if name == "softmax":
+        return add("Softmax", z, axis=1)
+    if name == "silu":
+        return add("Mul", z, add("Sigmoid", z))
+    if name == "elu":
+        below = add("Sub", add("Exp", add("Min", z, constant(0.0))), constant(1.0))
+        return add("Where", add("Greater", z, constant(0.0)), z, below)
+    if name == "softplus":  # max(z, 0) + log(1 + exp(-|z|))
+        rest = add("Log", add("Add", constant(1.0), add("Exp", add("Neg", add("Abs", z)))))
+        return add("Add", add("Relu", z), rest)
+    scaled = add("Mul", z, constant(np.sqrt(0.5)))  # gelu
+    erf = graph.cast(add("Erf", graph.cast(scaled, np.float32)), graph.dtype)
+    half = add("Mul", constant(0.5), add("Add", constant(1.0), erf))
+    return add("Mul", z, half)
+
+
+def _network(graph: _Graph, network: list[Part], x: str) -> str:
+    for part in network:
+        inputs = [x, graph.constant(part.weights)]
+        if part.bias is not None:
+            inputs.append(graph.constant(part.bias))
+        x = _activated(graph, part.activation, graph.add("Gemm", *inputs))
+    return x
+
+
+# ---- columns -------------------------------------------------------------------------------------
+
+
+def _category(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | None]:
+    """Add a text column; return its inputs, and which cells are missing.
+
+    A row of a table stands for each category; the last one, of numbers that are none, for text
+    that is no category.
+    """
+    categories, width = column.categories, len(column.categories)
+    missing = None
+    if column.fill is not None:
+        missing = graph.add("Equal", *(
+            graph.add("LabelEncoder", cell, keys_strings=[""], values_int64s=[1], default_int64=0),
+            graph.constant([[1]], np.int64),
+        ))  # fmt: skip
+    codes = dict(zip(categories, range(width), strict=True))
+    if column.fill is not None:
+        codes[""] = codes[str(column.fill)]
+    code = graph.add(
+        "LabelEncoder",
+        cell,
+        keys_strings=list(codes),
+        values_int64s=list(codes.values()),
+        default_int64=width,
+    )
+    rows = np.concatenate([np.eye(width), np.full((1, width), np.nan)])
+    picked = graph.add("Gather", graph.constant(rows), code, axis=0)  # (n, 1, width)
+    return [graph.add("Squeeze", picked, graph.constant([1], np.int64))], missing
+
+
+def _number(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | None]:
+    """Add a column of numbers, in float64 as `Preprocessing.inputs` computes."""
+    add, double = graph.add, np.float64
+    missing, value = None, cell
+    if column.fill is not None:
+        missing = add("IsNaN", cell)
+        value = add("Where", missing, graph.constant([[column.fill]], double), cell)
+    if column.kind == "boolean":
+        zero, one = (add("Equal", value, graph.constant([[v]], double)) for v in (0.0, 1.0))
+        value = add("Where", add("Or", zero, one), value, graph.constant([[np.nan]], double))
+    if column.mean != 0:
+        value = add("Sub", value, graph.constant([[column.mean]], double))
+    if column.scale != 1:
+        value = add("Div", value, graph.constant([[column.scale]], double))
+    return [graph.cast(value, graph.dtype)], missing
+
+
+def _columns(graph: _Graph, columns: list[Column]) -> str:
+    """Add an input for each column; return the network's input."""
+    string, double = int(graph.onnx.TensorProto.STRING), int(graph.onnx.TensorProto.DOUBLE)
+    pieces: list[str] = []
+    for column in columns:
+        textual = column.kind == "categorical"
+        cell = graph.input(column.name, string if textual else double, 1)
+        inputs, missing = (_category if textual else _number)(graph, column, cell)
+        pieces += inputs
+        if column.indicator and missing is not None:
+            pieces.append(graph.cast(missing, graph.dtype))
+    return graph.add("Concat", *pieces, axis=1)
+
+
+def _holds_one(graph: _Graph, tests: str, keepdims: int) -> str:
+    """Tell the rows in which a test holds, (n, 1) or (n,)."""
+    counted = graph.cast(tests, np.float32)
+    return graph.cast(graph.add("ReduceMax", counted, axes=[1], keepdims=keepdims), np.bool_)
+
+
+def _unless_unusable(graph: _Graph, x: str, y: str) -> str:
+    """Make NaN of outputs whose row is not finite: a ReLU may lose it on the way."""
+    bad = graph.add("Or", graph.add("IsNaN", x), graph.add("IsInf", x))
+    return graph.add("Where", _holds_one(graph, bad, 1), graph.constant([[np.nan]]), y)
+
+
+def _regression(graph: _Graph, state: Preprocessing, y: str) -> None:
+    target, double = state.target, np.float64
+    value = graph.cast(y, double)
+    value = graph.add("Mul", value, graph.constant([[target.scale]], double))
+    value = graph.add("Add", value, graph.constant([[target.mean]], double))
+    graph.output("prediction", graph.cast(value, graph.dtype), graph.dtype, 1)
+    graph.output("prediction_double", value, double, 1)
+
+
+def _no_number(labels: Collection[Any]) -> int:
+    """Return the label of rows without a class: -1, or the least number that is none of them."""
+    return next(n for n in (-1, *range(-(2**63), -(2**63) + len(labels) + 1)) if n not in labels)
+
+
+def _no_text(labels: Collection[str]) -> str:
+    """Return the label of rows without a class: empty, or "unknown" and as many _ as it takes."""
+    text = ""
+    while text in labels:
+        text = f"{text}_" if text else "unknown"
+    return text
+
+
+def _classes(graph: _Graph, state: Preprocessing, y: str) -> None:
+    labels = state.target.labels
+    if state.n_outputs == 1:
+        first = graph.add("Sub", graph.constant([[1.0]]), y)
+        probabilities = graph.add("Concat", first, y, axis=1)
+        above = graph.add("Greater", y, graph.constant([[0.5]]))
+        code = graph.add("Squeeze", graph.cast(above, np.int64), graph.constant([1], np.int64))
+    else:
+        probabilities = y
+        code = graph.add("ArgMax", y, axis=1, keepdims=0)
+    none = graph.constant([len(labels)], np.int64)
+    code = graph.add("Where", _holds_one(graph, graph.add("IsNaN", y), 0), none, code)
+    if all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in labels):
+        known = graph.constant([*labels, _no_number(labels)], np.int64)
+        graph.output("label", graph.add("Gather", known, code), np.int64)
+    else:
+        texts = [str(label) for label in labels]
+        codes = list(range(len(texts)))
+        label = graph.add(
+            "LabelEncoder",
+            code,
+            keys_int64s=codes,
+            values_strings=texts,
+            default_string=_no_text(texts),
+        )
+        graph.output("label", label, str)
+    graph.output("probabilities", probabilities, graph.dtype, len(labels))
+
+
+def to_onnx(model: Model) -> bytes:
+    """Write a model as an ONNX file (opset 17).
+
+    A model that was trained on arrays has one input, ``x`` of shape (n, n_inputs), and one output,
+    ``y``, both in the model's type. One with preprocessing has an input of shape (n, 1) for each
+    column of the table, under the column's name: a string for a categorical column, else a
+    double, which for a boolean is 0 or 1 and for a date is days since 1970-01-01. A missing value
+    is NaN or the empty string; where the model imputes, it is filled in. Outputs are
+    ``prediction`` (n, 1) in the target's units and the model's type, ``prediction_double`` (n, 1),
+    the same in double, which does not round numbers far from 0 to the same one; or ``label`` (n,)
+    and ``probabilities`` (n, number of classes). A row with a value that is missing and not
+    imputed or is infinite, a boolean other than 0 and 1, or a category that training did not see,
+    gives NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class);
+    `Preprocessing.inputs` refuses it.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    DataError
+        If the package onnx is not installed, the model is larger than ONNX files can be, or
+        columns have no names or the same.
+    """
+    network, state = parts(model), preprocessing_of(model)
+    if sum(part.weights.nbytes for part in network) > _MOST:
+        raise DataError("an ONNX file holds at most 2 GB of weights. Received: a larger model")
+    if state is None:
+        graph = _Graph(model.dtype, ["x"])
+        n_in, n_out = network[0].weights.shape[0], network[-1].weights.shape[1]
+        y = _network(graph, network, graph.input("x", graph.type_of(model.dtype), n_in))
+        graph.output("y", y, model.dtype, n_out)
+        return graph.finished("network")
+    names = [column.name for column in state.columns]
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise DataError(f"an ONNX input needs a name of its own. Received: column {name!r}")
+    graph = _Graph(model.dtype, names)
+    x = _columns(graph, state.columns)
+    y = _unless_unusable(graph, x, _network(graph, network, x))
+    (_regression if state.task == "regression" else _classes)(graph, state, y)
+    return graph.finished("network")

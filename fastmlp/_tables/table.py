@@ -1,0 +1,180 @@
+"""Tables: named columns of cells, whatever file or frame they come from; errors name the cell."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import DataError
+from .cells import Cells, Coded, TextCells
+
+
+class Table:
+    """Named columns, and where each row came from.
+
+    Parameters
+    ----------
+    source : str
+        What error messages call the table: its file's name.
+    columns : mapping of str to Cells or sequence of str
+        All of one length. A sequence of str is text that may mean numbers, as in a CSV file.
+    lines : sequence of int, optional
+        The line of the file on which each row ends, where the source has lines.
+    first_row : int
+        How many rows of the source come before this table's.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        columns: Mapping[str, Cells | Sequence[str]],
+        lines: Sequence[int] | None = None,
+        first_row: int = 0,
+    ) -> None:
+        self.source = source
+        self.columns = {
+            name: cells if isinstance(cells, Cells) else TextCells(cells)
+            for name, cells in columns.items()
+        }
+        self.lines = lines
+        self.first_row = first_row
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in the source's order."""
+        return list(self.columns)
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows, a header not counted."""
+        return len(next(iter(self.columns.values()), ()))
+
+    def where(self, row: int, name: str) -> str:
+        """Say which cell is meant: source, row (from 1), line if there are lines, and column."""
+        line = "" if self.lines is None else f" (line {self.lines[row]})"
+        return f"{self.source}: row {self.first_row + row + 1}{line}, column '{name}'"
+
+    def held(self, row: int, name: str) -> str:
+        """Return what a cell holds, as text for messages."""
+        return self.columns[name].held(row)
+
+    def require(self, name: str, role: str = "column") -> None:
+        """Raise DataError, with the nearest name and all there are, unless `name` is a column."""
+        if name in self.columns:
+            return
+        near = difflib.get_close_matches(name, self.names, n=1)
+        if not near:  # upper and lower case count as near
+            near = [other for other in self.names if other.lower() == name.lower()]
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise DataError(
+            f"{self.source}: there is no {role} '{name}'.{hint} Columns: {shortened(self.names)}"
+        )
+
+    def kind(self, name: str) -> str:
+        """Say what a column holds.
+
+        Returns
+        -------
+        {"number", "boolean", "date", "text"}
+            Text that means numbers, true and false, or ISO dates in every cell counts as those;
+            where the source has types, text that means dates alone.
+
+        Raises
+        ------
+        DataError
+            If the column mixes numbers and text, or holds something else altogether.
+        """
+        cells = self.columns[name]
+        kind = cells.kind
+        if kind == "mixed":
+            row, what, n_numbers, n_text = cells.mixture()
+            raise DataError(
+                f"{self.where(row, name)}: '{self.held(row, name)}' is {what}, but the column "
+                f"mixes numbers and text ({n_numbers} and {n_text} cells); "
+                "correct it, or declare the column categorical"
+            )
+        if kind == "other":
+            raise self.unusable(name)
+        return kind
+
+    def unusable(self, name: str) -> DataError:
+        """Make the error for a column whose type nothing can be done with."""
+        return DataError(
+            f"{self.source}: column '{name}' has the type {self.columns[name].type_name}; expected "
+            "numbers, true and false, dates or text; leave it out"
+        )
+
+    def text(self, name: str) -> list[str]:
+        """Return a column's cells without the space around them; missing ones as ''."""
+        codes, texts = self.coded(name)
+        return [texts[code] if code >= 0 else "" for code in codes.tolist()]
+
+    def coded(self, name: str) -> Coded:
+        """Return a column as categories: for each row the index of its text, -1 if missing.
+
+        Returns
+        -------
+        codes : ndarray of int
+        texts : list of str
+            All different, none missing.
+        """
+        cells = self.columns[name]
+        if cells.kind == "other":
+            raise self.unusable(name)
+        return cells.coded()
+
+    def numbers(self, name: str) -> np.ndarray | None:
+        """Return a column of numbers as float64, missing cells as NaN; None for any other kind.
+
+        Raises
+        ------
+        DataError
+            If the column mixes numbers and text, or a number is infinite.
+        """
+        return self.values(name) if self.kind(name) == "number" else None
+
+    def values(self, name: str) -> np.ndarray:
+        """Return numbers, 0 and 1 for booleans, days since 1970-01-01 for dates; missing as NaN.
+
+        Raises
+        ------
+        DataError
+            If a number is infinite.
+        """
+        values = self.columns[name].floats()
+        if is_finite(values):
+            return values
+        infinite = np.isinf(values)
+        if infinite.any():
+            row = int(np.argmax(infinite))
+            raise DataError(
+                f"{self.where(row, name)}: '{self.held(row, name)}' is not a finite number"
+            )
+        return values
+
+
+def is_finite(values: np.ndarray) -> bool:
+    """Say in one pass whether all values are finite; of huge ones False may be wrong."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
+
+
+def shortened(names: Sequence[str], most: int = 40) -> str:
+    """List names, of very many only the first."""
+    shown = ", ".join(names[:most])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > most else shown
+
+
+def checked_names(names: Sequence[str], source: str) -> None:
+    """Raise DataError unless columns have names, no two the same."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
+        if not name:
+            raise DataError(f"{source}: column {position} has no name")
+        if name in seen:
+            raise DataError(
+                f"{source} names column '{name}' twice, as columns {seen[name]} and {position}"
+            )
+        seen[name] = position

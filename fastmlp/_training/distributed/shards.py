@@ -1,0 +1,310 @@
+"""Which rows of arrays and files are whose, and what each shard gives to a batch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..._utils.moments import Moments
+from ...datasets import Buffer, Feeder, ParquetStream
+from ...errors import DataError
+from ..data import Rows
+
+Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+
+class Plan:
+    """How rows and batches are cut: every batch takes its share from each shard.
+
+    Shards are stretches of the rows, as they are given. Shares differ by one row at most.
+
+    Parameters
+    ----------
+    n_rows, batch_size, n_shards : int
+
+    Attributes
+    ----------
+    n_batches : int
+        Of an epoch; the last may be smaller.
+    starts : list of int
+        Where each shard begins, and where the last one ends.
+    """
+
+    def __init__(self, n_rows: int, batch_size: int, n_shards: int) -> None:
+        batch_size = min(batch_size, n_rows)
+        if batch_size < n_shards:
+            what = "rows" if batch_size == n_rows else "batch_size"
+            raise DataError(
+                f"{what} must be at least one for each of {n_shards} shards. "
+                f"Received: {what}={batch_size}"
+            )
+        self.n_rows, self.batch_size, self.n_shards = n_rows, batch_size, n_shards
+        self.n_batches = -(-n_rows // batch_size)
+        sizes = [
+            (self.n_batches - 1) * self.share(0, shard)[1]
+            + self.share(self.n_batches - 1, shard)[1]
+            for shard in range(n_shards)
+        ]
+        self.starts = [0, *np.cumsum(sizes).tolist()]
+
+    def size(self, batch: int) -> int:
+        """Return the rows of a batch."""
+        return min(self.batch_size, self.n_rows - batch * self.batch_size)
+
+    def share(self, batch: int, shard: int) -> tuple[int, int]:
+        """Return the place in a batch of the rows that a shard gives, and their number."""
+        each, rest = divmod(self.size(batch), self.n_shards)
+        return shard * each + min(shard, rest), each + (shard < rest)
+
+
+def random(seed: int, *key: int) -> np.random.Generator:
+    """Return the numbers that belong to a seed and a place in the run."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+class Shard(Protocol):
+    """Gives its share to one batch after another."""
+
+    def part(self, epoch: int, batch: int) -> Part:
+        """Return inputs, targets and weights."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class ArrayShard:
+    """A stretch of arrays, in a new order every epoch.
+
+    Parameters
+    ----------
+    rows : Rows
+        Of all shards.
+    plan : Plan
+    index : int
+        Which shard.
+    seed : int or None
+        None: the order is that of the arrays.
+    """
+
+    def __init__(self, rows: Rows, plan: Plan, index: int, seed: int | None) -> None:
+        self._rows, self._plan, self._index, self._seed = rows, plan, index, seed
+        self._epoch, self._order = -1, np.empty(0, np.intp)
+
+    def part(self, epoch: int, batch: int) -> Part:
+        """Return inputs, targets and weights."""
+        first, last = self._plan.starts[self._index : self._index + 2]
+        if self._seed is not None and epoch != self._epoch:
+            order = random(self._seed, epoch, self._index).permutation(last - first)
+            self._epoch, self._order = epoch, first + order
+        start = batch * self._plan.share(0, self._index)[1]
+        stop = start + self._plan.share(batch, self._index)[1]
+        chosen: Any = self._order[start:stop]
+        if self._seed is None:
+            chosen = slice(first + start, first + stop)
+        x, y, weight = self._rows
+        return x[chosen], y[chosen], None if weight is None else weight[chosen]
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class StreamShard:
+    """A stretch of a file's rows, read through a buffer that is shuffled.
+
+    Parameters
+    ----------
+    stream : ParquetStream
+        This shard's rows alone, as `cut_stream` returns them.
+    plan : Plan
+    index : int
+    seed : int or None
+        None: the order is that of the file.
+    epochs : int
+    dtype : dtype
+    check : callable
+        Called with every part's targets; returns them as the network takes them.
+    """
+
+    def __init__(
+        self,
+        stream: ParquetStream,
+        plan: Plan,
+        index: int,
+        seed: int | None,
+        epochs: int,
+        dtype: np.dtype,
+        check: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self._stream, self._plan, self._index, self._seed = stream, plan, index, seed
+        self._epochs, self._dtype, self._check = epochs, dtype, check
+        self._each = plan.share(0, index)[1]
+        self._size = stream.buffer_rows(self._each)
+        self._running = contextlib.ExitStack()
+        self._feeder: Feeder | None = None
+        self._buffer: Buffer | None = None
+        self._at = (-1, -1)  # epoch and number of the buffer
+        self._order = np.empty(0, np.intp)
+
+    def part(self, epoch: int, batch: int) -> Part:
+        """Return inputs, targets and weights; waits until they are read."""
+        start = batch * self._each
+        n = self._plan.share(batch, self._index)[1]
+        if n == 0:
+            return np.empty((0, self._stream.n_inputs), self._dtype), np.empty((0, 1)), None
+        number, start = divmod(start, self._size)
+        if (epoch, number) != self._at:
+            self._next(epoch, number)
+        assert self._buffer is not None
+        chosen: Any = self._order[start : start + n]
+        if self._seed is None:
+            chosen = slice(start, start + n)
+        return self._buffer.x[chosen], self._buffer.y[chosen], None
+
+    def _next(self, epoch: int, number: int) -> None:
+        if self._feeder is None:
+            self._feeder = self._feed(epoch, number)
+        if self._buffer is not None:
+            self._feeder.give_back(self._buffer)
+        self._buffer = self._feeder.get()
+        self._at = epoch, number
+        if self._seed is not None:
+            rng = random(self._seed, epoch, self._index, number)
+            self._order = rng.permutation(self._buffer.n)
+
+    def _feed(self, epoch: int, number: int) -> Feeder:
+        groups, index, seed = groups_of(self._stream), self._index, self._seed
+
+        def order(epoch: int) -> list[int]:
+            if seed is None:
+                return groups
+            # No buffer has this number: their orders are others.
+            return random(seed, epoch, index, 2**32 - 1).permutation(groups).tolist()
+
+        epochs, skip = range(epoch, self._epochs), number * self._size
+        return self._running.enter_context(
+            Feeder(self._stream, self._size, self._dtype, order, epochs, self._check, skip)
+        )
+
+    def close(self) -> None:
+        """Let go of the file and the buffers."""
+        self._running.close()
+        self._feeder = self._buffer = None
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def groups_of(stream: ParquetStream) -> list[int]:
+    """Return the row groups that have rows of a stream."""
+    return [group for group in range(stream.n_groups) if stream.kept_rows(group)]
+
+
+def cut_stream(stream: ParquetStream, starts: list[int], wanted: list[int]) -> list[ParquetStream]:
+    """Return streams of stretches of a stream's rows.
+
+    Parameters
+    ----------
+    stream : ParquetStream
+    starts : list of int
+        Where each stretch begins, and where the last one ends.
+    wanted : list of int
+        Which stretches.
+
+    Returns
+    -------
+    list of ParquetStream
+        Each shuffles its share of the rows that the stream would shuffle together.
+    """
+    places = _file_rows(stream, starts)
+    share = -(-stream.buffer_rows(1) // (len(starts) - 1))
+    found = []
+    for index in wanted:
+        part = object.__new__(ParquetStream)
+        vars(part).update(vars(stream))
+        part._keeps = _within(stream._keeps, places[index], places[index + 1])
+        part._buffer_rows = share
+        part.n_rows = starts[index + 1] - starts[index]
+        part.held_out = None
+        found.append(part)
+    return found
+
+
+def _within(
+    keeps: Callable[[np.ndarray], np.ndarray] | None, first: int, last: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    def both(rows: np.ndarray) -> np.ndarray:
+        inside = (rows >= first) & (rows < last)
+        # Whole row groups lie outside: most are, of a file with many.
+        return inside if keeps is None or not inside.any() else inside & keeps(rows)
+
+    return both
+
+
+def _file_rows(stream: ParquetStream, starts: list[int]) -> list[int]:
+    """Return where in the file those of a stream's rows are that have these numbers in it."""
+    if stream._keeps is None:
+        return starts
+    kept = [stream.kept_rows(group) for group in range(stream.n_groups)]
+    ends = np.cumsum(kept)
+    found = []
+    for start in starts[:-1]:
+        group = int(np.searchsorted(ends, start, side="right"))
+        rows = stream._starts[group] + np.arange(stream._sizes[group])
+        rows = rows[stream._keeps(rows)]
+        found.append(int(rows[start - (ends[group] - kept[group])]))
+    return [*found, stream._starts[-1]]
+
+
+def moments_of(stream: ParquetStream, dtype: str) -> Moments:
+    """Return mean and deviation of a stream's targets, read by themselves."""
+    state, moments = stream.preprocessing, Moments()
+    for table in stream.tables([state.target.name], groups_of(stream)):
+        y = state.targets(table, dtype)
+        if stream._keeps is not None:
+            y = y[stream._keeps(table.first_row + np.arange(len(y)))]
+        moments.add(y[:, 0].astype(np.float64))
+    return moments
+
+
+def merged(states: list[list[list[float]]]) -> Moments:
+    """Return moments of numbers whose parts several processes have, in the order given."""
+    total = Moments()
+    bounds = [state[-1] for state in states]
+    lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
+    parts = [part for state in states for part in state[:-1]]
+    total.state = [*parts, [min(lows, default=math.inf), max(highs, default=-math.inf)]]
+    return total
+
+
+# ---- rows to evaluate --------------------------------------------------------------------------
+
+
+def even_starts(n_rows: int, n_shards: int) -> list[int]:
+    """Return where each of so many stretches of rows begins, and where the last one ends."""
+    return [n_rows * shard // n_shards for shard in range(n_shards + 1)]
+
+
+def chunks(data: Rows | ParquetStream, starts: list[int], shard: int, dtype: np.dtype,
+           check: Callable[[np.ndarray], np.ndarray], most: int) -> Iterator[Part]:  # fmt: skip
+    """Yield a shard's rows in parts of bounded size."""
+    if starts[shard] == starts[shard + 1]:
+        return
+    if isinstance(data, ParquetStream):
+        part = cut_stream(data, starts, [shard])[0]
+        size, groups = min(part.n_rows, most), groups_of(part)
+        done = 0
+        with Feeder(part, size, dtype, lambda epoch: groups, range(1), check) as feeder:
+            while done < part.n_rows:
+                buffer = feeder.get()
+                yield buffer.x[: buffer.n], buffer.y[: buffer.n], None
+                done += buffer.n
+                feeder.give_back(buffer)
+        return
+    for first in range(starts[shard], starts[shard + 1], most):
+        rows = slice(first, min(first + most, starts[shard + 1]))
+        x, y, weight = data
+        yield x[rows], y[rows], None if weight is None else weight[rows]

@@ -1,0 +1,84 @@
+"""Means and deviations of columns, in pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DataError
+
+
+class Moments:
+    """Mean and deviation of numbers that come in parts, summed in the parts' order."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, float, float]] = []
+        self.low, self.high = np.inf, -np.inf
+
+    @property
+    def count(self) -> int:
+        """How many numbers there were."""
+        return sum(n for n, _, _ in self._parts)
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in finite numbers."""
+        if not values.size:
+            return
+        low, high = float(values.min()), float(values.max())
+        largest = max(-low, high, 1.0)
+        if largest > 1e150:  # the sum of huge values, or of their squares, could overflow
+            values = values / largest
+            self._parts.append(
+                (len(values), float(values.mean()) * largest, float(values.std()) * largest)
+            )
+        else:
+            self._parts.append((len(values), float(values.mean()), float(values.std())))
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
+    def add_same(self, value: float, count: int) -> None:
+        """Take in one number many times."""
+        if count:
+            self._parts.append((count, value, 0.0))
+            self.low, self.high = min(self.low, value), max(self.high, value)
+
+    def mean(self) -> float:
+        """Return the mean."""
+        total = self.count
+        return sum(n / total * mean for n, mean, _ in self._parts)
+
+    def deviation(self) -> float:
+        """Return the deviation."""
+        largest = max(abs(self.low), abs(self.high)) or 1.0
+        total, mean = self.count, self.mean()
+        variance: float = sum(
+            n / total * ((deviation / largest) ** 2 + ((part - mean) / largest) ** 2)
+            for n, part, deviation in self._parts
+        )
+        return variance**0.5 * largest
+
+    def like(self) -> np.ndarray:
+        """Return two numbers, (2, 1), with the mean and the variance of all, to ask a metric."""
+        if not self.count:
+            return np.zeros((2, 1))
+        if self.low == self.high:  # not by rounding a bit apart
+            return np.full((2, 1), self.low)
+        mean, deviation = self.mean(), self.deviation()
+        return np.array([[mean - deviation], [mean + deviation]])
+
+    @property
+    def state(self) -> list[list[float]]:
+        """What was taken in, as numbers for a file; may be set."""
+        return [list(part) for part in self._parts] + [[self.low, self.high]]
+
+    @state.setter
+    def state(self, value: list[list[float]]) -> None:
+        self._parts = [(int(n), mean, deviation) for n, mean, deviation in value[:-1]]
+        self.low, self.high = value[-1]
+
+    def mean_and_scale(self, source: str, name: str) -> tuple[float, float]:
+        """Return mean and deviation, the latter 1 where all numbers are the same."""
+        if self.high / 2 - self.low / 2 > np.finfo(np.float64).max / 2:
+            raise DataError(f"{source}: the numbers of column '{name}' are too far apart")
+        mean, scale = self.mean(), self.deviation()
+        # Rounding leaves a constant column a tiny deviation; it becomes 0, not noise.
+        largest = max(abs(self.low), abs(self.high)) or 1.0
+        return mean, scale if scale > 1e-12 * largest else 1.0

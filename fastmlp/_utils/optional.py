@@ -1,0 +1,31 @@
+"""Packages of extras, imported when they are needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..errors import DataError
+
+
+def require(name: str, extra: str, what: str) -> Any:
+    """Import a module of an extra, or say how to install it.
+
+    Parameters
+    ----------
+    name, extra : str
+    what : str
+        What it is needed for, to begin the message with.
+
+    Raises
+    ------
+    DataError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise DataError(
+            f"{what} needs {package}, which is not installed: pip install 'fastmlp[{extra}]'"
+        ) from error

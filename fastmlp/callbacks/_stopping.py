@@ -1,0 +1,125 @@
+"""Callbacks that stop a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._utils import arguments
+from ..errors import DivergedError
+from ._base import Configured, Logs, Monitor
+
+
+class EarlyStopping(Monitor):
+    """Stop when a figure has not improved for a while.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the logs, such as 'val_loss'.
+    min_delta : float
+        What is no more than this better counts as no improvement.
+    patience : int
+        Epochs without improvement after which training stops.
+    verbose : {0, 1}
+        1 prints a line when it stops.
+    mode : {'auto', 'min', 'max'}
+        Whether small or large is good; 'auto' asks the metric, and takes losses to be good when
+        small.
+    baseline : float, optional
+        Patience starts anew only with a value better than this.
+    restore_best_weights : bool
+        Whether the model ends with the weights of its best epoch.
+    start_from_epoch : int
+        Epochs at the start that do not count.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta, verbose)
+        self.patience = arguments.integer("patience", patience, 0)
+        if baseline is not None:
+            arguments.number("baseline", baseline, "a finite number or None", lambda v: True)
+        self.baseline = baseline
+        self.restore_best_weights = arguments.flag("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = arguments.integer("start_from_epoch", start_from_epoch, 0)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best = self.worst
+        self.best_epoch = 0
+        self.best_weights: list[np.ndarray] | None = None
+
+    def check(self) -> None:
+        """Require the figure."""
+        self.require_monitor()
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Start to count afresh."""
+        self.require_monitor()
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Compare, and stop training if patience has run out."""
+        value = (logs or {}).get(self.monitor)
+        if value is None or epoch < self.start_from_epoch:
+            return
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+        self.wait += 1
+        if self.better(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            if self.baseline is None or self.better(value, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Put the best weights back, if asked."""
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the count, the best figure and its weights."""
+        names = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self.wait, self.stopped_epoch = int(state["wait"]), int(state["stopped_epoch"])
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self.best_weights = state["best_weights"]
+
+
+class TerminateOnNaN(Configured):
+    """Let training that diverges end as if it had been stopped, rather than by an error.
+
+    Training notices every loss, weight and moment that is not finite by itself. With this
+    callback it prints a line, puts the latest finite weights back and returns the history up to
+    the epoch before.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def terminate(self, error: DivergedError) -> None:
+        """Print what happened, and stop training."""
+        print(f"{error}; training ends")
+        self.model.stop_training = True

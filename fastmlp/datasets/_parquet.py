@@ -1,0 +1,375 @@
+"""Parquet files that need not fit into memory: read in parts, prepared on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._tables.files import damaged_parquet, file_format, open_parquet
+from .._tables.frames import from_arrow
+from .._tables.table import Table, checked_names
+from .._utils import arguments
+from .._utils.optional import require
+from ..errors import DataError
+from ..preprocessing import Fitting, Preprocessing
+
+MANY_VALUES = 2**28
+_SAMPLE = 100_000  # values that a median is taken of
+_CHUNK_BYTES = 1 << 23  # of numbers that are decoded at a time
+_COLUMN_BYTES = 1 << 18  # of a column that are read at a time
+_BUFFER_BYTES = 1 << 26  # of inputs that are shuffled together
+_BUFFER_ROWS = 1 << 17
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+class ParquetStream:
+    """The rows of a Parquet file, prepared for a network while they are read.
+
+    Made from a file alone, it reads the file once to learn the treatment of its columns;
+    `streaming.fit`, `streaming.evaluate` and `streaming.predict` read it once an epoch, or once.
+    At no time is more in memory than two shuffle buffers and a part of a row group.
+
+    Parameters
+    ----------
+    path : str or Path
+    target : str, optional
+        The column to predict; the last one by default.
+    task : {"regression", "classification"}, optional
+        Decided from the target by default.
+    preprocessing : Preprocessing, optional
+        Used as it is, instead of learning one from the file.
+    drop : collection of str
+        Columns to leave out, as for `Preprocessing.fit` or `Preprocessing.inputs`.
+    categorical, standardize, impute, indicator
+        As for `Preprocessing.fit`; only the median is not exact: of a column of more than
+        100,000 values it is that of a sample of so many.
+    buffer_rows : int, optional
+        Rows that are shuffled together: 131072 by default, fewer if their inputs would take
+        over 64 MiB as float32. Two buffers are held, one in training and one being filled.
+    validation_split : float
+        Share of the rows, drawn at random, that is left out here and is in `held_out`.
+    split_seed : int
+        Of that draw.
+
+    Attributes
+    ----------
+    preprocessing : Preprocessing
+    held_out : ParquetStream or None
+        The rows that were drawn for validation.
+    n_rows : int
+    reason : str
+        Why the task is what it is.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a column not be used; the message names both.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        target: str | None = None,
+        task: str | None = None,
+        *,
+        preprocessing: Preprocessing | None = None,
+        categorical: Collection[str] = (),
+        drop: Collection[str] = (),
+        standardize: bool = False,
+        impute: str | None = None,
+        indicator: bool = False,
+        buffer_rows: int | None = None,
+        validation_split: float = 0.0,
+        split_seed: int = 0,
+    ) -> None:
+        self.path = arguments.path("path", path)
+        share = arguments.fraction("validation_split", validation_split)
+        if buffer_rows is not None:
+            arguments.integer("buffer_rows", buffer_rows)
+        self._buffer_rows = buffer_rows
+        self._open()
+        self.held_out: ParquetStream | None = None
+        self._keeps: Callable[[np.ndarray], np.ndarray] | None = None
+        self._draw: tuple[float, int, bool] | None = None  # that _keeps stands for
+        self.n_rows = sum(self._sizes)
+        self.reason = "it is given"
+        if preprocessing is None:
+            target = self.names[-1] if target is None else target
+            whole = Table(self.path, dict.fromkeys(self.names, ()))
+            for name in (*categorical, *drop):
+                whole.require(name)
+            fitting = Fitting(
+                target,
+                task,
+                categorical=[name for name in categorical if name not in drop],
+                standardize=standardize,
+                impute=impute,
+                indicator=indicator,
+                sample=_SAMPLE,
+            )
+            self._learn(fitting, [n for n in self.names if n not in drop], share, split_seed)
+            preprocessing = fitting.finish()
+            preprocessing.dropped = list(drop)
+            self.reason = fitting.decision[1]
+        else:
+            preprocessing.check_names(self.names, self.path, drop)
+        self.preprocessing = preprocessing
+        if share:
+            self._split(share, split_seed)
+
+    def _open(self) -> None:
+        if file_format(self.path) != "Parquet":
+            raise DataError(f"{self.path}: a stream must be a Parquet file")
+        with open_parquet(self.path) as file:
+            self._metadata = file.metadata
+            self.names: list[str] = file.schema_arrow.names
+        groups = self._metadata.num_row_groups
+        self._sizes = [self._metadata.row_group(i).num_rows for i in range(groups)]
+        self._starts = np.cumsum([0, *self._sizes]).tolist()
+        checked_names(self.names, f"{self.path}: the schema")
+        if not sum(self._sizes):
+            raise DataError(f"{self.path}: there are columns but no rows")
+
+    def _learn(self, fitting: Fitting, names: list[str], share: float, seed: int) -> None:
+        keeps = _drawn(share, seed, False)
+        for table in self.tables(names):
+            rows = None
+            if share:
+                rows = np.flatnonzero(keeps(table.first_row + np.arange(table.n_rows)))
+            fitting.add(table, rows)
+
+    def _split(self, share: float, seed: int) -> None:
+        other = object.__new__(ParquetStream)
+        vars(other).update(vars(self))
+        self.held_out = other
+        for stream, held in ((self, False), (other, True)):
+            stream._keeps = keeps = _drawn(share, seed, held)
+            stream._draw = (share, seed, held)
+            total, step = sum(self._sizes), 1 << 20
+            stream.n_rows = sum(
+                int(keeps(np.arange(first, min(first + step, total))).sum())
+                for first in range(0, total, step)
+            )
+            if not stream.n_rows:
+                raise DataError(
+                    f"{self.path}: {total} rows are too few to hold out a fraction of {share:g}"
+                )
+
+    # ---- sizes ----
+
+    @property
+    def n_inputs(self) -> int:
+        """Inputs of the network."""
+        return self.preprocessing.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network: one, or one for each class where there are over two."""
+        return self.preprocessing.n_outputs
+
+    @property
+    def n_groups(self) -> int:
+        """Row groups of the file."""
+        return len(self._sizes)
+
+    def buffer_rows(self, batch_size: int) -> int:
+        """Return how many rows are shuffled together: whole batches.
+
+        Parameters
+        ----------
+        batch_size : int
+
+        Returns
+        -------
+        int
+        """
+        wanted = self._buffer_rows
+        if wanted is None:
+            wanted = min(_BUFFER_ROWS, _BUFFER_BYTES // (4 * self.n_inputs))
+        wanted = min(wanted, self.n_rows)
+        return max(1, -(-wanted // batch_size)) * batch_size
+
+    def kept_rows(self, group: int) -> int:
+        """Return how many rows of a row group are not left out."""
+        if self._keeps is None:
+            return self._sizes[group]
+        rows = self._starts[group] + np.arange(self._sizes[group])
+        return int(self._keeps(rows).sum())
+
+    def identity(self) -> dict[str, Any]:
+        """Return shape and digest, by which a run that goes on knows its rows again.
+
+        The digest is of the file's description (which has sizes and statistics of all columns in
+        all row groups), of the preprocessing and of how rows are drawn and shuffled; not of the
+        rows themselves.
+        """
+        import hashlib
+
+        path = Path(self.path)
+        with path.open("rb") as file:
+            file.seek(-8, os.SEEK_END)
+            size = int.from_bytes(file.read(4), "little")
+            file.seek(-8 - size, os.SEEK_END)
+            state = hashlib.blake2b(file.read(), digest_size=16)
+        learnt = json.dumps(self.preprocessing.to_dict(), sort_keys=True)
+        size, buffer = path.stat().st_size, self.buffer_rows(1)
+        state.update(f"{size} {self._draw} {buffer} {learnt}".encode())
+        return {"shape": [self.n_rows, self.n_inputs], "digest": state.hexdigest()}
+
+    # ---- rows ----
+
+    def tables(self, names: Sequence[str], groups: Sequence[int] | None = None) -> Iterator[Table]:
+        """Read columns in parts.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns.
+        groups : sequence of int, optional
+            Row groups in the order wanted; all by default.
+
+        Yields
+        ------
+        Table
+        """
+        pa = require("pyarrow", "data", f"{self.path}: reading Parquet")
+        parquet = require("pyarrow.parquet", "data", f"{self.path}: reading Parquet")
+        chunk = _chunk_rows(len(names))
+        order = range(self.n_groups) if groups is None else groups
+        try:
+            # Page by page: a row group's column is never in memory as a whole.
+            with parquet.ParquetFile(
+                self.path, metadata=self._metadata, buffer_size=_COLUMN_BYTES, pre_buffer=False
+            ) as file:
+                for group in order:
+                    first = self._starts[group]
+                    for batch in file.iter_batches(
+                        chunk, row_groups=[group], columns=list(names), use_threads=False
+                    ):
+                        if batch.num_rows:
+                            batch.validate(full=True)
+                            yield from_arrow(batch, self.path, first)
+                        first += batch.num_rows
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise damaged_parquet(self.path, error) from error
+
+    def arrays(
+        self, dtype: str, groups: Sequence[int] | None = None, with_targets: bool = True
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Read inputs and targets in parts.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}
+        groups : sequence of int, optional
+            Row groups in the order wanted; all by default.
+        with_targets : bool
+            Whether to read the targets; without, the file needs no such column.
+
+        Yields
+        ------
+        x : ndarray of shape (n, n_inputs)
+        y : ndarray of shape (n, 1), or None
+        """
+        state = self.preprocessing
+        wanted = {column.name for column in state.columns}
+        if with_targets:
+            wanted.add(state.target.name)
+        # What is missing is said by the preprocessing; it names the others.
+        names = [name for name in self.names if name in wanted]
+        if len(names) < len(wanted):
+            names = self.names
+        for table in self.tables(names, groups):
+            x = state.inputs(table, dtype)
+            y = state.targets(table, dtype) if with_targets else None
+            if self._keeps is not None:
+                kept = self._keeps(table.first_row + np.arange(len(x)))
+                x, y = x[kept], None if y is None else y[kept]
+            if len(x):
+                yield x, y
+
+    def __repr__(self) -> str:
+        return f"<ParquetStream {self.path!r}: {self.n_rows} rows, {self.n_inputs} inputs>"
+
+
+def is_large(path: str | Path) -> bool:
+    """Say whether a file is better streamed: Parquet of more than 2**28 values, rows times columns.
+
+    As float32 numbers these would take a gigabyte.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    bool
+    """
+    if file_format(path) != "Parquet":
+        return False
+    with open_parquet(path) as file:
+        return bool(file.metadata.num_rows * file.metadata.num_columns > MANY_VALUES)
+
+
+def read_head(path: str | Path) -> Table:
+    """Read the first rows of a Parquet file, as many as are decoded at a time.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Table
+    """
+    pa = require("pyarrow", "data", f"{path}: reading Parquet")
+    try:
+        with open_parquet(path, _COLUMN_BYTES) as file:
+            chunk = _chunk_rows(file.metadata.num_columns)
+            batches = (batch for batch in file.iter_batches(chunk) if batch.num_rows)
+            batch = next(batches, pa.RecordBatch.from_pylist([], file.schema_arrow))
+            batch.validate(full=True)
+            return from_arrow(batch, str(path))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise damaged_parquet(path, error) from error
+
+
+def _chunk_rows(n_columns: int) -> int:
+    return max(1, _CHUNK_BYTES // (4 * max(1, n_columns)))
+
+
+def _drawn(share: float, seed: int, held: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that says which rows, by their numbers, are held out, or are not."""
+    limit = np.uint64(int(share * 2**64))
+    start = np.uint64(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+
+    def keeps(rows: np.ndarray) -> np.ndarray:
+        return (_mixed(rows.astype(np.uint64) + start) < limit) == held
+
+    return keeps
+
+
+def _mixed(bits: np.ndarray) -> np.ndarray:
+    """Scramble 64-bit numbers: SplitMix64 (Steele, Lea & Flood, 2014)."""
+    bits = bits * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def shuffled(seed: int, epoch: int, n: int) -> list[int]:
+    """Return the order in which an epoch takes `n` row groups."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
+    return np.random.default_rng(sequence).permutation(n).tolist()
+
+
+def buffer_seed(seed: int, epoch: int, buffer: int) -> int:
+    """Return the seed of the order of rows, and of dropout, in one buffer of one epoch."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(epoch, buffer))
+    return int(sequence.generate_state(1, np.uint64)[0])

@@ -1,0 +1,358 @@
+"""Ensembles: many networks trained side by side, whose mean predicts and whose spread warns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._many.group import Group
+from .._model.compatibility import metric_kind
+from .._training import data, evaluation
+from .._utils import arguments as _arguments
+from .._utils import arrays
+from .._utils.progress import ProgressLine, say
+from . import _file, _predictions
+from ._members import Members
+from ._summary import ensemble_text
+
+
+class Ensemble(Members):
+    """Trained networks that predict together; made by `fastmlp.ensemble`, or from a file.
+
+    It is a sequence of its members: ``len(e)``, ``e[i]`` and iteration give each as a Sequential
+    model of its own, with the weights that the same network has when it is trained alone.
+
+    Parameters
+    ----------
+    groups : list of Group
+        At least one network in all; for internal use.
+    noise_sd : ndarray of shape (n_outputs,), optional
+        See `predictive_sd`.
+    noise_source : str, optional
+        The held-out rows that it is from: 'validation rows', 'out-of-bag rows' or
+        'held-out folds'.
+    name : str, optional
+
+    Attributes
+    ----------
+    noise_sd, noise_source
+    training_config, extras : dict
+        Plain JSON values, kept in the file.
+    diverged : list of dict
+        Networks that were left out because their training diverged: seed and message.
+    interrupted : bool
+        Whether Ctrl-C ended training before every network had all its epochs.
+    """
+
+    def __init__(
+        self,
+        groups: list[Group],
+        noise_sd: np.ndarray | None = None,
+        noise_source: str | None = None,
+        name: str = "ensemble",
+    ) -> None:
+        super().__init__(groups)
+        self.noise_sd, self.noise_source, self.name = noise_sd, noise_source, name
+        self.training_config: dict[str, Any] = dict(self.groups[0].training_config)
+        self.extras: dict[str, Any] = {}
+        self.diverged: list[dict[str, Any]] = []
+        self.interrupted = False
+
+    def __repr__(self) -> str:
+        return f"<Ensemble {self.name!r}: {len(self)} members, {self.n_inputs} inputs>"
+
+    # ---- predict ----
+
+    def _inputs(self, x: Any) -> np.ndarray:
+        return arrays.inputs(x, self.n_inputs, self.dtype)
+
+    def predictions(self, x: Any, verbose: int | str = 1) -> np.ndarray:
+        """Return every member's outputs.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        verbose : {0, 1, 2}
+            1: a progress line on stderr for work of more than a second.
+
+        Returns
+        -------
+        ndarray of shape (members, n, n_outputs)
+        """
+        x = self._inputs(x)
+        result = np.empty((len(self), len(x), self.n_outputs), self.dtype)
+        for span, part in _predictions.parts(self, x, verbose):
+            result[:, span] = part
+        return result
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: int | str = 1) -> np.ndarray:
+        """Return the mean of the members' outputs; of a classifier, of their probabilities.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        batch_size : int, optional
+            Accepted as `Sequential.predict` does; the result does not depend on it.
+        verbose : {0, 1, 2}
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+        """
+        if batch_size is not None:
+            _arguments.integer("batch_size", batch_size)
+        x = self._inputs(x)
+        result = np.empty((len(x), self.n_outputs), self.dtype)
+        for span, part in _predictions.parts(self, x, verbose):
+            result[span] = part.mean(0, np.float64)
+        return result
+
+    __call__ = predict
+
+    def _several(self) -> None:
+        if len(self) < 2:
+            raise ValueError("The spread of an ensemble needs at least two members. Received: 1")
+
+    def spread(self, x: Any, verbose: int | str = 1) -> np.ndarray:
+        """Return the members' standard deviation, with divisor members - 1.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        verbose : {0, 1, 2}
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If there is one member only.
+        """
+        self._several()
+        x = self._inputs(x)
+        result = np.empty((len(x), self.n_outputs), self.dtype)
+        for span, part in _predictions.parts(self, x, verbose):
+            result[span] = part.std(0, np.float64, ddof=1)
+        return result
+
+    def predictive_sd(self, x: Any, verbose: int | str = 1) -> np.ndarray:
+        """Return the standard deviation of a new observation: sqrt(spread**2 + noise_sd**2).
+
+        `spread` is how far the members disagree at x, what is not known of the mean. `noise_sd`,
+        one number for each output, stands for what scatters about it. It is estimated on
+        held-out rows, which no member that is asked was trained on, so that over these the mean
+        of the predictive variance is the mean squared error of the ensemble's mean:
+        noise_sd**2 = mean((y - mean)**2 - spread**2), or 0 if that is negative. The rows are
+        those for validation, or if there are none those that a member's bootstrap sample or its
+        training folds leave out, each predicted by the members that have not seen it; where that
+        is one member, its spread counts as 0.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        verbose : {0, 1, 2}
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If no rows were held out, if there is one member only, or for a classifier, whose
+            noise is in its probabilities.
+
+        References
+        ----------
+        Lakshminarayanan, Pritzel & Blundell (2017), NeurIPS: the variance of an ensemble is that
+        of its members' means and the mean of their noise.
+        """
+        spread = self.spread(x, verbose).astype(np.float64)
+        return np.sqrt(spread**2 + self._noise() ** 2).astype(self.dtype)
+
+    def _noise(self) -> np.ndarray:
+        if self.loss is not None and self.loss.name.endswith("crossentropy"):
+            raise ValueError(
+                "A classifier has no noise beside its probabilities. "
+                f"Received: an ensemble trained on {self.loss.name}"
+            )
+        if self.noise_sd is None:
+            raise ValueError(
+                "The noise is estimated on rows held out: train the ensemble with "
+                "validation_data=, validation_split=, bootstrap=True or folds=. "
+                "Received: an ensemble without"
+            )
+        return self.noise_sd
+
+    def quantiles(
+        self,
+        x: Any,
+        q: float | Sequence[float] = (0.05, 0.5, 0.95),
+        *,
+        noise: bool = False,
+        verbose: int | str = 1,
+    ) -> np.ndarray:
+        """Return quantiles of the members' outputs, or of a new observation.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        q : float or sequence of float
+            In [0, 1].
+        noise : bool
+            False: of the members' outputs, as `numpy.quantile` interpolates them. True: of the
+            mixture of normal distributions about each member's output with `noise_sd`, so that
+            q = 0.05 and 0.95 enclose nine in ten new observations; q must then be in (0, 1).
+        verbose : {0, 1, 2}
+
+        Returns
+        -------
+        ndarray of shape (len(q), n, n_outputs)
+            For a single number without the first axis.
+        """
+        levels = _predictions.levels(q)
+        sd = self._noise() if _arguments.flag("noise", noise) else None
+        if sd is not None and not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(f"q must be in (0, 1) with noise=True. Received: q={q!r}")
+        x = self._inputs(x)
+        result = np.empty((len(levels), len(x), self.n_outputs), self.dtype)
+        for span, part in _predictions.parts(self, x, verbose):
+            result[:, span] = (
+                np.quantile(part, levels, axis=0)
+                if sd is None
+                else _predictions.mixture(part, sd, levels)
+            )
+        return result[0] if np.ndim(q) == 0 else result
+
+    # ---- evaluate ----
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: int | str = 1,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return loss and metrics of the mean prediction; the loss has no penalty in it.
+
+        Parameters
+        ----------
+        x, y : array-like
+        batch_size : int, optional
+            Accepted as `Sequential.evaluate` does; the result does not depend on it.
+        verbose : {0, 1, 2}
+        sample_weight : array-like of shape (n,), optional
+        return_dict : bool
+
+        Returns
+        -------
+        float, or list of float
+            The loss; [loss, metrics...] if there are metrics. A dict by name if asked.
+        """
+        if batch_size is not None:
+            _arguments.integer("batch_size", batch_size)
+        rows = self._rows(x, y, sample_weight)
+        assert self.loss is not None
+        mean = self.predict(rows.x, verbose=verbose)
+        values = [self.loss(rows.y, mean, rows.weight)]
+        values += self._metric_values(rows.y, mean)
+        return evaluation.reported(self.metrics_names, values, return_dict)
+
+    def _metric_values(self, y: np.ndarray, out: np.ndarray) -> list[float]:
+        assert self.loss is not None
+        kind = metric_kind(self.loss, y, self.n_outputs)
+        return [metric.of(y, out, self.loss, kind) for metric in self.metrics]
+
+    def _rows(self, x: Any, y: Any, sample_weight: Any = None) -> data.Rows:
+        if self.loss is None:
+            raise RuntimeError("The ensemble was saved without a loss: it cannot be evaluated")
+        x = self._inputs(x)
+        y = data.targets(self._first, y, len(x))
+        return data.Rows(x, y, arrays.row_weights(sample_weight, len(x), self.dtype))
+
+    def evaluate_members(self, x: Any, y: Any, verbose: int | str = 1) -> np.ndarray:
+        """Return every member's own loss, without penalty, and metrics.
+
+        Parameters
+        ----------
+        x, y : array-like
+        verbose : {0, 1, 2}
+
+        Returns
+        -------
+        ndarray of shape (members, 1 + metrics)
+            Columns as `metrics_names` says.
+        """
+        rows = self._rows(x, y)
+        loss = self.loss
+        assert loss is not None
+        table = []
+        with ProgressLine("evaluate", len(self), "members", enabled=verbose in (1, "auto")) as line:
+            for group in self.groups:
+                for predict in group.predictors():
+                    out = predict(rows.x)
+                    table.append([loss(rows.y, out), *self._metric_values(rows.y, out)])
+                    line.update(len(table))
+        return np.array(table, np.float64)
+
+    # ---- show and keep ----
+
+    def plot(self, **arguments: Any) -> Any:
+        """Draw the members grey and their mean bold; arguments are those of `plot_ensemble`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from .. import plots
+
+        return plots.plot_ensemble(self, **arguments)
+
+    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+        """Print which networks there are, and the layers of each architecture.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            The terminal's width by default.
+        print_fn : callable, optional
+            Takes the text; `print` by default.
+        """
+        (print_fn or say)(ensemble_text(self, line_length))
+
+    def save(self, path: str | Path, overwrite: bool = True) -> None:
+        """Write the ensemble to one file, atomically; `models.load_model` reads it.
+
+        The file is data only: members' weights, architecture, compilation, seeds and losses, not
+        the state of their optimizers.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its suffix is '.fmlp' by custom.
+        overwrite : bool
+            If False, an existing file is an error (FileExistsError).
+        """
+        from .._utils.atomic import write_atomically
+
+        write_atomically(path, _file.to_bytes(self), overwrite)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .._saving.fmlp import own_objects
+        from ..models import from_bytes
+
+        return from_bytes, (_file.to_bytes(self), "the data", own_objects(self._first))
+
+
+def made(
+    table: dict[str, Any], arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
+) -> Ensemble:
+    """Return the ensemble that a file's description and arrays are of; see `_file.made`."""
+    return _file.made(Ensemble, table, arrays, custom)

@@ -1,0 +1,337 @@
+"""Trains an ensemble: checks what is given, and says which networks there are."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import losses
+from .._kernels import memory
+from .._many.engines import engine
+from .._model.clone import like
+from .._training import data
+from .._training.arguments import Arguments
+from .._utils import arguments as _arguments
+from .._utils import arrays
+from ..errors import DataError
+from ..models import Sequential, mlp
+from ._ensemble import Ensemble
+from ._training import Training
+
+_MAX_MEMBERS = 1_000_001
+
+
+def fit(**given: Any) -> Ensemble:
+    """Train; see `fastmlp.ensemble`."""
+    training: list[Training] = []
+    try:
+        made = _fit(training, **given)
+    except KeyboardInterrupt as stop:
+        left = training[0].ensemble(some=True) if training else None
+        stop.ensemble = left  # type: ignore[attr-defined]
+        raise
+    for entry in made.diverged:
+        message = f"The network of seed {entry['seed']} is left out: {entry['message']}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return made
+
+
+def _fit(
+    begun: list[Training],
+    *,
+    x: Any,
+    y: Any,
+    units: Any,
+    members: Any,
+    jobs: int | None,
+    cluster: str | None,
+    threads: int | None,
+    verbose: Any,
+    **given: Any,
+) -> Ensemble:
+    """Check everything, then train; the training is put in `begun` first."""
+    names = ("batch_size", "epochs", "shuffle", "validation_split")
+    batch_size, *rest = (given.pop(name) for name in names)
+    everything = batch_size is None
+    arguments = Arguments(1 if everything else batch_size, rest[0], verbose, rest[2], rest[1])
+    seeds = _seeds(members, given.pop("seed"), given.pop("seeds"))
+    bootstrap = _arguments.flag("bootstrap", given.pop("bootstrap"))
+    folds, validation_data = given.pop("folds"), given.pop("validation_data")
+    weight = given.pop("sample_weight")
+    x, y = arrays.numeric("x", x), arrays.numeric("y", y)
+    for name, array in (("x", x), ("y", y)):  # which say how wide the networks are
+        if array.ndim not in (1, 2) or not array.size:
+            raise DataError(
+                f"{name} must have shape (n, k) and not be empty. Received: shape {array.shape}"
+            )
+    templates = _templates(x, y, units, **given)
+    _warn_unused(units, given)
+    for template in templates:  # that each fits the data, and says so before anything is trained
+        rows = data.checked(template, x, y, weight)
+    validation = None
+    if validation_data is not None:
+        split = {"validation_split": arguments.validation_split}
+        _arguments.warn_unused(
+            "validation_data takes the place of a split", split, {"validation_split": 0.0}
+        )
+        validation = data._validation_rows(templates[0], validation_data)
+    else:
+        rows, validation = data._split(rows, arguments.validation_split)
+    if everything:
+        arguments.batch_size = len(rows.x)
+    parts = None if folds is None else _parts(folds, len(rows.x), seeds[0], bootstrap)
+    size = sum(template.count_params() * template.dtype.itemsize for template in templates)
+    memory.require(
+        float(size) * len(seeds) * (1 if parts is None else len(parts)),
+        "an ensemble",
+        f"{len(seeds):,} members for each architecture",
+        "fewer members take less",
+    )
+    training = Training(templates, seeds, rows, validation, arguments, bootstrap, parts)
+    begun.append(training)
+    with engine(jobs, cluster, threads) as workers:
+        training.run(threads, workers)
+    made = training.ensemble()
+    assert made is not None
+    return made
+
+
+def _warn_unused(units: Any, given: dict[str, Any]) -> None:
+    """Warn of arguments that say how to make networks where none is made by them."""
+    defaults = _arguments.defaults_of(ensemble)
+    made = _architectures(units)
+    if all(isinstance(part, Sequential) for part in made):
+        named = {name: given[name] for name in given if name not in ("lambdas", "penalty")}
+        _arguments.warn_unused("units holds compiled models, which say it", named, defaults)
+    if given["lambdas"] is None:
+        named = {"penalty": given["penalty"]}
+        _arguments.warn_unused("it says what lambdas are of, which are not given", named, defaults)
+
+
+def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
+    members = _arguments.below("members", members, _MAX_MEMBERS)
+    if seeds is None:
+        first = Sequential().seed if seed is None else _arguments.integer("seed", seed, 0)
+        return [first + i for i in range(members)]
+    if seed is not None:
+        raise ValueError("seed and seeds exclude each other. Received: both")
+    given = _arguments.items("seeds", seeds, "integers")
+    default = _arguments.defaults_of(ensemble)["members"]
+    if members not in (default, len(given)):
+        _arguments.warn_unused(
+            "there is a member for each of seeds", {"members": members}, {"members": default}
+        )
+    found = [_arguments.integer("a seed in seeds", value, 0) for value in given]
+    if not found or len(set(found)) < len(found):
+        raise ValueError(
+            "seeds must hold at least one seed, and no seed twice: its networks would be the "
+            f"same. Received: seeds={seeds!r}"
+        )
+    return found
+
+
+def _architectures(units: Any) -> list[Any]:
+    """Return what `units` says as a list with an entry for each architecture."""
+    if isinstance(units, (str, Sequential)):
+        return [units]
+    if not isinstance(units, (list, tuple, np.ndarray)):
+        raise ValueError(
+            "units must be such as '64x2' or [64, 64], a compiled model, or a list of these. "
+            f"Received: units={units!r}"
+        )
+    given = list(units)
+    return [given] if all(isinstance(part, numbers.Integral) for part in given) else given
+
+
+def _lambdas(lambdas: Any, penalty: Any, l1: Any, l2: Any) -> list[dict[str, Any]]:
+    """Return the arguments l1 and l2 of `mlp` for each lambda."""
+    _arguments.one_of("penalty", penalty, ("l1", "l2"))
+    if lambdas is None:
+        return [{"l1": l1, "l2": l2}]
+    if np.any(l1) or np.any(l2):
+        raise ValueError("lambdas and l1 or l2 exclude each other. Received: both")
+    if isinstance(lambdas, numbers.Real):
+        lambdas = [lambdas]
+    values = _arguments.items("lambdas", lambdas, "numbers")
+    found = [_arguments.non_negative("a value in lambdas", value) for value in values]
+    if not found:
+        raise ValueError("lambdas must hold at least one value. Received: lambdas=[]")
+    if len(set(found)) < len(found):
+        raise ValueError(f"The values in lambdas must differ. Received: lambdas={found}")
+    return [{"l1": 0.0, "l2": 0.0, penalty: value} for value in found]
+
+
+def _templates(
+    x: np.ndarray,
+    y: np.ndarray,
+    units: Any,
+    *,
+    lambdas: Any,
+    penalty: Any,
+    l1: Any,
+    l2: Any,
+    optimizer: Any,
+    loss: Any,
+    metrics: Any,
+    **network: Any,
+) -> list[Sequential]:
+    """Return a compiled model for each architecture and lambda."""
+    templates, grid = [], _lambdas(lambdas, penalty, l1, l2)
+    chosen = losses.get(loss)
+    n_outputs = 1 if y.ndim < 2 else y.shape[1]
+    if chosen.name == losses.SPARSE and not chosen.in_python and y.size:
+        n_outputs = max(2, int(y.max()) + 1)
+    for architecture in _architectures(units):
+        if isinstance(architecture, Sequential):
+            if architecture.loss is None:
+                raise RuntimeError(architecture._why_not_compiled())
+            if lambdas is not None:
+                raise ValueError("lambdas are for networks given by units. Received: a model")
+            templates.append(like(architecture))
+            continue
+        for penalties in grid:
+            model = mlp(
+                architecture,
+                n_inputs=1 if x.ndim < 2 else x.shape[1],
+                n_outputs=n_outputs,
+                seed=0,
+                **penalties,
+                **network,
+            )
+            model.compile(optimizer, loss, metrics)
+            templates.append(like(model))
+    kinds = {(m.n_outputs, m.dtype.name, getattr(m.loss, "name", "")) for m in templates}
+    if len(kinds) > 1:
+        raise ValueError(
+            "The models of an ensemble must have the same outputs, type and loss. "
+            f"Received: {', '.join(map(str, sorted(kinds, key=str)))}"
+        )
+    return templates
+
+
+def _parts(folds: Any, n: int, seed: int, bootstrap: bool) -> list[np.ndarray]:
+    """Return the rows that each fold holds out."""
+    count = _arguments.integer("folds", folds, 2)
+    if count > n:
+        raise DataError(f"folds must not be more than the rows. Received: folds={count}, {n} rows")
+    if bootstrap:
+        raise ValueError("bootstrap and folds exclude each other. Received: both")
+    order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,))).permutation(n)
+    return [np.sort(part) for part in np.array_split(order, count)]
+
+
+def ensemble(
+    x: Any,
+    y: Any,
+    units: Any,
+    members: int = 10,
+    *,
+    activation: str | Sequence[str] = "relu",
+    output_activation: str = "linear",
+    l1: float | Sequence[float] = 0.0,
+    l2: float | Sequence[float] = 0.0,
+    dropout: float | Sequence[float] = 0.0,
+    lambdas: Sequence[float] | None = None,
+    penalty: str = "l2",
+    optimizer: Any = "adam",
+    loss: Any = "mean_squared_error",
+    metrics: Any = None,
+    epochs: int = 100,
+    batch_size: int | None = 32,
+    shuffle: bool = True,
+    sample_weight: Any = None,
+    bootstrap: bool = False,
+    folds: int | None = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    seed: int | None = None,
+    seeds: Sequence[int] | None = None,
+    dtype: str = "float32",
+    jobs: int | None = None,
+    cluster: str | None = None,
+    threads: int | None = None,
+    verbose: int | str = 1,
+) -> Ensemble:
+    """Train many networks side by side, and return them as one.
+
+    There is a network for every combination of architecture, lambda, fold and seed, in this
+    order. Each ends with the bits that the same network has when it is trained alone:
+    ``models.mlp(units, n_inputs, n_outputs, seed=seeds[i], ...)``, compiled and fitted with the
+    same arguments, whatever the number of threads. Tiny networks of one kind go through the
+    kernels together, a lane of a vector each; small ones have a thread each; large ones, all.
+
+    Parameters
+    ----------
+    x : array-like of shape (n, n_inputs)
+    y : array-like of shape (n, n_outputs) or (n,)
+    units : str, sequence of int, Sequential, or list of these
+        One architecture or several: widths of hidden layers, as `models.mlp` takes them, or a
+        model that is compiled, whose architecture and compilation are taken and nothing else;
+        `activation` to `dropout`, `optimizer`, `loss`, `metrics` and `dtype` then stay unused.
+    members : int
+        Networks of each kind, which differ in their seeds.
+    activation, output_activation, l1, l2, dropout
+        See `models.mlp`.
+    lambdas : sequence of float, optional
+        Values of the penalty, the same for the weights of every layer; l1 and l2 stay 0.
+    penalty : {'l1', 'l2'}
+        What `lambdas` are of.
+    optimizer, loss, metrics
+        See `Sequential.compile`.
+    epochs, batch_size, shuffle, sample_weight
+        See `Sequential.fit`; batch_size None means all rows.
+    bootstrap : bool
+        Bagging: each network is trained on as many rows as there are, drawn with replacement by
+        ``numpy.random.default_rng(numpy.random.SeedSequence(seed, spawn_key=(2,)))`` of its own
+        seed.
+    folds : int, optional
+        Cross-validation: the rows are put in an order drawn from the first seed and cut into so
+        many parts; a network is trained on all rows but one part, in their own order.
+    validation_split : float
+        The last share of the rows is kept to estimate the noise; no network is trained on it.
+    validation_data : tuple (x, y), optional
+        Rows for that, instead of a split.
+    seed : int, optional
+        Member i has the seed `seed` + i. Drawn if neither it nor `seeds` is given.
+    seeds : sequence of int, optional
+        The members' seeds, all different, instead.
+    dtype : {'float32', 'float64'}
+    jobs : int, optional
+        Processes of this machine, through joblib, instead of threads of this one; by default
+        what ``joblib.parallel_config`` says, where it is in force; its backend may be Dask.
+    cluster : str, optional
+        The address of a Dask scheduler, "tcp://host:8786".
+    threads : int, optional
+        By default as many as other work has; see `fastmlp.set_num_threads`. With jobs or a
+        cluster, of each worker.
+    verbose : {0, 1}
+        1: a progress line on stderr once training has taken a second.
+
+    Returns
+    -------
+    Ensemble
+        A network whose training diverged is not in it: `Ensemble.diverged` says which, and a
+        RuntimeWarning is given.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used.
+    ValueError
+        If an argument cannot be; the message says what arrived.
+    DivergedError
+        If every network diverged.
+    KeyboardInterrupt
+        On Ctrl-C. Its attribute ``ensemble`` holds the networks that had all their epochs by
+        then, or if there are none those that had some; None if there are none either.
+
+    References
+    ----------
+    Breiman (1996), Machine Learning 24: bagging. Lakshminarayanan, Pritzel & Blundell (2017),
+    NeurIPS: deep ensembles.
+    """
+    return fit(**locals())

@@ -1,0 +1,138 @@
+"""The inputs by which a model's predictions can be changed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._utils import arguments
+
+if TYPE_CHECKING:
+    from .._model.model import Model
+    from ..preprocessing import Preprocessing
+
+
+_STACKED = 1 << 24  # numbers in the stacked rows of one prediction: 64 MiB in float32
+
+
+@dataclass(frozen=True)
+class Feature:
+    """An input of a model, or several that belong together and are changed together.
+
+    Parameters
+    ----------
+    name : str
+    columns : tuple of int
+        Of x.
+    kind : {"numeric", "boolean", "date", "categorical"}
+        A date counts days since 1970-01-01.
+    categories : tuple of str
+        Of a categorical feature, in the order of its 0/1 columns.
+    mean, scale : float
+        A value in its own units is x * scale + mean.
+    indicator : bool
+        Whether the last column is 1 where the value is missing.
+    """
+
+    name: str
+    columns: tuple[int, ...]
+    kind: str = "numeric"
+    categories: tuple[str, ...] = ()
+    mean: float = 0.0
+    scale: float = 1.0
+    indicator: bool = False
+
+    def __post_init__(self) -> None:
+        width = len(self.categories) if self.kind == "categorical" else 1
+        if len(self.columns) != width + self.indicator or not self.columns:
+            raise ValueError(
+                f"A feature of kind {self.kind!r} must have {width + self.indicator} columns. "
+                f"Received: columns={self.columns} for feature {self.name!r}"
+            )
+
+
+def features(preprocessing: Preprocessing) -> list[Feature]:
+    """Describe the inputs of a model of a table as the table's columns.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+
+    Returns
+    -------
+    list of Feature
+        One for each column; the inputs that stand for a categorical column are one feature.
+    """
+    result, start = [], 0
+    for column in preprocessing.columns:
+        result.append(
+            Feature(
+                column.name,
+                tuple(range(start, start + column.width)),
+                column.kind,
+                tuple(map(str, column.categories)),
+                column.mean,
+                column.scale,
+                column.indicator,
+            )
+        )
+        start += column.width
+    return result
+
+
+def _predictions(
+    model: Model, x: np.ndarray, changes: Iterable[tuple[tuple[int, ...], np.ndarray]]
+) -> Iterator[np.ndarray]:
+    """Yield the model's outputs (n, n_outputs) for x with each change made to it.
+
+    A change is (columns, values), the values of shape (n, columns) or (columns,). Changed copies
+    of x are stacked and predicted together, as many as memory allows.
+    """
+    per_call = max(1, _STACKED // x.size)
+    block: np.ndarray | None = None
+    rest = iter(changes)
+    while batch := list(itertools.islice(rest, per_call)):
+        if block is None:
+            block = np.repeat(x[None], len(batch), axis=0)
+        for part, (columns, values) in zip(block, batch, strict=False):
+            part[:, columns] = values
+        outputs = model.predict(block[: len(batch)].reshape(-1, x.shape[1]), verbose=0)
+        yield from outputs.reshape(len(batch), len(x), -1)
+        for part, (columns, _) in zip(block, batch, strict=False):
+            part[:, columns] = x[:, columns]
+
+
+def _named(given: Sequence[str | Feature] | None, n_inputs: int) -> list[Feature]:
+    """Return features from names of single columns, or from nothing."""
+    if given is None:
+        given = [f"x{i + 1}" for i in range(n_inputs)]
+    given = arguments.items("features", given, "names or Feature objects")
+    if all(isinstance(feature, str) for feature in given) and len(given) != n_inputs:
+        raise ValueError(
+            f"features must hold a name for each of the {n_inputs} columns of x. "
+            f"Received: {len(given)} names"
+        )
+    made = [Feature(f, (i,)) if isinstance(f, str) else f for i, f in enumerate(given)]
+    for feature in made:
+        _check_columns(feature, n_inputs)
+    return made
+
+
+def _column(place: Any) -> Feature:
+    """Return a feature of one column of x."""
+    place = arguments.integer("a column in features", place, -(1 << 31))
+    return Feature(f"x{place + 1}", (place,))
+
+
+def _check_columns(feature: Any, n_inputs: int) -> None:
+    if not isinstance(feature, Feature):
+        raise ValueError(f"A feature must be a column of x or a Feature. Received: {feature!r}")
+    if not all(0 <= i < n_inputs for i in feature.columns):
+        raise ValueError(
+            f"The columns of a feature must be from 0 to {n_inputs - 1}. "
+            f"Received: {feature.columns} for feature {feature.name!r}"
+        )

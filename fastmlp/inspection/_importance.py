@@ -1,0 +1,174 @@
+"""Permutation importance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import losses, metrics
+from .._model.compatibility import check_last, metric_kind
+from .._model.model import all_or_nothing
+from .._training import data
+from .._utils import arguments, arrays
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from .._model.model import Model
+from ._features import Feature, _named, _predictions
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much worse a model predicts when a feature's values are shuffled among the rows.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the features.
+    repeats : ndarray of shape (n_features, n_repeats)
+        By how much the metric got worse, for each shuffle; about 0 if the feature does not
+        matter, and below 0 by chance.
+    metric : str
+    baseline : float
+        The metric of the rows as they are.
+    larger_is_better : bool
+        Of the metric: whether it falls as it gets worse.
+    """
+
+    names: list[str]
+    repeats: np.ndarray
+    metric: str
+    baseline: float
+    larger_is_better: bool = False
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over the shuffles, (n_features,)."""
+        return self.repeats.mean(axis=1)
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation over the shuffles, (n_features,); 0 for a single one."""
+        return self.repeats.std(axis=1, ddof=min(1, self.repeats.shape[1] - 1))
+
+    @property
+    def order(self) -> np.ndarray:
+        """Indices of the features, the most important first."""
+        return np.argsort(-self.mean, kind="stable")
+
+    def __str__(self) -> str:
+        width = max(len(name) for name in self.names)
+        head = f"By how much {self.metric}, {self.baseline:.6g}, gets worse without the feature:"
+        mean, std = self.mean, self.std
+        rows = [f"{self.names[i]:<{width}}  {mean[i]:.6g} +- {std[i]:.2g}" for i in self.order]
+        return "\n".join([head, *rows])
+
+
+def _score(
+    model: Model, metric: Any, y: np.ndarray
+) -> tuple[str, Callable[[Any, Any], float], bool]:
+    """Return a metric's name, its function of (y, outputs), and whether larger is better."""
+    loss, n_outputs = model.loss, model.n_outputs
+    assert n_outputs is not None
+    if metric is None and model.metrics:
+        metric = model.metrics[0]
+    if metric is None:
+        if loss is None:
+            raise RuntimeError(
+                f"Model {model.name!r} is not compiled yet: call compile(optimizer, loss) first, "
+                "or say which metric"
+            )
+        return loss.name, loss, False
+    try:
+        chosen = metrics.get(metric)
+    except ValueError:
+        if not callable(metric) or isinstance(metric, type):
+            raise
+        name, own = str(getattr(metric, "__name__", "metric")), metric
+        return name, lambda y, outputs: float(np.mean(own(y, outputs))), False
+    kind = ""
+    if loss is not None:
+        check_last(model.dense_layers[-1], loss, [chosen])
+        kind = metric_kind(loss, y, n_outputs)
+    engine = chosen.engine_name(kind, n_outputs)
+    if loss is not None and engine == kind and type(chosen).finish is metrics.Metric.finish:
+        return chosen.name, loss, False  # with the settings of the loss
+    given = loss or losses.MeanSquaredError()
+
+    def score(y: Any, outputs: Any) -> float:
+        return chosen.of(y, outputs, given, kind)
+
+    return chosen.name, score, chosen.larger_is_better
+
+
+@all_or_nothing
+def permutation_importance(
+    model: Model,
+    x: Any,
+    y: Any,
+    n_repeats: int = 10,
+    metric: Any = None,
+    seed: int = 0,
+    features: Sequence[str | Feature] | None = None,
+) -> Importance:
+    """Measure how much worse a model predicts when one feature at a time is shuffled.
+
+    Parameters
+    ----------
+    model : Model
+    x : array-like of shape (n, n_inputs)
+    y : array-like of shape (n, n_outputs), or class indices as the loss takes them
+    n_repeats : int
+        Shuffles of each feature.
+    metric : str, Metric or callable, optional
+        What to measure with; the model's first metric by default, without one its loss, penalty
+        left out. Of a function of (y, outputs) less is better; it returns a number, or one a row.
+    seed : int
+        The same seed gives the same shuffles, whatever other features there are.
+    features : sequence of str or Feature, optional
+        Names of the columns, or features, which may be of several columns each; `features`
+        makes them of a table's columns. Default: x1, x2, ...
+
+    Returns
+    -------
+    Importance
+
+    Raises
+    ------
+    DataError
+        If x and y are not such data, or have a single row.
+    """
+    from .._model.model import Model
+
+    arguments.instance("model", model, Model)
+    arguments.integer("n_repeats", n_repeats)
+    arguments.integer("seed", seed, 0)
+    x = model.checked_inputs(x)
+    assert model.n_outputs is not None
+    chosen = _named(features, x.shape[1])
+    if model.loss is None:
+        y = arrays.targets(y, len(x), model.n_outputs, "", model.dtype)
+    else:
+        y = data.targets(model, y, len(x))
+    name, function, larger_is_better = _score(model, metric, y)
+    if len(x) < 2:
+        raise DataError("x must have at least 2 rows, to be shuffled. Received: 1 row")
+
+    def changes() -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+        for feature in chosen:
+            values = x[:, feature.columns]
+            for repeat in range(n_repeats):
+                # By column and not by place in the list: other features change nothing.
+                key = (feature.columns[0], repeat)
+                rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+                yield feature.columns, values[rng.permutation(len(x))]
+
+    sign = -1.0 if larger_is_better else 1.0
+    baseline = function(y, model.predict(x, verbose=0))
+    values = [function(y, outputs) for outputs in _predictions(model, x, changes())]
+    worse = sign * (np.array(values) - baseline)
+    names = [feature.name for feature in chosen]
+    return Importance(names, worse.reshape(-1, n_repeats), name, baseline, larger_is_better)

@@ -1,0 +1,550 @@
+"""Metrics: what is reported beside the loss, never with a penalty or sample weights in it.
+
+Means over rows are computed by the kernels on the way: while training over an epoch's batches,
+each with the weights that it met. Others, such as the AUC, are computed from all predictions; see
+`Score`. Called with arrays, a metric takes sample weights as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import losses
+from .._utils import arguments as _arguments
+from .._utils import arrays
+from ..losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    huber,
+    mean_absolute_error,
+    mean_squared_error,
+    poisson,
+    sparse_categorical_crossentropy,
+)
+from . import _functions
+from ._functions import (
+    auc,
+    binary_accuracy,
+    categorical_accuracy,
+    precision,
+    r2_score,
+    recall,
+    root_mean_squared_error,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+
+__all__ = [
+    "AUC",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "Huber",
+    "LogLoss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Poisson",
+    "Precision",
+    "R2Score",
+    "Recall",
+    "RootMeanSquaredError",
+    "Score",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKAccuracy",
+    "TopKCategoricalAccuracy",
+    "auc",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "get",
+    "huber",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "poisson",
+    "precision",
+    "r2_score",
+    "recall",
+    "root_mean_squared_error",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
+
+
+class Metric:
+    """A metric and the name it is reported under.
+
+    Called with (y_true, y_pred, sample_weight=None), it returns one float.
+
+    Parameters
+    ----------
+    name : str, optional
+        The key in History; the class's own name by default.
+
+    Attributes
+    ----------
+    larger_is_better : bool
+        What mode='auto' of callbacks goes by.
+    y_forms : set of str
+        'columns' and 'indices': the forms of y that the metric reads.
+    needs_classes : bool
+        Whether it means nothing for a single output.
+    on_training : bool
+        Whether `fit` reports it for the training rows as well.
+    """
+
+    engine: str | None = None  # None: it depends on the loss, or the engine does not know it
+    larger_is_better = False
+    y_forms = frozenset({"columns", "indices"})
+    needs_classes = False
+    on_training = True
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = _arguments.label(name) or _arguments.snake_case(type(self).__name__)
+
+    def engine_name(self, loss: str, n_outputs: int) -> str | None:
+        """Return the engine's name for what `finish` starts from, a mean over rows.
+
+        None: the metric is no such mean; it is computed by a call, from all predictions.
+        """
+        return self.engine
+
+    def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
+        """Return what `evaluate` reports of a model's predictions, from all of them.
+
+        Parameters
+        ----------
+        y_true, y_pred : ndarray
+        loss : Loss
+            The model's; Huber's delta is taken from it.
+        kind : str
+            As `_fit_data.metric_kind` names the form of y.
+
+        Returns
+        -------
+        float
+        """
+        name = self.engine_name(kind, y_pred.shape[1])
+        if name is None:
+            return self.read(y_true, y_pred)
+        settings = loss.get_config() if name == loss.name else {}  # Huber's delta
+        means = np.array([FUNCTIONS[name](y_true, y_pred, **settings).mean()])
+        return float(self.finish(means, y_true)[0])
+
+    def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Turn the engine's means over the rows of y, one an epoch, into the metric's values."""
+        return means
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return the metric of all rows.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        shape = np.shape(y_pred)
+        indices = len(shape) == 2 and shape[1] > 1 and np.size(y_true) == shape[0]
+        loss = losses.SPARSE if indices else ""
+        name = self.engine_name(loss, shape[1] if len(shape) == 2 else 1)
+        if name is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define __call__(y_true, y_pred, sample_weight)"
+            )
+        return _functions.mean(FUNCTIONS[name](y_true, y_pred), sample_weight)
+
+    def read(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+        """Call the metric on arrays that it must not write into, as training does."""
+        with arrays.unwritten(f"Metric {self.name!r}"):
+            return float(self(arrays.read_only(y_true), arrays.read_only(y_pred)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; plain JSON values."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Make a metric from what `get_config` returned."""
+        return _arguments.from_saved(cls, config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+class Score(Metric):
+    """Base class of metrics that are no mean over rows: computed from all predictions at once.
+
+    A metric of one's own is a subclass that defines ``__call__``. For the training rows `fit`
+    predicts them all at each epoch's end, with the weights that the epoch ends with; other
+    metrics are means over the epoch's batches, each with the weights that it met.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        False saves that pass: the metric is then reported for validation and by `evaluate` only.
+    """
+
+    larger_is_better = True
+
+    def __init__(self, name: str | None = None, on_training: bool = True) -> None:
+        super().__init__(name)
+        self.on_training = _arguments.flag("on_training", on_training)
+
+
+class Accuracy(Metric):
+    """Binary, categorical or sparse categorical accuracy, as the loss and outputs suggest.
+
+    Called with arrays it goes by their shapes: several outputs are classes, of which one is right.
+    Call `BinaryAccuracy` for several labels at once.
+    """
+
+    larger_is_better = True
+
+    def engine_name(self, loss: str, n_outputs: int) -> str:
+        """Return the name of the accuracy that is meant."""
+        if loss == losses.SPARSE:
+            return "sparse_categorical_accuracy"
+        if n_outputs == 1 or loss == "binary_crossentropy":
+            return "binary_accuracy"
+        return "categorical_accuracy"
+
+
+class LogLoss(Metric):
+    """Binary, categorical or sparse categorical cross-entropy, as the loss and outputs suggest.
+
+    Called with arrays it goes by their shapes: several outputs are classes, of which one is right.
+    Call `BinaryCrossentropy` for several labels at once.
+    """
+
+    def engine_name(self, loss: str, n_outputs: int) -> str:
+        """Return the name of the cross-entropy that is meant."""
+        if loss == losses.SPARSE:
+            return losses.SPARSE
+        if n_outputs == 1 or loss == "binary_crossentropy":
+            return "binary_crossentropy"
+        return "categorical_crossentropy"
+
+
+class BinaryAccuracy(Metric):
+    """Share of outputs on the right side of 0.5."""
+
+    engine = "binary_accuracy"
+    larger_is_better = True
+
+
+class CategoricalAccuracy(Metric):
+    """Share of rows whose largest output is their class; y in rows of 0 and 1."""
+
+    engine = "categorical_accuracy"
+    larger_is_better = True
+
+
+class SparseCategoricalAccuracy(Metric):
+    """Share of rows whose largest output is their class; y as class indices."""
+
+    engine = "sparse_categorical_accuracy"
+    larger_is_better = True
+
+
+class MeanSquaredError(Metric):
+    """Mean over outputs and rows of (y_true - y_pred)**2."""
+
+    engine = "mean_squared_error"
+
+
+class MeanAbsoluteError(Metric):
+    """Mean over outputs and rows of |y_true - y_pred|."""
+
+    engine = "mean_absolute_error"
+
+
+class Huber(Metric):
+    """Huber's loss as a metric, with the delta of the loss where that is Huber's, else 1.
+
+    Called with arrays it knows no loss: delta is 1.
+    """
+
+    engine = "huber"
+
+
+class Poisson(Metric):
+    """The Poisson loss as a metric."""
+
+    engine = "poisson"
+
+
+class BinaryCrossentropy(Metric):
+    """The binary cross-entropy as a metric."""
+
+    engine = "binary_crossentropy"
+
+
+class CategoricalCrossentropy(Metric):
+    """The categorical cross-entropy as a metric."""
+
+    engine = "categorical_crossentropy"
+
+
+class SparseCategoricalCrossentropy(Metric):
+    """The sparse categorical cross-entropy as a metric."""
+
+    engine = losses.SPARSE
+
+
+class RootMeanSquaredError(Metric):
+    """Root of the mean over outputs and rows of (y_true - y_pred)**2.
+
+    While training: of the mean over the epoch's batches, like the mean squared error.
+    """
+
+    engine = "mean_squared_error"
+
+    def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the roots."""
+        return np.sqrt(means)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `root_mean_squared_error` of the arguments."""
+        return root_mean_squared_error(y_true, y_pred, sample_weight)
+
+
+class R2Score(Score):
+    """Coefficient of determination, 1 - residual / total; the mean over outputs.
+
+    With one output it costs nothing: while training it follows from the mean squared error over
+    the epoch's batches. With several it is computed as `Score` says.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    y_forms = frozenset({"columns"})
+
+    def engine_name(self, loss: str, n_outputs: int) -> str | None:
+        """Return the squared error's name for one output."""
+        return "mean_squared_error" if n_outputs == 1 else None
+
+    def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return 1 - mean squared error / variance of y."""
+        variance = 0.0 if y.min() == y.max() else np.var(y, dtype=np.float64)
+        return _functions.determination(means, np.full(len(means), variance))
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `r2_score` of the arguments."""
+        return r2_score(y_true, y_pred, sample_weight)
+
+
+class AUC(Score):
+    """Area under the receiver operating characteristic, exact; of several outputs the mean.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `auc` of the arguments."""
+        return auc(y_true, y_pred, sample_weight)
+
+
+class _Thresholded(Score):
+    """A score of predictions on one side of a threshold or the other."""
+
+    def __init__(
+        self, thresholds: float = 0.5, name: str | None = None, on_training: bool = True
+    ) -> None:
+        super().__init__(name, on_training)
+        self.thresholds = _arguments.number(
+            "thresholds", thresholds, "one finite number", lambda v: True
+        )
+
+
+class Precision(_Thresholded):
+    """Share of class 1 among what is predicted as class 1; all outputs together.
+
+    Parameters
+    ----------
+    thresholds : float
+        A prediction above it means class 1. One number, under Keras's name.
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `precision` of the arguments."""
+        return precision(y_true, y_pred, sample_weight, self.thresholds)
+
+
+class Recall(_Thresholded):
+    """Share of class 1 that is predicted as such; all outputs together.
+
+    Parameters
+    ----------
+    thresholds : float
+        A prediction above it means class 1. One number, under Keras's name.
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `recall` of the arguments."""
+        return recall(y_true, y_pred, sample_weight, self.thresholds)
+
+
+class TopKAccuracy(Score):
+    """Share of rows whose class has one of the k largest outputs; y in either form.
+
+    Also as a name with a number in it, such as 'top_5_accuracy'. Outputs that are equal share
+    the best place among them.
+
+    Parameters
+    ----------
+    k : int
+    name : str, optional
+        'top_{k}_accuracy' by default.
+    on_training : bool
+        See `Score`.
+    """
+
+    needs_classes = True
+
+    def __init__(self, k: int = 5, name: str | None = None, on_training: bool = True) -> None:
+        self.k = _arguments.integer("k", k)
+        super().__init__(self._default_name() if name is None else name, on_training)
+
+    def _default_name(self) -> str:
+        return f"top_{self.k}_accuracy"
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return the (weighted) share of rows."""
+        indices = np.ndim(y_pred) == 2 and np.size(y_true) == len(y_pred)
+        rows = sparse_top_k_categorical_accuracy if indices else top_k_categorical_accuracy
+        return _functions.mean(rows(y_true, y_pred, self.k), sample_weight)
+
+
+class TopKCategoricalAccuracy(TopKAccuracy):
+    """`TopKAccuracy` for y in rows of 0 and 1, under Keras's name.
+
+    Parameters
+    ----------
+    k : int
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    y_forms = frozenset({"columns"})
+
+    def _default_name(self) -> str:
+        return "top_k_categorical_accuracy"
+
+
+class SparseTopKCategoricalAccuracy(TopKAccuracy):
+    """`TopKAccuracy` for y as class indices, under Keras's name.
+
+    Parameters
+    ----------
+    k : int
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    y_forms = frozenset({"indices"})
+
+    def _default_name(self) -> str:
+        return "sparse_top_k_categorical_accuracy"
+
+
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+
+_CLASSES: tuple[type[Metric], ...] = (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    MeanSquaredError,
+    MeanAbsoluteError,
+    Huber,
+    Poisson,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
+_TABLE: dict[str, type[Metric]] = {str(cls.engine): cls for cls in _CLASSES}
+_TABLE |= {alias: _TABLE[name] for alias, name in losses.ALIASES.items()}
+FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {  # of the engine's names
+    name: globals()[name] for name in _TABLE if name not in losses.ALIASES
+}
+_TABLE |= {
+    "accuracy": Accuracy,
+    "acc": Accuracy,
+    "log_loss": LogLoss,
+    "root_mean_squared_error": RootMeanSquaredError,
+    "rmse": RootMeanSquaredError,
+    "r2_score": R2Score,
+    "r2": R2Score,
+    "auc": AUC,
+    "precision": Precision,
+    "recall": Recall,
+    "top_k_accuracy": TopKAccuracy,
+    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
+    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
+}
+_CLASS_NAMES = {cls.__name__: cls for cls in _TABLE.values()}
+_NAMED = {**FUNCTIONS, **{name: globals()[name] for name in _TABLE if name in __all__}}
+
+
+def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Metric:
+    """Return the metric that `identifier` means, under the name it was given.
+
+    Parameters
+    ----------
+    identifier : str, function of this module, Metric class or object, or saved configuration
+    custom : mapping of str to class, optional
+        Metrics of one's own, by their names.
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message suggests the nearest.
+    """
+    if callable(identifier) and not isinstance(identifier, (Metric, type)):
+        known = (name for name, function in _NAMED.items() if function is identifier)
+        identifier = next(known, identifier)
+    if isinstance(identifier, str):
+        top = re.fullmatch(r"top_(\d{1,9})_accuracy", identifier)
+        if top:
+            return TopKAccuracy(int(top[1]), name=identifier)
+        return _arguments.lookup("metric", identifier, _TABLE)(name=identifier)
+    table = {**_TABLE, **_CLASS_NAMES, **(custom or {})}
+    return _arguments.resolve("metric", identifier, Metric, table)

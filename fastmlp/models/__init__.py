@@ -1,0 +1,23 @@
+"""Networks: `Sequential`, `mlp` in one call, and reading what was saved.
+
+_sequential  the class, whose methods hand on to the services below it
+_mlp         a multilayer perceptron in one call
+_files       models and runs from files
+"""
+
+from __future__ import annotations
+
+from .._model.architecture import parse_layer_values, parse_units
+from ._files import load_model, resume
+from ._mlp import mlp
+from ._sequential import Sequential, from_bytes
+
+__all__ = [
+    "Sequential",
+    "from_bytes",
+    "load_model",
+    "mlp",
+    "parse_layer_values",
+    "parse_units",
+    "resume",
+]

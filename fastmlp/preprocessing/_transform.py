@@ -1,0 +1,171 @@
+"""Applying a preprocessing: filling, scaling, codes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._tables.cells import day
+from .._tables.table import Table, is_finite
+from ..errors import DataError
+from ._columns import Column, Target
+
+
+def refuse_missing(table: Table, name: str, missing: np.ndarray, what: str = "the value") -> None:
+    if not missing.any():
+        return
+    row = int(np.argmax(missing))
+    held = table.held(row, name)
+    shown = f" ('{held}')" if held else ""
+    advice = "" if what == "the target" else "; fill it in or have it imputed"
+    raise DataError(f"{table.where(row, name)}: {what} is missing{shown}{advice}")
+
+
+_KINDS = {"number": "numeric", "boolean": "boolean", "date": "date"}
+
+
+_TRAINED_ON = {"numeric": "numbers", "boolean": "true and false", "date": "dates"}
+
+
+_IS = {"number": "a number", "boolean": "true or false", "date": "a date", "text": "text"}
+
+
+def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return numbers, 0 and 1 or days, the missing ones filled in; and which were missing."""
+    name = column.name
+    kind = table.kind(name)
+    if _KINDS.get(kind) == column.kind:
+        values = table.columns[name].floats()
+        if is_finite(values):
+            return values, None
+    if kind == "text":
+        values = _days(table, column)
+        if column.kind == "date":
+            kind = "date"
+    else:
+        values = table.values(name)
+    missing = np.isnan(values)
+    # Booleans are 0 and 1 to a model of numbers, and the other way round.
+    if kind == "number" and column.kind == "boolean":
+        _refuse_unfit(table, column, ~(missing | (values == 0) | (values == 1)))
+    elif _KINDS.get(kind) != column.kind and (kind, column.kind) != ("boolean", "numeric"):
+        _refuse_unfit(table, column, ~missing)
+    if column.fill is None:
+        refuse_missing(table, name, missing)
+    return np.where(missing, column.fill or 0.0, values), missing
+
+
+def _days(table: Table, column: Column) -> np.ndarray:
+    """Return dates that a file with types holds as text; any other text is an error."""
+    codes, texts = table.coded(column.name)
+    days = np.full(len(texts) + 1, np.nan)  # the last one for missing cells
+    for i, text in enumerate(texts if column.kind == "date" else ()):
+        with contextlib.suppress(ValueError):
+            days[i] = day(text)
+    values = days[codes]
+    _refuse_unfit(table, column, (codes >= 0) & np.isnan(values))
+    return values
+
+
+def _refuse_unfit(table: Table, column: Column, unfit: np.ndarray) -> None:
+    if unfit.any():
+        row, name = int(np.argmax(unfit)), column.name
+        raise DataError(
+            f"{table.where(row, name)}: '{table.held(row, name)}' is {_IS[table.kind(name)]}; "
+            f"the model was trained on {_TRAINED_ON[column.kind]}"
+        )
+
+
+def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's category, that of `fill` where the cell is missing; and which were."""
+    codes, texts = table.coded(column.name)
+    missing = codes < 0
+    if column.fill is None:
+        refuse_missing(table, column.name, missing)
+    known = {category: i for i, category in enumerate(column.categories)}
+    found = [known.get(text, -1) for text in texts]
+    if -1 in found:
+        # What has a type may be written otherwise: 1 and 1.0, true and True.
+        kind = table.columns[column.name].kind
+        readers: dict[str, Callable[[str], Any]] = {"number": float, "boolean": str.lower}
+        read = readers.get(kind)
+        if read is not None:
+            typed = _by_value(column.categories, read)
+            found = [typed.get(read(t), -1) if i < 0 else i
+                     for t, i in zip(texts, found, strict=True)]  # fmt: skip
+    fill = known[column.fill] if isinstance(column.fill, str) else 0
+    result = np.array([*found, fill], np.int64)[codes]
+    if -1 in found:
+        row = int(np.argmax(result < 0))
+        raise DataError(
+            f"{table.where(row, column.name)}: the category '{table.held(row, column.name)}' was "
+            f"not seen in training; known are {listed(column.categories)}"
+        )
+    return result, missing
+
+
+def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any, int]:
+    values: dict[Any, int] = {}
+    for i, category in enumerate(categories):
+        with contextlib.suppress(ValueError):
+            values.setdefault(read(category), i)
+    return values
+
+
+def target_codes(table: Table, target: Target) -> np.ndarray:
+    """Return the class's place among the labels, for each row."""
+    name, labels = target.name, target.labels
+    codes, texts = table.coded(name)
+    refuse_missing(table, name, codes < 0, "the target")
+    by_text: dict[str, int] = {str(label): i for i, label in enumerate(labels)}
+    by_number = {label: i for i, label in enumerate(labels) if not isinstance(label, str)}
+    lower = {text.lower(): i for text, i in by_text.items()}
+    boolean = table.columns[name].kind == "boolean"
+    found = []
+    for text in texts:
+        code = by_text.get(text)
+        if code is None and by_number:  # 1.0 is the class 1
+            try:
+                code = by_number.get(float(text))
+            except ValueError:
+                code = None
+        if code is None and boolean:
+            code = lower.get(text.lower())
+        found.append(-1 if code is None else code)
+    result = np.array(found, np.int64)[codes]
+    if -1 in found:
+        row = int(np.argmax(result < 0))
+        raise DataError(
+            f"{table.where(row, name)}: '{table.held(row, name)}' is not one of the classes "
+            f"{listed([str(label) for label in labels])}"
+        )
+    return result
+
+
+def scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:
+    """Return numbers less the mean, divided by the scale."""
+    with np.errstate(over="ignore"):  # infinity is an error in the end, and named
+        if column.mean != 0:
+            values = values - column.mean
+        if column.scale != 1:
+            values = values / column.scale
+    return values
+
+
+def cast(values: np.ndarray, dtype: str, table: Table, name: str) -> np.ndarray:
+    most = np.finfo(dtype).max
+    if -most <= values.min() and values.max() <= most:
+        return values.astype(dtype)
+    row = int(np.argmax(np.abs(values) > most))
+    raise DataError(
+        f"{table.where(row, name)}: '{table.held(row, name)}' is too large for "
+        f"{dtype}; standardising brings it into range"
+    )
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > most else shown
