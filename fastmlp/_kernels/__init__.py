@@ -1,35 +1,52 @@
-"""Compiled kernels: who calls what, how arrays lie, and the rule for threads.
+"""Compiled kernels: the folders, how arrays lie in memory, and the rule for threads.
 
-    models -> network_class() -> Network, in five storeys, each class adding to the one before:
-        parameters.pxi   layers, weights and the optimizer's moments   (memory: blocks.pxi)
-        workspace.pxi    arrays for a batch, and how many threads it takes
-        objective.pxi    penalties, loss, optimizer
-        session.pxi      training on data that are held
-        network.pyx      prediction, evaluation, gradients; includes all the rest
-    without the interpreter, by all threads at once:
-        training.pxi     one step, the epoch loop
-            state.pxi        what all of them know
-            batches.pxi      which rows, and in which order
-            forward.pxi      outputs, losses, metrics
-            backward.pxi     gradients and updates, layer by layer
-            update.pxi       the step's scalars, penalties, clipping
-            passes.pxi       a layer's forward, backward, update; layer.pxi: where its arrays are
-        parts.pxi        steps on parts of a batch, a thread each
-        sharded.pxi      a step in parts, whose gradients are added
-        shallow.pxi      small networks: shallow.h, one hidden layer, unit by unit
-                                         tiny.h, the same with a few units, row by row
-        stacked.pxi      many small networks, a vector's lane each: stacked.h, stacked_layers.h
-    in C, for one instruction set and element type:
-        tiles.h          matrix products in registers
-        activations.h  losses.h  optimizers.h  groups.h  philox.h  simd.h  memory.h
+The model calls `network_class` and gets `Network`. `network.pyx` is compiled once for each
+instruction set and element type. It includes `steps/` and `classes/`, whose C code is in `simd/`.
 
-Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors; weights are
-[n_in, n_out] likewise, or transposed where a layer has at most four outputs. Gradients travel
-backward feature-major, so that vectors run along the batch.
-Work is cut by output: no sum crosses threads, and every element is one chain of multiply-adds in
-a fixed order, so results have the same bits on any number of threads. `formulas.py` and
-`reference.py` say in NumPy what each kernel computes. Padding of weights, moments and gradients
-stays zero. `Network.ran` names the kernels and regimes that training has gone through.
+classes/  the extension classes, each derived from the one before
+    blocks.pxi      memory that kernels and NumPy share
+    parameters.pxi  layers, weights and the optimizer's moments
+    workspace.pxi   arrays for a batch, and the number of threads for it
+    objective.pxi   penalties, loss, optimizer
+    session.pxi     training on data that is held for many calls
+    network.pyx     (one folder up) Network: prediction, evaluation, gradients
+    sharded.pxi     PartStep: a step from the gradients of parts of a batch
+    stacked.pxi     Stack: many small networks, one per lane of a vector
+steps/    the loops, which run without the interpreter, in all threads at once
+    layer.pxi       where a layer's arrays are; declarations of the C functions
+    passes.pxi      a layer's forward pass, backward pass and update
+    state.pxi       the struct that all loops work on
+    batches.pxi     which rows a batch has, and their order
+    forward.pxi     outputs, losses, metrics
+    backward.pxi    gradients and updates, layer by layer
+    update.pxi      scalars of the optimizer's step, penalties, clipping
+    shallow.pxi     a whole step of a small network
+    training.pxi    one step, and the loop over epochs
+    parts.pxi       steps on parts of a batch, one part per thread
+simd/     C headers, for one instruction set and element type
+    simd.h          vectors and their arithmetic
+    memory.h        allocation, barriers, time
+    tiles.h         matrix products in registers
+    activations.h  losses.h  optimizers.h  groups.h   formulas of the same names
+    philox.h        random numbers for shuffling and dropout
+    shallow.h       one hidden layer, unit by unit
+    tiny.h          one hidden layer of a few units, row by row
+    stacked.h  stacked_layers.h   networks side by side: one hidden layer, any depth
+    peak.h          the machine's peak, for benchmarks
+cpu.pyx       instruction sets of this processor, the OpenMP runtime's number of threads
+descent.pyx   coordinate descent for linear models
+formulas.py   what each kernel computes, in NumPy
+memory.py     free memory;  cgroups.py  limits of control groups
+signals.py    signals that arrive during a step
+
+Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors. Weights are
+[n_in, n_out] likewise, or transposed where a layer has at most four outputs. Gradients of
+activations are feature-major, so that vectors run along the batch. Padding of weights, moments
+and gradients stays zero.
+
+Work is divided by output. No sum crosses threads, and every element is one chain of multiply-adds
+in a fixed order, so results have the same bits on any number of threads. `Network.ran` names the
+kernels and regimes that training has used.
 """
 
 from __future__ import annotations
@@ -70,7 +87,7 @@ def isa() -> str:
     return forced
 
 
-# Up to this many units a layer fill no vector of AVX-512; the half as wide ones of AVX2 are faster.
+# A layer of at most this many units does not fill a vector of AVX-512; AVX2 is faster.
 _TINY = 16
 
 
@@ -82,8 +99,8 @@ def network_class(dtype: str, widest: int | None = None) -> Any:
     ----------
     dtype : {"float32", "float64"}
     widest : int, optional
-        Units of the network's widest layer: with few, AVX2 serves better than AVX-512 unless
-        ``FASTMLP_ISA`` decides.
+        Units of the network's widest layer. With at most 16, AVX2 is chosen instead of AVX-512
+        unless ``FASTMLP_ISA`` is set.
 
     Returns
     -------
@@ -107,8 +124,8 @@ def stack_modules(dtype: str) -> list[Any]:
     Returns
     -------
     list of module
-        With ``Stack``, ``Network`` and ``LANES``; the one of the longest vectors first. With
-        AVX-512 that of AVX2 as well, for stacks that would leave most lanes idle.
+        Each has ``Stack``, ``Network`` and ``LANES``. The module with the longest vectors comes
+        first. With AVX-512 that of AVX2 follows, for stacks that would leave most lanes idle.
     """
     suffix = {"float32": "f32", "float64": "f64"}[dtype]
     names = [isa()]

@@ -8,7 +8,8 @@ means "derivative of the loss by". One layer and its way back, for an activation
     dz = da * f'(z)      dw = x.T @ dz      db = dz.sum(0)      dx = dz @ w.T
 
 The functions work in the dtype of their arrays and never change their arguments, except for the
-optimizer updates, which work in place. `reference.py` strings them together to a network.
+optimizer updates, which work in place. `tests/support/reference.py` combines them to a network,
+with which tests compare the compiled ones.
 """
 
 import math

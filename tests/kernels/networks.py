@@ -6,7 +6,8 @@ import numpy as np
 
 from fastmlp import _kernels
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
-from fastmlp._kernels.reference import ReferenceNetwork
+
+from ..support.reference import ReferenceNetwork
 
 # Which last activations a loss makes sense with; those after the fused one go through the clip.
 LAST = {

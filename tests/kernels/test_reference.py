@@ -5,8 +5,8 @@ import pytest
 
 from fastmlp._kernels import formulas
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES, METRICS
-from fastmlp._kernels.reference import ReferenceNetwork
 
+from ..support.reference import ReferenceNetwork
 from . import networks
 from .differences import assert_gradients_match, central_difference, kink_distance
 

@@ -1,14 +1,14 @@
 """Timings of the compiled kernels by themselves, each after a check against the reference.
 
-pytest benchmarks -o addopts= --import-mode=importlib --benchmark-only
+pytest benchmarks/tests/test_kernels.py -o addopts= --import-mode=importlib --benchmark-only
 """
 
 import numpy as np
 import pytest
+from reference import ReferenceNetwork
 
 from fastmlp import _kernels
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES, OPTIMIZERS
-from fastmlp._kernels.reference import ReferenceNetwork
 
 # rows, inputs, units; relu between them, linear at the end
 SHAPES = {

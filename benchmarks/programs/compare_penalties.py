@@ -1,8 +1,8 @@
 """Put the ways to take a penalty side by side, on the lecture's regression.
 
-    python benchmarks/compare_penalties.py -o results/penalties.json
-    python benchmarks/compare_penalties.py --epochs 100 --units 256x3
-    python benchmarks/compare_penalties.py --from results/penalties.json
+    python benchmarks/programs/compare_penalties.py -o benchmarks/results/penalties.json
+    python benchmarks/programs/compare_penalties.py --epochs 100 --units 256x3
+    python benchmarks/programs/compare_penalties.py --from benchmarks/results/penalties.json
 
 The lecture's network of five layers of 1024 units, 1000 epochs of Adam over all 50 rows: the L1
 penalty 0.001 as a subgradient, as Keras takes it, and by proximal steps, and group penalties.

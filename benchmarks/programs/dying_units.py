@@ -1,6 +1,6 @@
 """Does a network whose units die slow down, as numbers below the normal ones would make it?
 
-    python benchmarks/dying_units.py -o benchmarks/results/dying_units.json
+    python benchmarks/programs/dying_units.py -o benchmarks/results/dying_units.json
 
 Penalties and momentum shrink weights and moments towards zero for ever. Two layers of 64 units
 train for 5000 epochs under an L2 penalty that leaves them nothing; the first and the last thousand

@@ -1,14 +1,14 @@
 """Timings of the cases that compare_peers.py compares, through the public interface.
 
-pytest benchmarks/test_cases.py -o addopts= --import-mode=importlib --benchmark-only
+pytest benchmarks/tests/test_cases.py -o addopts= --import-mode=importlib --benchmark-only
 """
 
 import dataclasses
 
 import numpy as np
 import pytest
+from reference import ReferenceNetwork
 
-from fastmlp._kernels.reference import ReferenceNetwork
 from fastmlp.bench import CASES
 from fastmlp.bench.peers import EPSILON, RATE, FastMLP, Work
 

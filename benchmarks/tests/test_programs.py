@@ -1,4 +1,4 @@
-"""The programs here run, write what they say, and draw it; the machine's peak is stood in for."""
+"""The benchmark programs run, write their file and draw it. The machine's peak is a fixture."""
 
 import importlib
 import json
@@ -10,14 +10,14 @@ import pytest
 
 from fastmlp import _kernels, bench, threads
 
-HERE = Path(__file__).parent
+BENCHMARKS = Path(__file__).parents[1]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
 def program(monkeypatch, tmp_path):
     """Run a program by its name, in a directory of its own."""
-    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.syspath_prepend(BENCHMARKS / "programs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FASTMLP_SKIP_DEAD", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -215,7 +215,7 @@ def test_ranks(program, capsys, monkeypatch, tmp_path):
 
 
 def test_scaling(program, capsys, tmp_path):
-    results = HERE / "results" / "ranks.json"
+    results = BENCHMARKS / "results" / "ranks.json"
     module = program("scaling", str(results), "--chart", "s.png")
     assert (tmp_path / "s.png").read_bytes().startswith(PNG)
     assert "1024x5       fast" in capsys.readouterr().out

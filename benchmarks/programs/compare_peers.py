@@ -1,10 +1,10 @@
 """Time fastmlp beside NumPy, PyTorch, JAX, Keras and scikit-learn on the same work.
 
-    python benchmarks/compare_peers.py -o results.json --chart results.png
-    python benchmarks/compare_peers.py --cases lecture,table-32 --peers numpy,torch --threads 2
-    python benchmarks/compare_peers.py --cases tiny2 --keep -o results.json     # that one anew
-    python benchmarks/compare_peers.py --from results.json --chart results.png
-    python benchmarks/compare_peers.py --list
+    python benchmarks/programs/compare_peers.py -o results.json --chart results.png
+    python benchmarks/programs/compare_peers.py --cases lecture --peers numpy,torch --threads 2
+    python benchmarks/programs/compare_peers.py --cases tiny2 --keep -o results.json  # again
+    python benchmarks/programs/compare_peers.py --from results.json --chart results.png
+    python benchmarks/programs/compare_peers.py --list
 
 Cases, libraries and the way of measuring are `fastmlp.bench`'s; this program measures for longer
 than `fastmlp bench` does, in several rounds of fresh processes, and draws.

@@ -1,6 +1,6 @@
 """A cost model of training on many machines: checked against two ranks, drawn for up to 1024.
 
-    python benchmarks/scaling.py benchmarks/results/ranks.json --chart docs/_static/scaling.png
+    python benchmarks/programs/scaling.py benchmarks/results/ranks.json --chart scaling.png
 
 docs/many-machines.md says what the model is and what it assumes. The constants of one processor are
 fitted to the parts of a step that ranks.py has timed; those of a cluster are the ones below.

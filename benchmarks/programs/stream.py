@@ -1,9 +1,9 @@
 """Time training on a Parquet file that is streamed beside training on the same rows in memory.
 
-    python benchmarks/stream.py -o results.json              # everything, in turns
-    python benchmarks/stream.py --make --directory DIR       # or piece by piece: the files,
-    python benchmarks/stream.py --run stream --rows 1200000 --directory DIR -o results.json
-    python benchmarks/stream.py --from results.json
+    python benchmarks/programs/stream.py -o results.json              # everything, in turns
+    python benchmarks/programs/stream.py --make --directory DIR    # or piece by piece: the files,
+    python benchmarks/programs/stream.py --run stream --rows 1200000 --directory DIR -o results.json
+    python benchmarks/programs/stream.py --from results.json
 
 Every measurement is a process of its own, which adds a line to the JSON file. The files are read
 once before the clock starts, so that the disk's cache is warm. The time is the mean of the epochs

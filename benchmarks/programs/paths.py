@@ -1,7 +1,7 @@
 """Time paths of lambdas: a network through the command, and the lasso beside scikit-learn's.
 
-    python benchmarks/paths.py -o results.json
-    python benchmarks/paths.py --from results.json
+    python benchmarks/programs/paths.py -o results.json
+    python benchmarks/programs/paths.py --from results.json
 
 The data are scikit-learn's table of diabetes, 442 rows of 10 inputs. The network has two hidden
 layers of 64 units and goes through `fastmlp path`, 50 lambdas and 5 folds, from the start of the

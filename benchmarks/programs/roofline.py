@@ -1,8 +1,8 @@
 """Measure how near to the machine's peak training comes, for networks small and large.
 
-    python benchmarks/roofline.py -o roofline.json --chart roofline.png
-    python benchmarks/roofline.py --quick                     # a coarse grid in under a minute
-    python benchmarks/roofline.py --from roofline.json --chart roofline.png
+    python benchmarks/programs/roofline.py -o roofline.json --chart roofline.png
+    python benchmarks/programs/roofline.py --quick             # a coarse grid in under a minute
+    python benchmarks/programs/roofline.py --from roofline.json --chart roofline.png
 
 A point is a network of equal hidden layers trained through `fit`, with work left out because
 units are inactive (the default) and without (FASTMLP_SKIP_DEAD=0). Operations count as in

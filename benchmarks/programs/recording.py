@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastmlp import bench
 
-BUILD_FILE = Path(__file__).parent.parent / "fastmlp" / "_kernels" / "CMakeLists.txt"
+BUILD_FILE = Path(__file__).parents[2] / "fastmlp" / "_kernels" / "CMakeLists.txt"
 
 
 def machine():

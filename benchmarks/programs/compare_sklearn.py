@@ -1,8 +1,8 @@
 """Fit fastmlp's scikit-learn estimators and scikit-learn's own to the same tables.
 
-    python benchmarks/compare_sklearn.py -o results.json
-    python benchmarks/compare_sklearn.py --cases digits,california --seeds 0,1 -o results.json
-    python benchmarks/compare_sklearn.py --list
+    python benchmarks/programs/compare_sklearn.py -o results.json
+    python benchmarks/programs/compare_sklearn.py --cases digits --seeds 0,1 -o results.json
+    python benchmarks/programs/compare_sklearn.py --list
 
 Both get the same parameters, rows and random_state, so that they start from the same weights. A
 seed decides on the split as well. The two take turns at going first; only `fit` is timed. Scores

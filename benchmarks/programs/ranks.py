@@ -1,9 +1,9 @@
 """Time steps of one network trained on two ranks, and what they are made of.
 
-    python benchmarks/ranks.py -o results.json             # everything, in turns
-    python benchmarks/ranks.py --only 512x3 --append -o results.json    # or case by case
-    python benchmarks/ranks.py --only parts --append -o results.json
-    python benchmarks/ranks.py --from results.json         # the tables again
+    python benchmarks/programs/ranks.py -o results.json             # everything, in turns
+    python benchmarks/programs/ranks.py --only 512x3 --append -o results.json    # or case by case
+    python benchmarks/programs/ranks.py --only parts --append -o results.json
+    python benchmarks/programs/ranks.py --from results.json         # the tables again
 
 For each case two ranks of one thread each are launched, and take turns: each trains alone, while
 the other waits; then both at once, but each by itself; then both together, with the same shards, by

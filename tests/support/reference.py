@@ -1,6 +1,6 @@
-"""A network in plain NumPy, under the same interface as the compiled ones, to test them against.
+"""A network in plain NumPy with the interface of the compiled ones, which are tested against it.
 
-The arithmetic is in `formulas.py`; here is the order in which it happens.
+The arithmetic is in `fastmlp/_kernels/formulas.py`; this file has the order in which it happens.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .formulas import (
+from fastmlp._kernels.formulas import (
     ACTIVATIONS,
     LOSSES,
     METRICS,

@@ -1,6 +1,6 @@
 """Is the automatic number of threads ever worse than one, and is one processor as good as one?
 
-    python benchmarks/thread_choice.py -o benchmarks/results/thread_choice.json
+    python benchmarks/programs/thread_choice.py -o benchmarks/results/thread_choice.json
 
 Networks of one hidden layer, 16 inputs and one output train with Adam, all rows a batch. Of each
 size the automatic number of threads and one thread take turns, a window each; what counts is the
