@@ -601,14 +601,14 @@ def test_adaptive_learning_rate_ends_small(capsys):
 
 @BOTH
 def test_ctrl_c_keeps_the_model(kind, x, y, monkeypatch):
-    note = _monitor.Watch.note
+    note = _monitor.TrainingMonitor.note
 
     def interrupted(self, loss):
         note(self, loss)
         if self.estimator.n_iter_ == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_monitor.Watch, "note", interrupted)
+    monkeypatch.setattr(_monitor.TrainingMonitor, "note", interrupted)
     with pytest.warns(UserWarning, match="interrupted"):
         ours = kind(**SMALL, verbose=True).fit(x, y)
     monkeypatch.undo()
@@ -624,9 +624,11 @@ def test_ctrl_c_keeps_the_model(kind, x, y, monkeypatch):
 def test_epochs_that_cannot_be_the_last_pass_unseen(options, monkeypatch):
     """Fewer looks, and no other result: a fit that prints its epochs looks at each."""
     looks = []
-    end = _monitor.Watch.on_epoch_end
+    end = _monitor.TrainingMonitor.on_epoch_end
     monkeypatch.setattr(
-        _monitor.Watch, "on_epoch_end", lambda self, *args: [looks.append(1), end(self, *args)]
+        _monitor.TrainingMonitor,
+        "on_epoch_end",
+        lambda self, *args: [looks.append(1), end(self, *args)],
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -687,7 +689,7 @@ def test_bad_arguments(kind, options, message):
 
 
 def test_bad_data_and_calls():
-    with pytest.raises(ValueError, match=r"loss must be a name; it comes first. Received: .*\(3,"):
+    with pytest.raises(ValueError, match=r"the first argument, must be a name. Received: .*\(3,"):
         MLPRegressor((3, 4)).fit(X, Y)
     with pytest.raises(ValueError, match=r"Unknown loss: 'poison'. Did you mean 'poisson'"):
         MLPRegressor("poison").fit(X, Y)
@@ -726,7 +728,7 @@ def test_bad_data_and_calls():
         MLPClassifier().fit(IRIS, np.c_[CLASSES, CLASSES])
     with pytest.raises(NotFittedError):
         MLPClassifier().predict(IRIS)
-    with pytest.warns(UserWarning, match="batch_size=1000 is cut to the 150 rows"):
+    with pytest.warns(UserWarning, match="batch_size=1000 is reduced to the 150 rows"):
         MLPClassifier(**SMALL, batch_size=1000, max_iter=1).fit(IRIS, CLASSES)
 
 

@@ -1,8 +1,15 @@
-"""scikit-learn's MLPRegressor and MLPClassifier on fastmlp's kernels, and what those lack.
+"""scikit-learn's MLPRegressor and MLPClassifier on fastmlp's kernels, with further options.
 
-_regressor and _classifier hold the two, _base their fit, _fitted their weights and predictions.
-_settings checks constructors' arguments, _outputs chooses loss and last layer, _problem weighs
-rows and penalties, _watch decides when to stop, _lbfgs minimises without epochs.
+_regressor   MLPRegressor
+_classifier  MLPClassifier
+_base        their base class: fit and partial_fit
+_fitted      its base class: weights, predictions, pickling
+_parameters  checks of the constructors' arguments
+_outputs     loss and output layer for each kind of target
+_data        row weights, scaling and penalties
+_monitor     learning curves and early stopping
+_lbfgs       the solver without epochs
+_settings    alias for pickles of older versions
 """
 
 try:

@@ -1,4 +1,4 @@
-"""What the two estimators share: fit and partial_fit."""
+"""The base class of both estimators: fit and partial_fit."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sklearn.utils.metaestimators import available_if
 from .. import optimizers, threads
 from ..errors import DivergedError
 from ..models import Sequential
-from ._data import Problem, Rows, mean_and_scale, row_weights, rows_per_step
-from ._fitted import FittedMLP, network, validated
+from ._data import EncodedRows, EngineData, mean_and_scale, row_weights, rows_per_step
+from ._fitted import FittedMLP, network
 from ._lbfgs import minimise
-from ._monitor import Watch
-from ._parameters import Settings, checked, warn_of_unused
+from ._monitor import TrainingMonitor
+from ._parameters import FitSettings, checked, warn_of_unused
 
 _CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_",
            "best_validation_score_", "_no_improvement_count", "_best_weights", "_split_state",
@@ -29,14 +29,14 @@ _CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "validation_loss_c
 
 
 def has_epochs(estimator: Any) -> bool:
-    """Whether the solver goes over the data epoch by epoch; an AttributeError if not."""
+    """Return True if the solver trains in epochs; raise AttributeError if not."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit needs solver='adam' or 'sgd'. Received: solver='lbfgs'")
     return True
 
 
 class BaseMLP(FittedMLP):
-    """Base class of MLPRegressor and MLPClassifier; not to be used by itself."""
+    """Base class of MLPRegressor and MLPClassifier."""
 
     validation_scores_: list[float] | None
     validation_loss_curve_: list[float] | None
@@ -44,14 +44,14 @@ class BaseMLP(FittedMLP):
     best_validation_score_: float | None
     _best_weights: list[np.ndarray] | None
 
-    # ---- what a subclass says of its targets ----
+    # ---- targets: overridden by the subclasses ----
 
     def _encoded(self, y: Any) -> np.ndarray:
         """Return y as (n, columns) of float64; classes by their index."""
         raise NotImplementedError
 
     def _target(self, y: Any, fresh: bool, incremental: bool, classes: Any) -> np.ndarray:
-        """Return an encoded y of training; learn its classes if it is the first."""
+        """Return y encoded for training; set classes_ in the first call."""
         return self._encoded(y)
 
     def _last_layer(self, y: np.ndarray) -> tuple[str, int]:
@@ -63,15 +63,15 @@ class BaseMLP(FittedMLP):
         raise NotImplementedError
 
     def _class_weights(self, y: Any, incremental: bool) -> np.ndarray | None:
-        """Return each row's weight by its class, or None."""
+        """Return each row's class weight, or None."""
         return None
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Return what the split for early stopping is stratified by, or None."""
+        """Return the classes that stratify the split for early stopping, or None."""
         return None
 
     def _scaled_target(self, y: np.ndarray) -> np.ndarray:
-        """Return an encoded y as the network is to predict it."""
+        """Return an encoded y in the scale of the network's outputs."""
         return y
 
     # ---- fit ----
@@ -84,13 +84,13 @@ class BaseMLP(FittedMLP):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Computed in float32 if that is its type, else in float64; a sparse X is made dense.
+            Training uses float32 if that is its type, else float64. A sparse X is made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
             A row of weight k counts as k rows.
         X_val, y_val : array-like, optional
-            Validation data, instead of a share of X. After each epoch the score and the loss on
-            them are recorded; with ``early_stopping=True`` they decide when to stop.
+            Validation data, instead of rows held out from X. Score and loss on them are recorded
+            after each epoch. With ``early_stopping=True`` they decide when to stop.
 
         Returns
         -------
@@ -104,9 +104,10 @@ class BaseMLP(FittedMLP):
     ) -> Any:
         """Train for one epoch on X and y, from where the last call ended.
 
-        With ``early_stopping=True`` every call is scored, on X_val and y_val or on a share of X
-        (for as many rows, in every call the same). When more than `n_iter_no_change` calls have
-        brought no progress, the best weights are put back and `converged_` is True.
+        With ``early_stopping=True`` every call is scored on X_val and y_val, or on rows of X held
+        out (the same rows in every call, if their number does not change). After more than
+        `n_iter_no_change` calls without progress the best weights are restored and `converged_` is
+        True.
 
         Parameters
         ----------
@@ -138,7 +139,7 @@ class BaseMLP(FittedMLP):
             return self._fit_checked(settings, X, y, sample_weight, X_val, y_val, incremental,
                                      classes)  # fmt: skip
         except Exception:
-            if not self._training:  # refused: nothing has been learnt, and nothing is forgotten
+            if not self._training:  # refused before training: restore the previous fit
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise
@@ -149,7 +150,7 @@ class BaseMLP(FittedMLP):
 
     def _fit_checked(
         self,
-        settings: Settings,
+        settings: FitSettings,
         X: Any,
         y: Any,
         sample_weight: Any,
@@ -161,7 +162,7 @@ class BaseMLP(FittedMLP):
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=fresh)
         encoded = self._target(y, fresh, incremental, classes)
-        rows, held = Rows(X, encoded, row_weights(sample_weight, len(X))), None
+        rows, held = EncodedRows(X, encoded, row_weights(sample_weight, len(X))), None
         by_class = self._class_weights(y, incremental)
         rng = check_random_state(self.random_state)
         if fresh:
@@ -190,13 +191,13 @@ class BaseMLP(FittedMLP):
         return self
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, Any]:
-        X, y = validated(
-            self, X=X, y=y, reset=reset, multi_output=True, y_numeric=is_regressor(self)
+        X, y = self._checked_arrays(
+            X=X, y=y, reset=reset, multi_output=True, y_numeric=is_regressor(self)
         )
         return (X.toarray() if sparse.issparse(X) else X), y
 
-    def _draw(self, settings: Settings, rows: Rows, rng: np.random.RandomState) -> None:
-        """Draw weights and biases, and forget what an earlier fit left."""
+    def _draw(self, settings: FitSettings, rows: EncodedRows, rng: np.random.RandomState) -> None:
+        """Draw weights and biases, and delete what an earlier fit left."""
         self.out_activation_, self.n_outputs_ = self._last_layer(rows.y)
         widths = [rows.x.shape[1], *settings.architecture.units, self.n_outputs_]
         self.n_layers_ = len(widths)
@@ -211,7 +212,7 @@ class BaseMLP(FittedMLP):
             self.__dict__.pop(name, None)
 
     def _begin(self, validates: bool) -> None:
-        """Bring the attributes that training writes to their start."""
+        """Reset the attributes that training writes."""
         self.converged_, self.n_iter_ = False, 0
         if self.solver == "lbfgs":
             return
@@ -226,13 +227,13 @@ class BaseMLP(FittedMLP):
             self.best_validation_score_ = -math.inf
         stopped = self.__dict__.get("best_loss_", 0) is None
         if validates and self.early_stopping:
-            if not stopped:  # the best score so far, if there is one, has no weights
+            if not stopped:  # the weights of an earlier best score were not kept
                 self.best_validation_score_ = -math.inf
             self.best_loss_ = None
         elif stopped or not hasattr(self, "best_loss_"):
             self.best_loss_ = math.inf
 
-    def _given_validation(self, X_val: Any, y_val: Any, n_columns: int) -> Rows:
+    def _given_validation(self, X_val: Any, y_val: Any, n_columns: int) -> EncodedRows:
         if X_val is None or y_val is None:
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together. Received: {missing}=None")
@@ -244,7 +245,7 @@ class BaseMLP(FittedMLP):
             raise ValueError(
                 f"y_val must have as many columns as y, {n_columns}. Received: {encoded.shape[1]}"
             )
-        return Rows(X_val, encoded, None)
+        return EncodedRows(X_val, encoded, None)
 
     def _split(self, y: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Return which rows to train on and which to validate on."""
@@ -253,7 +254,7 @@ class BaseMLP(FittedMLP):
         if not hasattr(self, "_split_state"):
             self._split_state = rng.get_state()
         rng = np.random.RandomState()
-        rng.set_state(self._split_state)  # a later call must not train on what was held out
+        rng.set_state(self._split_state)  # later calls must hold out the same rows
         train, test = train_test_split(
             np.arange(len(y)),
             test_size=self.validation_fraction,
@@ -267,66 +268,81 @@ class BaseMLP(FittedMLP):
             )
         return train, test
 
-    def _learn_scale(self, rows: Rows) -> None:
-        """Learn mean and standard deviation of the training rows, if `standardize` asks for it."""
+    def _scaled_rows(self, rows: EncodedRows) -> EncodedRows:
+        return EncodedRows(self._scaled(rows.x), self._scaled_target(rows.y), rows.weight)
+
+    def _learn_scale(self, rows: EncodedRows) -> None:
+        """Compute mean and standard deviation of the training rows if `standardize` is True."""
         for name in ("x_mean_", "x_scale_"):
             self.__dict__.pop(name, None)
         if self.standardize:
             self.x_mean_, self.x_scale_ = mean_and_scale(rows.x, rows.weight)
 
     def _fit_epochs(
-        self, settings: Settings, model: Sequential, rows: Rows, held: Rows | None,
+        self, settings: FitSettings, model: Sequential, rows: EncodedRows, held: EncodedRows | None,
         incremental: bool,
     ) -> None:  # fmt: skip
-        """Train by Adam or SGD, in one call of the model's fit."""
+        """Train with Adam or SGD in one call of the model's fit."""
         n = len(rows.x)
         batch_size = min(n, 200 if self.batch_size == "auto" else int(self.batch_size))
         if self.batch_size != "auto" and self.batch_size > n:
-            warnings.warn(f"batch_size={self.batch_size} is cut to the {n} rows", stacklevel=4)
+            warnings.warn(f"batch_size={self.batch_size} is reduced to the {n} rows", stacklevel=4)
         output = self._output()
         if held is not None:
-            held = Rows(self._scaled(held.x), self._scaled_target(held.y), held.weight)
+            held = self._scaled_rows(held)
             if held.weight is not None and not held.weight.any():
                 raise ValueError("Sample weights of the rows held out must not all be zero")
         if not incremental or self.__dict__.get("_compiled") != self.solver:
             model.compile(self._made_optimizer(), output.loss)
             self._compiled = self.solver
         model.network.smooth = output.unclipped
-        problem = Problem(self, settings, output, rows, rows_per_step(batch_size, n))
-        problem.set_penalties(model, settings.l1)
+        data = EngineData(
+            self._scaled_rows(rows), output, settings, self.alpha, rows_per_step(batch_size, n)
+        )
+        data.set_penalties(model, settings.l1)
         stops = held is not None and self.early_stopping
         if stops and self.validation_scores_ and self._best_weights is None:
             self._best_weights = model.get_weights()  # those of best_validation_score_
-        watch = Watch(self, output, problem.constant, n, held, stops)
-        self._train(model, problem, watch, batch_size, incremental)
+        monitor = TrainingMonitor(
+            self,
+            self._score,
+            output,
+            data.constant,
+            n,
+            held,
+            stops,
+            self._best_weights,
+            self._no_improvement_count,
+        )
+        self._train(model, data, monitor, batch_size, incremental)
         if stops and (self.converged_ or not incremental):
             if self._best_weights is not None:
                 model.set_weights(self._best_weights)
             self._best_weights, self._no_improvement_count = None, 0
 
     def _train(
-        self, model: Sequential, problem: Problem, watch: Watch, batch_size: int,
+        self, model: Sequential, data: EngineData, monitor: TrainingMonitor, batch_size: int,
         incremental: bool,
     ) -> None:  # fmt: skip
         self._training = True
         try:
             model.fit(
-                problem.x,
-                problem.y,
+                data.x,
+                data.y,
                 batch_size=batch_size,
                 epochs=1 if incremental else self.max_iter,
                 verbose=0,
-                callbacks=[watch],
+                callbacks=[monitor],
                 shuffle=self.shuffle,
-                sample_weight=problem.weight,
+                sample_weight=data.weight,
             )
         except KeyboardInterrupt:
-            watch.catch_up()
-            warnings.warn("Training was interrupted; the model is as it was then", stacklevel=5)
+            monitor.catch_up()
+            warnings.warn("Training was interrupted; the model keeps its weights", stacklevel=5)
         except DivergedError as error:
-            if not watch.stops or self._best_weights is None:
+            if not monitor.stops or monitor.best_weights is None:
                 raise _not_finite(error) from error
-            watch.diverged()
+            monitor.diverged()
             warnings.warn(f"{error}. The best weights are kept", ConvergenceWarning, stacklevel=5)
         else:
             if not (self.converged_ or incremental):
@@ -336,7 +352,9 @@ class BaseMLP(FittedMLP):
                     stacklevel=5,
                 )
         finally:
-            model.history = None  # its curves are attributes here
+            model.history = None  # the estimator's attributes have its curves
+            self._no_improvement_count = monitor.n_without_progress
+            self._best_weights = monitor.best_weights
 
     def _made_optimizer(self) -> optimizers.Optimizer:
         if self.solver == "adam":
@@ -345,9 +363,9 @@ class BaseMLP(FittedMLP):
         momentum = min(self.momentum, math.nextafter(1, 0))
         return optimizers.SGD(self.learning_rate_init, momentum, bool(self.nesterovs_momentum))
 
-    def _fit_lbfgs(self, settings: Settings, model: Sequential, rows: Rows) -> None:
+    def _fit_lbfgs(self, settings: FitSettings, model: Sequential, rows: EncodedRows) -> None:
         output = self._output()
-        problem = Problem(self, settings, output, rows, len(rows.x))
+        data = EngineData(self._scaled_rows(rows), output, settings, self.alpha, len(rows.x))
         work = model
         if model.dtype != np.float64:  # a line search needs more digits than float32 has
             work = network(settings, rows.x.shape[1], output, "float64")
@@ -355,14 +373,14 @@ class BaseMLP(FittedMLP):
         work.compile("sgd", output.loss)
         self._compiled = self.solver
         work.network.smooth = output.unclipped
-        problem.set_penalties(work, [0.0] * len(settings.l1))
+        data.set_penalties(work, [0.0] * len(settings.l1))
 
         def report(iteration: int, value: float) -> None:
-            print(f"Iteration {iteration}, loss = {value - problem.constant:.8f}", flush=True)
+            print(f"Iteration {iteration}, loss = {value - data.constant:.8f}", flush=True)
 
         self._training = True
-        x, y = problem.x.astype(np.float64), problem.y.astype(np.float64)
-        weight = None if problem.weight is None else problem.weight.astype(np.float64)
+        x, y = data.x.astype(np.float64), data.y.astype(np.float64)
+        weight = None if data.weight is None else data.weight.astype(np.float64)
         result = minimise(
             work,
             x,
@@ -378,17 +396,17 @@ class BaseMLP(FittedMLP):
             raise _not_finite("L-BFGS ended at a loss or weight that is not finite")
         if work is not model:
             model.set_weights(work.get_weights())
-        problem.set_penalties(work, settings.l1)
+        data.set_penalties(work, settings.l1)
         penalty = work.network.penalty()
         n_threads, automatic = threads.resolve()
         loss, _ = work.network.evaluate(x, y, weight, n_threads=n_threads, automatic=automatic)
-        self.loss_ = output.share * (float(loss) - problem.constant) + float(penalty)
+        self.loss_ = output.share * (float(loss) - data.constant) + float(penalty)
         self.n_iter_ = int(result.nit)
         self.converged_ = bool(result.success)
         if not result.success:
             warnings.warn(
                 f"L-BFGS has not converged after {self.n_iter_} iterations: {result.message}. "
-                "More max_iter or max_fun, or scaled data, may help",
+                "Increase max_iter or max_fun, or scale the data",
                 ConvergenceWarning,
                 stacklevel=4,
             )

@@ -19,27 +19,29 @@ from ._parameters import keep
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron for classes, with scikit-learn's parameters and fastmlp's kernels.
 
-    It minimises the log loss: of a softmax for three classes or more, else of a logistic output
-    for the second class or, with y of shape (n, k), for each of k labels, summed.
+    It minimises the log loss. Three classes or more have a softmax output, two classes a logistic
+    output for the second. With y of shape (n, k), each of k labels has a logistic output, and the
+    losses are summed.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int
         Widths of the hidden layers. See units.
     activation : str or list of str
-        Of the hidden layers, or of each: 'identity', 'logistic', 'tanh', 'relu', 'leaky_relu',
-        'elu', 'gelu', 'silu', 'softplus', 'softmax'.
+        One for all hidden layers, or one for each: 'identity', 'logistic', 'tanh', 'relu',
+        'leaky_relu', 'elu', 'gelu', 'silu', 'softplus', 'softmax'.
     solver : {'adam', 'sgd', 'lbfgs'}
-        'lbfgs' takes all rows at every step, in float64; it knows no epochs, so no early
-        stopping, and no dropout.
+        'lbfgs' takes all rows at every step, in float64. It has neither epochs nor early
+        stopping nor dropout.
     alpha : float
-        The penalty alpha / 2 * sum(w**2) of all weights is divided by the rows of a batch, as
-        scikit-learn does; where the last batch is smaller, by the batches' harmonic mean. See l2.
+        The penalty alpha / 2 * sum(w**2) of all weights is divided by the rows of a batch, as in
+        scikit-learn. If the last batch is smaller, it is divided by the harmonic mean of the batch
+        sizes. See l2.
     batch_size : int or 'auto'
         'auto' means 200, or all rows if there are fewer. Not used by 'lbfgs'.
     learning_rate : {'constant', 'invscaling', 'adaptive'}
         For 'sgd'. 'invscaling' divides learning_rate_init by t**power_t after t rows;
-        'adaptive' divides it by 5 when training would else stop, down to 1e-6.
+        'adaptive' divides it by 5, down to 1e-6, where training would otherwise stop.
     learning_rate_init : float
     power_t : float
     max_iter : int
@@ -47,74 +49,77 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     shuffle : bool
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None
-        Of initial weights, split, order and dropout: one int, the same bits every time.
+        Seeds initial weights, the split, the row order and dropout. An int gives the same bits
+        every time.
     tol : float
-        A loss (or score, with early stopping) must improve by this much to count as progress;
+        A loss (or score, with early stopping) must improve by this much to count as progress.
         'lbfgs' ends when no entry of the gradient is larger.
     verbose : bool
-        Whether to print a line an epoch.
+        Whether to print a line for each epoch.
     warm_start : bool
-        Whether fit goes on from the weights of the fit before.
+        Whether fit starts from the weights of the previous fit.
     momentum : float
     nesterovs_momentum : bool
         For 'sgd'.
     early_stopping : bool
-        Whether to hold out rows, to stop when their score makes no progress, and to end with
-        the weights of the best epoch.
+        Whether to hold out rows, stop when their score makes no progress, and restore the
+        weights of the best epoch.
     validation_fraction : float
-        The share of rows held out, of each class alike where there are two.
+        Share of rows held out, drawn at random and stratified by class.
     beta_1, beta_2, epsilon : float
         For 'adam'.
     n_iter_no_change : int or inf
-        More epochs than this without progress end training.
+        Training ends after more epochs than this without progress.
     max_fun : int
-        Evaluations of the loss that 'lbfgs' may make.
+        Largest number of loss evaluations by 'lbfgs'.
     units : str or list of int, optional
-        Hidden layers as one value to search over, such as "256x3" or "64,32"; used instead of
+        Hidden layers as one value, such as "256x3" or "64,32", for searches. Replaces
         hidden_layer_sizes.
     l1 : float or list of float
-        Adds l1 * sum(abs(w)) to the loss: one for all layers, or one per layer, output included.
-        With solver='lbfgs' weights become exactly 0.
+        Adds l1 * sum(abs(w)) to the loss. One value for all layers, or one per layer with the
+        output layer last. With solver='lbfgs' weights become exactly 0.
     l2 : float or list of float, optional
-        Adds l2 * sum(w**2), Keras's convention: not halved and not divided by rows. Used
-        instead of alpha, likewise one or per layer.
+        Adds l2 * sum(w**2) to the loss, Keras's convention: not halved and not divided by rows.
+        One value or one per layer. Replaces alpha.
     dropout : float or list of float
-        Share of outputs of the hidden layers, or of each, set to 0 while training.
+        Share of each hidden layer's outputs set to 0 in training. One value for all hidden layers,
+        or one for each.
     standardize : bool
-        Whether to bring the columns of X to mean 0 and standard deviation 1, learned from the
-        first rows trained on. Weights are those in that scale.
+        Whether to scale the columns of X to mean 0 and standard deviation 1. Both are computed
+        from the first rows trained on. Weights are in that scale.
     class_weight : dict, 'balanced' or None
-        Weights of classes; 'balanced' makes each count the same. They multiply sample_weight.
+        Weight of each class; 'balanced' gives every class the same total weight. They multiply
+        sample_weight.
 
     Attributes
     ----------
     classes_ : ndarray
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) by layer; changing them changes the model.
+        Weights (n_in, n_out) and biases (n_out,) of each layer. Changing them changes the model.
     loss_ : float
-        Of the last epoch.
+        Loss of the last epoch.
     loss_curve_ : list of float
-        By epoch. Not set by 'lbfgs'.
+        Loss of each epoch. Not set by 'lbfgs'.
     best_loss_ : float or None
-        The smallest; None with early stopping.
+        Smallest loss; None with early stopping.
     validation_scores_, validation_loss_curve_ : list of float or None
-        By epoch; accuracy and loss without penalty on the validation data.
+        Accuracy and loss without penalty on the validation data, for each epoch.
     best_validation_score_ : float or None
     converged_ : bool
-        Whether training ended because there was no more progress.
+        Whether training ended for lack of progress, before max_iter.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
-        Rows trained on, counted anew in each epoch.
+        Rows trained on; a row counts once in each epoch.
     n_layers_ : int
-        Input and output included.
+        Number of layers, input and output included.
     n_outputs_ : int
     out_activation_ : str
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        If X had names of columns.
-    x_mean_, x_scale_ : ndarray
-        If standardized.
+        Column names of X, if it had them.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        Only with standardize=True.
 
     Examples
     --------
@@ -176,9 +181,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> Any:
         """Train for one epoch on X and y, from where the last call ended.
 
-        With ``early_stopping=True`` every call is scored, on X_val and y_val or on a share of X
-        (for as many rows, in every call the same). When more than `n_iter_no_change` calls have
-        brought no progress, the best weights are put back and `converged_` is True.
+        With ``early_stopping=True`` every call is scored on X_val and y_val, or on rows of X held
+        out (the same rows in every call, if their number does not change). After more than
+        `n_iter_no_change` calls without progress the best weights are restored and `converged_` is
+        True.
 
         Parameters
         ----------
@@ -186,7 +192,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
         sample_weight : array-like of shape (n_samples,), optional
         classes : array-like, optional
-            Every class there will be; the first call needs it, unless y is multi-label.
+            All classes of all calls. Required in the first call unless y is multi-label.
         X_val, y_val : array-like, optional
 
         Returns
@@ -221,7 +227,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`; each label's own if multi-label.
+            In the order of `classes_`. If multi-label, the probability of each label.
         """
         predicted = self._predicted(X)
         if self._multilabel or len(self.classes_) > 2:
@@ -269,7 +275,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = seen if classes is None or y.ndim == 2 else classes
         elif not incremental and not _same(seen, self.classes_):
             raise ValueError(
-                f"warm_start needs the classes of the fit before, {self.classes_}. "
+                f"warm_start needs the classes of the previous fit, {self.classes_}. "
                 f"Received: {seen} in y"
             )
         return self._codes_of(y)

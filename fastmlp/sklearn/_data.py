@@ -1,4 +1,4 @@
-"""Training data, weights of rows and penalties as the engine takes them."""
+"""Training data, row weights and penalties in the form that the engine takes."""
 
 from __future__ import annotations
 
@@ -12,53 +12,51 @@ from .._utils import arrays
 from ..models import Sequential
 
 if TYPE_CHECKING:
-    from ._fitted import FittedMLP
     from ._outputs import Output
-    from ._parameters import Settings
+    from ._parameters import FitSettings
 
 
-class Rows(NamedTuple):
-    """x (n, n_inputs), y (n, columns) as the estimator encodes it, weight (n,) or None."""
+class EncodedRows(NamedTuple):
+    """x (n, n_inputs), y (n, columns) encoded by the estimator, weight (n,) or None."""
 
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
 
-    def take(self, index: np.ndarray) -> Rows:
+    def take(self, index: np.ndarray) -> EncodedRows:
         """Return some of the rows."""
-        return Rows(
+        return EncodedRows(
             self.x[index], self.y[index], None if self.weight is None else self.weight[index]
         )
 
 
-class Problem:
-    """Training data and penalties as the engine takes them.
+class EngineData:
+    """Training data and penalties in the form that the engine takes.
 
-    The engine divides by the number of rows; weights of rows are brought to a mean of 1 so that
-    this is the sum of weights, and alpha is divided by it as well.
+    The engine divides by the number of rows. Row weights are scaled to a mean of 1, so that this
+    equals a division by the sum of weights. alpha is divided by it as well.
 
     Parameters
     ----------
-    estimator : FittedMLP
-    settings : Settings
+    rows : EncodedRows
+        Training rows in the scale of the network.
     output : Output
-    rows : Rows
-        Of training.
+    settings : FitSettings
+    alpha : float
+        The estimator's.
     rows_per_step : float
-        What alpha is divided by.
+        Divisor of alpha.
     """
 
     def __init__(
         self,
-        estimator: FittedMLP,
-        settings: Settings,
+        rows: EncodedRows,
         output: Output,
-        rows: Rows,
+        settings: FitSettings,
+        alpha: float,
         rows_per_step: float,
     ) -> None:
-        y = estimator._scaled_target(rows.y)
-        self.x = estimator._scaled(rows.x)
-        self.y = output.targets(y)
+        self.x, self.y = rows.x, output.targets(rows.y)
         mean, self.weight = 1.0, None
         if rows.weight is not None:
             mean = float(rows.weight.mean())
@@ -66,13 +64,13 @@ class Problem:
                 raise ValueError("Sample weights must not all be zero. Received: 0 for every row")
             self.weight = rows.weight * (output.factor / mean)
         elif output.factor != 1:
-            self.weight = np.full(len(y), output.factor)
-        self.constant = float(np.average(output.constant(y), weights=rows.weight))
-        alpha = estimator.alpha / 2 / (mean * rows_per_step)
-        self.l2 = settings.l2 or [alpha] * len(settings.l1)
+            self.weight = np.full(len(rows.y), output.factor)
+        self.constant = float(np.average(output.constant(rows.y), weights=rows.weight))
+        l2 = alpha / 2 / (mean * rows_per_step)
+        self.l2 = settings.l2 or [l2] * len(settings.l1)
 
     def set_penalties(self, model: Sequential, l1: list[float]) -> None:
-        """Give every layer its penalty; an optimizer at work keeps its state."""
+        """Set every layer's penalty; an optimizer in use keeps its state."""
         for i, layer in enumerate(model.dense_layers):
             layer.kernel_regularizer = regularizers.L1L2(l1[i], self.l2[i])
             if model.configured:
@@ -80,7 +78,7 @@ class Problem:
 
 
 def rows_per_step(batch_size: int, n_rows: int) -> float:
-    """Return the harmonic mean of the batches' sizes: what a penalty per row is divided by."""
+    """Return the harmonic mean of the batch sizes, the divisor of a penalty per row."""
     whole, rest = divmod(n_rows, batch_size)
     if not rest:
         return float(batch_size)
@@ -88,14 +86,14 @@ def rows_per_step(batch_size: int, n_rows: int) -> float:
 
 
 def row_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
-    """Return weights as (n,) of float64; a single number counts for every row."""
+    """Return weights as (n,) of float64; a single number applies to every row."""
     if isinstance(sample_weight, numbers.Real):
         sample_weight = np.full(n_rows, sample_weight)
     return arrays.row_weights(sample_weight, n_rows, np.dtype(np.float64))
 
 
 def mean_and_scale(values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column, 1 for a constant one, in its type."""
+    """Return mean and standard deviation (1 if constant) of each column, in its type."""
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(values, sample_weight=weight)

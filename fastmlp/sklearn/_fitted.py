@@ -1,4 +1,4 @@
-"""A network that has been trained: its weights as attributes, predictions, pickling."""
+"""A fitted estimator: weights as attributes, predictions, pickling."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from sklearn.utils.validation import check_is_fitted
 from .. import optimizers
 from ..models import Sequential, mlp
 from ._outputs import Output, output_for
-from ._parameters import Architecture, Settings, checked
+from ._parameters import FitSettings, HiddenLayers, checked
 
 try:
-    from sklearn.utils.validation import validate_data as _validate_data
+    from sklearn.utils.validation import validate_data
 except ImportError:  # scikit-learn 1.5
-    _validate_data = None
+    validate_data = None
 
-_DENSE_ENTRIES = 1 << 22  # of a sparse X, made dense at a time by predictions
-_SMALL = 4096  # entries of X: with more, the checks are no longer what takes the time
+_DENSE_ENTRIES = 1 << 22  # entries of a sparse X made dense at a time by predictions
+_SMALL = 4096  # entries of X; with more, checks take little of the time
 
 
 class FittedMLP(BaseEstimator):
-    """The weights of an estimator and what can be done with them.
+    """An estimator's weights, predictions and pickling.
 
-    `coefs_` and `intercepts_` are views of the weights of `_model`, which computes.
+    `coefs_` and `intercepts_` are views of the weights of `_model`.
     """
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
-    _architecture: Architecture
+    _architecture: HiddenLayers
     _model: Sequential
 
     # ---- the weights ----
 
     @property
     def _optimizer(self) -> optimizers.Optimizer | None:
-        """The optimizer at work; its `learning_rate` is the present one."""
+        """The optimizer in use, with the present `learning_rate`."""
         return self._model.optimizer
 
     def _output(self) -> Output:
         return output_for(self.out_activation_, self.n_outputs_)
 
-    def _prepared_model(self, settings: Settings, keep: bool = True) -> Sequential:
+    def _prepared_model(self, settings: FitSettings, keep: bool = True) -> Sequential:
         """Return the model with the weights that `coefs_` and `intercepts_` hold.
 
         Parameters
         ----------
-        settings : Settings
+        settings : FitSettings
         keep : bool
-            Whether a model that is there goes on, with the state of its optimizer.
+            Whether to keep an existing model with the state of its optimizer.
         """
         units = settings.architecture.units
         widths = [self.n_features_in_, *units, self.n_outputs_]
@@ -61,8 +61,8 @@ class FittedMLP(BaseEstimator):
         expected = list(itertools.pairwise(widths)), [(n,) for n in widths[1:]]
         if shapes != expected:
             raise ValueError(
-                f"coefs_ and intercepts_ must fit the layers' widths {widths}: a fit that goes on "
-                f"cannot change them. Received: weights of shapes {shapes[0]}, biases {shapes[1]}"
+                f"coefs_ and intercepts_ must fit the layers' widths {widths}, which cannot "
+                f"change between fits. Received: weights of shapes {shapes[0]}, biases {shapes[1]}"
             )
         old = self.__dict__.get("_model")
         if keep and old is not None and settings.architecture == self._architecture:
@@ -89,7 +89,7 @@ class FittedMLP(BaseEstimator):
             self.intercepts_[-1] = self.intercepts_[-1] - shift
 
     def _current_model(self) -> Sequential:
-        """Return the model, after taking over arrays that were put into the lists of weights."""
+        """Return the model, with arrays that the user put into `coefs_` or `intercepts_`."""
         model: Sequential | None = self.__dict__.get("_model")
         if model is None:
             return self._prepared_model(checked(self))
@@ -114,7 +114,7 @@ class FittedMLP(BaseEstimator):
         state = dict(super().__getstate__())
         if self.__dict__.get("_model") is not None:
             self._current_model()
-            for name in ("coefs_", "intercepts_", "_views"):  # the model has them
+            for name in ("coefs_", "intercepts_", "_views"):  # the model has the weights
                 del state[name]
         return state
 
@@ -123,19 +123,26 @@ class FittedMLP(BaseEstimator):
         if self.__dict__.get("_model") is not None:
             self._bind(self._model)
 
+    def _checked_arrays(self, **arguments: Any) -> Any:
+        """Return X, or X and y, checked as in scikit-learn's own estimators."""
+        arguments |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+        if validate_data is None:
+            return self._validate_data(**arguments)
+        return validate_data(self, **arguments)
+
     # ---- predict ----
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
-        """Return x as the network takes it."""
+        """Return x in the scale of the network's inputs."""
         return (x - self.x_mean_) / self.x_scale_ if hasattr(self, "x_mean_") else x
 
     def _predicted(self, X: Any) -> np.ndarray:
-        """Return the network's predictions, (n, n_outputs), in its own scale."""
+        """Return the network's predictions, (n, n_outputs), in the network's scale."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         model, output = self._current_model(), self._output()
         if not self._needs_no_check(X):
-            X = validated(self, X=X, reset=False)
+            X = self._checked_arrays(X=X, reset=False)
         if not sparse.issparse(X):
             return output.predicted(model.predict(self._scaled(X), verbose=0))
         step, X = max(1, _DENSE_ENTRIES // X.shape[1]), X.tocsr()
@@ -145,7 +152,7 @@ class FittedMLP(BaseEstimator):
         )
 
     def _needs_no_check(self, X: Any) -> bool:
-        """Whether validate_data would find nothing: it takes longer than a small prediction."""
+        """Whether to skip scikit-learn's checks, which take longer than a small prediction."""
         return (
             type(X) is np.ndarray
             and X.dtype == self._model.dtype
@@ -162,8 +169,8 @@ class FittedMLP(BaseEstimator):
         return tags
 
 
-def network(settings: Settings, n_inputs: int, output: Output, dtype: str) -> Sequential:
-    """Return a model of that architecture, its weights not yet drawn."""
+def network(settings: FitSettings, n_inputs: int, output: Output, dtype: str) -> Sequential:
+    """Return a model whose weights are not drawn yet."""
     units, activations, rates = settings.architecture
     model = mlp(
         units,
@@ -177,11 +184,3 @@ def network(settings: Settings, n_inputs: int, output: Output, dtype: str) -> Se
     )
     model.materialise(draw=False)
     return model
-
-
-def validated(estimator: Any, **arguments: Any) -> Any:
-    """Return X, or X and y, checked as scikit-learn's own estimators check them."""
-    arguments |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
-    if _validate_data is None:
-        return estimator._validate_data(**arguments)
-    return _validate_data(estimator, **arguments)

@@ -1,4 +1,4 @@
-"""L-BFGS: SciPy's minimiser on a model's loss and gradient."""
+"""Minimise a model's loss with SciPy's L-BFGS."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..models import Sequential
 
 
 class _OneBlasThread:
-    """While any thread is within, NumPy's and SciPy's BLAS libraries run one thread each.
+    """Limits NumPy's and SciPy's BLAS libraries to one thread while any thread is inside.
 
-    L-BFGS calls them for short vectors, and their idle threads spin on the processors that the
-    kernels' threads need: a fit takes up to forty times as long.
+    L-BFGS calls BLAS for short vectors. Idle BLAS threads would spin on the processors that the
+    kernels need, and a fit would take up to forty times as long.
     """
 
     def __init__(self) -> None:
@@ -58,24 +58,26 @@ def minimise(
     tol: float,
     report: Callable[[int, float], None] | None,
 ) -> Any:
-    """Minimise a float64 model's loss by L-BFGS-B; the model is left at the minimum.
+    """Minimise a float64 model's loss with L-BFGS-B and leave the model at the minimum.
 
-    The search compares cross-entropies from logits, which have the gradient that it follows;
-    `report` gets the loss as it is reported everywhere, clipped.
+    The line search uses the cross-entropy of the logits, whose gradient is exact. `report` gets
+    the clipped cross-entropy, as reported everywhere else.
 
-    With an l1 penalty a weight is the difference of two variables of at least 0, whose sum is
-    penalised: a smooth problem with bounds, at whose solution weights are exactly 0.
+    With an l1 penalty each weight is the difference of two variables of at least 0, and their sum
+    is penalised. This is a smooth problem with bounds, at whose solution weights are exactly 0.
 
     Parameters
     ----------
     model : Sequential
         Compiled, with penalties without their l1 part.
     x, y, weight : ndarray
-        As the engine takes them.
+        In the form that the engine takes.
     l1 : list of float
-        By layer.
-    max_iter, max_fun, tol
-        Limits of iterations and evaluations, and of the gradient's largest entry.
+        For each layer.
+    max_iter, max_fun : int
+        Largest numbers of iterations and of evaluations.
+    tol : float
+        The search ends when no entry of the gradient is larger.
     report : callable or None
         Called with an iteration's number and loss.
 
@@ -142,7 +144,7 @@ def minimise(
             value += lambdas @ (intermediate_result.x[split] + intermediate_result.x[n:])
         report(iteration, float(value))
 
-    # SciPy's default, or less where tol asks for more digits than that gives.
+    # SciPy's default, or less if tol needs more digits.
     decrease = min(2.2e-9, max(1e-3 * tol, 1e-14))
     with _one_blas_thread:
         result = minimize(

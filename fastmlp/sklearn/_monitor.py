@@ -1,58 +1,71 @@
-"""The look at each epoch that writes an estimator's curves and decides when to stop."""
+"""A callback that records an estimator's curves and decides when to stop."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..callbacks import Callback
-from ._data import Rows
+from ._data import EncodedRows
 
 if TYPE_CHECKING:
     from ._outputs import Output
 
-_MOST_EPOCHS = 1000  # between two looks
-_SMALLEST_RATE = 1e-6  # an adaptive learning rate is not divided further below this
+_MOST_EPOCHS = 1000  # between two calls
+_SMALLEST_RATE = 1e-6  # an adaptive learning rate below this is not divided further
 
 
-class Watch(Callback):
-    """Writes an estimator's curves, counts epochs without progress, and stops in time.
+class TrainingMonitor(Callback):
+    """Records an estimator's curves, counts epochs without progress, and stops training.
 
     Parameters
     ----------
     estimator : MLPRegressor or MLPClassifier
-        Its attributes of training are set; `n_iter_` and the counter must stand at their start.
+        Its public attributes of training are updated.
+    score : callable
+        From (y, predictions, weights) of the validation data to their score.
     output : Output
     constant : float
         Subtracted from the engine's loss.
     n_rows : int
-        Rows of training.
-    held : Rows or None
-        Validation data; x as the network takes it.
+        Number of training rows.
+    held : EncodedRows or None
+        Validation data in the scale of the network.
     stops : bool
-        Whether progress is measured on `held`, not by the loss.
+        Whether progress is measured by the score on `held` instead of the loss.
+    best_weights : list of ndarray or None
+        Weights of the best score so far; updated if `stops`.
+    n_without_progress : int
+        Epochs without progress so far; updated.
     """
 
     def __init__(
         self,
         estimator: Any,
+        score: Callable[..., float],
         output: Output,
         constant: float,
         n_rows: int,
-        held: Rows | None,
+        held: EncodedRows | None,
         stops: bool,
+        best_weights: list[np.ndarray] | None,
+        n_without_progress: int,
     ) -> None:
         self.estimator = estimator
+        self.score = score
         self.output = output
         self.constant = constant
         self.n_rows = n_rows
         self.held = held
         self.stops = stops
+        self.best_weights = best_weights
+        self.n_without_progress = n_without_progress
         self._seen = 0  # epochs
-        # What each epoch asks for, beside its loss, is of that epoch alone.
-        self._looks_at_each = bool(
+        # These need the network as it is at the end of each epoch.
+        self._needs_each_epoch = bool(
             held is not None or estimator.verbose or output.share != 1 or self._rate_falls
         )
         self._plan()
@@ -62,26 +75,26 @@ class Watch(Callback):
         return bool(self.estimator.solver == "sgd" and self.estimator.learning_rate == "invscaling")
 
     def _plan(self) -> None:
-        """Say when to look next: patience cannot be lost before."""
-        if not self._looks_at_each:
-            left = self.estimator.n_iter_no_change + 1 - self.estimator._no_improvement_count
+        """Set the number of epochs to the next call: training cannot stop before."""
+        if not self._needs_each_epoch:
+            left = self.estimator.n_iter_no_change + 1 - self.n_without_progress
             self.epoch_period = int(min(max(1, left), _MOST_EPOCHS))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Take note of the epoch, and of those before it that nobody has looked at."""
+        """Record the epochs since the last call."""
         self.catch_up()
         self._plan()
 
     def catch_up(self) -> None:
-        """Take note of the epochs that have ended since the last look."""
+        """Record the epochs that have ended since the last call."""
         history = self.model.history if hasattr(self, "model") else None
         losses = history.history["loss"][self._seen :] if history is not None else []
         self._seen += len(losses)
         for loss in losses:
-            self._take_note(loss - self.constant)
+            self._record(loss - self.constant)
 
-    def _take_note(self, loss: float) -> None:
-        """Write down an epoch, and stop training if that is due."""
+    def _record(self, loss: float) -> None:
+        """Record an epoch, and stop training if there is no progress."""
         estimator = self.estimator
         if self.output.share != 1:
             penalty = self.model.network.penalty()
@@ -94,21 +107,21 @@ class Watch(Callback):
             progress = score >= estimator.best_validation_score_ + estimator.tol
             if score > estimator.best_validation_score_:
                 estimator.best_validation_score_ = score
-                estimator._best_weights = self.model.get_weights()
+                self.best_weights = self.model.get_weights()
         else:
             progress = loss <= estimator.best_loss_ - estimator.tol
             estimator.best_loss_ = min(loss, estimator.best_loss_)
-        estimator._no_improvement_count = 0 if progress else estimator._no_improvement_count + 1
+        self.n_without_progress = 0 if progress else self.n_without_progress + 1
         optimizer = self.model.optimizer
         assert optimizer is not None
         if self._rate_falls:
             rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
             optimizer.learning_rate = rate
-        if estimator._no_improvement_count > estimator.n_iter_no_change:
-            self.lost_patience(optimizer)
+        if self.n_without_progress > estimator.n_iter_no_change:
+            self._lower_rate_or_stop(optimizer)
 
     def note(self, loss: float) -> None:
-        """Append one epoch to the estimator's curve."""
+        """Append one epoch's loss to the estimator's curve."""
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.t_ += self.n_rows
@@ -123,11 +136,11 @@ class Watch(Callback):
         self.estimator.validation_scores_.append(math.nan)
         self.estimator.validation_loss_curve_.append(math.nan)
 
-    def validate(self, held: Rows) -> None:
+    def validate(self, held: EncodedRows) -> None:
         """Append score and loss on the validation data."""
         estimator = self.estimator
         predicted = self.output.predicted(self.model.predict(held.x, verbose=0))
-        score = float(estimator._score(held.y, predicted, held.weight))
+        score = float(self.score(held.y, predicted, held.weight))
         losses = self.output.row_losses(held.y, predicted)
         estimator.validation_scores_.append(score)
         mean = losses.mean() if held.weight is None else np.average(losses, weights=held.weight)
@@ -139,8 +152,8 @@ class Watch(Callback):
         best = estimator.best_validation_score_
         estimator.best_validation_score_ = score if best is None else max(score, best)
 
-    def lost_patience(self, optimizer: Any) -> None:
-        """Lower an adaptive learning rate; else stop."""
+    def _lower_rate_or_stop(self, optimizer: Any) -> None:
+        """Lower an adaptive learning rate if it is not too small already, or stop training."""
         estimator = self.estimator
         what = "Validation score" if self.stops else "Training loss"
         text = (
@@ -154,7 +167,7 @@ class Watch(Callback):
             and rate > _SMALLEST_RATE
         ):
             optimizer.learning_rate = rate / 5
-            estimator._no_improvement_count = 0
+            self.n_without_progress = 0
             text += f": learning rate lowered to {rate / 5:g}"
         else:
             self.model.stop_training = estimator.converged_ = True

@@ -1,7 +1,7 @@
-"""Loss and last layer for each kind of target, in scikit-learn's terms on the engine's losses.
+"""Loss and output layer for each kind of target: scikit-learn's losses from the engine's.
 
-The engine's loss is the mean over rows of weight * loss of the row, and a row's loss the mean over
-its outputs. `factor` is the weight that turns this into what scikit-learn minimises.
+The engine's loss is the mean over rows of weight * loss of the row. A row's loss is the mean over
+its outputs. `factor` is the row weight that makes this scikit-learn's loss.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .. import losses
 
 
 class Output:
-    """What the network's last layer is, and how targets and outputs relate to it.
+    """The network's output layer, and the conversion of targets and outputs.
 
     Parameters
     ----------
@@ -24,17 +24,17 @@ class Output:
     Attributes
     ----------
     loss, activation : str
-        The engine's.
+        The engine's names.
     public : str
         scikit-learn's name of the activation.
     factor : float
         Weight of every row.
     share : float
-        What of the minimised data loss is reported.
+        Reported data loss, as a share of the minimised one.
     shift : float
-        Added to the last layer's biases inside the engine.
+        Added to the biases of the output layer inside the engine.
     unclipped : bool
-        Whether the loss is that of the logits, without the clip of a cross-entropy.
+        Whether the cross-entropy is computed from logits, without a clip.
     """
 
     loss: str
@@ -49,24 +49,24 @@ class Output:
         self.n_outputs = n_outputs
 
     def targets(self, y: np.ndarray) -> np.ndarray:
-        """Return y as the engine takes it."""
+        """Return y in the form that the engine takes."""
         return y
 
     def predicted(self, raw: np.ndarray) -> np.ndarray:
-        """Return predictions for the engine's outputs."""
+        """Return predictions from the engine's outputs."""
         return raw
 
     def constant(self, y: np.ndarray) -> np.ndarray:
-        """Return what each row's minimised loss has too much, (n,)."""
+        """Return the constant to subtract from each row's minimised loss, (n,)."""
         return np.zeros(len(y))
 
     def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """Return each row's loss as it is reported, (n,)."""
+        """Return each row's reported loss, (n,)."""
         raise NotImplementedError
 
 
-class SquaredError(Output):
-    """Half the squared error: summed over outputs to be minimised, their mean reported."""
+class SquaredErrorOutput(Output):
+    """Half the squared error: minimised is the sum over outputs, reported their mean."""
 
     loss, activation, public = "mean_squared_error", "linear", "identity"
 
@@ -80,12 +80,12 @@ class SquaredError(Output):
         return losses.mean_squared_error(y, predicted) / 2
 
 
-class Poisson(Output):
+class PoissonOutput(Output):
     """Half the Poisson deviance of counts with mean exp(z), summed over outputs.
 
-    The engine has no exponential, so counts are taken for successes in `TRIALS` trials of
-    probability sigmoid(z - log TRIALS): a binomial law so close to Poisson's that the mean differs
-    by a share of mean / TRIALS.
+    The engine has no exponential. Counts are modelled as successes in `TRIALS` trials with
+    probability sigmoid(z - log TRIALS). The mean of this binomial distribution differs from
+    Poisson's by a share of mean / TRIALS.
     """
 
     loss, activation, public = "binary_crossentropy", "sigmoid", "exp"
@@ -98,7 +98,7 @@ class Poisson(Output):
         self.factor = n_outputs * self.TRIALS
 
     def targets(self, y: np.ndarray) -> np.ndarray:
-        """Return counts as shares of the trials."""
+        """Return counts divided by the number of trials."""
         if y.min() < 0 or y.max() > self.TRIALS:
             bad = y[(y < 0) | (y > self.TRIALS)][0]
             raise ValueError(
@@ -108,11 +108,11 @@ class Poisson(Output):
         return np.asarray(y, np.float64) / self.TRIALS
 
     def predicted(self, raw: np.ndarray) -> np.ndarray:
-        """Return means of counts."""
+        """Return mean counts."""
         return raw * raw.dtype.type(self.TRIALS)
 
     def constant(self, y: np.ndarray) -> np.ndarray:
-        """Return what turns the cross-entropy into the deviance."""
+        """Return the difference between cross-entropy and deviance."""
         return (y - xlogy(y, y) - self.shift * y).sum(axis=1)
 
     def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ class Poisson(Output):
         return (xlogy(y, y / np.maximum(predicted, tiny)) - y + predicted).sum(axis=1)
 
 
-class Bernoulli(Output):
+class BernoulliOutput(Output):
     """Log loss of labels 0 and 1, one probability each, summed over outputs."""
 
     loss, activation, public = "binary_crossentropy", "sigmoid", "logistic"
@@ -135,7 +135,7 @@ class Bernoulli(Output):
         return self.n_outputs * losses.binary_crossentropy(y, predicted)
 
 
-class Categorical(Output):
+class CategoricalOutput(Output):
     """Log loss of one class of several; y holds its index."""
 
     loss, activation, public = "sparse_categorical_crossentropy", "softmax", "softmax"
@@ -146,10 +146,11 @@ class Categorical(Output):
 
 
 _KINDS: dict[str, type[Output]] = {
-    kind.public: kind for kind in (SquaredError, Poisson, Bernoulli, Categorical)
+    kind.public: kind
+    for kind in (SquaredErrorOutput, PoissonOutput, BernoulliOutput, CategoricalOutput)
 }
 
 
 def output_for(public: str, n_outputs: int) -> Output:
-    """Return the kind of output whose activation scikit-learn calls `public`."""
+    """Return the output whose activation is `public` in scikit-learn."""
     return _KINDS[public](n_outputs)

@@ -22,36 +22,36 @@ _ACTIVATIONS = {name: name for name in layers.ACTIVATIONS} | {
 }
 
 
-class Architecture(NamedTuple):
-    """Hidden layers: widths, activations under the engine's names, dropout rates."""
+class HiddenLayers(NamedTuple):
+    """Hidden layers: widths, activations by the engine's names, dropout rates."""
 
     units: tuple[int, ...]
     activations: tuple[str, ...]
     rates: tuple[float, ...]
 
 
-class Settings(NamedTuple):
-    """What fit needs beside the plain arguments.
+class FitSettings(NamedTuple):
+    """Constructor arguments, checked and given for each layer.
 
     Attributes
     ----------
-    architecture : Architecture
+    architecture : HiddenLayers
     factors : tuple of float
-        Of the initial weights' variance, by layer, output included.
+        Factor of the initial weights' variance for each layer, output included.
     l1 : list of float
-        By layer, output included.
+        For each layer, output included.
     l2 : list of float or None
-        None means that alpha counts.
+        None if alpha is used.
     """
 
-    architecture: Architecture
+    architecture: HiddenLayers
     factors: tuple[float, ...]
     l1: list[float]
     l2: list[float] | None
 
 
 def keep(estimator: Any, arguments: dict[str, Any]) -> None:
-    """Set a constructor's arguments as attributes, untouched, as scikit-learn wants it."""
+    """Set a constructor's arguments as attributes, unchanged, as scikit-learn requires."""
     estimator.__dict__.update(
         {k: v for k, v in arguments.items() if k not in ("self", "__class__")}
     )
@@ -81,7 +81,7 @@ def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
 
 
 def hidden_units(estimator: Any) -> list[int]:
-    """Return the widths of the hidden layers; `units` goes before `hidden_layer_sizes`."""
+    """Return the widths of the hidden layers; `units` replaces `hidden_layer_sizes`."""
     name, given = "units", estimator.units
     if isinstance(given, str):
         return parse_units(given)
@@ -98,7 +98,7 @@ def hidden_units(estimator: Any) -> list[int]:
 
 
 def _activations(given: Any, n_hidden: int) -> tuple[list[str], list[float]]:
-    """Return the engine's names by hidden layer, and the factors of all layers' variances."""
+    """Return each hidden layer's activation, and each layer's factor of the initial variance."""
     single = not isinstance(given, (list, tuple))
     names = [given] if single else parse_layer_values("activation", given, n_hidden, "hidden layer")
     for name in names:
@@ -108,11 +108,11 @@ def _activations(given: Any, n_hidden: int) -> tuple[list[str], list[float]]:
     if single:
         engine = engine * max(n_hidden, 1)
     factors = [2.0 if name == "sigmoid" else 6.0 for name in engine] or [6.0]
-    # The last layer follows the hidden one before it.
+    # The output layer has the factor of the last hidden layer.
     return engine[:n_hidden], [*factors[:n_hidden], factors[-1]]
 
 
-# Which options each solver has no use for.
+# Options that each solver ignores.
 _UNUSED = {
     "adam": ("learning_rate", "power_t", "momentum", "nesterovs_momentum", "max_fun"),
     "sgd": ("beta_1", "beta_2", "epsilon", "max_fun"),
@@ -123,14 +123,14 @@ _UNUSED = {
 
 
 def warn_of_unused(estimator: Any, has_validation: bool) -> None:
-    """Warn of arguments that have no effect beside the others, if they are not the defaults.
+    """Warn of arguments that differ from their defaults but have no effect.
 
     Parameters
     ----------
     estimator : MLPRegressor or MLPClassifier
-        Checked.
+        With checked arguments.
     has_validation : bool
-        Whether validation data are given to fit.
+        Whether fit was given validation data.
     """
     defaults = _arguments.defaults_of(type(estimator).__init__)
 
@@ -151,12 +151,12 @@ def warn_of_unused(estimator: Any, has_validation: bool) -> None:
         elif not estimator.early_stopping:
             warn("it is for early_stopping=True", "validation_fraction")
     if estimator.l2 is not None:
-        warn("l2 takes its place", "alpha")
+        warn("l2 replaces it", "alpha")
     if estimator.units is not None:
-        warn("units takes its place", "hidden_layer_sizes")
+        warn("units replaces it", "hidden_layer_sizes")
 
 
-def checked(estimator: Any) -> Settings:
+def checked(estimator: Any) -> FitSettings:
     """Check every argument of an estimator's constructor.
 
     Parameters
@@ -165,12 +165,12 @@ def checked(estimator: Any) -> Settings:
 
     Returns
     -------
-    Settings
+    FitSettings
 
     Raises
     ------
     ValueError
-        If an argument is not what its documentation says.
+        If an argument does not obey its documentation.
     """
     for name, (rule, obeys) in _NUMBERS.items():
         _arguments.number(name, getattr(estimator, name), rule, obeys)
@@ -193,12 +193,12 @@ def checked(estimator: Any) -> Settings:
     ]
     if estimator.solver == "lbfgs" and any(rates):
         raise ValueError(
-            "dropout needs solver='adam' or 'sgd': L-BFGS takes its objective to be the same at "
-            f"every call. Received: solver='lbfgs', dropout={estimator.dropout!r}"
+            "dropout needs solver='adam' or 'sgd': L-BFGS needs the same objective at every "
+            f"call. Received: solver='lbfgs', dropout={estimator.dropout!r}"
         )
     n = len(units) + 1
-    return Settings(
-        Architecture(tuple(units), tuple(activations), tuple(rates)),
+    return FitSettings(
+        HiddenLayers(tuple(units), tuple(activations), tuple(rates)),
         tuple(factors),
         regularizers.one_per_layer("l1", estimator.l1, n),
         None if estimator.l2 is None else regularizers.one_per_layer("l2", estimator.l2, n),

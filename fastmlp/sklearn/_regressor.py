@@ -11,7 +11,7 @@ from sklearn.utils import column_or_1d
 from .._utils import arguments
 from ..metrics import r2_score
 from ._base import BaseMLP
-from ._data import Rows, mean_and_scale
+from ._data import EncodedRows, mean_and_scale
 from ._parameters import keep
 
 _LOSSES = {"squared_error": "identity", "poisson": "exp"}
@@ -23,25 +23,26 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : {'squared_error', 'poisson'}
-        Half the squared error, or half the Poisson deviance with mean exp(output), for y of at
-        least 0. The gradient is that of the sum over outputs; of the squared error the mean over
-        outputs is reported, as in scikit-learn.
+        Half the squared error, or half the Poisson deviance with mean exp(output) for y of at
+        least 0. Training minimises the sum over outputs. The reported squared error is the mean
+        over outputs, as in scikit-learn.
     hidden_layer_sizes : int or sequence of int
         Widths of the hidden layers. See units.
     activation : str or list of str
-        Of the hidden layers, or of each: 'identity', 'logistic', 'tanh', 'relu', 'leaky_relu',
-        'elu', 'gelu', 'silu', 'softplus', 'softmax'.
+        One for all hidden layers, or one for each: 'identity', 'logistic', 'tanh', 'relu',
+        'leaky_relu', 'elu', 'gelu', 'silu', 'softplus', 'softmax'.
     solver : {'adam', 'sgd', 'lbfgs'}
-        'lbfgs' takes all rows at every step, in float64; it knows no epochs, so no early
-        stopping, and no dropout.
+        'lbfgs' takes all rows at every step, in float64. It has neither epochs nor early
+        stopping nor dropout.
     alpha : float
-        The penalty alpha / 2 * sum(w**2) of all weights is divided by the rows of a batch, as
-        scikit-learn does; where the last batch is smaller, by the batches' harmonic mean. See l2.
+        The penalty alpha / 2 * sum(w**2) of all weights is divided by the rows of a batch, as in
+        scikit-learn. If the last batch is smaller, it is divided by the harmonic mean of the batch
+        sizes. See l2.
     batch_size : int or 'auto'
         'auto' means 200, or all rows if there are fewer. Not used by 'lbfgs'.
     learning_rate : {'constant', 'invscaling', 'adaptive'}
         For 'sgd'. 'invscaling' divides learning_rate_init by t**power_t after t rows;
-        'adaptive' divides it by 5 when training would else stop, down to 1e-6.
+        'adaptive' divides it by 5, down to 1e-6, where training would otherwise stop.
     learning_rate_init : float
     power_t : float
     max_iter : int
@@ -49,74 +50,76 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
     shuffle : bool
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None
-        Of initial weights, split, order and dropout: one int, the same bits every time.
+        Seeds initial weights, the split, the row order and dropout. An int gives the same bits
+        every time.
     tol : float
-        A loss (or score, with early stopping) must improve by this much to count as progress;
+        A loss (or score, with early stopping) must improve by this much to count as progress.
         'lbfgs' ends when no entry of the gradient is larger.
     verbose : bool
-        Whether to print a line an epoch.
+        Whether to print a line for each epoch.
     warm_start : bool
-        Whether fit goes on from the weights of the fit before.
+        Whether fit starts from the weights of the previous fit.
     momentum : float
     nesterovs_momentum : bool
         For 'sgd'.
     early_stopping : bool
-        Whether to hold out rows, to stop when their score makes no progress, and to end with
-        the weights of the best epoch.
+        Whether to hold out rows, stop when their score makes no progress, and restore the
+        weights of the best epoch.
     validation_fraction : float
         The share of rows held out, drawn at random.
     beta_1, beta_2, epsilon : float
         For 'adam'.
     n_iter_no_change : int or inf
-        More epochs than this without progress end training.
+        Training ends after more epochs than this without progress.
     max_fun : int
-        Evaluations of the loss that 'lbfgs' may make.
+        Largest number of loss evaluations by 'lbfgs'.
     units : str or list of int, optional
-        Hidden layers as one value to search over, such as "256x3" or "64,32"; used instead of
+        Hidden layers as one value, such as "256x3" or "64,32", for searches. Replaces
         hidden_layer_sizes.
     l1 : float or list of float
-        Adds l1 * sum(abs(w)) to the loss: one for all layers, or one per layer, output included.
-        With solver='lbfgs' weights become exactly 0.
+        Adds l1 * sum(abs(w)) to the loss. One value for all layers, or one per layer with the
+        output layer last. With solver='lbfgs' weights become exactly 0.
     l2 : float or list of float, optional
-        Adds l2 * sum(w**2), Keras's convention: not halved and not divided by rows. Used
-        instead of alpha, likewise one or per layer.
+        Adds l2 * sum(w**2) to the loss, Keras's convention: not halved and not divided by rows.
+        One value or one per layer. Replaces alpha.
     dropout : float or list of float
-        Share of outputs of the hidden layers, or of each, set to 0 while training.
+        Share of each hidden layer's outputs set to 0 in training. One value for all hidden layers,
+        or one for each.
     standardize : bool
-        Whether to bring the columns of X, and y with squared error, to mean 0 and standard
-        deviation 1, learned from the first rows trained on. Weights, loss and penalty are those
-        in that scale.
+        Whether to scale the columns of X, and y with squared error, to mean 0 and standard
+        deviation 1. Both are computed from the first rows trained on. Weights, loss and penalty
+        are in that scale.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) by layer; changing them changes the model.
+        Weights (n_in, n_out) and biases (n_out,) of each layer. Changing them changes the model.
     loss_ : float
-        Of the last epoch.
+        Loss of the last epoch.
     loss_curve_ : list of float
-        By epoch. Not set by 'lbfgs'.
+        Loss of each epoch. Not set by 'lbfgs'.
     best_loss_ : float or None
-        The smallest; None with early stopping.
+        Smallest loss; None with early stopping.
     validation_scores_, validation_loss_curve_ : list of float or None
-        By epoch; R squared and loss without penalty on the validation data.
+        R squared and loss without penalty on the validation data, for each epoch.
     best_validation_score_ : float or None
     converged_ : bool
-        Whether training ended because there was no more progress.
+        Whether training ended for lack of progress, before max_iter.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
-        Rows trained on, counted anew in each epoch.
+        Rows trained on; a row counts once in each epoch.
     n_layers_ : int
-        Input and output included.
+        Number of layers, input and output included.
     n_outputs_ : int
     out_activation_ : str
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        If X had names of columns.
-    x_mean_, x_scale_ : ndarray
-        If standardized.
+        Column names of X, if it had them.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        Only with standardize=True.
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
-        If standardized.
+        Only with standardize=True and squared error.
 
     Examples
     --------
@@ -174,8 +177,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the type that the network computes in; in float64 with ``standardize=True``, as
-            float32 may not tell numbers of y apart.
+            In the element type of the network. In float64 with ``standardize=True``, because
+            float32 may be too coarse for the values of y.
         """
         predicted = self._predicted(X)
         if hasattr(self, "y_mean_"):
@@ -194,7 +197,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
         Returns
         -------
         float
-            1 at best, the mean over outputs. A constant y gives 1 if predicted exactly, else 0.
+            Mean over outputs; 1 is best. A constant y gives 1 if predicted exactly, else 0.
         """
         return r2_score(y, self.predict(X), sample_weight)
 
@@ -205,13 +208,15 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
 
     def _last_layer(self, y: np.ndarray) -> tuple[str, int]:
         if not isinstance(self.loss, str):
-            raise ValueError(f"loss must be a name; it comes first. Received: loss={self.loss!r}")
+            raise ValueError(
+                f"loss, the first argument, must be a name. Received: loss={self.loss!r}"
+            )
         return arguments.lookup("loss", self.loss, _LOSSES), y.shape[1]
 
     def _score(self, y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
         return r2_score(y, predicted, weight)
 
-    def _learn_scale(self, rows: Rows) -> None:
+    def _learn_scale(self, rows: EncodedRows) -> None:
         super()._learn_scale(rows)
         for name in ("y_mean_", "y_scale_"):
             self.__dict__.pop(name, None)
