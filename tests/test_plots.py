@@ -22,6 +22,7 @@ from fastmlp import (
     plots,
     regularizers,
 )
+from fastmlp.callbacks import History
 from fastmlp.inspection import Feature, Importance, PartialDependence
 
 
@@ -527,12 +528,11 @@ def test_history_places_validation_at_its_epochs():
 
 @pytest.mark.parametrize(("every", "at"), [(3, [3, 6, 9]), ([2, 7, 11], [2, 7])])
 def test_history_object_says_when_it_validated(every, at):
-    class Record:
-        history = {"loss": [1.0] * 10, "val_loss": [1.0] * len(at)}  # noqa: RUF012
-        epoch = range(10)
-        params = {"validation_freq": every}  # noqa: RUF012
-
-    validation = plots.plot_history(Record()).axes[0].lines[1]
+    history = History()
+    history.epoch = list(range(10))
+    history.history = {"loss": [1.0] * 10, "val_loss": [1.0] * len(at)}
+    history.set_params({"validation_freq": every})
+    validation = plots.plot_history(history).axes[0].lines[1]
     np.testing.assert_array_equal(validation.get_xdata(), at)
 
 

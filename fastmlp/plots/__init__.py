@@ -1,8 +1,21 @@
-"""The lecture's figures, and a few more. Each function returns a matplotlib Figure.
+"""Figures of data, models and results. Each function returns a matplotlib Figure.
 
-Matplotlib is imported by the first call, and pyplot never: a figure is an object to be
-saved with `save` or shown in a notebook, not a window. Functions that draw a curve take the
-lecture's regression data unless they are given other data.
+The first call imports matplotlib. pyplot is never imported: save a figure with `save` or show it
+in a notebook. Functions that draw a curve use the lecture's regression data by default.
+
+_regression     data of one input, with the true and the fitted function
+_classes        data of two inputs, with a classifier's decision regions
+_layers         hidden units over the input, members of an ensemble
+_change_points  a repaired layer, before and after
+_network        units as nodes, weights as edges
+_training       loss by epoch, histograms of weights, gradients by layer
+_inspection     importance, partial dependence, per-layer diagnostics
+_path           error and weights against lambda
+_path_fits      predictions at some lambdas of a path
+_sweep          ranking of configurations, effect of each parameter
+_results        protocols of the results that are drawn
+_models         what the figures read from a model
+_style          colours, type sizes, `save`
 """
 
 from ._change_points import plot_change_points

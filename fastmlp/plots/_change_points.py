@@ -1,12 +1,13 @@
-"""The repair of section 0.0.9: a layer's change points and the curve, before and after."""
+"""A repaired layer: change points and fitted function, before and after."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..models import Sequential
 from ._models import (
     Array,
     CurveData,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 N_BINS = 80
 
 
-def change_points(model: Any) -> Array:
-    """Return -b / w of the first layer's units: where each turns on or off; inf for w = 0."""
+def change_points(model: Sequential) -> Array:
+    """Return -b / w of the first layer's units, where each turns on or off; inf for w = 0."""
     w, *bias = (np.asarray(a, dtype=np.float64) for a in dense_layers(model)[0].get_weights())
     b = bias[0] if bias else np.zeros(w.shape[1])
     points = np.full(b.shape, np.inf)
@@ -40,7 +41,7 @@ def change_points(model: Any) -> Array:
 
 def largest_step(x: Array, y: Array, interval: tuple[float, float]) -> float:
     """Return the largest |difference| of neighbouring y whose x both lie in the interval."""
-    slack = 1e-5 * (interval[1] - interval[0])  # a grid in float32 may miss an end by a hair
+    slack = 1e-5 * (interval[1] - interval[0])  # rounding of a grid in float32
     inside = (x[:, 0] >= interval[0] - slack) & (x[:, 0] <= interval[1] + slack)
     steps = np.abs(np.diff(y[inside, 0]))
     return float(steps.max()) if len(steps) else 0.0
@@ -48,8 +49,8 @@ def largest_step(x: Array, y: Array, interval: tuple[float, float]) -> float:
 
 @styled
 def plot_change_points(
-    before: Any,
-    after: Any,
+    before: Sequential,
+    after: Sequential,
     interval: tuple[float, float] = (0.5, 1.0),
     *,
     x: ArrayLike | None = None,
@@ -64,22 +65,23 @@ def plot_change_points(
 ) -> Figure:
     """Draw the fitted function and the first layer's change points before and after a repair.
 
-    A unit's change point is where its input is zero, `-b / w`. Left column before, right column
-    after, on the same scales; the interval whose units were changed is shaded. Each column's
-    titles give the largest step between neighbouring grid points in the interval, the mean
-    squared error on the validation data, and the number of change points in the interval.
+    A unit's change point is where its linear part is zero, `-b / w`. The left column shows the
+    model before the repair, the right column after it, on the same scales. The interval whose
+    units were changed is shaded. Titles give the largest step between neighbouring grid points in
+    the interval, the mean squared error on the validation data, and the number of change points
+    in the interval.
 
     Parameters
     ----------
     before, after : Sequential
-        Two models of one input and one output.
+        Two models with one input and one output.
     interval : tuple (low, high)
-        Where change points were looked for.
+        Interval of the change points that were repaired.
     x, train, true_function, preprocess, postprocess, x_label, y_label, title
         As for `plot_layers`.
     validation : tuple (x, y), optional
-        Data for the error in the titles. With none of x, train, validation, true_function given:
-        the lecture's.
+        Data for the error in the titles. Default, without x, train and true_function too: the
+        lecture's.
 
     Returns
     -------
@@ -99,7 +101,7 @@ def plot_change_points(
         one_input(model_inputs(model))
     figure = new_figure(11, 7, title)
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
-    # Change points are in the model's own inputs; the axis is moved there where they differ.
+    # Change points are in the scale of the model's inputs, the axis in that of x.
     grid = data.x if preprocess is None else column(preprocess(data.x), "inputs")
     bins = np.linspace(float(grid.min()), float(grid.max()), N_BINS + 1)
     places = np.interp(bins, grid[:, 0], data.x[:, 0])

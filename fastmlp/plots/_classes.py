@@ -1,31 +1,32 @@
-"""Classes over two inputs: the points, and a classifier's decision regions under them."""
+"""Classes over two inputs: points, and a classifier's decision regions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._utils import arguments
-from ._models import Array, Function, column, dense_layers
+from ..models import Sequential
+from ._models import Array, Function, column, model_inputs
 from ._style import INK, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The lecture's scheme: classes 0 and 1 on plasma, whose ends are left unused on either side.
+# The lecture's colours: classes 0 and 1 on plasma, without the ends of the scale.
 COLOUR_MAP = "plasma"
 LOW, HIGH = -0.2, 1.2
 BACKGROUND_ALPHA = 0.2
-# A second cue beside colour, for readers and printers that see none.
+# Markers differ too, for readers and printers without colour.
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 
 
 def class_colours(n_classes: int) -> list[tuple[float, float, float, float]]:
-    """Return the colour of each class: 0 to 1 in equal steps on the scale from -0.2 to 1.2."""
+    """Return the colour of each class: equal steps from 0 to 1 on the scale from -0.2 to 1.2."""
     import matplotlib
 
     colour_map = matplotlib.colormaps[COLOUR_MAP]
@@ -34,7 +35,7 @@ def class_colours(n_classes: int) -> list[tuple[float, float, float, float]]:
 
 
 def class_indices(y: ArrayLike) -> Array:
-    """Return class numbers (n,) from numbers or from one column per class."""
+    """Return class numbers (n,) from class numbers or from one column per class."""
     array = column(y, "train_y")
     indices = np.argmax(array, axis=1) if array.shape[1] > 1 else array[:, 0]
     if not np.all(np.isfinite(indices)) or np.any(indices < 0) or np.any(indices % 1):
@@ -46,14 +47,14 @@ def class_indices(y: ArrayLike) -> Array:
 
 
 def predicted_classes(outputs: Array) -> Array:
-    """Return class numbers (n,): the larger column, or p > 0.5 of a single one."""
+    """Return class numbers (n,): the largest column, or p > 0.5 of a single column."""
     if outputs.shape[1] > 1:
         return np.argmax(outputs, axis=1)
     return (outputs[:, 0] > 0.5).astype(np.int64)
 
 
 def two_inputs(x: ArrayLike) -> Array:
-    """Return x as an array, which must have the shape (n, 2)."""
+    """Return x as an array of shape (n, 2), or raise ValueError."""
     array = column(x, "train_x")
     if array.shape[1] != 2:
         raise ValueError(f"train_x must have shape (n, 2). Received: shape {array.shape}")
@@ -109,7 +110,7 @@ def plot_classification_data(
     y : array_like of shape (n,), (n, 1) or (n, n_classes), optional
         Class numbers, or one column per class.
     probability : callable, optional
-        Maps points (m, 2) to the true probability of class 1; a line is drawn where it is 0.5.
+        Maps points (m, 2) to the true probability of class 1. A line is drawn where it is 0.5.
     class_names : sequence of str, optional
         Names for the legend, by class number.
     x1_label, x2_label, title : str, optional
@@ -129,7 +130,7 @@ def plot_classification_data(
     ax.set_box_aspect(1)
     _draw_points(ax, points, classes, n_classes, class_names)
     if probability is not None:
-        limits = [_limits(points[:, j], None, "x") for j in (0, 1)]
+        limits = [data_limits(points[:, j]) for j in (0, 1)]
         x1, x2 = (np.linspace(low, high, 201) for low, high in limits)
         mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
         p = np.reshape(probability(mesh), (len(x2), len(x1)))
@@ -142,7 +143,7 @@ def plot_classification_data(
 
 @styled
 def plot_decision_boundary(
-    model: Any,
+    model: Sequential,
     preprocess: Function | None = None,
     x1lim: tuple[float, float] | None = None,
     x2lim: tuple[float, float] | None = None,
@@ -155,18 +156,19 @@ def plot_decision_boundary(
     x2_label: str = "x2",
     title: str | None = None,
 ) -> Figure:
-    """Draw the class a model predicts over the plane, with the training points on top.
+    """Draw the class that a model predicts over the plane, and the training points.
 
     Parameters
     ----------
     model : Sequential
-        A classifier; one output is the probability of class 1, several are one per class.
+        A classifier. A single output is the probability of class 1; otherwise there is one per
+        class.
     preprocess : callable, optional
         Maps points (m, 2) to the model's inputs.
     x1lim, x2lim : tuple (low, high), optional
-        The plane's limits. Default: the training points' range and 5% on either side.
+        Limits of the axes. Default: the range of the training points and 5% on either side.
     gridlen : int
-        Points of the mesh along each axis.
+        Number of mesh points along each axis.
     train_x : array_like of shape (n, 2), optional
         Training points, before `preprocess`. Default, with train_y: the lecture's.
     train_y : array_like of shape (n,), (n, 1) or (n, n_classes), optional
@@ -181,7 +183,7 @@ def plot_decision_boundary(
     Raises
     ------
     ValueError
-        If limits or shapes are wrong, or the model does not have two inputs.
+        If limits or shapes are wrong, or the model's inputs do not match.
     """
     from matplotlib.patches import Patch
 
@@ -198,11 +200,11 @@ def plot_decision_boundary(
     x1, x2 = (np.linspace(low, high, gridlen, dtype=np.float32) for low, high in limits)
     mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
     inputs = np.asarray(mesh if preprocess is None else preprocess(mesh))
-    n_inputs = int(np.shape(dense_layers(model)[0].get_weights()[0])[0])
+    n_inputs = model_inputs(model)
     if inputs.ndim != 2 or inputs.shape[1] != n_inputs:
         raise ValueError(
-            "plot_decision_boundary draws models of two inputs, or of what preprocess makes of "
-            f"two. Received: inputs of shape {inputs.shape}, a model of {n_inputs}"
+            "plot_decision_boundary needs a model of two inputs, or of as many as preprocess "
+            f"returns. Received: inputs of shape {inputs.shape}, a model of {n_inputs} inputs"
         )
     outputs = column(model.predict(inputs, verbose=0), "predictions")
     predicted = predicted_classes(outputs).reshape(gridlen, gridlen)
@@ -211,7 +213,7 @@ def plot_decision_boundary(
     figure = new_figure(7, 7, title)
     ax = figure.subplots()
     ax.set_box_aspect(1)
-    # Half a step outwards: each pixel has its mesh point at its centre.
+    # Half a step outwards, so that each pixel has its mesh point at its centre.
     half = [(high - low) / (gridlen - 1) / 2 for low, high in limits]
     (left, right), (bottom, top) = limits
     ax.imshow(
@@ -233,7 +235,7 @@ def plot_decision_boundary(
         handles.append(Patch(facecolor=(*colour[:3], BACKGROUND_ALPHA)))
         labels.append(f"predicted {class_names[k] if class_names is not None else k}")
     if n_classes > 2 and len(handles) == 2 * n_classes:
-        # Columns are filled downwards: each class's region goes under its points.
+        # The legend fills columns downwards: put each class's region under its points.
         order = [k + n_classes * region for k in range(n_classes) for region in (0, 1)]
         handles, labels = [handles[i] for i in order], [labels[i] for i in order]
     columns = 4 if n_classes == 2 else min(n_classes, 4)
@@ -241,11 +243,16 @@ def plot_decision_boundary(
     return figure
 
 
+def data_limits(values: Array) -> tuple[float, float]:
+    """Return the range of the values with a margin of 5% on either side."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
 def _limits(values: Array, limits: tuple[float, float] | None, name: str) -> tuple[float, float]:
     if limits is None:
-        low, high = float(values.min()), float(values.max())
-        margin = 0.05 * (high - low) or 0.5
-        return low - margin, high + margin
+        return data_limits(values)
     low, high = float(limits[0]), float(limits[1])
     if not low < high:
         raise ValueError(f"{name} must be (low, high) with low < high. Received: {name}={limits}")

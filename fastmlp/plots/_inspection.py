@@ -1,4 +1,4 @@
-"""What a model depends on, and how its layers fare: the figures of `fastmlp.inspection`."""
+"""Figures of `fastmlp.inspection`: importance, partial dependence, per-layer diagnostics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._utils import arguments
-from ..inspection import EXPLODED, VANISHED, LayerReport
+from ..inspection import (
+    EXPLODED,
+    VANISHED,
+    Feature,
+    Importance,
+    LayerReport,
+    PartialDependence,
+)
 from ._classes import MARKERS
 from ._models import Array, count
 from ._style import (
@@ -20,6 +27,7 @@ from ._style import (
     INK,
     ORANGE,
     PALETTE,
+    TICK_STEPS,
     VERMILLION,
     legend_above,
     new_figure,
@@ -30,13 +38,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..inspection import Feature, Importance, LayerReport, PartialDependence
-
-STEPS = [1, 2, 5, 10]
-PER_ROW = 3  # panels of dependence
+PER_ROW = 3  # panels of partial dependence
 LONGEST_NAME = 30
-LONG = 40  # categories of more letters in all are turned
-FEW = 12  # points of a grid that are marked
+LONG = 40  # labels of categories with more letters in all are rotated
+FEW = 12  # a grid of at most as many points has markers
 BAND_ALPHA = 0.14
 
 
@@ -51,16 +56,16 @@ def _cut(name: str) -> str:
 def plot_importance(
     importance: Importance, n_shown: int = 20, *, title: str | None = None
 ) -> Figure:
-    """Draw by how much a model gets worse when each feature is shuffled, the worst on top.
+    """Draw the permutation importance of each feature, largest on top.
 
-    Bars are means over the shuffles, points the single shuffles. The axis starts at zero, where
-    a feature does not matter; points left of it are chance.
+    Bars are means over the shuffles, points are single shuffles. At zero a feature does not
+    matter; points left of zero are chance.
 
     Parameters
     ----------
     importance : Importance
     n_shown : int
-        Of the most important features.
+        Number of features drawn, the most important first.
     title : str, optional
 
     Returns
@@ -117,20 +122,20 @@ def plot_partial_dependence(
     output_names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw how a model's mean output depends on one feature, or two, at a time.
+    """Draw how a model's mean output depends on one or two features, one panel for each.
 
-    One panel for each. Panels of one feature share the axis of the output, so that their effects
-    can be compared; grey lines are single rows, ticks above the axis the deciles of the rows. Of
-    two features the output is drawn in colour, and the dots are rows. Several outputs have a line
-    each, and single rows are left out.
+    Panels of one feature share the axis of the output, so that effects can be compared. Grey lines
+    are single rows, and ticks above the axis are deciles of the rows. With two features the output
+    is drawn in colour, and dots are rows. With several outputs each has a line, and single rows
+    are left out.
 
     Parameters
     ----------
     dependence : PartialDependence or sequence of them
     y_label : str
-        What the output is.
+        Label of the output.
     output_names : sequence of str, optional
-        One for each output.
+        One name for each output.
     title : str, optional
 
     Returns
@@ -140,7 +145,7 @@ def plot_partial_dependence(
     Raises
     ------
     ValueError
-        If there is nothing to draw, or if a dependence on two features has several outputs.
+        If there is nothing to draw, or if the dependence on two features has several outputs.
     """
     several: list[PartialDependence] = (
         list(dependence) if isinstance(dependence, list | tuple) else [dependence]  # type: ignore[list-item]
@@ -151,7 +156,7 @@ def plot_partial_dependence(
     pairs = [len(one.features) == 2 for one in several]
     if n_outputs > 1 and any(pairs):
         raise ValueError(
-            f"The dependence on two features is drawn of one output. Received: {n_outputs} outputs"
+            f"The dependence on two features needs a single output. Received: {n_outputs} outputs"
         )
     names = output_names or [f"y{j + 1}" for j in range(n_outputs)]
     n_columns = 2 if len(several) == 4 else min(PER_ROW, len(several))
@@ -254,14 +259,14 @@ def _category_axis(ax: Axes, feature: Feature) -> None:
 
 
 def _pair_panel(figure: Figure, ax: Axes, dependence: PartialDependence, label: str) -> None:
-    """Draw the dependence on two features in colour: cells are centred on the grid's points."""
+    """Draw the dependence on two features in colour, with cells centred on the grid points."""
     import matplotlib
     from matplotlib.colors import ListedColormap
 
     first, second = dependence.features
     values = dependence.average[:, :, 0].T
     edges = [_edges(grid) for grid in dependence.grid]
-    # Not as dark as to hide the lines and points on it.
+    # Without the darkest blues, which would hide lines and points.
     colours = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.03, 0.72, 256)))
     mesh = ax.pcolormesh(edges[0], edges[1], values, cmap=colours, rasterized=True)
     apart = [feature.kind in ("categorical", "boolean") for feature in (first, second)]
@@ -292,7 +297,7 @@ def _pair_panel(figure: Figure, ax: Axes, dependence: PartialDependence, label: 
 
 
 def _edges(grid: Array) -> Array:
-    """Return the borders of cells around each of the grid's points."""
+    """Return the borders of the cells around the grid points."""
     if len(grid) == 1:
         return np.array([grid[0] - 0.5, grid[0] + 0.5])
     middle = (grid[1:] + grid[:-1]) / 2
@@ -305,7 +310,7 @@ def _edges(grid: Array) -> Array:
 
 @styled
 def plot_layer_report(report: LayerReport, *, title: str | None = None) -> Figure:
-    """Draw a report on layers: the error signal, the gradients, and the units that are lost.
+    """Draw a report on layers: error signal, gradients, dead and saturated units.
 
     Parameters
     ----------
@@ -315,8 +320,8 @@ def plot_layer_report(report: LayerReport, *, title: str | None = None) -> Figur
     Returns
     -------
     matplotlib.figure.Figure
-        Three panels over the layers, from the first to the output. The regions that the report
-        calls vanished or exploded are shaded.
+        Three panels over the layers, from the first to the output. Where error signals vanish or
+        explode, that region is shaded.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -336,7 +341,7 @@ def plot_layer_report(report: LayerReport, *, title: str | None = None) -> Figur
     _log_axis(axes[1], ratio)
     for ax, values, what in ((axes[0], signal, "error signal"), (axes[1], ratio, "gradient")):
         lost = np.flatnonzero(np.isnan(values))
-        if len(lost):  # zero has no place on a logarithmic axis
+        if len(lost):  # a logarithmic axis has no zero
             where = ", ".join(str(i + 1) for i in lost[:8]) + (", ..." if len(lost) > 8 else "")
             ax.set_title(f"no {what} in layer{'s' if len(lost) > 1 else ''} {where}")
     saturated = [np.nan if layer.saturated is None else layer.saturated for layer in layers]
@@ -348,7 +353,7 @@ def plot_layer_report(report: LayerReport, *, title: str | None = None) -> Figur
     axes[2].set_ylim(-0.03, 1.03)
     axes[2].set_xlabel(f"layer (the output is {len(layers)})")
     axes[2].set_xlim(0.5, len(layers) + 0.5)
-    axes[2].xaxis.set_major_locator(MaxNLocator(integer=True, steps=STEPS))
+    axes[2].xaxis.set_major_locator(MaxNLocator(integer=True, steps=TICK_STEPS))
     legend_above(axes[2])
     for ax in axes:
         ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
@@ -365,7 +370,7 @@ def _positive(values: Sequence[float]) -> Array:
 
 
 def _log_axis(ax: Axes, values: Array) -> None:
-    """Make the axis logarithmic, of two powers of ten or more around the values."""
+    """Make the axis logarithmic, with at least two powers of ten around the values."""
     from matplotlib.ticker import NullLocator
 
     ax.set_yscale("log")
@@ -378,7 +383,7 @@ def _log_axis(ax: Axes, values: Array) -> None:
 
 
 def _shade(ax: Axes, signal: Array) -> None:
-    """Shade where gradients have vanished or exploded, if they have anywhere."""
+    """Shade the region of vanished or exploded error signals, if there are any."""
     low, high = ax.get_ylim()
     style: dict[str, Any] = {"alpha": BAND_ALPHA, "linewidth": 0}
     if np.any(signal < VANISHED):

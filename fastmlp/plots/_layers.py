@@ -1,27 +1,28 @@
-"""Hidden units over the input: every layer, one layer in facets, and many models at once."""
+"""Hidden units over the input: all layers, or one layer in facets; the members of an ensemble."""
 
 from __future__ import annotations
 
-import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._utils import arguments
+from ..layers import Dense, Layer
+from ..models import Sequential
 from ._models import (
     Array,
     Function,
-    activation_name,
     count,
     curve_data,
     dense_layers,
-    is_dense,
     model_inputs,
     one_input,
     predict,
 )
 from ._regression import draw_estimate, draw_points, draw_truth
+from ._results import EnsembleFigures
 from ._style import DASHES, GREY, INK, PALETTE, VERMILLION, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 LEGEND_COLUMNS = 5
 FACET_ROWS, FACET_COLUMNS, FACET_UNITS = 8, 4, 32
-# Above this many lines a panel is drawn as pixels even in SVG and PDF: else tens of megabytes.
+# A panel of more lines is drawn as pixels, even in SVG and PDF: files would have megabytes.
 VECTOR_LINES = 256
 LAST_PANEL = 1.6
 
@@ -40,7 +41,7 @@ def _draw_units(
 ) -> None:
     """Draw one line per column of activations (n, k), labelled a1, a2, ... from `first`.
 
-    Lines are as thin and pale as `crowd` lines in a panel need; the default is k.
+    The width and opacity of the lines suit `crowd` lines in a panel; the default is k.
     """
     n_units = activations.shape[1]
     crowd = n_units if crowd is None else crowd
@@ -63,7 +64,7 @@ def _draw_units(
 
 
 def _legend_beside(ax: Axes, height: float) -> None:
-    """Put a five-column legend right of a panel `height` inches high, shortened if it must be."""
+    """Put a five-column legend right of a panel `height` inches high, shortened if too long."""
     from matplotlib.lines import Line2D
 
     handles: list[Any]
@@ -96,17 +97,16 @@ def _legend_beside(ax: Axes, height: float) -> None:
                 handle.set_linewidth(1.5)
 
 
-def _units_title(layer: Any, activations: Array) -> str:
-    """Say how many units a layer has and how many of them never leave zero."""
-    name = activation_name(layer)
-    text = f"{count(layer.units, 'unit')}, {name}"
+def _units_title(layer: Dense, activations: Array) -> str:
+    """Return a layer's number of units, activation and number of dead units."""
+    text = f"{count(layer.units, 'unit')}, {layer.activation}"
     dead = int(np.count_nonzero(~np.any(activations, axis=0)))
-    return f"{text} ({dead:,} zero throughout)" if dead and name == "relu" else text
+    return f"{text} ({dead:,} zero throughout)" if dead and layer.activation == "relu" else text
 
 
 @styled
 def plot_layers(
-    model: Any,
+    model: Sequential,
     hidden_legend: bool = False,
     include_hidden: bool = True,
     *,
@@ -129,23 +129,23 @@ def plot_layers(
     model : Sequential
         Built, with one input.
     hidden_legend : bool
-        Name the hidden units in a legend of five columns beside each panel.
+        Whether to name the hidden units in a legend of five columns beside each panel.
     include_hidden : bool
-        False leaves out the hidden layers' panels.
+        Whether to draw the hidden layers' panels.
     x : array_like of shape (n,) or (n, 1), optional
         Where to evaluate. Default: the range of the training points.
     train : tuple (x, y), optional
-        Training points. With none of x, train, true_function given: the lecture's data.
+        Training points. Default, without x and true_function too: the lecture's data.
     true_function : callable, optional
         Maps x of shape (n, 1) to the true mean.
     preprocess, postprocess : callable, optional
-        From x to the model's inputs, and from its outputs to the units of y.
+        Map x to the model's inputs, and its outputs to the units of y.
     x_label, y_label, title : str, optional
 
     Returns
     -------
     matplotlib.figure.Figure
-        10 inches wide and 8 high; higher from eight panels on.
+        10 inches wide and 8 high; higher with more than six panels.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def plot_layers(
     n_panels = len(layers) if include_hidden else 1
     height = max(8.0, 1.15 * n_panels)
     figure = new_figure(10, height, title)
-    # Among many panels the last, which one looks at most, gets more than its share.
+    # The last panel has the fitted function; among many panels it is higher than the others.
     ratios = [1.0] * (n_panels - 1) + [LAST_PANEL if n_panels > 3 else 1.0]
     grid: dict[str, Any] = {"height_ratios": ratios}
     axes = figure.subplots(n_panels, 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
@@ -168,7 +168,7 @@ def plot_layers(
         hidden = [
             (layer, values)
             for layer, values in zip(model.layers, outputs, strict=True)
-            if is_dense(layer)
+            if isinstance(layer, Dense)
         ][:-1]
         for i, (ax, (layer, values)) in enumerate(zip(axes, hidden, strict=False)):
             _draw_units(ax, data.x, values)
@@ -190,7 +190,7 @@ def plot_layers(
 
 @styled
 def plot_layer_activations_facetted(
-    model: Any,
+    model: Sequential,
     layer: int,
     *,
     x: ArrayLike | None = None,
@@ -200,8 +200,8 @@ def plot_layer_activations_facetted(
 ) -> Figure:
     """Draw one layer's activations over the input, 32 units to a panel.
 
-    Panels stand in 8 rows and 4 columns, units in order down each column. A layer of fewer than
-    1024 units fills fewer panels; one of more puts more units into each.
+    There are 8 rows and 4 columns of panels, with units in order down each column. A layer of
+    fewer than 1024 units has fewer panels; a larger one has more units in each panel.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def plot_layer_activations_facetted(
     x : array_like of shape (n,) or (n, 1), optional
         Where to evaluate. Default: the lecture's grid.
     preprocess : callable, optional
-        From x to the model's inputs.
+        Maps x to the model's inputs.
     x_label, title : str, optional
 
     Returns
@@ -227,12 +227,10 @@ def plot_layer_activations_facetted(
     """
     one_input(model_inputs(model))
     n_layers = len(model.layers)
-    whole = hasattr(layer, "__index__") and not isinstance(layer, bool) and not np.ndim(layer)
-    index = operator.index(layer) if whole else n_layers
-    if not -n_layers <= index < n_layers:
+    index = arguments.integer("layer", layer, -n_layers)
+    if index >= n_layers:
         raise ValueError(
-            f"layer must be an index from 0 to {n_layers - 1}. "
-            f"Received: layer={arguments.shown(layer)}"
+            f"layer must be an index from 0 to {n_layers - 1}. Received: layer={index}"
         )
     grid = curve_data(x, None, None).x
     inputs = grid if preprocess is None else preprocess(grid)
@@ -263,16 +261,20 @@ def plot_layer_activations_facetted(
     return figure
 
 
-def _facet_title(layer: Any, values: Array, per_panel: int) -> str:
-    text = _units_title(layer, values) if is_dense(layer) else count(values.shape[1], "unit")
-    return f"{text}, {per_panel} to a panel" if values.shape[1] > per_panel else text
+def _facet_title(layer: Layer, values: Array, per_panel: int) -> str:
+    n_units = values.shape[1]
+    text = _units_title(layer, values) if isinstance(layer, Dense) else count(n_units, "unit")
+    return f"{text}, {per_panel} to a panel" if n_units > per_panel else text
 
 
 def _curves(
-    members: Any, x: Array, preprocess: Function | None, postprocess: Function | None
+    members: EnsembleFigures | Sequence[Sequential],
+    x: Array,
+    preprocess: Function | None,
+    postprocess: Function | None,
 ) -> list[Array]:
     """Return each member's fitted function over the grid."""
-    if hasattr(members, "predictions"):  # an Ensemble, asked at once
+    if isinstance(members, EnsembleFigures):
         one_input(members.n_inputs)
         inputs = x if preprocess is None else preprocess(x)
         outputs = members.predictions(np.asarray(inputs), verbose=0)
@@ -287,7 +289,7 @@ def _curves(
 
 @styled
 def plot_ensemble(
-    members: Any,
+    members: EnsembleFigures | Sequence[Sequential],
     *,
     x: ArrayLike | None = None,
     train: tuple[ArrayLike, ArrayLike] | None = None,

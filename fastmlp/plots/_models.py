@@ -1,4 +1,4 @@
-"""What the figures ask of a model: its dense layers, their names, its curve over a grid."""
+"""What the figures read from a model: its layers, penalties, and its curve over a grid."""
 
 from __future__ import annotations
 
@@ -9,54 +9,39 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._utils import arguments
+from ..layers import Dense
+from ..models import Sequential
 
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
 
 
 class CurveData(NamedTuple):
-    """What surrounds a fitted curve: where to evaluate it, points to show, the truth."""
+    """Grid to evaluate a fitted curve on, training points, true function."""
 
     x: Array  # (n, 1), increasing
     train: tuple[Array, Array] | None  # (m, 1), (m, n_outputs)
     true_function: Function | None
 
 
-def is_dense(layer: Any) -> bool:
-    """Tell layers with weights from those without, such as Dropout."""
-    return hasattr(layer, "units")
-
-
-def dense_layers(model: Any) -> list[Any]:
-    """Return the model's layers that have weights, in order.
+def dense_layers(model: Sequential) -> list[Dense]:
+    """Return the model's Dense layers, in order.
 
     Raises
     ------
     ValueError
-        If it is no model.
+        If `model` is not a Sequential.
     """
-    if isinstance(model, type) or not hasattr(model, "layers"):
-        raise ValueError(
-            f"model must have layers, as a Sequential has. Received: {arguments.shown(model)}"
-        )
-    return [layer for layer in model.layers if is_dense(layer)]
+    return arguments.instance("model", model, Sequential).dense_layers
 
 
-def activation_name(layer: Any) -> str:
-    """Return a layer's activation by name, be it kept as a name or as a function."""
-    activation = getattr(layer, "activation", None) or "linear"
-    return activation if isinstance(activation, str) else str(activation.__name__)
+def penalties(layer: Dense) -> tuple[float, float]:
+    """Return the coefficients (l1, l2) of the penalty on a layer's weights."""
+    regularizer = layer.kernel_regularizer
+    return (0.0, 0.0) if regularizer is None else (regularizer.l1, regularizer.l2)
 
 
-def penalties(layer: Any) -> tuple[float, float]:
-    """Return the (l1, l2) penalty parameters on a layer's weights."""
-    regularizer = getattr(layer, "kernel_regularizer", None)
-    if regularizer is None:
-        return 0.0, 0.0
-    return float(getattr(regularizer, "l1", 0.0)), float(getattr(regularizer, "l2", 0.0))
-
-
-def penalty_label(layer: Any) -> str:
+def penalty_label(layer: Dense) -> str:
     """Return for example 'L1 0.001, L2 0.01', or an empty text without a penalty."""
     named = zip(("L1", "L2"), penalties(layer), strict=True)
     return ", ".join(f"{name} {value:g}" for name, value in named if value)
@@ -84,7 +69,7 @@ def curve_data(
     train: tuple[ArrayLike, ArrayLike] | None,
     true_function: Function | None,
 ) -> CurveData:
-    """Complete what was given; with nothing given, take the lecture's regression data."""
+    """Return the given data, or the lecture's regression data if nothing is given."""
     from .. import datasets
 
     if x is None and train is None and true_function is None:
@@ -108,24 +93,23 @@ def curve_data(
 
 
 def one_input(n_inputs: int) -> None:
-    """Refuse to draw as a curve what has several inputs."""
+    """Raise ValueError unless `n_inputs` is 1."""
     if n_inputs != 1:
         raise ValueError(
-            "A curve needs a model with one input; plot_network and plot_weights draw any, "
-            f"plot_decision_boundary two. Received: {n_inputs} inputs"
+            "A curve needs a model with one input. plot_decision_boundary draws models with two, "
+            f"plot_network and plot_weights any model. Received: {n_inputs} inputs"
         )
 
 
-def model_inputs(model: Any) -> int:
-    """Return how many inputs a built model has."""
-    weights = dense_layers(model)[0].get_weights()
-    return int(np.asarray(weights[0]).shape[0])
+def model_inputs(model: Sequential) -> int:
+    """Return the number of inputs of a built model."""
+    return len(dense_layers(model)[0].get_weights()[0])
 
 
 def predict(
-    model: Any, x: Array, preprocess: Function | None, postprocess: Function | None
+    model: Sequential, x: Array, preprocess: Function | None, postprocess: Function | None
 ) -> Array:
-    """Return the model's predictions (n, k) at x, in the data's own units."""
+    """Return the model's predictions (n, k) at x, in the units of the data."""
     inputs = x if preprocess is None else preprocess(x)
     outputs = model.predict(np.asarray(inputs), verbose=0)
     if postprocess is not None:

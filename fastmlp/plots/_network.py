@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..layers import Dense, Dropout
+from ..models import Sequential
 from ._models import (
     Array,
-    activation_name,
     count,
     dense_layers,
-    is_dense,
     model_inputs,
     penalty_label,
 )
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_NODES = 12  # taller layers show their first and last five units
+MAX_NODES = 12  # larger layers show their first and last five units
 ENDS = 5
 COLUMN_WIDTH, ROW_HEIGHT = 1.7, 0.45  # inches
 MAX_LINE = 2.6  # points, for a layer's largest weight
 
 
 def _shown(n_units: int) -> tuple[list[int], Array]:
-    """Return which units of a layer are drawn, and their heights, centred on 0."""
+    """Return the indices of the units to draw, and their heights, centred on 0."""
     if n_units <= MAX_NODES:
         units = list(range(n_units))
         slots = np.arange(n_units, dtype=np.float64)
@@ -41,7 +41,7 @@ def _shown(n_units: int) -> tuple[list[int], Array]:
 
 @styled
 def plot_network(
-    model: Any,
+    model: Sequential,
     *,
     input_names: list[str] | None = None,
     output_names: list[str] | None = None,
@@ -49,16 +49,16 @@ def plot_network(
 ) -> Figure:
     """Draw a network: its units as nodes in columns, its weights as edges between them.
 
-    An edge is blue for a positive weight and vermillion for a negative one, thicker and darker
-    the larger the weight is beside its layer's largest; a weight of zero has no edge. A layer of
-    more than 12 units shows its first and last five, and dots between them.
+    An edge is blue for a positive weight and vermillion for a negative one. It is thicker and
+    darker for a weight nearer to the layer's largest. A weight of zero has no edge. A layer of
+    more than 12 units shows its first and last five, with dots between them.
 
     Parameters
     ----------
     model : Sequential
         Built.
     input_names, output_names : list of str, optional
-        Names to stand beside the input and output nodes.
+        Names to write beside the input and output nodes.
     title : str, optional
 
     Returns
@@ -90,7 +90,7 @@ def plot_network(
         else:
             last = i == len(layers)
             head, short = ("output", "y") if last else (f"hidden {i}", "a")
-            units = f"{count(n, 'unit')}\n{activation_name(layers[i - 1])}"
+            units = f"{count(n, 'unit')}\n{layers[i - 1].activation}"
         _draw_nodes(ax, i, n, columns[i], short)
         ax.text(i, top, f"{head}\n{units}", ha="center", va="top", fontsize=9, color=INK)
     _name_nodes(ax, 0, columns[0], input_names, "right")
@@ -104,7 +104,7 @@ def plot_network(
 def _draw_edges(
     ax: Axes, i: int, w: Array, left: tuple[list[int], Array], right: tuple[list[int], Array]
 ) -> None:
-    """Draw the shown part of one layer's weights, the largest on top."""
+    """Draw the weights between the shown units of one layer, the largest on top."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgb
 
@@ -124,7 +124,7 @@ def _draw_edges(
 
 
 def _draw_nodes(ax: Axes, i: int, n: int, shown: tuple[list[int], Array], short: str) -> None:
-    """Draw one column of nodes, numbered from 1, and the dots of those left out."""
+    """Draw one column of nodes, numbered from 1, with dots for the units left out."""
     units, heights = shown
     ax.scatter(np.full(len(units), i), heights, s=500, facecolor="white", edgecolor=INK, zorder=3)
     for unit, height in zip(units, heights, strict=True):
@@ -152,7 +152,7 @@ def _name_nodes(
 
 
 def _draw_key(figure: Figure) -> None:
-    """Explain colours and widths below the drawing."""
+    """Draw a legend of colours and widths below the network."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -164,15 +164,15 @@ def _draw_key(figure: Figure) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
-def _layer_notes(model: Any) -> list[list[str]]:
-    """Return what to write under each dense layer's edges: its penalty, its input's dropout."""
+def _layer_notes(model: Sequential) -> list[list[str]]:
+    """Return the lines under each Dense layer's edges: its penalty, its input's dropout."""
     notes: list[list[str]] = []
     dropout: list[str] = []
     for layer in model.layers:
-        if is_dense(layer):
+        if isinstance(layer, Dense):
             penalty = penalty_label(layer)
             notes.append(([penalty] if penalty else []) + dropout)
             dropout = []
-        else:
+        elif isinstance(layer, Dropout):
             dropout.append(f"dropout {layer.rate:g}")
     return notes

@@ -1,4 +1,4 @@
-"""Paths of lambdas: the cross-validation curve, and what becomes of the weights."""
+"""Paths of lambdas: cross-validated error and weights against lambda."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ import numpy as np
 
 from ._models import Array, count
 from ._results import PathFigures
-from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, VERMILLION, new_figure, styled
+from ._style import (
+    BLACK,
+    BLUE,
+    DASHES,
+    GREY,
+    INK,
+    PALETTE,
+    VERMILLION,
+    new_figure,
+    plain_log_ticks,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +30,10 @@ MEASURE_LABELS = {
     "deviance": "deviance",
     "misclassification": "share misclassified",
 }
-LOG_SPAN = 8.0  # of errors, from which on their axis is logarithmic
-MAX_NAMED = 12  # lines with a name and a colour of their own
+LOG_SPAN = 8.0  # errors that span a larger factor have a logarithmic axis
+MAX_NAMED = 12  # lines with their own name and colour
 TOP_TICKS = 9
-LETTER = 0.0105  # of the width, for the names left of the lines
+LETTER = 0.0105  # width of a letter of the lines' names, as a share of the axes
 MAX_LETTERS = 16
 
 
@@ -30,15 +41,15 @@ MAX_LETTERS = 16
 def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | None = None) -> Figure:
     """Draw the cross-validated error against lambda, with both choices marked.
 
-    Points are means over the folds, bars one standard error either way. The top axis says what is
-    left of the model that was fitted to all rows.
+    Points are means over the folds; bars are one standard error either way. The top axis counts
+    the remaining weights, units or inputs of the model fitted to all rows.
 
     Parameters
     ----------
     result : PathResult
     measure : str, optional
-        One of ``result.fold_scores``; by default all of them, a panel each, the one that chose
-        first.
+        One of ``result.fold_scores``. By default each has a panel, starting with the one that
+        chose lambda.
     title : str, optional
 
     Returns
@@ -61,8 +72,6 @@ def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | Non
 
 
 def _cv_panel(ax: Axes, result: PathFigures, name: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     mean, se = result.cv(name)
     ax.errorbar(
         result.lambdas,
@@ -80,10 +89,7 @@ def _cv_panel(ax: Axes, result: PathFigures, name: str) -> None:
     low, high = float((mean - se).min()), float((mean + se).max())
     if low > 0 and high / low >= LOG_SPAN and name != "misclassification":
         ax.set_yscale("log")
-        if high / low < 300:
-            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(ax.yaxis, high / low)
     ax.set_ylabel(f"{MEASURE_LABELS[name]}, {len(result.fold_sizes)} folds")
     ax.grid(axis="y", color="#E5E5E5", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -94,8 +100,8 @@ def _cv_panel(ax: Axes, result: PathFigures, name: str) -> None:
 
 
 def _lambda_axis(axes: Any, result: PathFigures) -> None:
-    """Give panels, top to bottom, a common axis of lambda, the counts above and both choices."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+    """Draw the lambda axis below the panels, the counts above, and both choices."""
+    from matplotlib.ticker import NullLocator
 
     lambdas = result.lambdas
     for ax in axes:
@@ -104,10 +110,7 @@ def _lambda_axis(axes: Any, result: PathFigures) -> None:
         ax.axvline(result.lambda_1se, color=BLACK, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=2)
     span = float(lambdas.max() / lambdas.min())
     bottom = axes[-1]
-    if span < 300:
-        bottom.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    bottom.xaxis.set_minor_formatter(NullFormatter())
+    plain_log_ticks(bottom.xaxis, span)
     bottom.set_xlabel("lambda (log scale)")
     if span > 1:
         margin = span**0.025
@@ -126,7 +129,7 @@ def _lambda_axis(axes: Any, result: PathFigures) -> None:
 
 
 def _counts(result: PathFigures) -> tuple[Array, str]:
-    """Return what the top axis counts at each lambda, and what that is."""
+    """Return the counts of the top axis at each lambda, and their label."""
     if result.penalty == "l1" or (result.penalty == "l2" and not result.units):
         return result.n_nonzero, "nonzero weights"
     if not result.units:
@@ -135,14 +138,14 @@ def _counts(result: PathFigures) -> tuple[Array, str]:
 
 
 def _top_places(lambdas: Array) -> list[int]:
-    """Return about evenly spaced places on the logarithmic axis."""
+    """Return indices of lambdas that are about evenly spaced on the logarithmic axis."""
     logs = np.log(lambdas)
     wanted = np.linspace(logs[0], logs[-1], min(TOP_TICKS, len(lambdas)))
     return sorted({int(np.abs(logs - at).argmin()) for at in wanted})
 
 
 def _mark_choices(ax: Axes, result: PathFigures) -> None:
-    """Write the names of the choices beside their lines, away from each other."""
+    """Write the names of the choices beside their lines, without overlap."""
     from matplotlib.transforms import blended_transform_factory
 
     place = blended_transform_factory(ax.transData, ax.transAxes)
@@ -157,7 +160,7 @@ def _mark_choices(ax: Axes, result: PathFigures) -> None:
     for lam, text, side in texts:
         share = (np.log(lam) - logs.min()) / max(float(np.ptp(logs)), 1e-9)
         side = "left" if share < 0.12 else "right" if share > 0.88 else side
-        # On the same side of their lines, which may be close: one below the other.
+        # Two names on the same side of their lines stand one below the other.
         below = -3 if side not in taken else -17
         taken.add(side)
         ax.annotate(
@@ -182,9 +185,9 @@ def _mark_choices(ax: Axes, result: PathFigures) -> None:
 def plot_path(result: PathFigures, *, title: str | None = None) -> Figure:
     """Draw the coefficients, or the norms of inputs' and units' weights, against lambda.
 
-    Without hidden layers a line is an input's coefficient, with a panel for each class where there
-    are several. With them a line is the norm of all weights that lead from an input or a hidden
-    unit; it ends at 0 where the input is out of use or the unit dead.
+    Without hidden layers each line is an input's coefficient, with one panel for each of several
+    classes. With hidden layers each line is the norm of all weights from an input or a hidden
+    unit. It is 0 where the input is not used or the unit is dead.
 
     Parameters
     ----------
@@ -247,9 +250,10 @@ def _colour(i: int) -> dict[str, Any]:
 
 
 def _largest(lines: Array, at: int) -> list[int]:
-    """Return which lines get names, in the inputs' order.
+    """Return the indices of the lines to name, in the inputs' order.
 
-    Those are the largest at a place of the path, and of what is 0 there the largest anywhere.
+    They are the largest at index `at` of the path. Lines that are 0 there are compared by their
+    maximum.
     """
     keys = np.abs(lines).max(axis=0), np.abs(lines[at])
     return sorted(np.lexsort(keys)[::-1][:MAX_NAMED].tolist())
@@ -271,9 +275,9 @@ def _short(name: str) -> str:
 
 
 def _write_names(ax: Axes, lambdas: Array, lines: Array, names: list[str], height: float) -> None:
-    """Name the lines at their left ends, moved apart where they would overlap."""
+    """Write the lines' names at their left ends, moved apart where they would overlap."""
     bottom, top = ax.get_ylim()
-    # Inches; a panel's margins take a fifth, a line of text is about 0.14 high.
+    # In inches: a line of text is about 0.14 high, and a fifth of the panel is margin.
     gap = 0.14 / (0.8 * height) * (top - bottom)
     order = np.argsort(lines[-1], kind="stable")
     ends = lines[-1][order]
@@ -295,7 +299,7 @@ def _write_names(ax: Axes, lambdas: Array, lines: Array, names: list[str], heigh
 
 
 def _apart(values: Array, gap: float, low: float, high: float) -> Array:
-    """Move increasing values apart by at least `gap`, within limits, and little otherwise."""
+    """Move increasing values apart to distances of at least `gap`, within limits."""
     places: Array = np.array(values, dtype=np.float64)
     last = len(places) - 1
     for _ in range(200):

@@ -1,13 +1,23 @@
-"""Small multiples: what a model predicts at some lambdas of a path."""
+"""Predictions at some lambdas of a path, in small panels."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._classes import BACKGROUND_ALPHA, COLOUR_MAP, HIGH, LOW, class_colours, predicted_classes
+from ._classes import (
+    BACKGROUND_ALPHA,
+    COLOUR_MAP,
+    HIGH,
+    LOW,
+    MARKERS,
+    class_colours,
+    data_limits,
+    predicted_classes,
+)
 from ._models import Array, count
 from ._regression import POINTS
 from ._results import PathFigures
@@ -22,19 +32,22 @@ MESH = 121
 
 
 @styled
-def plot_path_fits(result: PathFigures, indices: Any = None, *, title: str | None = None) -> Figure:
-    """Draw the model fitted to all rows at some of the lambdas, a panel each.
+def plot_path_fits(
+    result: PathFigures, indices: Sequence[int] | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw the model fitted to all rows at some of the lambdas, one panel for each lambda.
 
-    With one numeric input: the fitted curve, or the probability of the second class, and the
-    points. With two: the predicted classes, or the fitted surface as contours. With more: what
-    was predicted of each row while its fold was held out, against what it is; for classes, how
-    probable its class was thought.
+    With one numeric input: the points and the fitted curve, or the probability of the second
+    class. With two: the predicted classes, or the fitted surface as contours. With more: the
+    target of each row against its held-out prediction, or a histogram of the held-out
+    probabilities of the rows' classes.
 
     Parameters
     ----------
     result : PathResult
     indices : sequence of int, optional
-        Places in ``result.lambdas``. By default nine, evenly spaced, both choices among them.
+        Indices into ``result.lambdas``. By default nine, evenly spaced, including
+        ``index_min`` and ``index_1se``.
     title : str, optional
 
     Returns
@@ -45,7 +58,7 @@ def plot_path_fits(result: PathFigures, indices: Any = None, *, title: str | Non
         range(len(result.lambdas))[i] for i in indices
     ]  # fmt: skip
     draw, labels, square = _drawing(result)
-    if indices is None and isinstance(draw, _OfModel):  # to walk to others again would take long
+    if indices is None and isinstance(draw, _ModelPanel):  # other models would be fitted again
         places = [place for place in places if result.kept(place)]
     if not places:
         raise ValueError("indices must name at least one lambda. Received: none")
@@ -67,7 +80,7 @@ def plot_path_fits(result: PathFigures, indices: Any = None, *, title: str | Non
         axes[last, j].tick_params(labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel(labels[1])
-    if isinstance(draw, _Surface):
+    if isinstance(draw, _SurfacePanel):
         figure.colorbar(draw.filled, ax=axes, label=result.preprocessing.target.name, shrink=0.6,
                         aspect=35)  # fmt: skip
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -77,14 +90,13 @@ def plot_path_fits(result: PathFigures, indices: Any = None, *, title: str | Non
 
 
 def chosen_places(result: PathFigures, n: int = N_PANELS) -> list[int]:
-    """Return about `n` places from the largest lambda to the smallest, both choices among them."""
+    """Return about `n` evenly spaced indices of lambdas, including both choices."""
     total = len(result.lambdas)
     chosen = {result.index_1se, result.index_min}
     even = np.linspace(0, total - 1, min(n, total)).round().astype(int).tolist()
     for choice in sorted(chosen):
         if len({*even, choice}) > len(set(even)):
-            # A choice takes the place of its neighbour, rather than standing beside it; the
-            # largest lambda and the smallest stay.
+            # A choice replaces its nearest neighbour; the largest and smallest lambda stay.
             inner = [place for place in even[1:-1] if place not in chosen]
             if inner:
                 even.remove(min(inner, key=lambda place: abs(place - choice)))
@@ -104,41 +116,43 @@ def _panel_title(result: PathFigures, place: int) -> str:
 
 
 def _drawing(result: PathFigures) -> tuple[Any, tuple[str, str], bool]:
-    """Return what draws a panel, the labels of the axes, and whether panels are square."""
+    """Return the function that draws a panel, the axis labels, and whether panels are square."""
     state = result.preprocessing
     plain = all(c.kind == "numeric" and not c.indicator for c in state.columns)
     names, target = state.input_names, state.target
     if plain and len(names) == 1:
         if not target.labels:
-            return _Curve(result), (names[0], target.name), False
+            return _CurvePanel(result), (names[0], target.name), False
         if len(target.labels) == 2:
-            return _Curve(result), (names[0], f"P({target.name} = {target.labels[1]})"), False
+            return _CurvePanel(result), (names[0], f"P({target.name} = {target.labels[1]})"), False
     if plain and len(names) == 2:
-        return (_Regions if target.labels else _Surface)(result), (names[0], names[1]), True
+        panel = _RegionsPanel if target.labels else _SurfacePanel
+        return panel(result), (names[0], names[1]), True
     if result.held_out is None:
         raise ValueError(
-            "Figures of more than two inputs show predictions of held-out rows, which are too "
-            f"many to be kept. Received: {len(result.folds)} rows and {len(result.lambdas)} lambdas"
+            "With more than two inputs the figure needs held-out predictions, which this path did "
+            "not keep because they are too many. "
+            f"Received: {len(result.folds)} rows and {len(result.lambdas)} lambdas"
         )
     if target.labels:
         labels = "held-out probability of a row's class", "rows (log scale)"
-        return _Chances(result, result.held_out), labels, False
+        return _HeldOutProbabilities(result, result.held_out), labels, False
     return (
-        _Held(result, result.held_out),
+        _HeldOutNumbers(result, result.held_out),
         (f"held-out prediction of {target.name}", f"{target.name}"),
         True,
     )
 
 
-class _OfModel:
-    """Draws the model at one place of a path."""
+class _ModelPanel:
+    """Draws the model at one lambda of a path."""
 
     def __init__(self, result: PathFigures) -> None:
         self.result = result
         self.state = result.preprocessing
 
     def outputs(self, place: int, raw: Array) -> Array:
-        """Return the outputs for inputs in the table's units; numbers in the target's."""
+        """Return the outputs for inputs in the table's units, in the units of the target."""
         means, scales = self.state.scaling()
         model = self.result.model_at(place)
         outputs = model.predict(((raw - means) / scales).astype(model.dtype), verbose=0)
@@ -147,7 +161,9 @@ class _OfModel:
         return self.state.target.restored(outputs)
 
 
-class _Curve(_OfModel):
+class _CurvePanel(_ModelPanel):
+    """Draws the points and the fitted curve over one input."""
+
     def __init__(self, result: PathFigures) -> None:
         super().__init__(result)
         self.x, self.y = result.points()
@@ -162,11 +178,13 @@ class _Curve(_OfModel):
                 zorder=4)  # fmt: skip
 
 
-class _Regions(_OfModel):
+class _RegionsPanel(_ModelPanel):
+    """Draws the points and the predicted classes over two inputs."""
+
     def __init__(self, result: PathFigures) -> None:
         super().__init__(result)
         self.x, self.y = result.points()
-        self.limits = [_limits(self.x[:, j]) for j in (0, 1)]
+        self.limits = [data_limits(self.x[:, j]) for j in (0, 1)]
         x1, x2 = (np.linspace(low, high, MESH) for low, high in self.limits)
         self.mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
 
@@ -189,13 +207,16 @@ class _Regions(_OfModel):
         size = 4.0 if len(self.x) <= 200 else 2.5
         for k, (label, colour) in enumerate(zip(labels, class_colours(len(labels)), strict=True)):
             rows = self.y == k
-            ax.plot(self.x[rows, 0], self.x[rows, 1], linestyle="none", marker="o^sDvPX*"[k % 8],
+            ax.plot(self.x[rows, 0], self.x[rows, 1], linestyle="none",
+                    marker=MARKERS[k % len(MARKERS)],
                     markersize=size, color=colour, markeredgecolor="white", markeredgewidth=0.4,
                     label=f"{self.state.target.name} = {label}")  # fmt: skip
         ax.set(xlim=self.limits[0], ylim=self.limits[1])
 
 
-class _Surface(_Regions):
+class _SurfacePanel(_RegionsPanel):
+    """Draws the points and the fitted surface over two inputs."""
+
     def __init__(self, result: PathFigures) -> None:
         super().__init__(result)
         low, high = np.percentile(self.y, [1, 99])
@@ -211,8 +232,8 @@ class _Surface(_Regions):
         ax.set(xlim=self.limits[0], ylim=self.limits[1])
 
 
-class _Held:
-    """Numbers: what was predicted of held-out rows, against what they are."""
+class _HeldOutNumbers:
+    """Draws numeric targets against their held-out predictions."""
 
     def __init__(self, result: PathFigures, held_out: Array) -> None:
         self.held = held_out
@@ -228,18 +249,18 @@ class _Held:
         ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
 
 
-class _Chances:
-    """Classes: how probable the classes of held-out rows were thought."""
+class _HeldOutProbabilities:
+    """Draws a histogram of the held-out probabilities of the rows' classes."""
 
     def __init__(self, result: PathFigures, held_out: Array) -> None:
         codes = result.target_values()
-        self.chances = np.take_along_axis(held_out, codes[None, :, None], axis=2)[:, :, 0]
+        self.probabilities = np.take_along_axis(held_out, codes[None, :, None], axis=2)[:, :, 0]
         self.wrong = held_out.argmax(axis=2) != codes
 
     def __call__(self, ax: Axes, place: int) -> None:
         edges = np.linspace(0, 1, 21).tolist()
         wrong = self.wrong[place]
-        parts: Any = [self.chances[place][~wrong], self.chances[place][wrong]]
+        parts: Any = [self.probabilities[place][~wrong], self.probabilities[place][wrong]]
         ax.hist(parts, edges, stacked=True, color=["#9CC7E0", VERMILLION], edgecolor="white",
                 linewidth=0.3, label=["classified right", "classified wrong"])  # fmt: skip
         ax.set_xlim(0, 1)
@@ -248,9 +269,3 @@ class _Chances:
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.text(0.03, 0.95, f"{wrong.mean():.1%} wrong", transform=ax.transAxes, va="top",
                 fontsize=8.5, color=INK)  # fmt: skip
-
-
-def _limits(values: Array) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    margin = 0.05 * (high - low) or 0.5
-    return low - margin, high + margin

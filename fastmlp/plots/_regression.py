@@ -1,4 +1,4 @@
-"""Curves over one input: the data, the true function, the fitted one."""
+"""Curves over one input: data, true function, fitted function."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ POINTS: dict[str, Any] = {
 
 
 def draw_truth(ax: Axes, data: CurveData, label: str = "true function") -> None:
-    """Draw the true function over the grid, where there is one."""
+    """Draw the true function over the grid, if there is one."""
     if data.true_function is not None:
         ax.plot(data.x[:, 0], np.ravel(data.true_function(data.x)), label=label, **TRUE)
 
 
 def draw_points(ax: Axes, data: CurveData, label: str = "training points") -> None:
-    """Draw the training points, where there are any; one colour per output."""
+    """Draw the training points, if there are any; one colour per output."""
     if data.train is None:
         return
     x, y = data.train
@@ -75,11 +75,11 @@ def plot_regression_data(
     Parameters
     ----------
     x, y : array_like of shape (n,) or (n, 1), optional
-        The training points; without them the lecture's, with their true function.
+        Training points. Default: the lecture's, with their true function.
     true_function : callable, optional
         Maps x of shape (n, 1) to the true mean.
     validation : tuple (x, y), optional
-        Further points, drawn small and pale behind the others.
+        Validation points, drawn small and pale behind the training points.
     x_label, y_label, title : str, optional
 
     Returns

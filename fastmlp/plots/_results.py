@@ -1,21 +1,37 @@
-"""What the figures read of a path, of a sweep and of its ranks.
+"""Protocols of the results that are drawn: a path, a sweep, a sweep's ranks, an ensemble.
 
-Results draw themselves, so they import this package; it knows them by these Protocols alone.
+The classes of results import this package to draw themselves, so it does not import them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from ..models import Sequential
+    from ..preprocessing import Preprocessing
+
 Array = NDArray[np.float64]
 
 
+@runtime_checkable
+class EnsembleFigures(Protocol):
+    """An ensemble, such as `ensembles.Ensemble`."""
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+
+    def predictions(self, x: Any, verbose: int | str = 1) -> NDArray[Any]:
+        """Return every member's outputs, (n_members, n, n_outputs)."""
+
+
 class PathFigures(Protocol):
-    """A path, as `paths.PathResult` has it."""
+    """A path, such as `paths.PathResult`."""
 
     lambdas: Array
     penalty: str
@@ -23,21 +39,21 @@ class PathFigures(Protocol):
     fold_scores: dict[str, Array]
     fold_sizes: NDArray[np.int64]
     folds: NDArray[np.int64]
-    preprocessing: Any
+    preprocessing: Preprocessing
     units: list[int]
     held_out: NDArray[np.float32] | None
 
     @property
     def index_min(self) -> int:
-        """Place of the lambda with the least error."""
+        """Index of the lambda with the smallest error."""
 
     @property
     def index_1se(self) -> int:
-        """Place of the largest lambda within one standard error of it."""
+        """Index of the largest lambda within one standard error of it."""
 
     @property
     def lambda_min(self) -> float:
-        """The lambda with the least error."""
+        """The lambda with the smallest error."""
 
     @property
     def lambda_1se(self) -> float:
@@ -45,44 +61,45 @@ class PathFigures(Protocol):
 
     @property
     def n_nonzero(self) -> NDArray[np.int64]:
-        """Weights that are not zero, at each lambda."""
+        """Number of nonzero weights at each lambda."""
 
     @property
     def n_live(self) -> NDArray[np.int64]:
-        """Hidden units with a weight that is not zero, at each lambda."""
+        """Number of hidden units with a nonzero weight, at each lambda."""
 
     @property
     def n_inputs(self) -> NDArray[np.int64]:
-        """Inputs with a weight that is not zero, at each lambda."""
+        """Number of inputs with a nonzero weight, at each lambda."""
 
     @property
     def input_names(self) -> list[str]:
         """Names of the network's inputs."""
 
+    @property
+    def coefficients(self) -> Array:
+        """Coefficients of a model without hidden layers, (n_lambdas, n_inputs, n_outputs)."""
+
     def cv(self, measure: str) -> tuple[Array, Array]:
         """Return means and standard errors over the folds."""
 
-    def coefficients(self) -> Array:
-        """Return the coefficients of a model without hidden layers."""
-
     def norms(self, layer: int) -> Array:
-        """Return the norms of a layer's inputs, at each lambda."""
+        """Return the norm of the weights from each input of a layer, (n_lambdas, k)."""
 
     def kept(self, index: int) -> bool:
-        """Whether the model at this place can be made again."""
+        """Whether the weights at this index are available without fitting again."""
 
-    def model_at(self, index: int) -> Any:
-        """Return the model at this place."""
+    def model_at(self, index: int) -> Sequential:
+        """Return the model at this index."""
 
     def points(self) -> tuple[Array, NDArray[Any]]:
-        """Return the rows that the path was fitted to."""
+        """Return the rows that the path was fitted to, x (n, n_inputs) and y (n,)."""
 
     def target_values(self) -> NDArray[Any]:
-        """Return the target in its own units."""
+        """Return the target in its own units, or class indices, (n,)."""
 
 
 class RankFigures(Protocol):
-    """A configuration's place in a sweep, as `sweeps.Rank` has it."""
+    """A ranked configuration, such as `sweeps.Rank`."""
 
     config: Mapping[str, Any]
     epochs: int
@@ -93,18 +110,18 @@ class RankFigures(Protocol):
 
 
 class SweepFigures(Protocol):
-    """A sweep as `sweeps.SweepResult` has it: what `plot_sweep` reads."""
+    """A sweep, such as `sweeps.SweepResult`."""
 
     @property
     def measure(self) -> str:
-        """What the sweep ranks by."""
+        """The measure that the sweep ranks by."""
 
     @property
     def varied(self) -> list[str]:
         """The parameters that differ between configurations."""
 
     def ranking(self, measure: str | None = None, *, every_rung: bool = False) -> list[Any]:
-        """Return the configurations from the best."""
+        """Return the configurations, best first."""
 
     def longest(self, ranks: list[Any]) -> list[Any]:
-        """Return the first rank of each configuration, that of its longest training."""
+        """Return each configuration's rank with the most epochs."""

@@ -1,4 +1,4 @@
-"""What all figures share: colours, type sizes, how a figure is made and how it is saved."""
+"""Colours, type sizes, axes and legends of all figures; making and saving a figure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from .._utils.atomic import is_special, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Okabe and Ito's palette without its yellow, which is lost on white paper.
+# Okabe and Ito's palette without yellow, which is too pale on white.
 BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREEN = "#009E73"
@@ -31,6 +32,7 @@ GREY = "#8A8A8A"
 INK = "#333333"
 
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+TICK_STEPS = [1, 2, 5, 10]  # ticks at 200, 400, 600 instead of 150, 300, 450
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 
 STYLE: dict[str, Any] = {
@@ -62,7 +64,7 @@ STYLE: dict[str, Any] = {
     "mathtext.fontset": "dejavusans",
 }
 
-# Files carry nothing that changes from run to run: no date, no version of the software.
+# Files hold neither dates nor software versions: the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, str | None]] = {
     ".png": {"Software": "fastmlp"},
     ".svg": {"Date": None, "Creator": "fastmlp"},
@@ -71,7 +73,7 @@ _METADATA: dict[str, dict[str, str | None]] = {
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `function` under the figures' own settings, whatever the user's matplotlibrc says."""
+    """Run `function` with fastmlp's settings of matplotlib instead of the user's."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -84,7 +86,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(width: float, height: float, title: str | None = None) -> Figure:
-    """Make an empty figure of width x height inches that pyplot knows nothing about."""
+    """Make an empty figure of width x height inches that is not registered with pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,25 +98,41 @@ def new_figure(width: float, height: float, title: str | None = None) -> Figure:
 
 
 def legend_above(ax: Axes, **options: Any) -> None:
-    """Put the legend on the title's line, at the right: outside the axes, so over no data."""
+    """Put the legend above the axes at the right, on the title's line."""
     handles, labels = ax.get_legend_handles_labels()
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.01)}
     ax.legend(handles, labels, **(place | {"ncols": len(labels)} | options))
 
 
-def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
-    """Write a figure to a file: the same figure gives the same bytes.
+def plain_log_ticks(axis: Axis, span: float) -> None:
+    """Label a logarithmic axis with plain numbers, at 1, 2 and 5 too if it spans little.
 
-    The file appears whole or not at all. A device or pipe is written into; PNG unless its suffix
-    says otherwise.
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+    span : float
+        The largest value divided by the smallest.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if span < 300:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
+    """Write a figure to a file. The same figure gives the same bytes.
+
+    The file is written atomically. A device or pipe gets PNG unless its suffix is .svg or .pdf.
 
     Parameters
     ----------
     fig : matplotlib.figure.Figure
     path : path
-        Ends in .png, .svg or .pdf; an existing file is replaced.
+        Ends in .png, .svg or .pdf. An existing file is replaced.
     dpi : float
-        Pixels per inch; in SVG and PDF only of the parts that are drawn as pixels.
+        Pixels per inch. In SVG and PDF it applies only to parts that are drawn as pixels.
 
     Returns
     -------
@@ -124,13 +142,14 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     Raises
     ------
     ValueError
-        If the suffix is another one.
+        If the suffix is not one of these.
     OSError
-        If the file cannot be written; an existing file is then as it was.
+        If the file cannot be written. An existing file is then unchanged.
     """
+    from matplotlib.figure import Figure
+
     path = Path(arguments.path("path", path))
-    if not hasattr(fig, "savefig"):
-        raise ValueError(f"fig must be a Figure. Received: fig={arguments.shown(fig)}")
+    arguments.instance("fig", fig, Figure)
     suffix = path.suffix.lower()
     if suffix not in _METADATA and is_special(path):
         suffix = ".png"

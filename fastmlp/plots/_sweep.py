@@ -1,4 +1,4 @@
-"""Sweeps: the best configurations with every run, and what each parameter does."""
+"""Sweeps: the best configurations with all their runs, and the effect of each parameter."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ from ._results import RankFigures, SweepFigures
 from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-LOG_SPAN = 8.0  # of scores, from which on their axis is logarithmic
+LOG_SPAN = 8.0  # scores that span a larger factor have a logarithmic axis
 MOST_PANELS = 6
-MOST_NAMES = 8  # values of a parameter that are written along its axis
+MOST_NAMES = 8  # a parameter with at most as many values has each as a tick
 
 
 @styled
@@ -30,18 +26,19 @@ def plot_sweep(
 ) -> Figure:
     """Draw the best configurations, and the score against each parameter that was varied.
 
-    Left, a line for each configuration: small points are its runs, the large one their mean with
-    one standard deviation either way, the ring the mean on training rows. Right, a panel for each
-    parameter: every configuration a point, the line through the best at each value. Of successive
-    halving, the first panel is the score against epochs, a line for each configuration.
+    The left panel has a line for each configuration: small points are runs, the large point is
+    their mean with one standard deviation either way, and the ring is the mean on training rows.
+    At the right each parameter has a panel, with a point for each configuration and a line through
+    the best at each value. After successive halving the first of these panels shows the score
+    against epochs, with a line for each configuration.
 
     Parameters
     ----------
     result : SweepResult
     measure : str, optional
-        By default what the sweep ranks by.
+        By default the one that the sweep ranks by.
     most : int
-        Configurations at the left.
+        Largest number of configurations in the left panel.
     title : str, optional
 
     Returns
@@ -56,7 +53,7 @@ def plot_sweep(
     measure = result.measure if measure is None else measure
     scored = [rank for rank in result.ranking(measure, every_rung=True) if rank.mean is not None]
     if not scored:
-        raise ValueError("There is nothing to draw: no configuration has a score yet")
+        raise ValueError("There is nothing to draw because no configuration has a score yet")
     ranking = result.longest(scored)
     rungs = sorted({rank.epochs for rank in scored})
     names = result.varied[: MOST_PANELS - 1]
@@ -105,7 +102,7 @@ def _shades(rungs: list[int]) -> dict[int, Any]:
 
 
 def _name(rank: RankFigures, varied: list[str], with_epochs: bool) -> str:
-    """Return a configuration in few words."""
+    """Return a short description of a configuration."""
     parts = []
     for name in varied or ["units"]:
         value = rank.config[name]
@@ -160,7 +157,7 @@ def _rank_panel(
 
 
 def _score_axis(ax: Axes, values: list[Any], which: str) -> None:
-    """Make a score's axis logarithmic if scores span much."""
+    """Make the axis of scores logarithmic if they span a large factor."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     finite = [value for value in values if value]
@@ -175,7 +172,7 @@ def _score_axis(ax: Axes, values: list[Any], which: str) -> None:
 
 
 def _rung_panel(ax: Axes, scored: list[RankFigures], colours: dict[int, Any]) -> None:
-    """Draw every configuration's way through the rungs."""
+    """Draw every configuration's score against its epochs."""
     lines: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for rank in scored:
         assert rank.mean is not None
@@ -190,11 +187,11 @@ def _rung_panel(ax: Axes, scored: list[RankFigures], colours: dict[int, Any]) ->
     ax.set_xscale("log")
     ax.set_xticks(list(colours), [str(epochs) for epochs in colours])
     ax.minorticks_off()
-    ax.set_title("epochs, which colour the points")
+    ax.set_title("epochs (colour of the points)")
 
 
 def _parameter_panel(ax: Axes, name: str, ranking: list[RankFigures], colours: list[Any]) -> None:
-    """Draw the scores against one parameter; the darkest points, trained longest, on top."""
+    """Draw the scores against one parameter, the darkest points (most epochs) on top."""
     values = [rank.config[name] for rank in ranking]
     means = np.array([rank.mean for rank in ranking], float)
     ax.set_title(name.replace("_", " "))
@@ -214,6 +211,6 @@ def _parameter_panel(ax: Axes, name: str, ranking: list[RankFigures], colours: l
 
 
 def _size(units: str) -> tuple[int, int]:
-    """Return what architectures are put in order by: layers, then units."""
+    """Return the sort key of an architecture: number of layers, then of units."""
     widths = parse_hidden(units)
     return len(widths), sum(widths)

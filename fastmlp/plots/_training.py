@@ -1,4 +1,4 @@
-"""What training did: loss by epoch, weights by layer, gradients by layer."""
+"""Training: loss by epoch, histograms of weights, gradients by layer."""
 
 from __future__ import annotations
 
@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._models import activation_name, count, dense_layers, penalties, penalty_label
-from ._style import BLACK, BLUE, PALETTE, VERMILLION, legend_above, new_figure, styled
+from .._model.history import History
+from .._utils import arguments
+from ..models import Sequential
+from ._models import count, dense_layers, penalties, penalty_label
+from ._style import (
+    BLACK,
+    BLUE,
+    PALETTE,
+    TICK_STEPS,
+    VERMILLION,
+    legend_above,
+    new_figure,
+    plain_log_ticks,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Values that span less than this factor are as easily read on a linear axis, which starts no
-# argument about where its zero is.
+# Values that span a smaller factor have a linear axis.
 LOG_SPAN = 8.0
 WEIGHT_BINS = 101
 FEW_WEIGHTS = 64
 SHARED_SPAN = 5.0
-STEPS = [1, 2, 5, 10]  # of ticks: 200, 400, 600, not 150, 300, 450
 
 
 @styled
 def plot_history(
-    history: Any,
+    history: History | Mapping[str, Sequence[float]],
     log: bool | None = None,
     *,
     validation_epochs: Sequence[int] | None = None,
@@ -37,13 +48,13 @@ def plot_history(
     Parameters
     ----------
     history : History or dict of lists
-        What `fit` returns, or its `.history`.
+        The result of `fit`, or its `.history`.
     log : bool, optional
-        Logarithmic axes or not. Default: for a loss or error that is positive throughout and
-        spans a factor of 8 or more; never for an accuracy.
+        Whether axes are logarithmic. Default: if a loss or error is positive throughout and spans
+        a factor of 8 or more; never for an accuracy.
     validation_epochs : sequence of int, optional
-        The epochs, from 1, after which validation was done. Default: as `history` says, or
-        worked out from the lists' lengths, supposing equal distances.
+        The epochs, from 1, after which the model was validated. Default: those that a `History`
+        records; for a dict, equal distances.
     title : str, optional
 
     Returns
@@ -52,15 +63,24 @@ def plot_history(
     """
     from matplotlib.ticker import MaxNLocator
 
-    values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
+    first, frequency = 0, None
+    values: Mapping[str, Sequence[float]]
+    if isinstance(history, History):
+        values, frequency = history.history, history.params.get("validation_freq")
+        first = history.epoch[0] if history.epoch else 0
+    elif isinstance(history, Mapping):
+        values = history
+    else:
+        raise ValueError(
+            "history must be a History or a dict of lists. "
+            f"Received: history={arguments.shown(history)}"
+        )
     names = [name for name in values if not name.startswith("val_")]
     names.sort(key=lambda name: name != "loss")  # the loss first, the metrics in their order
     if not names or not len(values[names[0]]):
         raise ValueError(f"history must hold at least one epoch. Received: {dict(values)!r}")
-    first = int((getattr(history, "epoch", None) or [0])[0])
     n_epochs = len(values[names[0]])
     epochs = np.arange(first + 1, first + n_epochs + 1)
-    frequency = (getattr(history, "params", None) or {}).get("validation_freq")
     if validation_epochs is None and frequency is not None:
         validation_epochs = _validation_epochs(frequency, n_epochs)
     figure = new_figure(8, 1.4 + 3.2 * len(names), title)
@@ -75,13 +95,13 @@ def plot_history(
             at = epochs[every - 1 :: every][: len(validation)]
         _history_panel(ax, name, (epochs, values[name]), (at, validation), log)
     axes[-1].set_xlabel("epoch")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=STEPS))
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=TICK_STEPS))
     figure.align_ylabels()
     return figure
 
 
 def _validation_epochs(frequency: int | Sequence[int], n_epochs: int) -> Sequence[int]:
-    """Return the epochs, from 1, after which `fit` validated."""
+    """Return the epochs, from 1, after which `fit` validated the model."""
     if isinstance(frequency, int):
         return range(frequency, n_epochs + 1, frequency)
     return sorted(epoch for epoch in frequency if epoch <= n_epochs)
@@ -94,8 +114,6 @@ def _history_panel(
     validation: tuple[Any, Sequence[float]],
     log: bool | None,
 ) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     label = name.replace("_", " ")
     marker: dict[str, Any] = {"marker": "o", "markersize": 4}
     ax.plot(*train, color=BLUE, label="training", **(marker if len(train[1]) <= 20 else {}))
@@ -125,10 +143,7 @@ def _history_panel(
         log = bool("accuracy" not in name and low > 0 and high / low >= LOG_SPAN)
     if log:
         ax.set_yscale("log")
-        if low > 0 and high / low < 300:  # powers of ten alone would label too few ticks
-            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(ax.yaxis, high / low if low > 0 else np.inf)
     ax.set_ylabel(f"{label} (log scale)" if log else label)
     ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -136,13 +151,13 @@ def _history_panel(
 
 
 @styled
-def plot_weights(model: Any, *, title: str | None = None) -> Figure:
+def plot_weights(model: Sequential, *, title: str | None = None) -> Figure:
     """Draw a histogram of each layer's weights, with its penalty.
 
-    All panels share one axis of weights, unless the layers' ranges differ fivefold or more; then
-    each has its own. Counts are on a logarithmic axis where a layer has more than 64 weights.
-    Titles give the shape, the share of weights that are exactly zero, the penalty parameters and
-    the penalty that they amount to.
+    All panels share one axis of weights, unless the layers' ranges differ by a factor of five or
+    more. Counts are on a logarithmic axis if a layer has more than 64 weights. Titles give the
+    shape, the share of weights that are exactly zero, and the coefficients and value of the
+    penalty.
 
     Parameters
     ----------
@@ -185,7 +200,7 @@ def plot_weights(model: Any, *, title: str | None = None) -> Figure:
             ax.set_yscale("log")
             ax.set_ylim(bottom=0.7)
         else:
-            ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=STEPS))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=TICK_STEPS))
             ax.set_ylim(bottom=0)
         l1, l2 = penalties(layers[k])
         amount = l1 * float(np.abs(w).sum()) + l2 * float((w**2).sum())
@@ -202,25 +217,25 @@ def plot_weights(model: Any, *, title: str | None = None) -> Figure:
 
 @styled
 def plot_gradients(
-    models: Any,
+    models: Sequential | Sequence[Sequential],
     x: ArrayLike | None = None,
     *,
     labels: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw how large the gradient of the summed output is in each layer's weights.
+    """Draw the size of the gradient of the summed output by each layer's weights.
 
-    What is drawn is the entry of largest size of d(sum of outputs) / d(weights), on a logarithmic
-    axis; where it falls to nothing in the first layers, they cannot learn.
+    The size is the largest absolute entry of d(sum of outputs) / d(weights), on a logarithmic
+    axis. First layers with a vanishing gradient cannot learn.
 
     Parameters
     ----------
     models : Sequential or sequence of Sequential
-        One line each.
+        One line for each model.
     x : array_like of shape (n, n_inputs), optional
-        Inputs to sum over. Default: the lecture's training inputs.
+        Rows whose outputs are summed. Default: the lecture's training inputs.
     labels : sequence of str, optional
-        One name for each model. Default: its layers and units.
+        One name for each model. Default: its number of hidden layers and its activation.
     title : str, optional
 
     Returns
@@ -231,7 +246,7 @@ def plot_gradients(
 
     from .. import datasets
 
-    several = list(models) if isinstance(models, list | tuple) else [models]
+    several = [models] if isinstance(models, Sequential) else list(models)
     inputs = datasets.regression_train()[0] if x is None else np.asarray(x)
     figure = new_figure(8, 5, title)
     ax = figure.subplots()
@@ -243,15 +258,15 @@ def plot_gradients(
         hidden = count(len(layers) - 1, "hidden layer")
         ax.plot(
             np.arange(1, len(layers) + 1),
-            np.where(largest > 0, largest, np.nan),  # zero has no place on a logarithmic axis
+            np.where(largest > 0, largest, np.nan),  # a logarithmic axis has no zero
             marker="o",
             markersize=5,
             color=PALETTE[j % len(PALETTE)],
-            label=labels[j] if labels is not None else f"{hidden}, {activation_name(layers[0])}",
+            label=labels[j] if labels is not None else f"{hidden}, {layers[0].activation}",
         )
     ax.set_yscale("log")
     ax.set_xlim(0.5, deepest + 0.5)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=STEPS))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=TICK_STEPS))
     ax.set(xlabel="layer", ylabel="largest |gradient| of the summed output")
     ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     legend_above(ax)
