@@ -22,7 +22,7 @@ from ._models import (
     predict,
 )
 from ._regression import draw_estimate, draw_points, draw_truth
-from ._results import EnsembleFigures
+from ._results import EnsembleFigures, follows
 from ._style import DASHES, GREY, INK, PALETTE, VERMILLION, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
@@ -268,13 +268,13 @@ def _facet_title(layer: Layer, values: Array, per_panel: int) -> str:
 
 
 def _curves(
-    members: EnsembleFigures | Sequence[Sequential],
+    members: Any,
     x: Array,
     preprocess: Function | None,
     postprocess: Function | None,
 ) -> list[Array]:
     """Return each member's fitted function over the grid."""
-    if isinstance(members, EnsembleFigures):
+    if follows(members, EnsembleFigures):
         one_input(members.n_inputs)
         inputs = x if preprocess is None else preprocess(x)
         outputs = members.predictions(np.asarray(inputs), verbose=0)

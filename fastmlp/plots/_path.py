@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._models import Array, count
-from ._results import PathFigures
+from ._results import PathFigures, check
 from ._style import (
     BLACK,
     BLUE,
@@ -56,6 +56,7 @@ def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | Non
     -------
     matplotlib.figure.Figure
     """
+    check(result, PathFigures, "PathResult")
     others = [name for name in result.fold_scores if name != result.measure]
     names = [result.measure, *others] if measure is None else [measure]
     if names[0] not in result.fold_scores:
@@ -198,6 +199,7 @@ def plot_path(result: PathFigures, *, title: str | None = None) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    check(result, PathFigures, "PathResult")
     panels = _panels(result)
     figure = new_figure(8, 1.4 + (2.4 if len(panels) > 1 else 4.0) * len(panels), title)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]

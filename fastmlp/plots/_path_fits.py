@@ -20,7 +20,7 @@ from ._classes import (
 )
 from ._models import Array, count
 from ._regression import POINTS
-from ._results import PathFigures
+from ._results import PathFigures, check
 from ._style import GREY, INK, VERMILLION, new_figure, styled
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def plot_path_fits(
     -------
     matplotlib.figure.Figure
     """
+    check(result, PathFigures, "PathResult")
     places = chosen_places(result) if indices is None else [
         range(len(result.lambdas))[i] for i in indices
     ]  # fmt: skip

@@ -6,10 +6,12 @@ The classes of results import this package to draw themselves, so it does not im
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .._utils import arguments
 
 if TYPE_CHECKING:
     from ..models import Sequential
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-@runtime_checkable
 class EnsembleFigures(Protocol):
     """An ensemble, such as `ensembles.Ensemble`."""
 
@@ -125,3 +126,18 @@ class SweepFigures(Protocol):
 
     def longest(self, ranks: list[Any]) -> list[Any]:
         """Return each configuration's rank with the most epochs."""
+
+
+def follows(value: object, protocol: type) -> bool:
+    """Tell whether the class of `value` has the methods and properties of a protocol.
+
+    isinstance would compute the properties.
+    """
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    return all(hasattr(type(value), name) for name in names)
+
+
+def check(result: object, protocol: type, kind: str) -> None:
+    """Raise ValueError unless `result` follows the protocol; `kind` names its class."""
+    if not follows(result, protocol):
+        raise ValueError(f"result must be a {kind}. Received: result={arguments.shown(result)}")

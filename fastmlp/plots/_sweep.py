@@ -8,7 +8,7 @@ import numpy as np
 
 from .._model.architecture import parse_hidden
 from ._path import MEASURE_LABELS
-from ._results import RankFigures, SweepFigures
+from ._results import RankFigures, SweepFigures, check
 from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def plot_sweep(
     ValueError
         If no configuration has a score.
     """
+    check(result, SweepFigures, "SweepResult")
     measure = result.measure if measure is None else measure
     scored = [rank for rank in result.ranking(measure, every_rung=True) if rank.mean is not None]
     if not scored:
