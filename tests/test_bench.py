@@ -12,7 +12,7 @@ import pytest
 
 from fastmlp import bench, datasets
 from fastmlp.bench import cases, clock, turns
-from fastmlp.bench.peers import PEERS, FastMLP, Work
+from fastmlp.bench.peers import PEERS, FastMLP, Workload
 
 TINY = {"windows": 2, "seconds": 0.001}
 
@@ -61,7 +61,7 @@ def test_widths_that_differ_are_all_named():
 @pytest.mark.parametrize("name", bench.CASES)
 def test_data_have_the_rows_and_columns_of_the_case(name):
     case = small(name)
-    work = Work(case)
+    work = Workload(case)
     n = case.rows
     if case.what == "train" and not case.full_batch:
         n -= case.rows % case.batch  # whole batches only
@@ -74,18 +74,18 @@ def test_data_have_the_rows_and_columns_of_the_case(name):
 
 
 def test_lecture_cases_have_the_lecture_s_data_and_weights_that_were_trained():
-    work = Work(small("lecture"))
+    work = Workload(small("lecture"))
     np.testing.assert_array_equal(work.x, datasets.regression_train()[0])
-    fresh = Work(dataclasses.replace(work.case, data="drawn"))
+    fresh = Workload(dataclasses.replace(work.case, data="drawn"))
     moved = [np.abs(a - b).max() for a, b in zip(work.weights, fresh.weights, strict=True)]
     assert min(moved) > 0.01  # a hundred steps of 0.001
-    again = Work(work.case)
+    again = Workload(work.case)
     for a, b in zip(work.weights + work.biases, again.weights + again.biases, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_minibatches_are_each_row_once_an_epoch():
-    work = Work(small("table-32"))
+    work = Workload(small("table-32"))
     batches = work.batches()
     for _ in range(2):
         epoch = [next(batches) for _ in range(work.case.steps_per_epoch)]
@@ -142,7 +142,7 @@ def test_peers_compute_the_same(peer, name):
     case = small(name)
     if case.what == "train":  # the orders of rows differ
         case = dataclasses.replace(case, batch=case.rows)
-    work = Work(case)
+    work = Workload(case)
     ours = FastMLP(work)
     if peer == "sklearn" and case.l1:
         with pytest.raises(NotImplementedError, match="no L1 penalty"):
@@ -160,7 +160,7 @@ def test_peers_compute_the_same(peer, name):
 
 @pytest.mark.parametrize("peer", ["fastmlp", "numpy"])
 def test_minibatch_training_counts_its_steps_and_learns(peer):
-    work = Work(small("table-32"))
+    work = Workload(small("table-32"))
     made = PEERS[peer](work)
     assert made.train(3) in (3, 4)  # whole epochs of two steps where there is a `fit`
     before = np.mean((made.predict() - work.y) ** 2)
@@ -208,7 +208,7 @@ class Fake:
         self.turn += 1
         self.log.append(self.peer)
         if self.turn == self.fails_in:
-            raise turns._NoFigureError("broke")
+            raise turns._MeasurementError("broke")
         if self.turn == 0:
             return {"version": "1", "backend": None, "repetitions": 7, "sample": [0.0, 2.0]}
         return {"microseconds": self.microseconds * self.turn, "peak_rss_mb": self.turn}
@@ -299,7 +299,7 @@ def process(peer="numpy", case="tiny2", timeout=60.0, threads=None):
 def test_no_answer_in_time_is_an_error():
     with (
         process(timeout=0.01) as waiting,
-        pytest.raises(turns._NoFigureError, match=r"no result within 0\.01 s"),
+        pytest.raises(turns._MeasurementError, match=r"no result within 0\.01 s"),
     ):
         waiting.ask()
 
@@ -307,14 +307,14 @@ def test_no_answer_in_time_is_an_error():
 def test_a_process_that_dies_is_an_error():
     with process() as dying:
         dying._process.kill()
-        with pytest.raises(turns._NoFigureError, match="the process ended with code -9"):
+        with pytest.raises(turns._MeasurementError, match="the process ended with code -9"):
             dying.ask()
 
 
 def test_an_error_in_the_process_is_one_line():
     with (
         process(case="lecture-l1", peer="nobody") as wrong,
-        pytest.raises(turns._NoFigureError, match="nobody"),
+        pytest.raises(turns._MeasurementError, match="nobody"),
     ):
         wrong.ask()
 

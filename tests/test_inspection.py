@@ -49,7 +49,7 @@ def test_importance_is_the_rise_of_the_error_under_each_shuffle():
     assert list(found.order) == [0, 1, 2]
     assert np.all(found.repeats[2] == 0)
     lines = str(found).splitlines()
-    assert lines[0].startswith("By how much mean_squared_error, 0.0")
+    assert lines[0].startswith("How much worse mean_squared_error (0.0")
     assert [line[:2] for line in lines[1:]] == ["x1", "x2", "x3"] and lines[3] == "x3  0 +- 0"
     assert found.mean[0] > found.mean[1] > 0
     np.testing.assert_allclose(found.std, found.repeats.std(axis=1, ddof=1))

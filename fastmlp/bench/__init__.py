@@ -1,14 +1,14 @@
-"""How fast fastmlp is beside other libraries that train the same networks.
+"""Compare the speed of fastmlp with other libraries that train the same networks.
 
-    cases.py     the workloads, by name
-    peers.py     each workload in fastmlp, NumPy, PyTorch, JAX, Keras and scikit-learn
-    __main__.py  one library on one workload: a process that measures when it is told to
-    turns.py     starts such processes, lets them take turns, and compares
-    clock.py     timing, and how much work fills a window
-    host.py      what a reader needs to judge the figures
+cases     the workloads, by name
+peers     each workload in fastmlp, NumPy, PyTorch, JAX, Keras and scikit-learn
+__main__  the process that measures one library on one workload
+turns     starts such processes, runs them in turns, and compares their times
+clock     timing, and the amount of work in a window
+host      processor, load, compiler and versions
 
-Nothing here prints. Importing the package imports no NumPy: the command line completes names
-from it.
+Nothing here prints. Importing the package does not import NumPy, because the command line
+completes names from it.
 """
 
 from .cases import CASES, LIBRARIES, Case, installed, parse_cases, parse_peers

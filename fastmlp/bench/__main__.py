@@ -1,8 +1,8 @@
-"""One library on one case, in a process of its own: ``python -m fastmlp.bench PEER CASE SECONDS``.
+"""Measure one library on one case in this process: ``python -m fastmlp.bench PEER CASE SECONDS``.
 
-Each line that arrives asks for one thing, and one line of JSON answers it. The first is answered
-when the library is warm and it is known how much work takes SECONDS, each further one with a
-measurement. The process ends with its input.
+Each input line is answered with one line of JSON. The first answer comes when the library is warm
+and the amount of work for SECONDS is known. Each further answer is a measurement. The process ends
+at the end of its input.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 
 from . import clock
 from .cases import CASES, LIBRARIES, Case
-from .peers import PEERS, Peer, Work
+from .peers import PEERS, Peer, Workload
 
 CHECKED_STEPS = 5
 CHECKED_ROWS = 20
-LONG = 0.2  # seconds; of work that takes longer, cold caches are no part worth mentioning
-IDLE = 0.1  # of a processor, at most
+LONG = 0.2  # seconds; cold caches do not matter for longer work
+IDLE = 0.1  # share of a processor that idle threads use at most
 
 
 class Measurement:
-    """A library, warm, and how much of its work fills a window.
+    """A library after warming up, with the number of repetitions that fill a window.
 
     Parameters
     ----------
@@ -40,18 +40,18 @@ class Measurement:
 
     def __init__(self, name: str, case: Case, seconds: float) -> None:
         self.name = name
-        peer = PEERS[name](Work(case))
+        peer = PEERS[name](Workload(case))
         self.sample = _sample(peer, case)
         self._run = peer.train if case.what == "train" else _repeated(peer.predict)
         self.repetitions, each = clock.repetitions(self._run, seconds)
-        # Brings back, untimed before each window, the caches that others had in between.
+        # Untimed work before each window, because other processes have used the caches.
         self._untimed = max(1, self.repetitions // 10) if each < LONG else 0
         for amount in (self._untimed, self.repetitions):
             if amount > 1:
-                self._run(amount)  # compiles, where each amount is compiled
+                self._run(amount)  # JAX compiles for each amount
 
     def about(self) -> dict[str, Any]:
-        """Return what is known before the first window."""
+        """Return version, backend, repetitions and sample."""
         return {
             "version": importlib.metadata.version(LIBRARIES[self.name]),
             "backend": os.environ.get("KERAS_BACKEND") if self.name == "keras" else None,
@@ -60,7 +60,7 @@ class Measurement:
         }
 
     def window(self) -> dict[str, Any]:
-        """Measure once."""
+        """Measure one window."""
         if self._untimed:
             self._run(self._untimed)
         microseconds = 1e6 * clock.seconds_each(self._run, self.repetitions)
@@ -68,7 +68,7 @@ class Measurement:
 
 
 def _settle() -> None:
-    """Wait until threads that spin, ready for more work, have given up: others are next."""
+    """Wait until this process's idle threads stop spinning, before the next process runs."""
     for _ in range(100):
         wall, cpu = time.perf_counter(), time.process_time()
         time.sleep(0.01)
@@ -77,8 +77,8 @@ def _settle() -> None:
 
 
 def _sample(peer: Peer, case: Case) -> list[float]:
-    """Return outputs that show whether libraries compute the same."""
-    if case.full_batch:  # else the order of rows differs
+    """Return outputs that show whether libraries compute the same results."""
+    if case.full_batch:  # with minibatches the order of rows differs
         peer.train(CHECKED_STEPS)
     outputs = peer.predict().ravel()[:CHECKED_ROWS]
     return [float(value) for value in outputs]
@@ -103,10 +103,10 @@ def _peak_rss_mb() -> int | None:
 
 
 def main(name: str, case_name: str, seconds: str) -> None:
-    """Answer until the input ends."""
+    """Answer input lines until the input ends."""
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print must not come between the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     measurement: Measurement | None = None
     for _ in sys.stdin:
         try:

@@ -1,4 +1,4 @@
-"""The workloads that libraries are compared on, and the libraries, by name."""
+"""The workloads and the libraries of the comparison, by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .._utils import arguments
 
-# By the names of their modules; what to install for each.
+# Module name to the name to install.
 LIBRARIES = {
     "fastmlp": "fastmlp",
     "numpy": "numpy",
@@ -22,13 +22,13 @@ KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
 @dataclass(frozen=True)
 class Case:
-    """One workload: relu layers and a linear output (a sigmoid for classification), with Adam.
+    """One workload: ReLU layers and a linear or sigmoid output, trained with Adam.
 
     Parameters
     ----------
     rows, inputs : int
     hidden : tuple of int
-        Widths of the hidden layers; there is one output.
+        Widths of the hidden layers. There is one output.
     batch : int
         Rows of a training step.
     l1, l2 : float
@@ -36,7 +36,7 @@ class Case:
     loss : {"mse", "bce"}
     what : {"train", "predict"}
     data : {"drawn", "regression", "classification"}
-        Drawn at random, or the lecture's.
+        Random data, or the lecture's.
     """
 
     rows: int
@@ -56,22 +56,22 @@ class Case:
 
     @property
     def full_batch(self) -> bool:
-        """Whether every step takes all rows."""
+        """Whether each batch has all rows."""
         return self.what == "train" and self.batch >= self.rows
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch in whole batches."""
+        """Steps of an epoch of whole batches."""
         return max(1, self.rows // self.batch) if self.what == "train" else 1
 
     @property
     def warm_up(self) -> int:
-        """Steps that the weights have behind them: on the lecture's data units die meanwhile."""
+        """Training steps before the measurement: on the lecture's data units die in them."""
         return 100 if self.data != "drawn" else 0
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of a step (6 a weight and row, 4 in layer 1) or a predict."""
+        """Floating-point operations of a step (6 per weight and row, 4 in layer 1) or predict."""
         products = [a * b for a, b in itertools.pairwise(self.widths)]
         if self.what == "predict":
             return 2 * self.rows * sum(products)
@@ -79,7 +79,7 @@ class Case:
 
     @property
     def network(self) -> str:
-        """The widths in short, such as '1-1024x5-1'."""
+        """Widths in short form, such as '1-1024x5-1'."""
         runs = [(width, len(list(group))) for width, group in itertools.groupby(self.hidden)]
         hidden = [f"{width}x{times}" if times > 1 else str(width) for width, times in runs]
         return "-".join([str(self.inputs), *hidden, "1"])
@@ -124,31 +124,31 @@ CASES = {
 
 
 def missing(peer: str) -> str | None:
-    """Say what has to be installed before a library can be measured; None if nothing has."""
+    """Return what to install before a library can be measured; None if nothing is missing."""
     if importlib.util.find_spec(peer) is None:
         return f"{LIBRARIES[peer]} is not installed: pip install {LIBRARIES[peer]}"
     if peer == "keras" and not any(importlib.util.find_spec(name) for name in KERAS_BACKENDS):
-        return f"keras needs one of {', '.join(KERAS_BACKENDS)}, and none is installed"
+        return f"keras needs one of {', '.join(KERAS_BACKENDS)}. None is installed"
     return None
 
 
 def installed() -> list[str]:
-    """Return the names of the libraries that this interpreter can run."""
+    """Return the names of the libraries that are installed."""
     return [name for name in LIBRARIES if missing(name) is None]
 
 
 def _split(text: str) -> list[str]:
     names = [part.strip() for part in text.split(",")]
-    return list(dict.fromkeys(names))  # each once, in the order given
+    return list(dict.fromkeys(names))  # without duplicates, in order
 
 
 def parse_cases(text: str) -> list[str]:
-    """Read names of cases between commas.
+    """Parse names of cases separated by commas.
 
     Parameters
     ----------
     text : str
-        Such as "lecture,table-32"; "all" for all.
+        For example "lecture,table-32", or "all".
 
     Returns
     -------
@@ -157,7 +157,7 @@ def parse_cases(text: str) -> list[str]:
     Raises
     ------
     ValueError
-        If there is no such case; the message has the nearest.
+        If there is no such case. The message suggests the nearest name.
     """
     if text.strip() == "all":
         return list(CASES)
@@ -168,12 +168,12 @@ def parse_cases(text: str) -> list[str]:
 
 
 def parse_peers(text: str) -> list[str]:
-    """Read names of libraries between commas; fastmlp, which the others are compared with, leads.
+    """Parse names of libraries separated by commas; fastmlp always comes first.
 
     Parameters
     ----------
     text : str
-        Such as "numpy,torch"; "all" for those that are installed.
+        For example "numpy,torch", or "all" for those that are installed.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def parse_peers(text: str) -> list[str]:
     Raises
     ------
     ValueError
-        If a name is not known, or the library not installed.
+        If a name is not known or the library is not installed.
     """
     if text.strip() == "all":
         return installed()

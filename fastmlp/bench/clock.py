@@ -1,11 +1,11 @@
-"""How long work takes, and how much of it fills a window."""
+"""Timing, and the amount of work that fills a window."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# Does at least so many repetitions; returns how many it did.
+# Takes a number of repetitions, does at least as many, and returns how many it did.
 Run = Callable[[int], int]
 
 _MOST = 10**7
@@ -13,17 +13,16 @@ _GROWTH = 32
 
 
 def seconds_each(run: Run, amount: int) -> float:
-    """Time one repetition out of `amount`."""
+    """Return the mean seconds of a repetition over `amount` repetitions."""
     start = time.perf_counter()
     done = run(amount)
     return (time.perf_counter() - start) / done
 
 
 def repetitions(run: Run, seconds: float) -> tuple[int, float]:
-    """Find out how many repetitions take `seconds`, and how long each does.
+    """Return how many repetitions take `seconds`, and the seconds of each.
 
-    Each amount runs untimed first, so that nothing is compiled, and no cache filled, on the
-    clock.
+    Each amount runs untimed first, so that timing includes neither compilation nor cold caches.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a reader needs to judge figures of speed."""
+"""Processor, load, compiler and versions, recorded with every measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastmlp import _kernels, threads
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine, its load, and what the kernels were compiled with.
+    """Describe the machine, its load, and the compiler of the kernels.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def _processor() -> str:
 
 
 def _compiler() -> str:
-    """Read what the compiler of the module in use left in it."""
+    """Return the compiler that is recorded in the kernels' module."""
     path = sys.modules[_kernels.network_class("float32").__module__].__file__
     assert path is not None
     found = re.search(rb"(GCC: \([^\0]+|clang version [^\0]+)\0", Path(path).read_bytes())

@@ -1,9 +1,8 @@
-"""The same network in fastmlp and in its peers.
+"""The same network in fastmlp and in other libraries.
 
-Every class here trains the same weights on the same data with Adam in float32. `train(steps)`
-makes at least that many optimizer steps and returns how many it made; `predict()` returns the
-outputs for the case's rows. Each peer is written the way its own documentation recommends for
-speed.
+Every class trains the same weights on the same data with Adam in float32. `train(steps)` makes at
+least that many optimizer steps and returns how many it made. `predict()` returns the outputs for
+the case's rows. Each library is used as its documentation recommends for speed.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ Array = np.ndarray
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-7
 
 
-class Work:
-    """Data and initial weights of a case, the same for every peer.
+class Workload:
+    """Data and initial weights of a case, the same for every library.
 
-    Where the case has a warm-up, the weights are those after it. It is made by fastmlp, so that
-    every peer begins with the same dead units.
+    If the case has a warm-up, the weights are those after it. fastmlp does the warm-up, so that
+    all libraries start with the same dead units.
 
     Parameters
     ----------
     case : Case
     seed : int
-        Of the weights, of data that are drawn, and of the order of rows.
+        Random seed of weights, random data and row order.
     """
 
     def __init__(self, case: Case, seed: int = 20200217) -> None:
@@ -58,21 +57,21 @@ class Work:
         case = self.case
         if case.data != "drawn":
             return datasets.load(f"{case.data}_train")[1:]
-        # Whole batches only, so that every step of every peer does the same work.
+        # Whole batches only, so that every step of every library does the same work.
         n = case.rows if case.what == "predict" else case.steps_per_epoch * case.batch
         x = self.rng.standard_normal((n, case.inputs))
         return x, np.sin(2 * x[:, :1]) + 0.1 * self.rng.standard_normal((n, 1))
 
     def batches(self) -> Iterator[Array]:
-        """Yield row indices of shuffled minibatches for ever."""
+        """Yield row indices of shuffled minibatches without end."""
         while True:
             yield from np.split(self.rng.permutation(len(self.x)), self.case.steps_per_epoch)
 
 
 class Peer(Protocol):
-    """What is measured."""
+    """The interface of the measured libraries."""
 
-    def __init__(self, work: Work) -> None: ...
+    def __init__(self, work: Workload) -> None: ...
 
     def train(self, steps: int) -> int:
         """Make at least `steps` steps; return how many it made."""
@@ -82,9 +81,9 @@ class Peer(Protocol):
 
 
 class NumPy:
-    """Plain NumPy, the optimizer in place."""
+    """Plain NumPy with in-place updates."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         self.work, self.t = work, 0
         self.w = [w.copy() for w in work.weights]
         self.b = [b.copy() for b in work.biases]
@@ -144,7 +143,7 @@ class NumPy:
 class PyTorch:
     """PyTorch with its fused Adam."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         self.torch: Any = importlib.import_module("torch")
         torch, self.work = self.torch, work
         if os.environ.get("OMP_NUM_THREADS"):
@@ -195,7 +194,7 @@ class PyTorch:
 class JAX:
     """JAX with the whole loop over steps compiled."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         self.jax: Any = importlib.import_module("jax")
         jax, jnp, case = self.jax, self.jax.numpy, work.case
         self.work = work
@@ -241,7 +240,7 @@ class JAX:
         self.batches = work.batches()
 
     def train(self, steps: int) -> int:
-        """Make `steps` steps; compiles for each new number of them."""
+        """Make `steps` steps; compiles for each new number of steps."""
         rows = None
         if not self.work.case.full_batch:
             rows = np.stack(list(itertools.islice(self.batches, steps)))
@@ -254,9 +253,9 @@ class JAX:
 
 
 class _KerasLike:
-    """Keras and fastmlp share a vocabulary, and so this code."""
+    """Code for Keras and fastmlp, which have the same API."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         keras, case = self.module(), work.case
         self.work = work
         self.net = keras.models.Sequential()
@@ -285,7 +284,7 @@ class _KerasLike:
 
 
 class Keras(_KerasLike):
-    """Keras on the first of its backends that is installed, or on KERAS_BACKEND."""
+    """Keras with KERAS_BACKEND, or the first backend that is installed."""
 
     def module(self) -> Any:
         """Import Keras."""
@@ -301,7 +300,7 @@ class Keras(_KerasLike):
 
 
 class FastMLP(_KerasLike):
-    """Fastmlp itself."""
+    """Fastmlp with its public API."""
 
     def module(self) -> Any:
         """Import fastmlp."""
@@ -314,9 +313,9 @@ class FastMLP(_KerasLike):
 
 
 class ScikitLearn:
-    """scikit-learn's estimators; each call of `train` starts Adam's moments anew."""
+    """scikit-learn's estimators; each call of `train` resets Adam's moments."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         neural_network: Any = importlib.import_module("sklearn.neural_network")
         case, self.work = work.case, work
         if case.l1:
@@ -326,7 +325,7 @@ class ScikitLearn:
         self.y = work.y[:, 0].astype(int if self.bce else "float32")
         self.net = make(
             hidden_layer_sizes=case.hidden,
-            # Its penalty is alpha / (2 * rows of a batch), its loss half the squared error.
+            # scikit-learn's penalty is alpha / (2 * batch size), its loss half the squared error.
             alpha=case.l2 * max(1, case.batch) * (2 if self.bce else 1),
             batch_size=max(1, case.batch),
             max_iter=1,
@@ -336,7 +335,7 @@ class ScikitLearn:
             n_iter_no_change=10**9,
             warm_start=True,
         )
-        # One epoch on two rows makes the arrays; the weights then are those of the others.
+        # One epoch on two rows creates the arrays; then the workload's weights replace its own.
         self.net.fit(np.resize(work.x, (2, case.inputs)), np.array([0, 1], self.y.dtype))
         self.net.coefs_ = [w.copy() for w in work.weights]
         self.net.intercepts_ = [b.copy() for b in work.biases]
@@ -356,7 +355,7 @@ class ScikitLearn:
         return outputs
 
 
-def _epochs(steps: int, work: Work) -> int:
+def _epochs(steps: int, work: Workload) -> int:
     return max(1, -(-steps // work.case.steps_per_epoch))
 
 

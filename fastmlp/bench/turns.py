@@ -1,4 +1,4 @@
-"""Processes that measure one library each, and take turns."""
+"""Run processes that measure one library each, in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from .cases import CASES
 
-# What the libraries, and those below them, read when they start.
+# Environment variables for the number of threads, read when libraries start.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -32,26 +32,26 @@ _LEAST_WINDOWS = 3
 
 @dataclass
 class Timing:
-    """How long one library takes for one case.
+    """The time of one library on one case.
 
     Parameters
     ----------
     case, peer : str
     error : str or None
-        Why there is no figure.
+        Reason for a missing measurement.
     version, backend : str or None
     windows : list of float
-        Microseconds a step, or a prediction, in each window.
+        Microseconds of a step or prediction in each window.
     repetitions : int
-        Steps, or predictions, of a window.
+        Steps or predictions of a window.
     peak_rss_mb : int or None
-        Most memory that a process held.
+        Peak memory of the process.
     sample : list of float
         Outputs for the first rows, after a few steps.
     ratio : float or None
-        Median to fastmlp's: above 1 is slower than fastmlp.
+        Median divided by fastmlp's. Above 1 is slower than fastmlp.
     difference : float or None
-        Largest difference of the outputs from fastmlp's, relative to their spread; None if an
+        Largest difference of the outputs from fastmlp's, relative to their spread. None if an
         output is not finite.
     """
 
@@ -74,7 +74,7 @@ class Timing:
 
     @property
     def gflops(self) -> float:
-        """Billions of operations a second; work that is left out counts as done."""
+        """Billions of operations per second, including operations that fastmlp skips."""
         return CASES[self.case].flops / self.microseconds / 1e3
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,12 +98,12 @@ class Timing:
         }
 
 
-class _NoFigureError(Exception):
-    """A process has no figure to give."""
+class _MeasurementError(Exception):
+    """A process has no measurement."""
 
 
 class _Process:
-    """A library on a case, in a process that waits for its turns; a context manager."""
+    """A process that measures a library on a case; a context manager."""
 
     def __init__(
         self, peer: str, case: str, seconds: float, threads: int | None, timeout: float
@@ -112,11 +112,11 @@ class _Process:
         environment = os.environ.copy()
         if threads is not None:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
-        # A file, not a pipe: nobody reads it while the process runs.
+        # A file, because nothing reads a pipe while the process runs.
         with contextlib.ExitStack() as opened:
             self._errors = opened.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
-                # -P: not from the directory that the user happens to be in.
+                # -P: do not import from the working directory.
                 [sys.executable, "-P", "-m", __package__, peer, case, str(seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -127,7 +127,7 @@ class _Process:
             opened.pop_all()
 
     def ask(self) -> dict[str, Any]:
-        """Let the process do its next piece of work; raises `_NoFigureError` if it does not."""
+        """Return the process's next answer, or raise `_MeasurementError`."""
         assert self._process.stdin is not None and self._process.stdout is not None
         late = threading.Event()
 
@@ -145,15 +145,15 @@ class _Process:
         finally:
             timer.cancel()
         if late.is_set():
-            raise _NoFigureError(f"no result within {self._timeout:g} s")
+            raise _MeasurementError(f"no result within {self._timeout:g} s")
         if not line:
-            raise _NoFigureError(self._last_words())
+            raise _MeasurementError(self._last_error())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise _NoFigureError(answer["error"])
+            raise _MeasurementError(answer["error"])
         return answer
 
-    def _last_words(self) -> str:
+    def _last_error(self) -> str:
         code = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
@@ -183,35 +183,35 @@ def compare(
     patience: float = math.inf,
     progress: Callable[[float], object] | None = None,
 ) -> Iterator[list[Timing]]:
-    """Measure libraries on cases; yield the timings of a case when it is done.
+    """Measure libraries on cases; yield the timings of each case.
 
-    Each library runs in a process of its own. The processes of a case take turns, one window
-    each, starting with another library every time, so that a slow minute of the machine meets
-    all of them alike; those that wait are idle.
+    Each library runs in its own process. The processes of a case take turns of one window,
+    starting with another library in each turn, so that noise affects all libraries equally.
+    Waiting processes are idle.
 
     Parameters
     ----------
     cases, peers : sequence of str
-        See `parse_cases` and `parse_peers`. The first peer is what ratios are to.
+        See `parse_cases` and `parse_peers`. Ratios are relative to the first peer.
     rounds : int
-        How often each case is measured in fresh processes.
+        Number of times that each case is measured in new processes.
     windows : int
-        Turns in a round.
+        Number of turns in a round.
     seconds : float
         Length of a window.
     threads : int, optional
-        For every library; their own choice by default.
+        Threads of every library. Default: each library's own choice.
     timeout : float
-        Seconds that a library may take to get ready, and for a window.
+        Largest number of seconds for the preparation of a library, and for a window.
     patience : float
-        Seconds after which a round ends once every library has had three windows.
+        Seconds after which a round ends, if every library has had three windows.
     progress : callable, optional
-        Told how many cases are done, as a fraction while one is under way.
+        Called with the number of cases done, including the finished fraction of the present one.
 
     Yields
     ------
     list of Timing
-        One a peer, in the order of `peers`.
+        One for each peer, in the order of `peers`.
     """
     report = progress or (lambda done: None)
     for index, case in enumerate(cases):
@@ -236,7 +236,7 @@ def _round(
     patience: float,
     first: int,
 ) -> Iterator[float]:
-    """Get processes ready and let them take turns; yields how far the round has come."""
+    """Prepare processes and run them in turns; yield the finished share of the round."""
     active, begin = list(processes), time.monotonic()
     for turn in range(windows + 1):
         if turn > _LEAST_WINDOWS and time.monotonic() - begin > patience:
@@ -248,7 +248,7 @@ def _round(
                 timing = timings[process.peer]
                 try:
                     _record(process.ask(), timing, ready=turn == 0)
-                except _NoFigureError as reason:
+                except _MeasurementError as reason:
                     timing.error = timing.error or str(reason)
                     active.remove(process)
             yield (turn + (place + 1) / len(order)) / (windows + 1)
@@ -265,7 +265,7 @@ def _record(answer: dict[str, Any], timing: Timing, ready: bool) -> None:
 
 
 def _finish(timings: list[Timing]) -> None:
-    """Compare with the first."""
+    """Set ratios and differences relative to the first timing."""
     base = timings[0]
     if base.error is not None:
         return

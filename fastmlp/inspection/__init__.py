@@ -1,6 +1,6 @@
-"""Explain a model: which inputs matter, how it depends on them, what its layers do.
+"""Explain a model: feature importance, partial dependence, per-layer diagnostics.
 
-_features    the inputs that a model's predictions can be changed by
+_features    the columns of x that are changed together
 _importance  permutation importance
 _dependence  partial dependence
 _layers      per-layer diagnostics

@@ -14,26 +14,26 @@ from .._utils import arguments, arrays
 
 if TYPE_CHECKING:
     from .._model.model import Model
-from ._features import Feature, _check_columns, _column, _predictions
+from ._features import Feature, check_columns, predictions, single_column
 
-_CURVES = 50  # single rows whose dependence is kept beside the average
+_CURVES = 50  # single rows whose curves are kept
 
 
 @dataclass(frozen=True)
 class PartialDependence:
-    """A model's mean output over the rows, with one feature or two set to each value of a grid.
+    """A model's mean output over the rows, with one or two features set to each value of a grid.
 
     Parameters
     ----------
     features : tuple of Feature
         One or two.
     grid : tuple of ndarray
-        Each feature's values, in its own units; indices of the categories of a categorical one.
+        Each feature's values in its own units; category indices of a categorical feature.
     average : ndarray of shape (n_grid, n_outputs) or (n_grid, n_grid_2, n_outputs)
     curves : ndarray of shape (n_curves, n_grid, n_outputs)
-        The same for some single rows, evenly spaced; empty for two features.
+        The outputs for up to 50 evenly spaced single rows; empty for two features.
     rows : tuple of ndarray of shape (n,)
-        Each feature's values in x, as in `grid`; NaN where one is missing.
+        Each feature's values in x, in the same units as `grid`; NaN where missing.
     """
 
     features: tuple[Feature, ...]
@@ -63,14 +63,14 @@ def _grid(feature: Feature, x: np.ndarray, grid: Any) -> tuple[np.ndarray, np.nd
                 f"Received: {arrays.describe(np.asarray(grid))}"
             )
         values = ((own - feature.mean) / feature.scale).astype(x.dtype)
-    # A value that is set is not missing.
+    # The indicator column stays 0: a value that is set is not missing.
     inputs = np.zeros((len(own), len(feature.columns)), x.dtype)
     inputs[:, 0] = values
     return own, inputs
 
 
 def _present(feature: Feature, x: np.ndarray) -> np.ndarray:
-    """Tell the rows whose value is not missing; all rows if every value is."""
+    """Return a mask of the rows whose value is not missing; all rows if every value is."""
     present = np.ones(len(x), bool)
     if feature.indicator:
         present = x[:, feature.columns[-1]] == 0
@@ -78,7 +78,7 @@ def _present(feature: Feature, x: np.ndarray) -> np.ndarray:
 
 
 def _own_values(feature: Feature, x: np.ndarray) -> np.ndarray:
-    """Return the rows' values in the feature's own units; NaN where they are missing."""
+    """Return the rows' values in the feature's own units; NaN where missing."""
     if feature.kind == "categorical":
         own = x[:, feature.columns].argmax(axis=1).astype(np.float64)
     else:
@@ -94,7 +94,7 @@ def partial_dependence(
     grid: Any = 40,
     postprocess: Callable[[np.ndarray], Any] | None = None,
 ) -> PartialDependence:
-    """Average a model's output over rows in which one feature or two are set to given values.
+    """Average a model's output over the rows, with one or two features set to given values.
 
     Parameters
     ----------
@@ -103,10 +103,12 @@ def partial_dependence(
     features : int or Feature, or a list or tuple of one or two of them
         Columns of x, or features.
     grid : int or array-like of shape (g,), or a tuple with one for each feature
-        How many values between the least and the largest of x (those of x if there are fewer),
-        or the values, in the feature's own units. A categorical feature takes each category.
+        Number of evenly spaced values between the smallest and the largest of x (the values of x
+        if there are fewer), or the values themselves, in the feature's own units. A categorical
+        feature is set to each category.
     postprocess : callable, optional
-        From the outputs (n, n_outputs) to what is averaged, such as the units of the target.
+        Maps the outputs (n, n_outputs) to the values that are averaged, for example in the units
+        of the target.
 
     Returns
     -------
@@ -118,9 +120,9 @@ def partial_dependence(
     if postprocess is not None:
         arguments.function("postprocess", postprocess)
     given = list(features) if isinstance(features, list | tuple) else [features]
-    chosen = [f if isinstance(f, Feature) else _column(f) for f in given]
+    chosen = [f if isinstance(f, Feature) else single_column(f) for f in given]
     for feature in chosen:
-        _check_columns(feature, x.shape[1])
+        check_columns(feature, x.shape[1])
     taken = [column for feature in chosen for column in feature.columns]
     if len(chosen) not in (1, 2) or len(set(taken)) < len(taken):
         raise ValueError(
@@ -142,7 +144,7 @@ def partial_dependence(
     if len(chosen) == 2:
         kept = kept[:0]
     averages, curves = [], []
-    for outputs in _predictions(model, x, changes):
+    for outputs in predictions(model, x, changes):
         shown = np.asarray(outputs if postprocess is None else postprocess(outputs), np.float64)
         shown = shown.reshape(len(x), -1)
         averages.append(shown.mean(axis=0))

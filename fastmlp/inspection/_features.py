@@ -1,4 +1,4 @@
-"""The inputs by which a model's predictions can be changed."""
+"""Features: the columns of x that belong together and are changed together."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from ..preprocessing import Preprocessing
 
 
-_STACKED = 1 << 24  # numbers in the stacked rows of one prediction: 64 MiB in float32
+_STACKED = 1 << 24  # numbers in the stacked copies of x of one prediction, 64 MiB in float32
 
 
 @dataclass(frozen=True)
 class Feature:
-    """An input of a model, or several that belong together and are changed together.
+    """An input of a model, or several inputs that belong together.
 
     Parameters
     ----------
     name : str
     columns : tuple of int
-        Of x.
+        Indices into the columns of x.
     kind : {"numeric", "boolean", "date", "categorical"}
         A date counts days since 1970-01-01.
     categories : tuple of str
-        Of a categorical feature, in the order of its 0/1 columns.
+        Categories in the order of their 0/1 columns; empty for other kinds.
     mean, scale : float
-        A value in its own units is x * scale + mean.
+        x * scale + mean is the value in its own units.
     indicator : bool
         Whether the last column is 1 where the value is missing.
     """
@@ -56,7 +56,7 @@ class Feature:
 
 
 def features(preprocessing: Preprocessing) -> list[Feature]:
-    """Describe the inputs of a model of a table as the table's columns.
+    """Describe the inputs of a model trained on a table by the table's columns.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def features(preprocessing: Preprocessing) -> list[Feature]:
     Returns
     -------
     list of Feature
-        One for each column; the inputs that stand for a categorical column are one feature.
+        One for each column. All inputs of a categorical column are one feature.
     """
     result, start = [], 0
     for column in preprocessing.columns:
@@ -84,13 +84,13 @@ def features(preprocessing: Preprocessing) -> list[Feature]:
     return result
 
 
-def _predictions(
+def predictions(
     model: Model, x: np.ndarray, changes: Iterable[tuple[tuple[int, ...], np.ndarray]]
 ) -> Iterator[np.ndarray]:
     """Yield the model's outputs (n, n_outputs) for x with each change made to it.
 
-    A change is (columns, values), the values of shape (n, columns) or (columns,). Changed copies
-    of x are stacked and predicted together, as many as memory allows.
+    A change is (columns, values), with values of shape (n, columns) or (columns,). Several changed
+    copies of x are predicted in one call, at most `_STACKED` numbers.
     """
     per_call = max(1, _STACKED // x.size)
     block: np.ndarray | None = None
@@ -106,8 +106,8 @@ def _predictions(
             part[:, columns] = x[:, columns]
 
 
-def _named(given: Sequence[str | Feature] | None, n_inputs: int) -> list[Feature]:
-    """Return features from names of single columns, or from nothing."""
+def named_features(given: Sequence[str | Feature] | None, n_inputs: int) -> list[Feature]:
+    """Return features, made of single columns if only names or nothing is given."""
     if given is None:
         given = [f"x{i + 1}" for i in range(n_inputs)]
     given = arguments.items("features", given, "names or Feature objects")
@@ -118,17 +118,17 @@ def _named(given: Sequence[str | Feature] | None, n_inputs: int) -> list[Feature
         )
     made = [Feature(f, (i,)) if isinstance(f, str) else f for i, f in enumerate(given)]
     for feature in made:
-        _check_columns(feature, n_inputs)
+        check_columns(feature, n_inputs)
     return made
 
 
-def _column(place: Any) -> Feature:
-    """Return a feature of one column of x."""
+def single_column(place: Any) -> Feature:
+    """Return the feature of one column of x."""
     place = arguments.integer("a column in features", place, -(1 << 31))
     return Feature(f"x{place + 1}", (place,))
 
 
-def _check_columns(feature: Any, n_inputs: int) -> None:
+def check_columns(feature: Any, n_inputs: int) -> None:
     if not isinstance(feature, Feature):
         raise ValueError(f"A feature must be a column of x or a Feature. Received: {feature!r}")
     if not all(0 <= i < n_inputs for i in feature.columns):

@@ -17,7 +17,7 @@ from ..errors import DataError
 
 if TYPE_CHECKING:
     from .._model.model import Model
-from ._features import Feature, _named, _predictions
+from ._features import Feature, named_features, predictions
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Importance:
     Parameters
     ----------
     names : list of str
-        Of the features.
+        Names of the features.
     repeats : ndarray of shape (n_features, n_repeats)
-        By how much the metric got worse, for each shuffle; about 0 if the feature does not
-        matter, and below 0 by chance.
+        By how much the metric got worse in each shuffle. About 0 if the feature does not matter;
+        below 0 by chance.
     metric : str
     baseline : float
-        The metric of the rows as they are.
+        The metric without shuffling.
     larger_is_better : bool
-        Of the metric: whether it falls as it gets worse.
+        Whether a larger metric is better.
     """
 
     names: list[str]
@@ -51,7 +51,7 @@ class Importance:
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviation over the shuffles, (n_features,); 0 for a single one."""
+        """Standard deviation over the shuffles, (n_features,); 0 for a single shuffle."""
         return self.repeats.std(axis=1, ddof=min(1, self.repeats.shape[1] - 1))
 
     @property
@@ -61,7 +61,7 @@ class Importance:
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.names)
-        head = f"By how much {self.metric}, {self.baseline:.6g}, gets worse without the feature:"
+        head = f"How much worse {self.metric} ({self.baseline:.6g}) gets with a shuffled feature:"
         mean, std = self.mean, self.std
         rows = [f"{self.names[i]:<{width}}  {mean[i]:.6g} +- {std[i]:.2g}" for i in self.order]
         return "\n".join([head, *rows])
@@ -79,7 +79,7 @@ def _score(
         if loss is None:
             raise RuntimeError(
                 f"Model {model.name!r} is not compiled yet: call compile(optimizer, loss) first, "
-                "or say which metric"
+                "or give a metric"
             )
         return loss.name, loss, False
     try:
@@ -95,7 +95,7 @@ def _score(
         kind = metric_kind(loss, y, n_outputs)
     engine = chosen.engine_name(kind, n_outputs)
     if loss is not None and engine == kind and type(chosen).finish is metrics.Metric.finish:
-        return chosen.name, loss, False  # with the settings of the loss
+        return chosen.name, loss, False  # the loss has its settings
     given = loss or losses.MeanSquaredError()
 
     def score(y: Any, outputs: Any) -> float:
@@ -122,15 +122,15 @@ def permutation_importance(
     x : array-like of shape (n, n_inputs)
     y : array-like of shape (n, n_outputs), or class indices as the loss takes them
     n_repeats : int
-        Shuffles of each feature.
+        Number of shuffles of each feature.
     metric : str, Metric or callable, optional
-        What to measure with; the model's first metric by default, without one its loss, penalty
-        left out. Of a function of (y, outputs) less is better; it returns a number, or one a row.
+        Default: the model's first metric, or else its loss without penalty. A function of
+        (y, outputs) returns a number, or one for each row; smaller is better.
     seed : int
-        The same seed gives the same shuffles, whatever other features there are.
+        Random seed of the shuffles. A feature's shuffles do not depend on the other features.
     features : sequence of str or Feature, optional
-        Names of the columns, or features, which may be of several columns each; `features`
-        makes them of a table's columns. Default: x1, x2, ...
+        Names of the columns, or features, each of one or more columns. The function `features`
+        makes them from a table's columns. Default: x1, x2, ...
 
     Returns
     -------
@@ -139,7 +139,7 @@ def permutation_importance(
     Raises
     ------
     DataError
-        If x and y are not such data, or have a single row.
+        If x and y do not have these shapes or have a single row.
     """
     from .._model.model import Model
 
@@ -148,27 +148,27 @@ def permutation_importance(
     arguments.integer("seed", seed, 0)
     x = model.checked_inputs(x)
     assert model.n_outputs is not None
-    chosen = _named(features, x.shape[1])
+    chosen = named_features(features, x.shape[1])
     if model.loss is None:
         y = arrays.targets(y, len(x), model.n_outputs, "", model.dtype)
     else:
         y = data.targets(model, y, len(x))
     name, function, larger_is_better = _score(model, metric, y)
     if len(x) < 2:
-        raise DataError("x must have at least 2 rows, to be shuffled. Received: 1 row")
+        raise DataError("x must have at least 2 rows to shuffle. Received: 1 row")
 
     def changes() -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
         for feature in chosen:
             values = x[:, feature.columns]
             for repeat in range(n_repeats):
-                # By column and not by place in the list: other features change nothing.
+                # Keyed by column, so that shuffles do not depend on the other features.
                 key = (feature.columns[0], repeat)
                 rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
                 yield feature.columns, values[rng.permutation(len(x))]
 
     sign = -1.0 if larger_is_better else 1.0
     baseline = function(y, model.predict(x, verbose=0))
-    values = [function(y, outputs) for outputs in _predictions(model, x, changes())]
+    values = [function(y, outputs) for outputs in predictions(model, x, changes())]
     worse = sign * (np.array(values) - baseline)
     names = [feature.name for feature in chosen]
     return Importance(names, worse.reshape(-1, n_repeats), name, baseline, larger_is_better)

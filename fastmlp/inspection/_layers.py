@@ -1,4 +1,4 @@
-"""How a network's layers fare: what comes out of each, what gradient reaches it, in words."""
+"""Diagnose layers: activations, gradients, and a verdict in words."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from .._model.model import Model
     from ..layers import Dense
 
-# Of the error signal beside that at the output: fresh networks that train well keep within 1e-4
-# and 10; fifteen layers of the lecture's initial weights leave 1e-11.
+# Limits of the error signal as a share of the output's. Fresh networks that train well stay
+# between 1e-4 and 10; fifteen layers with the lecture's initial weights have 1e-11.
 VANISHED, EXPLODED = 1e-5, 1e3
-# Shares of units that are worth a word; in networks of one input half are often dead, and do well.
+# Shares of units to report. Networks of one input often do well with half of their units dead.
 _MANY_DEAD, _MANY_SATURATED = 0.75, 0.5
-_EDGE = 0.01  # nearer than this share of its range to an end, a sigmoid or tanh is saturated
-_MOST = 0.9  # of the rows, for a unit to count as saturated
-_SAMPLE, _FEWEST = 32, 4  # rows whose error signals are measured
-_WORK = 1 << 28  # weights times those rows
-_HELD = 1 << 22  # activations of all layers, held at a time
+_EDGE = 0.01  # sigmoid or tanh: saturated within this share of the range from an end
+_MOST = 0.9  # share of rows on which a saturated unit is
+_SAMPLE, _FEWEST = 32, 4  # most and fewest rows for error signals
+_WORK = 1 << 28  # at most this many weights times rows
+_HELD = 1 << 22  # at most this many activations in memory
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
 class LayerFigures:
-    """What a Dense layer puts out, and the gradient that reaches its weights.
+    """Activations of a Dense layer, and the gradient by its weights.
 
     Parameters
     ----------
@@ -42,19 +42,19 @@ class LayerFigures:
     dead : float
         Share of units that are zero for every row.
     saturated : float or None
-        Share of units that, for nine rows in ten, are within a hundredth of their range from
-        one of its ends; None where the activation has no such ends.
+        Share of units that are within 1% of an end of their range for at least 90% of the rows.
+        None if the activation has no such ends.
     mean, std : float
-        Of the activations, over rows and units.
+        Mean and standard deviation of the activations, over rows and units.
     weight_norm, gradient_norm : float
-        Square roots of sums of squares: of the weights, and of the loss's gradient by them over
-        all rows, penalty left out.
+        Euclidean norms of the weights, and of the gradient of the loss by them over all rows,
+        without penalty.
     ratio : float
-        The gradient's norm over the weights'; NaN where all weights are zero.
+        gradient_norm / weight_norm; NaN if all weights are zero.
     error_signal : float
-        Norm of the gradient by the layer's inputs to its activation, as a share of that at the
-        output. Root mean square over single rows, so that rows cannot cancel. NaN where there
-        is none at the output, infinite in all layers where it overflows in one.
+        Norm of the gradient by the linear part of the layer, as a share of that at the output.
+        Root mean square over single rows, so that rows cannot cancel. NaN in all layers if the
+        output has no gradient, infinite in all layers if it overflows in one.
     verdict : str
         'ok', or what is wrong.
     """
@@ -75,21 +75,21 @@ class LayerFigures:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """How the layers of a network fare.
+    """Diagnosis of the layers of a network.
 
     Parameters
     ----------
     layers : list of LayerFigures
         The Dense layers, in order.
     verdict : str
-        A sentence or more on the network as a whole.
+        One or more sentences on the network as a whole, worst problem first.
     """
 
     layers: list[LayerFigures]
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as a document; it may hold NaN."""
+        """Return the report as a JSON document, which may hold NaN."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -110,17 +110,16 @@ class LayerReport:
 
 @all_or_nothing
 def layer_report(model: Model, x: Any, y: Any = None) -> LayerReport:
-    """Report activations and gradients layer by layer, and name what ails the network.
+    """Report activations and gradients of each layer, and diagnose the network.
 
     Parameters
     ----------
     model : Model
     x : array-like of shape (n, n_inputs)
-        Rows as in training; all of them or a part.
+        All or some of the training rows.
     y : array-like, optional
-        With y, the gradient is that of the loss, penalty left out; without it, of the summed
-        output. Dropout is off. A loss that is written in Python is not known to the kernels:
-        leave y out then.
+        With y, gradients are those of the loss without penalty; without y, those of the summed
+        output. Dropout is off. Leave y out for a loss written in Python.
 
     Returns
     -------
@@ -138,7 +137,7 @@ def layer_report(model: Model, x: Any, y: Any = None) -> LayerReport:
         norms = [(_norm(layer.get_weights()[0]), _norm(dw)) for layer, (dw, _) in
                  zip(layers, model.gradients(x, y), strict=True)]  # fmt: skip
         signals = _error_signals(model, x, y)
-        outputs = [_Output(layer) for layer in layers]
+        outputs = [_ActivationSums(layer) for layer in layers]
         size = max(1, _HELD // sum(layer.units for layer in layers))
         for start in range(0, len(x), size):
             part = model.activations(x[start : start + size])
@@ -171,9 +170,9 @@ def _norm(array: np.ndarray) -> float:
 
 @contextlib.contextmanager
 def _without_penalty(model: Model) -> Iterator[None]:
-    """Switch penalties off: their gradient would hide that none comes from the data."""
+    """Set all penalties to zero: their gradient would hide a missing gradient of the data."""
     network = model.network
-    with network.lock:  # or it would be gone for a thread that trains
+    with network.lock:  # another thread may train with the penalties
         for i in range(network.n_layers):
             network.set_penalty(i)
         try:
@@ -183,18 +182,18 @@ def _without_penalty(model: Model) -> Iterator[None]:
                 layer.set_penalties(network)
 
 
-class _Output:
-    """A layer's activations, summed up block by block."""
+class _ActivationSums:
+    """A layer's activations, accumulated in blocks of rows."""
 
     def __init__(self, layer: Dense) -> None:
         self.layer = layer
         self.n_rows = 0
-        self.mean = self._squares = 0.0  # squares of the distances from the mean
+        self.mean = self._squares = 0.0  # sum of squared distances from the mean
         self._alive = np.zeros(layer.units, bool)
         self._at_ends = np.zeros(layer.units, np.int64)
 
     def add(self, values: np.ndarray) -> None:
-        """Add the activations (n, units) of further rows."""
+        """Add the activations (n, units) of a block of rows."""
         self._alive |= values.any(axis=0)
         if self.layer.activation in _RANGES:
             low, high = _RANGES[self.layer.activation]
@@ -227,10 +226,10 @@ class _Output:
 
 
 def _error_signals(model: Model, x: np.ndarray, y: np.ndarray | None) -> list[float]:
-    """Return, for each Dense layer, the norm of the gradient by its inputs to the activation.
+    """Return, for each Dense layer, the error signal as a share of the output layer's.
 
-    Of a single row that is the norm of the gradient by the biases; and by the weights it is the
-    norm of what comes in times that, which serves layers without biases. Divided by the output's.
+    For a single row the error signal is the norm of the gradient by the biases. Without biases it
+    is the norm of the gradient by the weights divided by the norm of the layer's inputs.
     """
     layers = model.dense_layers
     n = min(_SAMPLE, max(_FEWEST, _WORK // max(1, model.count_params())), len(x))
@@ -245,7 +244,7 @@ def _error_signals(model: Model, x: np.ndarray, y: np.ndarray | None) -> list[fl
                          if layer in layers]  # fmt: skip
         for k, (layer, (dw, db)) in enumerate(zip(layers, gradients, strict=True)):
             size = 1.0 if layer.use_bias else _norm(incoming[k])
-            if size:  # a row of zeros without a bias tells nothing
+            if size:  # without bias, a row of zeros has no gradient
                 squares[k] += (_norm(db if layer.use_bias else dw) / size) ** 2
                 counts[k] += 1
     norms = np.sqrt(squares / np.maximum(counts, 1))
@@ -276,14 +275,14 @@ def _findings(figures: dict[str, Any], last: bool) -> list[str]:
         found.append("dead layer")
     elif figures["dead"] >= _MANY_DEAD:
         found.append("many dead units")
-    # A classifier that is sure of its answers is not ill.
+    # A saturated output layer is normal in a confident classifier.
     if not last and (figures["saturated"] or 0) >= _MANY_SATURATED:
         found.append("saturated units")
     return found
 
 
 def _overall(layers: list[LayerFigures]) -> str:
-    """Say what ails the network, the gravest first."""
+    """Return a sentence for each problem, worst first."""
 
     def affected(finding: str) -> list[LayerFigures]:
         return [layer for layer in layers if finding in layer.verdict]

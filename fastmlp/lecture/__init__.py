@@ -1,7 +1,7 @@
-"""The lecture's networks, with the figures that it prints.
+"""The lecture's networks: train them and compare with the lecture's tables and figures.
 
-_catalogue  every network, its training and its rows of the tables
-_figures    the lecture's figures (drawn with matplotlib, so imported on its own)
+_catalogue  every network, its training, the rows of the tables
+_figures    the figures of each network
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-# Loaded on first use (PEP 562): they import matplotlib's part of the package, and NumPy.
+# Loaded on first use (PEP 562): _figures is not needed for names and tables.
 def __getattr__(name: str) -> Any:
     if name in ("data_figures", "figures"):
         from . import _figures

@@ -1,7 +1,7 @@
-"""The lecture's networks: what it trained, from which seeds, and what it printed.
+"""The lecture's networks: architectures, seeds, and the values that the lecture printed.
 
-`CATALOGUE` has them in the lecture's order; `train` fits one, `repair` smooths one by
-hand. Importing this module imports no NumPy: the command line completes names from it.
+`CATALOGUE` has them in the lecture's order. `train` fits one; `repair` smooths one by hand.
+Importing this module does not import NumPy, because the command line completes names from it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 EPOCHS = 1000
 REPAIR_INTERVAL = (0.5, 1.0)
 REPAIR_FACTOR = 0.1
-# Where the repaired curve's steps are measured: the grid's points inside the interval.
+# Steps of the repaired curve are measured between the grid points in this interval.
 STEP_INTERVAL = (0.52, 1.0)
 
 
@@ -49,27 +49,28 @@ class Entry:
     Parameters
     ----------
     name : str
-        As in the lecture's table.
+        Name in the lecture's table.
     task : {"regression", "classification"}
     units : tuple of int
         Hidden layers' widths.
     l1, l2 : float
         Penalty on the weights of every layer, output included.
     seed : int
-        Of the legacy generator that draws the initializers' seeds.
+        Seed of NumPy's legacy generator, which draws the seeds of the initializers.
     seeds : int
-        How many are drawn for biases, and then for weights. Hidden layer i takes element i,
+        Number of seeds drawn for biases, and then again for weights. Hidden layer i uses seed i,
         the output layer the last.
     initial_step : int
-        Steps that Adam's bias correction counts as done before the first.
+        Initial step count in Adam's bias correction.
     lecture : dict
-        What the lecture printed: some of train_loss, train_mse, val_loss, val_mse,
+        Values that the lecture printed: some of train_loss, train_mse, val_loss, val_mse,
         val_accuracy.
     rtol, rtol_loss, rtol_train_mse, atol_accuracy : float or None
-        How near to these a rerun comes: losses and mean squared errors; training loss with its
-        penalty; training mean squared error, where it is not `rtol`; accuracy. None: no claim.
+        Tolerances of a rerun: of losses and mean squared errors; of the training loss with
+        penalty; of the training mean squared error, if it differs from `rtol`; of accuracy. None:
+        not compared.
     repairs : str or None
-        The entry of which this one is the repaired copy.
+        Name of the entry of which this is the repaired copy.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Entry:
 
     @property
     def metric(self) -> str:
-        """The figure of merit beside the loss: 'mse' or 'accuracy'."""
+        """The metric beside the loss: 'mse' or 'accuracy'."""
         return "mse" if self.task == "regression" else "accuracy"
 
 
@@ -104,7 +105,7 @@ CATALOGUE: dict[str, Entry] = _read_catalogue()
 
 @dataclass
 class Result:
-    """A trained network of the lecture and how well it does.
+    """A trained network of the lecture with its losses and metrics.
 
     Parameters
     ----------
@@ -115,9 +116,9 @@ class Result:
     train, val : dict
         'loss' and the entry's metric, from `evaluate` after the last epoch.
     seconds : float
-        Of training; for the repair, of the repair.
+        Duration of training, or of the repair.
     repair : dict or None
-        What the repair changed, and figures before and after.
+        Weights changed by the repair, and errors before and after.
     before : Sequential or None
         The network before its repair.
     """
@@ -134,14 +135,14 @@ class Result:
 
     @property
     def lecture(self) -> dict[str, float | None]:
-        """The lecture's figures, None for those that it does not print."""
+        """The lecture's values, None for those that it does not print."""
         names = [
             f"{part}_{key}" for part in ("train", "val") for key in ("loss", self.entry.metric)
         ]
         return {name: self.entry.lecture.get(name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as a plain JSON document.
+        """Return the result as a JSON document.
 
         Returns
         -------
@@ -187,7 +188,7 @@ def data(task: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np
 
 
 def preprocessing(task: str) -> Preprocessing:
-    """Describe the columns of the lecture's data as `fastmlp.datasets` names them.
+    """Return a `Preprocessing` with the column names of the lecture's data.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ def preprocessing(task: str) -> Preprocessing:
 
 
 def build(entry: Entry) -> Sequential:
-    """Build and compile a network of the lecture, with the weights that it started from.
+    """Build and compile a network of the lecture with its initial weights.
 
     Parameters
     ----------
@@ -224,12 +225,12 @@ def build(entry: Entry) -> Sequential:
     bias_seeds = rng.randint(1, 1_000_000, size=entry.seeds)
     weight_seeds = rng.randint(1, 1_000_000, size=entry.seeds)
     classify = entry.task == "classification"
-    plan = [(width, "relu", i) for i, width in enumerate(entry.units)]
-    plan.append((1, "sigmoid" if classify else "linear", -1))
+    hidden = [(width, "relu", i) for i, width in enumerate(entry.units)]
+    output = (1, "sigmoid" if classify else "linear", -1)
     penalised = entry.l1 > 0 or entry.l2 > 0
     model = models.Sequential(name=entry.name)
     model.add(layers.Input(shape=(2 if classify else 1,)))
-    for number, (width, activation, i) in enumerate(plan, 1):
+    for number, (width, activation, i) in enumerate([*hidden, output], 1):
         model.add(
             layers.Dense(
                 width,
@@ -266,18 +267,18 @@ def train(
     callbacks: Sequence[Any] = (),
     base: Result | None = None,
 ) -> Result:
-    """Train a network of the lecture as the lecture did: Adam, full batch.
+    """Train a network like the lecture, with Adam and all rows in each batch.
 
     Parameters
     ----------
     entry : Entry
     epochs : int
     curves : bool
-        Also evaluate on the validation data, for the loss curves: at 20 epochs, or at 10 on the
-        classifiers' 10,000 rows.
+        Whether to evaluate on the validation data for the loss curves, at 20 epochs, or at 10 for
+        the classifiers with their 10,000 rows.
     callbacks : sequence of Callback
     base : Result, optional
-        For a repaired entry: the network to repair, if it has been trained already.
+        Trained network to repair, for an entry with `repairs`. Default: train it first.
 
     Returns
     -------
@@ -310,23 +311,23 @@ def train(
 
 
 def repair(model: Sequential) -> tuple[Sequential, dict[str, Any]]:
-    """Smooth a fitted curve as the lecture does, by hand, in its first layer.
+    """Smooth a fitted curve by changing weights of its first layer, like the lecture.
 
-    A unit's change point, ``-b / w``, is where it switches on. Weights whose change point lies
-    in [0.5, 1] are multiplied by 0.1: the curve's steps there shrink, but the rest of the
-    network was fitted to those units, and the validation error grows.
+    A unit's change point, ``-b / w``, is where it turns on. Weights whose change point lies in
+    [0.5, 1] are multiplied by 0.1. The curve's steps there shrink, but the validation error grows
+    because the later layers were fitted to the unchanged units.
 
     Parameters
     ----------
     model : Sequential
-        Of one input; it stays as it is.
+        Trained, with one input. It is not changed.
 
     Returns
     -------
     repaired : Sequential
     report : dict
-        'weights' of the first layer and how many were changed, and the largest step of the
-        curve between neighbouring grid points in [0.52, 1] before and after.
+        Number of 'weights' in the first layer, number of 'weights_changed', and 'largest_step' of
+        the curve between neighbouring grid points in [0.52, 1], 'before' and 'after'.
 
     Raises
     ------
@@ -356,7 +357,7 @@ def repair(model: Sequential) -> tuple[Sequential, dict[str, Any]]:
 
 
 def largest_step(model: Sequential) -> float:
-    """Measure a fitted curve's largest step between neighbouring grid points in [0.52, 1].
+    """Return a fitted curve's largest step between neighbouring grid points in [0.52, 1].
 
     Parameters
     ----------
@@ -401,7 +402,7 @@ def _repaired(entry: Entry, base: Result) -> Result:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the catalogue's table."""
+    """One row of the catalogue's table."""
 
     name: str
     figure: str
@@ -411,14 +412,14 @@ class Row:
 
     @property
     def difference(self) -> float | None:
-        """Relative to the lecture's figure; None where it prints none."""
+        """Relative difference from the lecture's value; None if it prints none."""
         return None if self.lecture is None else self.value / self.lecture - 1
 
 
 def rows(results: Iterable[Result]) -> Iterator[Row]:
-    """Lay out results as a table: one row for each figure of each network.
+    """Yield the rows of a table: one for each value of each network.
 
-    Without a penalty a regression network's loss is its mean squared error, and is left out.
+    The loss of a regression network without penalty is left out: it is its mean squared error.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of the lecture: which there are of each network, and how each is drawn."""
+"""The lecture's figures: names and functions for each network and for the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Drawer = Callable[[Result], "Figure"]
 
 
 def figures(entry: Entry) -> dict[str, Drawer]:
-    """Name the figures that show a network, each with the function that draws it.
+    """Return the figures of a network by name, each with the function that draws it.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def figures(entry: Entry) -> dict[str, Drawer]:
     Returns
     -------
     dict of str to callable
-        From a file name without suffix to a function of a `Result`, which returns a Figure.
+        Keys are file names without suffix. Values take a `Result` and return a Figure.
     """
     name = entry.name
     if entry.repairs is not None:
@@ -44,7 +44,7 @@ def figures(entry: Entry) -> dict[str, Drawer]:
 
 
 def data_figures() -> dict[str, Callable[[], Figure]]:
-    """Name the figures of the lecture's data, each with the function that draws it.
+    """Return the figures of the lecture's data by name, each with the function that draws it.
 
     Returns
     -------
@@ -81,6 +81,7 @@ def _draw_units(result: Result, layer: int) -> Figure:
 def _draw_change_points(result: Result) -> Figure:
     from .. import plots
 
+    assert result.before is not None
     return plots.plot_change_points(
         result.before, result.model, REPAIR_INTERVAL, title=result.entry.name
     )
@@ -95,4 +96,6 @@ def _draw_boundary(result: Result) -> Figure:
 def _draw_loss(result: Result) -> Figure:
     from .. import plots
 
-    return plots.plot_history(result.model.history, title=result.entry.name)
+    history = result.model.history
+    assert history is not None
+    return plots.plot_history(history, title=result.entry.name)

@@ -43,6 +43,7 @@ class BaseMLP(FittedMLP):
     best_loss_: float | None
     best_validation_score_: float | None
     _best_weights: list[np.ndarray] | None
+    _no_improvement_count: int
 
     # ---- targets: overridden by the subclasses ----
 
