@@ -1,8 +1,8 @@
-"""Choosing lambda: paths of the lecture's penalised networks, cross-validated.
+"""Choose lambda with cross-validated paths of the lecture's penalised networks.
 
-The lecture chose its lambdas by hand. Here each of fifty is fitted, from the smallest up,
-and ten folds say how well it predicts rows that it never saw. Weights become exactly zero under the
-L1 penalty; the curve goes from wiggles through the true function to a constant.
+The lecture chose its lambdas by hand. Here fifty lambdas are fitted, from the smallest up, and ten
+folds estimate the error on new rows. The L1 penalty makes weights exactly zero. With growing lambda
+the fitted curve changes from wiggles to the true function to a constant.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import fastmlp
 from fastmlp import datasets, plots
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=500, help="for each lambda (500)")
-parser.add_argument("--units", default="64x2", help="of the hidden layers (64x2)")
-parser.add_argument("--lambdas", type=int, default=50, help="how many (50)")
+parser.add_argument("--epochs", type=int, default=500, help="epochs for each lambda (500)")
+parser.add_argument("--units", default="64x2", help="hidden layers (64x2)")
+parser.add_argument("--lambdas", type=int, default=50, help="number of lambdas (50)")
 parser.add_argument("-o", dest="directory", type=Path, default=Path("lambda_path"))
 args = parser.parse_args()
 args.directory.mkdir(parents=True, exist_ok=True)

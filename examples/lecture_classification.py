@@ -1,7 +1,7 @@
 """The lecture's classification example: five layers of 1024 units, with and without a penalty.
 
-100 points of two classes, a network that can follow every one of them, and two that may not:
-the decision boundaries show the difference. Only the import lines differ from the lecture's.
+The data are 100 points of two classes. The unpenalised network separates every point; the decision
+boundaries of the penalised networks are smoother. Only the import lines differ from the lecture's.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from fastmlp import datasets, initializers, layers, models, plots, regularizers
 from fastmlp.plots import plot_decision_boundary
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=1000, help="of every fit (the lecture: 1000)")
-parser.add_argument("--units", type=int, default=1024, help="of each hidden layer (1024)")
+parser.add_argument("--epochs", type=int, default=1000, help="epochs of every fit (1000)")
+parser.add_argument("--units", type=int, default=1024, help="units of each hidden layer (1024)")
 parser.add_argument("-o", dest="directory", type=Path, default=Path("lecture_classification"))
 args = parser.parse_args()
 args.directory.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 """The lecture's regression examples, section by section.
 
-Networks of one to five hidden layers are fitted to 50 points, drawn layer by layer and compared;
-the largest is repaired by hand, then regularised from the start. Only the import lines differ
-from the lecture's listings. The five-layer networks take nearly all of the time: `--wide 128`
-shows much the same in a fraction of it.
+Networks of one to five hidden layers are fitted to 50 points, drawn layer by layer, and compared.
+The largest is repaired by hand, then trained again with penalties. Only the import lines differ
+from the lecture's listings. The five-layer networks take nearly all of the time; `--wide 128` gives
+similar figures in a fraction of it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from fastmlp import datasets, initializers, layers, models, plots, regularizers
 from fastmlp.plots import plot_layer_activations_facetted, plot_layers
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=1000, help="of every fit (the lecture: 1000)")
+parser.add_argument("--epochs", type=int, default=1000, help="epochs of every fit (1000)")
 parser.add_argument("--wide", type=int, default=1024, help="units of the wide layers (1024)")
 parser.add_argument("-o", dest="directory", type=Path, default=Path("lecture_regression"))
 args = parser.parse_args()

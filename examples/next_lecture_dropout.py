@@ -9,8 +9,8 @@ from fastmlp import datasets, initializers, layers, models, plots
 from fastmlp.plots import plot_layers
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=1000, help="of every fit (1000)")
-parser.add_argument("--units", type=int, default=1024, help="of each hidden layer (1024)")
+parser.add_argument("--epochs", type=int, default=1000, help="epochs of every fit (1000)")
+parser.add_argument("--units", type=int, default=1024, help="units of each hidden layer (1024)")
 parser.add_argument("-o", dest="directory", type=Path, default=Path("next_lecture"))
 args = parser.parse_args()
 args.directory.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ for rate in (0.2, 0.05):
     np.random.seed(65392)
     b_init_seeds = np.random.randint(1, 1e6, size=6)
     w_init_seeds = np.random.randint(1, 1e6, size=6)
-    # The seed also fixes which units are dropped: without it each run differs.
+    # The seed also determines which units are dropped; without it each run differs.
     model = models.Sequential(seed=65392)
     for i in range(5):
         model.add(

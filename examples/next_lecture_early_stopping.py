@@ -1,8 +1,8 @@
-"""Next lecture: narrower networks, loss curves, and stopping early.
+"""Next lecture: narrower networks, loss curves, and early stopping.
 
-512x5 and 256x5 fit the training data ever more closely while the validation error turns up
-again. Stopping after 100 epochs, as the curves suggest, or leaving the choice of the epoch to a
-callback, keeps the better network.
+512x5 and 256x5 fit the training data better and better, but their validation error rises again
+after a while. Two ways keep the better network: stop after 100 epochs, as the curves suggest, or
+let a callback choose the epoch.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from fastmlp import callbacks, datasets, initializers, layers, models, plots
 from fastmlp.plots import plot_layers
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=1000, help="of the long fits (1000)")
-parser.add_argument("--units", type=int, default=512, help="of the wider network's layers (512)")
+parser.add_argument("--epochs", type=int, default=1000, help="epochs of the long fits (1000)")
+parser.add_argument("--units", type=int, default=512, help="units of the wide layers (512)")
 parser.add_argument("-o", dest="directory", type=Path, default=Path("next_lecture"))
 args = parser.parse_args()
 args.directory.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ narrow = args.units // 2
 print(f"{'':22}{'train mse':>12}{'val mse':>12}")
 for units in (args.units, narrow):
     model = build_model([units] * 5)
-    # 10,000 validation points cost more than a step on 50: look at them now and then.
+    # 10,000 validation points take longer than a step on 50 points, so validate now and then.
     every = max(1, args.epochs // 100)
     history = model.fit(
         train_x,
@@ -79,7 +79,7 @@ early = min(100, args.epochs)
 model.fit(train_x, train_y, epochs=early, batch_size=train_x.shape[0], verbose=0)
 report(f"model_{narrow}x5_stopped", model)
 
-# The same by a callback: stop when 50 epochs brought nothing better, go back to the best.
+# The same with a callback: stop after 50 epochs without improvement, restore the best weights.
 model = build_model([narrow] * 5)
 early_stopping = callbacks.EarlyStopping(monitor="val_loss", patience=50, restore_best_weights=True)
 history = model.fit(

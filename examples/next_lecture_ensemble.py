@@ -1,7 +1,7 @@
 """Next lecture: an ensemble of ten 256x5 networks, each stopped after 100 epochs.
 
-The members differ only in the weights that they start from. The mean of their predictions has a
-smaller validation error than they have on average, and than most of them have alone.
+The members differ only in their initial weights. The mean of their predictions has a smaller
+validation error than the members have on average, and than most members have alone.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import fastmlp
 from fastmlp import datasets, initializers, layers, models, plots
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=100, help="of every member (100)")
-parser.add_argument("--units", type=int, default=256, help="of each hidden layer (256)")
+parser.add_argument("--epochs", type=int, default=100, help="epochs of every member (100)")
+parser.add_argument("--units", type=int, default=256, help="units of each hidden layer (256)")
 parser.add_argument("--members", type=int, default=10)
 parser.add_argument("-o", dest="directory", type=Path, default=Path("next_lecture"))
 args = parser.parse_args()
@@ -43,7 +43,7 @@ for _ in range(args.members):
     model.compile(optimizer="adam", loss="mean_squared_error")
     networks.append(model)
 
-# One of each, side by side.
+# Train one member of each network.
 ensemble = fastmlp.ensemble(
     train_x, train_y, networks, members=1, epochs=args.epochs, batch_size=None, seed=0
 )

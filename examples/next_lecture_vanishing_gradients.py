@@ -1,8 +1,8 @@
-"""Next lecture: 13, 14 and 15 layers of 32 units, and why the last does not train.
+"""Next lecture: networks of 13, 14 and 15 layers, and why the deepest does not train.
 
 Before training, the largest entry of the gradient of the summed output with respect to each
-layer's weights shrinks by about ten from layer to layer on the way back to the input. The first
-layers of a deep network then hardly move.
+layer's weights shrinks by a factor of about ten per layer, from the output back to the input. The
+first layers of a deep network hardly change in training.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from fastmlp import datasets, initializers, layers, models, plots
 from fastmlp.plots import plot_layers
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=1000, help="of every fit (1000)")
+parser.add_argument("--epochs", type=int, default=1000, help="epochs of every fit (1000)")
 parser.add_argument("-o", dest="directory", type=Path, default=Path("next_lecture"))
 args = parser.parse_args()
 args.directory.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,13 @@
-"""Time fastmlp beside NumPy, PyTorch, JAX, Keras and scikit-learn on the same work.
+"""Compare the speed of fastmlp, NumPy, PyTorch, JAX, Keras and scikit-learn on the same work.
 
     python benchmarks/programs/compare_peers.py -o results.json --chart results.png
     python benchmarks/programs/compare_peers.py --cases lecture --peers numpy,torch --threads 2
-    python benchmarks/programs/compare_peers.py --cases tiny2 --keep -o results.json  # again
+    python benchmarks/programs/compare_peers.py --cases tiny2 --keep -o results.json  # one case
     python benchmarks/programs/compare_peers.py --from results.json --chart results.png
     python benchmarks/programs/compare_peers.py --list
 
-Cases, libraries and the way of measuring are `fastmlp.bench`'s; this program measures for longer
-than `fastmlp bench` does, in several rounds of fresh processes, and draws.
+Cases, libraries and measurements are those of `fastmlp.bench`. This program measures longer than
+`fastmlp bench`, in several rounds of new processes, and draws a chart.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LOOKS = {  # colour, marker
 NAMES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "keras": "Keras",
          "sklearn": "scikit-learn"}  # fmt: skip
 GAP = 0.9  # between cases, in rows
-LATE = 1e3  # microseconds; what is to be written from there on goes to the left
+LATE = 1e3  # microseconds; the text of later points stands at their left
 
 
 def table(rows):
@@ -64,7 +64,7 @@ def factor(ratio):
 
 @_style.styled
 def chart(document):
-    """Draw a dot for each library in each case, over time on a log axis; return the figure."""
+    """Return a figure with a dot for each library in each case, over time on a log axis."""
     groups = {}
     for row in document["results"]:
         groups.setdefault(row["case"], []).append(row)
@@ -94,7 +94,7 @@ def draw_case(axes, rows, y):
     measured = [row for row in rows if "error" not in row]
     if not measured:
         return
-    base = measured[0]["microseconds"]  # fastmlp's, unless that is what failed
+    base = measured[0]["microseconds"]  # fastmlp's, unless fastmlp failed
     axes.plot([base, base], [y, y + len(rows) - 1], color=_style.BLUE, linewidth=0.8, alpha=0.5)
     for k, row in enumerate(rows):
         note = {"va": "center", "fontsize": 8, "color": _style.INK}
@@ -163,18 +163,20 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default="all", help="comma-separated")
     parser.add_argument("--peers", default="all", help="comma-separated; default: all installed")
-    parser.add_argument("--threads", type=int, help="threads for everybody; default: their own")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of fresh processes")
+    parser.add_argument("--threads", type=int, help="threads of every library")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, each with new processes")
     parser.add_argument("--windows", type=int, default=5, help="timed windows of a round")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a window")
-    parser.add_argument("--timeout", type=float, default=600.0, help="seconds of one answer")
-    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the figures here")
+    parser.add_argument(
+        "--timeout", type=float, default=600.0, help="seconds to wait for an answer"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="file of the results")
     parser.add_argument("--keep", action="store_true",
-                        help="keep what the output file has of other cases")  # fmt: skip
-    parser.add_argument("--chart", type=Path, metavar="PNG", help="draw them here; also .svg, .pdf")
+                        help="keep other cases of the output file")  # fmt: skip
+    parser.add_argument("--chart", type=Path, metavar="PNG", help="chart (.png, .svg, .pdf)")
     parser.add_argument("--from", dest="source", type=Path, metavar="JSON",
-                        help="take the figures from this file, and measure nothing")  # fmt: skip
-    parser.add_argument("--list", action="store_true", help="print cases and peers, and end")
+                        help="print and draw this file without measuring")  # fmt: skip
+    parser.add_argument("--list", action="store_true", help="print cases and peers, then exit")
     options = parser.parse_args(arguments)
     try:
         options.cases = bench.parse_cases(options.cases)
@@ -185,7 +187,7 @@ def parse(arguments=None):
 
 
 def measure(options):
-    """Measure case by case, and write after each, so that a run that is cut short is not lost."""
+    """Measure case by case, and write the file after each, in case the run is interrupted."""
     document = {"machine": recording.machine(), "settings": {}, "results": []}
     if options.keep and options.output and options.output.exists():
         old = recording.read(options.output)["results"]

@@ -1,14 +1,14 @@
-"""Put the ways to take a penalty side by side, on the lecture's regression.
+"""Compare subgradient steps, proximal steps and group penalties on the lecture's regression.
 
     python benchmarks/programs/compare_penalties.py -o benchmarks/results/penalties.json
     python benchmarks/programs/compare_penalties.py --epochs 100 --units 256x3
     python benchmarks/programs/compare_penalties.py --from benchmarks/results/penalties.json
 
-The lecture's network of five layers of 1024 units, 1000 epochs of Adam over all 50 rows: the L1
-penalty 0.001 as a subgradient, as Keras takes it, and by proximal steps, and group penalties.
-For each the loss, the mean squared error of training and validation rows, and the share of weights
-that are exactly zero; then the network is pruned, an epoch of both is timed in turns, and the
-small one is polished. A file that exists keeps its other ways.
+The network is the lecture's, five layers of 1024 units, trained for 1000 epochs of Adam on all 50
+rows. The L1 penalty 0.001 is taken by subgradient steps, as in Keras, and by proximal steps. For
+each penalty the program reports the loss, the mean squared error on training and validation rows,
+and the share of weights that are exactly zero. Then it prunes the network, times an epoch before
+and after in turns, and polishes the pruned network. Other penalties in an existing file are kept.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import recording
 
 from fastmlp import datasets, lecture, models, optimizers, regularizers
 
-SMALL = 100_000  # parameters of a network that is polished
+SMALL = 100_000  # most parameters of a network that is polished
 LAMBDA, GROUP_LAMBDA = 0.001, 0.0001
 WAYS = {
     "subgradient": lambda: regularizers.L1(LAMBDA),
@@ -33,7 +33,7 @@ WAYS = {
 
 
 def lecture_model(units):
-    """Return the lecture's penalised network, with its initial weights, not compiled."""
+    """Return the lecture's penalised network with its initial weights, not compiled."""
     entry = next(e for e in lecture.CATALOGUE.values() if e.l1 == LAMBDA and e.task == "regression")
     return lecture.build(entry) if units is None else models.mlp(units, 1, 1, seed=1)
 
@@ -76,7 +76,7 @@ def figures(way, units, epochs, rounds):
         "prune_difference": float(difference),
     }
     times = {"before": [], "after": []}
-    for _ in range(rounds):  # in turns, so that a slow minute of the machine meets both
+    for _ in range(rounds):  # in turns, so that noise affects both equally
         for name, each in (("before", model), ("after", pruned)):
             epoch_ms(each, x, y, 2)
             times[name].append(epoch_ms(each, x, y, 20))
@@ -108,11 +108,11 @@ def table(document):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--units", help="other hidden layers than the lecture's")
+    parser.add_argument("--units", help="hidden layers; default: the lecture's")
     parser.add_argument("--epochs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--from", dest="source", type=Path, help="print what this file holds")
+    parser.add_argument("--from", dest="source", type=Path, help="print this file only")
     options = parser.parse_args()
     if options.source:
         print(table(recording.read(options.source)))

@@ -4,11 +4,11 @@
     python benchmarks/programs/compare_sklearn.py --cases digits --seeds 0,1 -o results.json
     python benchmarks/programs/compare_sklearn.py --list
 
-Both get the same parameters, rows and random_state, so that they start from the same weights. A
-seed decides on the split as well. The two take turns at going first; only `fit` is timed. Scores
-are R squared or accuracy on a quarter of the rows that neither saw. `verdict` judges the scores'
-differences, seed by seed: "equal" if their 95 % confidence interval (Student's t) holds 0. A file
-that exists is added to: a case and seed that is measured again replaces the old figures.
+Both get the same parameters, rows and random_state, so that they start from the same weights. The
+seed also determines the split. They take turns at going first, and only `fit` is timed. Scores are
+R squared or accuracy on a quarter of the rows, held out. `verdict` is "equal" if the 95% confidence
+interval (Student's t) of the score differences over the seeds contains 0. Results are added to an
+existing file; a repeated case and seed replaces the old result.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import fastmlp.sklearn
 
 
 def california():
-    """Return a table of the size of California's housing data, nonlinear, with skew and noise."""
+    """Return simulated data of the size of California's housing data: nonlinear, skewed, noisy."""
     rng = np.random.default_rng(1990)
     x = rng.gamma(2.0, 1.0, (20640, 8))
     place = np.exp(-((x[:, 6] - 2) ** 2) - (x[:, 7] - 2) ** 2)
@@ -46,7 +46,7 @@ TABLES = {
     "california": california,
 }
 REGRESSION = ("diabetes", "california")
-# name: (table, parameters beside the defaults)
+# name: (table, parameters that differ from the defaults)
 CASES = {
     "diabetes": ("diabetes", {}),
     "diabetes-early": ("diabetes", {"early_stopping": True}),
@@ -62,12 +62,12 @@ CASES = {
     "california-early": ("california", {"early_stopping": True}),
     "california-float32": ("california", {}),
 }
-PAUSE = 0.3  # seconds, in which threads of the fit before, which wait in a loop, go to sleep
+PAUSE = 0.3  # seconds, so that idle threads of the previous fit stop spinning
 LIBRARIES = {"fastmlp": fastmlp.sklearn, "scikit-learn": neural_network}
 
 
 def data(case, seed):
-    """Return training and test rows, in columns of mean 0 and standard deviation 1."""
+    """Return training and test rows, with columns of mean 0 and standard deviation 1."""
     name = CASES[case][0]
     loaded = TABLES[name]() if name == "california" else TABLES[name](return_X_y=True)
     strata = None if name in REGRESSION else loaded[1]
@@ -82,7 +82,7 @@ def data(case, seed):
 
 
 def measure(case, seed):
-    """Fit both; return a dict a library."""
+    """Fit both; return a dict for each library."""
     table, parameters = CASES[case]
     kind = "MLPRegressor" if table in REGRESSION else "MLPClassifier"
     x, x_test, y, y_test = data(case, seed)
@@ -106,7 +106,7 @@ def measure(case, seed):
 
 
 def verdict(ours, theirs):
-    """Judge paired scores; return a word, the mean difference and the interval's half width."""
+    """Compare paired scores; return the verdict, mean difference and half width of the interval."""
     differences = np.subtract(ours, theirs)
     mean, n = float(differences.mean()), len(differences)
     if n < 2:
@@ -116,7 +116,7 @@ def verdict(ours, theirs):
 
 
 def summarise(runs):
-    """Turn measurements into one row a case."""
+    """Return one row for each case."""
     rows = []
     for case in CASES:
         ours, theirs = (
@@ -169,8 +169,8 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default=",".join(CASES), help="comma-separated")
     parser.add_argument("--seeds", default="0,1,2,3,4", help="comma-separated")
-    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="add the figures here")
-    parser.add_argument("--list", action="store_true", help="print the cases, and end")
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="file to add results to")
+    parser.add_argument("--list", action="store_true", help="print the cases, then exit")
     options = parser.parse_args(arguments)
     options.cases = options.cases.split(",")
     options.seeds = [int(seed) for seed in options.seeds.split(",")]
@@ -187,7 +187,7 @@ def main():
         return
     warnings.simplefilter("ignore")
     about = recording.machine() | {"scikit-learn": sklearn.__version__, "numpy": np.__version__}
-    measure("wine", 0)  # loads and warms up what both will need
+    measure("wine", 0)  # warm-up of both libraries
     runs = []
     for case in options.cases:
         for seed in options.seeds:

@@ -1,10 +1,10 @@
-"""Does a network whose units die slow down, as numbers below the normal ones would make it?
+"""Check that training does not slow down when units die and weights become denormal.
 
     python benchmarks/programs/dying_units.py -o benchmarks/results/dying_units.json
 
-Penalties and momentum shrink weights and moments towards zero for ever. Two layers of 64 units
-train for 5000 epochs under an L2 penalty that leaves them nothing; the first and the last thousand
-epochs are timed. In plain NumPy a product of such numbers is timed as well: what is avoided.
+Penalties and momentum shrink weights and moments towards zero without end. Two layers of 64 units
+train for 5000 epochs with an L2 penalty that makes all weights vanish. The first and the last
+thousand epochs are timed. For comparison a product of denormal numbers is timed in NumPy.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def seconds(function, *arguments):
 
 
 def run(optimizer, seed):
-    """Return microseconds an epoch at the start and at the end, and how many weights are left."""
+    """Return microseconds per epoch at the start and at the end, and the nonzero weights."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(64, 8)).astype("f4"), rng.normal(size=(64, 1)).astype("f4")
     model = models.mlp("64x2", 8, 1, l2=0.5, seed=seed)
@@ -49,7 +49,7 @@ def run(optimizer, seed):
 
 
 def numpys_ratio():
-    """Return how many times as long a product takes NumPy where its numbers are below normal."""
+    """Return the time of a NumPy product of denormal numbers relative to normal numbers."""
     usual, small = np.full(100_000, 0.5, "f4"), np.full(100_000, 1e-39, "f4")
     times = [min(seconds(np.multiply, a, usual) for _ in range(50)) for a in (small, usual)]
     return times[0] / times[1]

@@ -1,10 +1,10 @@
-"""Many tiny networks at once: fastmlp.ensemble beside JAX's vmap over a compiled loop.
+"""Time many tiny networks at once: fastmlp.ensemble and JAX's vmap over a compiled loop.
 
-1000 networks of 1-16-1 with different seeds, 1000 epochs of Adam each on the lecture's 50 rows, all
-a batch. JAX starts from the very weights that fastmlp draws, and compiling is not counted. What is
-timed of fastmlp is the whole call: checks, drawing weights, training, every epoch's loss of every
-network. JAX gets its weights ready made and reports the last loss. Each library has a process of
-its own; they take turns.
+1000 networks of 1-16-1 with different seeds train for 1000 epochs of Adam on the lecture's 50 rows,
+all rows in each batch. JAX starts from the weights that fastmlp draws. The time of fastmlp is that
+of the whole call: checks, drawing weights, training, and the loss of every epoch and network. The
+time of JAX includes neither compilation nor drawing weights, and only the last loss is computed.
+Each library runs in its own process, and they take turns.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from fastmlp import datasets
 
 
 def train_fastmlp(settings):
-    """Return a function that trains all networks and gives their last losses."""
+    """Return a function that trains all networks and returns their last losses."""
     x, y = datasets.regression_train()
 
     def train():
@@ -46,7 +46,7 @@ def train_fastmlp(settings):
 
 
 def train_jax(settings):
-    """The same in JAX: one network's loop, compiled, and vmap over the networks."""
+    """Return the same function in JAX: a compiled training loop with vmap over the networks."""
     import jax
     import jax.numpy as jnp
 
@@ -91,7 +91,7 @@ LIBRARIES = {"fastmlp": train_fastmlp, "jax": train_jax}
 
 
 def serve(name):
-    """Train once for each line of standard input; write seconds, at last the losses."""
+    """Train once for each input line and print the seconds; at the end print the losses."""
     train = LIBRARIES[name](json.loads(sys.stdin.readline()))
     losses = None
     for line in sys.stdin:
@@ -113,11 +113,11 @@ class Library:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # The path is for `recording`, which a safe path would not find.
+            # PYTHONPATH, because PYTHONSAFEPATH would hide `recording`.
             env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).parent)},
         )
         self._ask(json.dumps(settings), answer=False)
-        self.first = float(self.ask("train"))  # with whatever is compiled and loaded
+        self.first = float(self.ask("train"))  # includes imports and compilation
 
     def _ask(self, text, answer=True):
         self.process.stdin.write(text + "\n")
@@ -159,7 +159,7 @@ def measure(args):
         for turn in range(args.turns):
             for library in libraries if turn % 2 else libraries[::-1]:
                 seconds[library.name].append(library.ask("train"))
-                time.sleep(0.2)  # until idle threads of the library have stopped spinning
+                time.sleep(0.2)  # until idle threads of the library stop spinning
         losses = {library.name: np.array(library.ask("losses")) for library in libraries}
         for library in libraries:
             library.close()
@@ -182,7 +182,7 @@ def measure(args):
 
 
 def compared(seconds, losses):
-    """Return the ratio of times, and how much the final losses differ."""
+    """Return the ratio of times and the difference of the final losses."""
     if "jax" not in seconds:
         return {}
     ratio = statistics.median(seconds["fastmlp"]) / statistics.median(seconds["jax"])
@@ -212,7 +212,7 @@ def main():
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--units", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=1000)
-    parser.add_argument("--turns", type=int, default=9, help="of each library (9)")
+    parser.add_argument("--turns", type=int, default=9, help="turns of each library (9)")
     parser.add_argument("-o", dest="output", type=Path, help="write a JSON file")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     args = parser.parse_args()

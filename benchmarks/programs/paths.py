@@ -1,14 +1,13 @@
-"""Time paths of lambdas: a network through the command, and the lasso beside scikit-learn's.
+"""Time paths of lambdas: of a network with `fastmlp path`, and of the lasso and scikit-learn's.
 
     python benchmarks/programs/paths.py -o results.json
     python benchmarks/programs/paths.py --from results.json
 
-The data are scikit-learn's table of diabetes, 442 rows of 10 inputs. The network has two hidden
-layers of 64 units and goes through `fastmlp path`, 50 lambdas and 5 folds, from the start of the
-process to its end, table, figures and model included. The lasso has the same grid of 50 lambdas and
-the same folds in both libraries, standardised by each fold's own training rows; scikit-learn's
-tolerance is set so that its coefficients agree with ours, which are exact to rounding, to 1e-6.
-They take turns.
+The data are scikit-learn's diabetes data, 442 rows of 10 inputs. The network has two hidden layers
+of 64 units. `fastmlp path` fits 50 lambdas and 5 folds; the time is that of the whole process,
+including table, figures and model. The lasso has the same 50 lambdas and the same folds in both
+libraries, standardised by the training rows of each fold. scikit-learn's tolerance is set so that
+its coefficients agree to 1e-6 with fastmlp's, which are exact to rounding. They take turns.
 """
 
 import argparse
@@ -53,7 +52,7 @@ def scaled(x, y, rows):
 
 
 def sklearn_path(x, y, lambdas, folds, tol):
-    """Do what fastmlp does for its lasso, and return the coefficients on all rows."""
+    """Fit the same lasso path as fastmlp; return the coefficients on all rows."""
     from sklearn.linear_model import lasso_path
 
     everything = np.ones(len(y), bool)

@@ -1,23 +1,23 @@
-"""Time steps of one network trained on two ranks, and what they are made of.
+"""Time the steps of one network trained on two ranks, and the parts of a step.
 
-    python benchmarks/programs/ranks.py -o results.json             # everything, in turns
-    python benchmarks/programs/ranks.py --only 512x3 --append -o results.json    # or case by case
+    python benchmarks/programs/ranks.py -o results.json             # all cases
+    python benchmarks/programs/ranks.py --only 512x3 --append -o results.json    # one case
     python benchmarks/programs/ranks.py --only parts --append -o results.json
-    python benchmarks/programs/ranks.py --from results.json         # the tables again
+    python benchmarks/programs/ranks.py --from results.json         # print the tables
 
-For each case two ranks of one thread each are launched, and take turns: each trains alone, while
-the other waits; then both at once, but each by itself; then both together, with the same shards, by
-MPI's own reduction or in the fixed tree. A turn's figure is the quickest step of some epochs. Its
-efficiency is the time alone over twice that together, and what is reported is the median over
-turns, so that a slow minute of the machine meets all alike.
+For each case two ranks of one thread each are launched. In each turn each rank trains alone while
+the other waits; then both train at the same time, each by itself; then both train one network with
+the same shards, with MPI's reduction or in the fixed tree. The time of a turn is that of the
+fastest step of some epochs. Its efficiency is the time alone divided by twice the time together.
+The median over turns is reported, so that noise affects all equally.
 
-What both at once take, each by itself, says whether there are two processors at all: where other
-guests of a host use them too, or two are one core's threads, there may be hardly more than one.
-Turns in which a step then took over a tenth longer than alone are counted, and are reported apart.
+The time of both at the same time, each by itself, shows whether there are two processors: other
+guests of the host may use them too, or they may be two threads of one core. Turns in which such a
+step took over 10% longer than alone are counted and reported separately.
 
-A second kind of launch times the parts of a step by themselves: the pass forward and back for some
-numbers of rows, the update, and the exchange of some numbers of bytes. The cost model in
-docs/many-machines.md takes its constants from there.
+A second kind of launch times the parts of a step: the forward and backward pass for several numbers
+of rows, the update, and the exchange of several numbers of bytes. They give the constants of the
+cost model in docs/many-machines.md.
 """
 
 import argparse
@@ -35,7 +35,7 @@ import numpy as np
 import recording
 
 INPUTS = 64
-# Hidden layers and rows of a batch; the first is the one that is judged.
+# Hidden layers and rows of a batch. The first case is the main one.
 CASES = {
     "1024x5": ([1024] * 5, 512),
     "1024x5-2048": ([1024] * 5, 2048),
@@ -43,7 +43,7 @@ CASES = {
     "512x3": ([512] * 3, 512),
     "256x3": ([256] * 3, 512),
 }
-ENOUGH = 1.1  # times the time alone, that each may take when both are at work
+ENOUGH = 1.1  # largest time with both ranks busy, relative to the time alone
 SHARDS = 2
 BYTES = [1 << k for k in (12, 16, 20, 22, 24)]
 ROWS = (32, 64, 128, 256, 512, 1024)
@@ -51,12 +51,12 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PYTHONPATH": str(Path(__file__).parent),  # even where a script's own directory is not safe
+    "PYTHONPATH": str(Path(__file__).parent),  # even with PYTHONSAFEPATH
 }
 
 
 def launch(ranks, *arguments):
-    """Run this program on some ranks; return what rank 0 printed."""
+    """Run this program on some ranks; return the output of rank 0."""
     beside = Path(sys.executable).with_name("mpiexec")
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
     command = [mpiexec, "-n", str(ranks), sys.executable, __file__, "--worker", *arguments]
@@ -78,7 +78,7 @@ def model_of(units):
 
 
 def step_seconds(comm, case, how, n_steps, n_epochs):
-    """Return seconds of a step, of the epoch in which they were least, and the last loss."""
+    """Return seconds of a step in the fastest epoch, and the last loss."""
     from fastmlp.callbacks import Callback
 
     units, batch = CASES[case]
@@ -104,7 +104,7 @@ def step_seconds(comm, case, how, n_steps, n_epochs):
 
 
 def turns(comm, case, n_turns):
-    """Return what all turns took, in seconds a step."""
+    """Return the seconds of a step in each turn."""
     from mpi4py import MPI
 
     units, batch = CASES[case]
@@ -112,13 +112,13 @@ def turns(comm, case, n_turns):
     sizes = max(1, int(2e10 / work)), 4
 
     def timed(how, who, together=False):
-        """Return the mean over the ranks that train, and the last loss."""
+        """Return the mean time over the training ranks, and the last loss."""
         found = None
         if comm.Get_rank() in who:
             found = step_seconds(comm if together else MPI.COMM_SELF, case, how, *sizes)
         request = comm.Ibarrier()
         while not request.Test():
-            time.sleep(0.01)  # a rank that waits takes no time from the one that works
+            time.sleep(0.01)  # a waiting rank must not use the processor
         found = [pair for pair in comm.allgather(found) if pair is not None]
         return statistics.mean(seconds for seconds, _ in found), found[0][1]
 
@@ -136,7 +136,7 @@ def turns(comm, case, n_turns):
 
 
 def quickest(comm, work, repeats=9):
-    """Return the median of some times of a piece of work that all ranks do at once."""
+    """Return the median time of work that all ranks do at the same time."""
     times = []
     for _ in range(repeats + 1):
         comm.Barrier()
@@ -147,7 +147,7 @@ def quickest(comm, work, repeats=9):
 
 
 def parts(comm):
-    """Return seconds of the parts of a step, all ranks at work."""
+    """Return seconds of the parts of a step, with all ranks busy."""
     from fastmlp._training.distributed import Ranks, allreduce
 
     found = {"pass": {}, "update": {}, "tree": {}, "fast": {}}
@@ -200,7 +200,7 @@ def worker(arguments):
 
 
 def measure(names, n_turns, path, append):
-    """Measure case after case; write after each."""
+    """Measure each case, and write the file after each."""
     document = {
         "machine": recording.machine(),
         "settings": {"threads": 1, "shards": SHARDS, "inputs": INPUTS, "optimizer": "adam",
@@ -222,14 +222,14 @@ def measure(names, n_turns, path, append):
 
 
 def turns_of(document, case, how):
-    """Return the turns of a case, those first in which the machine had two processors to give."""
+    """Return the turns of a case, first those with two free processors."""
     found = [e for e in document["steps"] if (e["case"], e["how"]) == (case, how)]
     whole = [entry for entry in found if entry["at once"] <= ENOUGH * entry["alone"]]
     return whole, found
 
 
 def efficiency(entries):
-    """Return the median over turns of the time alone over twice the time together."""
+    """Return the median over turns of time alone / (2 * time together)."""
     return statistics.median(entry["alone"] / (2 * entry["together"]) for entry in entries)
 
 
@@ -257,7 +257,7 @@ def main():
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--from", dest="source", type=Path)
     parser.add_argument("--only", choices=[*CASES, "parts"], action="append")
-    parser.add_argument("--turns", type=int, default=10, help="an even number")
+    parser.add_argument("--turns", type=int, default=10, help="number of turns, even")
     parser.add_argument("--append", action="store_true")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What the programs here write down, and how."""
+"""Record measurements: the machine, the compiler flags, reading and writing files."""
 
 import json
 import re
@@ -10,13 +10,13 @@ BUILD_FILE = Path(__file__).parents[2] / "fastmlp" / "_kernels" / "CMakeLists.tx
 
 
 def machine():
-    """Return what a reader needs to judge the figures."""
+    """Return processor, load, compiler, flags and versions."""
     about = bench.machine()
     return about | {"flags": compiler_flags(about["instruction_set"])}
 
 
 def compiler_flags(isa):
-    """Return the flags of the kernels in use; the build file is their source."""
+    """Return the compiler flags of the kernels in use, read from the build file."""
     text = " ".join(BUILD_FILE.read_text().split())
     common = re.search(r"set\(flags (.*?) ?\$\{ARGN\}\)", text)
     own = re.search(rf"network_modules\({isa} ?(.*?)\)", text)
@@ -36,7 +36,7 @@ def read(path):
 
 
 def conditions(document):
-    """Return one line for a chart: where, when and how its figures were measured."""
+    """Return one line for a chart: machine, version, threads and date of the measurements."""
     about, threads = document["machine"], document["settings"]["threads"]
     return ", ".join(
         [

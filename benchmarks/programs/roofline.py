@@ -1,13 +1,13 @@
-"""Measure how near to the machine's peak training comes, for networks small and large.
+"""Measure training speed relative to the machine's peak, for small and large networks.
 
     python benchmarks/programs/roofline.py -o roofline.json --chart roofline.png
     python benchmarks/programs/roofline.py --quick             # a coarse grid in under a minute
     python benchmarks/programs/roofline.py --from roofline.json --chart roofline.png
 
-A point is a network of equal hidden layers trained through `fit`, with work left out because
-units are inactive (the default) and without (FASTMLP_SKIP_DEAD=0). Operations count as in
-compare_peers.py, 6 a weight and row (4 in the first layer), whether they were done or left out.
-The peak is what this processor's multiply-add units do when nothing has to be waited for.
+A point is a network of equal hidden layers trained with `fit`, with inactive units skipped (the
+default) and not skipped (FASTMLP_SKIP_DEAD=0). Operations are counted as in compare_peers.py, 6 per
+weight and row (4 in the first layer), including skipped operations. The peak is measured with
+independent multiply-adds in registers.
 """
 
 import argparse
@@ -46,11 +46,11 @@ QUICK = {
 WARM_STEPS, WARM_SECONDS = 100, 1.0
 WINDOWS = 3
 PEAK_SECONDS = 0.2
-LEAST_STEPS = 8  # of an epoch, in small batches: between them lies some Python
-# Bytes that a step moves for each weight (weight, gradient, two moments: read and written), that
-# training holds for each, and seconds to draw one.
+LEAST_STEPS = 8  # steps of an epoch with small batches: epochs have an overhead in Python
+# Bytes that a step reads and writes for each weight (weight, gradient, two moments), bytes that
+# training allocates for each weight, and seconds to draw a weight.
 MOVED, HELD, DRAWN = 32, 24, 3e-8
-BANDWIDTH = 1e10  # bytes a second, only to guess how long a point would take
+BANDWIDTH = 1e10  # bytes per second, to estimate the time of a point
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Point:
         return sum(a * b for a, b in itertools.pairwise(self.case.widths))
 
     def reason_to_leave_out(self, peak, limit, memory):
-        """Return why this point is not measured, too large or too slow; None if it is."""
+        """Return why this point is left out (too large or too slow), or None."""
         case = self.case
         held = HELD * self.weights + 8 * case.rows * sum(case.widths)
         if held > memory / 2:
@@ -82,7 +82,7 @@ class Point:
         return f"an epoch takes about {seconds:.1g} s" if seconds > limit else None
 
     def measure(self, skip_dead, seconds):
-        """Return microseconds of a step, one figure a window."""
+        """Return the microseconds of a step in each window."""
         case = self.case
         rng = np.random.default_rng(0)
         x = rng.uniform(-2, 2, (case.steps_per_epoch * case.batch, case.inputs)).astype("float32")
@@ -105,7 +105,7 @@ class Point:
 
 
 def memory():
-    """Return the bytes of main memory that are free, or used for nothing but caching files."""
+    """Return the bytes of free main memory, including file caches."""
     info = Path("/proc/meminfo")
     if info.is_file():
         return 1024 * int(re.search(r"MemAvailable:\s*(\d+)", info.read_text())[1])
@@ -113,7 +113,7 @@ def memory():
 
 
 def measured_peak(n_threads):
-    """Return GFLOP/s of `n_threads` threads in float32, the best of a few tries."""
+    """Return GFLOP/s of `n_threads` threads in float32, the best of several tries."""
     kernels = sys.modules[_kernels.network_class("float32").__module__]
     return max(kernels.peak_flops(n_threads, PEAK_SECONDS) for _ in range(3)) / 1e9
 
@@ -131,7 +131,7 @@ def measure(options):
         for k, point in enumerate(points):
             results += both(point, peaks[n_threads], options)
             line.update(k + 1)
-    # A busy machine can only make it look lower.
+    # Other programs can only lower the measured peak.
     peaks = {n: max(gflops, measured_peak(n)) for n, gflops in peaks.items()}
     highest = max((row["gflops"] for row in results if row.get("skip_dead") is False), default=0)
     if highest > peaks[n_threads]:
@@ -151,7 +151,7 @@ def measure(options):
 
 
 def both(point, peak, options):
-    """Measure a point with inactive units left out, and dense; return a row of each."""
+    """Measure a point with inactive units skipped and not skipped; return a row for each."""
     row = {"units": point.units, "batch": point.batch, "layers": point.layers}
     reason = point.reason_to_leave_out(1e9 * peak, options.limit, memory())
     if reason:
@@ -173,7 +173,7 @@ def both(point, peak, options):
 
 
 def table(document):
-    """Return lines: GFLOP/s by units, a line for each number of layers, batch and way."""
+    """Return lines of GFLOP/s by units, one for each number of layers, batch size and mode."""
     measured = [row for row in document["results"] if "left_out" not in row]
     units = sorted({row["units"] for row in document["results"]})
     lines = [f"{'layers':>6}{'batch':>7}  {'':8}" + "".join(f"{n:>8}" for n in units)]
@@ -189,7 +189,7 @@ def table(document):
 
 
 def grouped(rows, *names):
-    """Yield (values of `names`, rows that share them), in the order in which they come."""
+    """Yield (values of `names`, rows with these values), in order of appearance."""
     groups = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
@@ -201,7 +201,7 @@ def grouped(rows, *names):
 
 @_style.styled
 def chart(document):
-    """Draw a panel for each depth and way, a line for each batch size; return the figure."""
+    """Return a figure with a panel for each depth and mode, and a line for each batch size."""
     measured = [row for row in document["results"] if "left_out" not in row]
     layers = sorted({row["layers"] for row in measured})
     batches = sorted({row["batch"] for row in measured})
@@ -224,7 +224,7 @@ def chart(document):
 
 
 def line_looks(n):
-    """Return colours and markers in order of batch size: dark to light, told apart without hue."""
+    """Return colours and markers in order of batch size, dark to light."""
     import matplotlib
 
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, n))
@@ -281,7 +281,7 @@ def legend(figure, looks):
         Line2D([], [], color=colour, marker=marker, markersize=4, label=str(batch))
         for batch, (colour, marker) in looks.items()
     ]
-    # As high on the page as the lines are in the panels: large batches on top.
+    # Legend in the order of the lines: large batches on top.
     figure.legend(handles=handles[::-1], loc="outside right center", title="rows of\na batch")
 
 
@@ -308,19 +308,19 @@ def integers(text):
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a coarse grid, in under a minute")
+    parser.add_argument("--quick", action="store_true", help="use a coarse grid; under a minute")
     parser.add_argument("--units", type=integers, help="comma-separated; default: 2 to 8192")
     parser.add_argument("--batches", type=integers, help="default: 1 to 4096")
     parser.add_argument("--layers", type=integers, help="default: 1 to 16")
     parser.add_argument("--inputs", type=int, default=1, help="default: 1, as in the lecture")
-    parser.add_argument("--threads", type=int, help="default: one a processor")
+    parser.add_argument("--threads", type=int, help="default: one per processor")
     parser.add_argument("--seconds", type=float, help="length of a window")
     parser.add_argument("--limit", type=float, metavar="SECONDS",
                         help="leave out points whose epoch takes longer")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the figures here")
-    parser.add_argument("--chart", type=Path, metavar="PNG", help="draw them here; also .svg, .pdf")
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="file of the results")
+    parser.add_argument("--chart", type=Path, metavar="PNG", help="chart (.png, .svg, .pdf)")
     parser.add_argument("--from", dest="source", type=Path, metavar="JSON",
-                        help="take the figures from this file, and measure nothing")  # fmt: skip
+                        help="print and draw this file without measuring")  # fmt: skip
     options = parser.parse_args(arguments)
     for name, value in (QUICK if options.quick else FULL).items():
         if getattr(options, name) is None:
@@ -331,7 +331,7 @@ def parse(arguments=None):
 def main():
     options = parse()
     if options.threads:
-        os.environ["OMP_NUM_THREADS"] = str(options.threads)  # a limit: small work takes fewer
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)  # a limit: small work uses fewer
     document = recording.read(options.source) if options.source else measure(options)
     print(table(document))
     if options.output:

@@ -1,9 +1,9 @@
-"""A cost model of training on many machines: checked against two ranks, drawn for up to 1024.
+"""Fit a cost model of training on many machines, check it on two ranks, draw it for up to 1024.
 
     python benchmarks/programs/scaling.py benchmarks/results/ranks.json --chart scaling.png
 
-docs/many-machines.md says what the model is and what it assumes. The constants of one processor are
-fitted to the parts of a step that ranks.py has timed; those of a cluster are the ones below.
+docs/many-machines.md describes the model and its assumptions. The constants of one processor are
+fitted to the parts of a step that ranks.py timed. The constants of a cluster are given below.
 """
 
 import argparse
@@ -17,17 +17,17 @@ import numpy as np
 import ranks
 import recording
 
-CORES = 16  # of a machine of the cluster
-PARALLEL = 0.8  # of them, as good as one alone
-MEMORY = 4  # cores that use up a machine's memory bandwidth, by which updates are bound
-BACKWARD = 2 / 3  # of a pass
-ROWS = 1024  # a machine, where batches grow with their number
+CORES = 16  # cores of each machine
+PARALLEL = 0.8  # efficiency of the cores
+MEMORY = 4  # cores that use up the memory bandwidth, which limits updates
+BACKWARD = 2 / 3  # share of the backward pass in a pass
+ROWS = 1024  # rows per machine, if batches grow with the number of machines
 SIZES = [2**k for k in range(11)]
 
 
 @dataclass
 class Network:
-    """Between ranks: seconds that a message takes, bytes a second, whether a card moves them."""
+    """Latency in seconds, bytes per second, and whether transfers overlap with computation."""
 
     latency: float
     bandwidth: float
@@ -40,20 +40,20 @@ ETHERNET = Network(30e-6, 1.1e9)
 
 @dataclass
 class Costs:
-    """Of one network of layers, on one processor.
+    """Costs of one network on one processor.
 
     Parameters
     ----------
     pass_fixed, pass_row : float
-        Seconds of a pass forward and back: pass_fixed + pass_row * rows.
+        A forward and backward pass takes pass_fixed + pass_row * rows seconds.
     update : float
-        Seconds of a step's update.
+        Seconds of the update of a step.
     n_bytes : int
-        Of the gradient.
+        Size of the gradient.
     n_buckets : int
-        Exchanges that it goes in.
+        Number of exchanges of the gradient.
     adding : float
-        Bytes a second.
+        Bytes added per second.
     """
 
     pass_fixed: float
@@ -64,14 +64,14 @@ class Costs:
     adding: float
 
     def on_machine(self):
-        """Return the costs of a rank that is a whole machine."""
+        """Return the costs of a rank that uses a whole machine."""
         faster = CORES * PARALLEL
         return Costs(self.pass_fixed / faster, self.pass_row / faster, self.update / MEMORY,
                      self.n_bytes, self.n_buckets, self.adding * MEMORY)  # fmt: skip
 
 
 def exchange(costs, network, n_ranks, tree):
-    """Return the seconds of adding a gradient over the ranks and giving the sum to all."""
+    """Return the seconds of an allreduce of the gradient."""
     if n_ranks == 1:
         return 0.0
     share = (n_ranks - 1) / n_ranks
@@ -86,35 +86,35 @@ def step(costs, network, n_ranks, batch, tree=False):
     there_and_back = costs.pass_fixed + costs.pass_row * batch / n_ranks
     whole = exchange(costs, network, n_ranks, tree)
     hidden = 0.0
-    if network.overlaps:  # all but the last bucket, behind the layers that still go back
+    if network.overlaps:  # all but the last bucket overlap with the backward pass
         behind = (costs.n_buckets - 1) / costs.n_buckets
         hidden = behind * min(whole, BACKWARD * there_and_back)
-    told = 2 * math.log2(n_ranks) * network.latency  # losses and flags
-    return there_and_back + costs.update + whole - hidden + told
+    messages = 2 * math.log2(n_ranks) * network.latency  # losses and flags
+    return there_and_back + costs.update + whole - hidden + messages
 
 
 def strong(costs, network, n_ranks, batch, tree=False):
-    """Return the efficiency with one batch for any number of ranks."""
+    """Return the efficiency with the same batch on any number of ranks (strong scaling)."""
     return step(costs, network, 1, batch) / (n_ranks * step(costs, network, n_ranks, batch, tree))
 
 
 def weak(costs, network, n_ranks, rows, tree=False):
-    """Return the efficiency with so many rows a rank."""
+    """Return the efficiency with this number of rows per rank (weak scaling)."""
     alone = step(costs, network, 1, rows)
     return alone / step(costs, network, n_ranks, rows * n_ranks, tree)
 
 
-# ---- constants of what was measured -------------------------------------------------------------
+# ---- constants from measurements ----------------------------------------------------------------
 
 
 def least_of(document, part):
-    """Return the least of a part's times over launches, by their keys: others were disturbed."""
+    """Return the smallest of a part's times over launches, by key."""
     found = [entry[part] for entry in document["parts"] if entry[part]]
     return {key: min(times[key] for times in found) for key in found[0]}
 
 
 def fitted(x, y):
-    """Return constant and slope that fit, relative errors counting alike, neither below 0."""
+    """Return constant and slope, both at least 0, with the least squared relative errors."""
     x, y = np.array(x, float), np.array(y, float)
     design = np.stack([np.ones_like(x), x], axis=1) / y[:, None]
     from scipy.optimize import nnls
@@ -123,10 +123,10 @@ def fitted(x, y):
 
 
 def shared_memory(document, how):
-    """Return the network that two ranks of one machine are to one another; adding included."""
+    """Return the constants of messages between two ranks of one machine, including additions."""
     times = least_of(document, how)
     constant, slope = fitted([int(n) for n in times], list(times.values()))
-    # Two messages, and each byte sent once in all: 2 (R - 1) / R of them.
+    # Two messages, and 2 (R - 1) / R = 1 times the bytes.
     return Network(constant / 2, 1 / slope, overlaps=False)
 
 
@@ -144,7 +144,7 @@ def costs_of(document, units, adding=math.inf):
 
 
 def check(document):
-    """Return what the model says of every case on two ranks, and what was measured."""
+    """Return predicted and measured efficiency of every case on two ranks."""
     found = []
     for case, (units, batch) in ranks.CASES.items():
         for how in ("fast", "tree"):
@@ -154,7 +154,7 @@ def check(document):
             costs, network = costs_of(document, units), shared_memory(document, how)
             if how == "fast":
                 costs.n_buckets = 1
-            # What a row takes is as in these turns; a rank of two shards makes a pass for each.
+            # The time of a row is that of these turns. Two shards of a rank are two passes.
             alone = statistics.median(entry["alone"] for entry in turns)
             fixed = costs.pass_fixed * (ranks.SHARDS if how == "tree" else 1)
             costs.pass_row = (alone - fixed - costs.update) / batch
@@ -183,7 +183,7 @@ def drawn(document):
 
 
 def draw_check(ax, found, style):
-    """Beside one another: the efficiency that the model gives for two ranks, and the measured."""
+    """Draw predicted against measured efficiency of two ranks."""
     for how, colour, marker in (("fast", style.BLUE, "o"), ("tree", style.VERMILLION, "s")):
         points = [(predicted, seen) for _, kind, predicted, seen in found if kind == how]
         label = "MPI's reduction" if how == "fast" else "fixed tree"
@@ -197,7 +197,7 @@ def draw_check(ax, found, style):
 
 
 def axes_of_ranks(ax, title, style):
-    """Label the axes of a panel by the number of ranks."""
+    """Label the axes of a panel over the number of ranks."""
     ax.set_xscale("log", base=2)
     ax.set(xlim=(1, 1024), ylim=(0, 1.02), xlabel="machines", ylabel="efficiency", title=title)
     ax.set_xticks([1, 4, 16, 64, 256, 1024], labels=["1", "4", "16", "64", "256", "1024"])
@@ -206,14 +206,14 @@ def axes_of_ranks(ax, title, style):
 
 
 def name(ax, x, y, text, colour):
-    """Name a curve beside one of its points."""
+    """Write a curve's name beside one of its points."""
     ax.annotate(text, (x, y), color=colour, fontsize=8.5, ha="left", va="bottom",
                 xytext=(4, 2), textcoords="offset points",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})  # fmt: skip
 
 
 def draw_strong(ax, document, style):
-    """One batch for any number of machines."""
+    """Draw the efficiency with the same batch on any number of machines."""
     costs = costs_of(document, [1024] * 5, adding=10e9).on_machine()
     batches = ((2048, style.VERMILLION), (16384, style.BLUE), (131072, style.GREEN))
     for (batch, colour), place in zip(batches, (16, 64, 256), strict=True):
@@ -229,7 +229,7 @@ def draw_strong(ax, document, style):
 
 
 def draw_weak(ax, document, style):
-    """Batches that grow with the number of machines."""
+    """Draw the efficiency with batches that grow with the number of machines."""
     cases = (([1024] * 5, "1024x5", style.BLUE), ([256] * 3, "256x3", style.PURPLE))
     for units, text, colour in cases:
         costs = costs_of(document, units, adding=10e9).on_machine()

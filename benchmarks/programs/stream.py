@@ -1,14 +1,13 @@
-"""Time training on a Parquet file that is streamed beside training on the same rows in memory.
+"""Time training on a streamed Parquet file and on the same rows in memory.
 
-    python benchmarks/programs/stream.py -o results.json              # everything, in turns
-    python benchmarks/programs/stream.py --make --directory DIR    # or piece by piece: the files,
+    python benchmarks/programs/stream.py -o results.json              # all cases, in turns
+    python benchmarks/programs/stream.py --make --directory DIR    # write the files,
     python benchmarks/programs/stream.py --run stream --rows 1200000 --directory DIR -o results.json
     python benchmarks/programs/stream.py --from results.json
 
-Every measurement is a process of its own, which adds a line to the JSON file. The files are read
-once before the clock starts, so that the disk's cache is warm. The time is the mean of the epochs
-after the first, each taken from the round in which it was quickest, because whatever else the
-machine does can only slow it; memory is the process's peak.
+Every measurement runs in its own process, which adds a line to the JSON file. Files are read once
+before timing, to warm the disk cache. The time is the mean over the epochs after the first, each
+from its fastest round, because other programs can only slow it down. Memory is the process's peak.
 """
 
 import argparse
@@ -36,7 +35,7 @@ def file_of(directory, rows):
 
 
 def make(directory, rows):
-    """Write a file of random numbers, group by group."""
+    """Write a file of random numbers in row groups."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -61,7 +60,7 @@ def peak_mb():
 
 
 def run(how, path):
-    """Train in this process; return seconds of each epoch and what was held in memory."""
+    """Train in this process; return seconds of each epoch and peak memory."""
     from fastmlp import datasets, models, streaming
     from fastmlp.callbacks import Callback
     from fastmlp.preprocessing import Preprocessing
@@ -107,7 +106,7 @@ def run(how, path):
 
 
 def quickest(results):
-    """Return the mean of the epochs after the first, each at its quickest."""
+    """Return the mean over the epochs after the first, each from its fastest round."""
     epochs = zip(*(result["epochs_s"] for result in results), strict=True)
     return statistics.mean([min(times) for times in epochs][1:])
 
@@ -146,13 +145,13 @@ def keep(output, result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--directory", type=Path, default=Path("stream-data"))
-    parser.add_argument("--rows", type=int, default=None, help="of the file to run on")
+    parser.add_argument("--rows", type=int, default=None, help="rows of the file to train on")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--make", action="store_true", help="write the files, and end")
-    parser.add_argument("--run", choices=["memory", "stream"], help="measure once, here")
-    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="add the figures here")
+    parser.add_argument("--make", action="store_true", help="write the files, then exit")
+    parser.add_argument("--run", choices=["memory", "stream"], help="measure once in this process")
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="file to add results to")
     parser.add_argument("--from", dest="source", type=Path, metavar="JSON",
-                        help="take the figures from this file, and measure nothing")  # fmt: skip
+                        help="print and draw this file without measuring")  # fmt: skip
     options = parser.parse_args()
     if options.source:
         print(table(recording.read(options.source)["results"]))

@@ -1,11 +1,11 @@
-"""Is the automatic number of threads ever worse than one, and is one processor as good as one?
+"""Compare the automatic number of threads with one thread, and with one processor.
 
     python benchmarks/programs/thread_choice.py -o benchmarks/results/thread_choice.json
 
-Networks of one hidden layer, 16 inputs and one output train with Adam, all rows a batch. Of each
-size the automatic number of threads and one thread take turns, a window each; what counts is the
-ratio of the medians. Then a process that may use one processor only is timed beside a process that
-was told to use one thread.
+Networks of one hidden layer, 16 inputs and one output train with Adam, all rows in each batch. For
+each size the automatic number of threads and one thread take turns of one window. The result is
+the ratio of the medians. Then a process bound to one processor is compared with a process that
+is set to one thread.
 """
 
 import argparse
@@ -29,7 +29,7 @@ INPUTS = 16
 
 
 def trainer(units, rows):
-    """Return a function that trains for so many epochs, and gives its seconds."""
+    """Return a function that trains for a number of epochs and returns the seconds."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, INPUTS)).astype("f4")
     model = models.mlp(str(units), INPUTS, 1, seed=1)
@@ -45,7 +45,7 @@ def trainer(units, rows):
 
 
 def compared(units, rows, windows, seconds):
-    """Return microseconds an epoch: automatic, and on one thread."""
+    """Return microseconds per epoch: automatic, and on one thread."""
     train = trainer(units, rows)
     train(1)
     epochs = max(1, int(seconds / max(train(1), 1e-5)))
@@ -59,7 +59,7 @@ def compared(units, rows, windows, seconds):
 
 
 def one_processor():
-    """Return microseconds an epoch of processes on one processor: as they are, and told one."""
+    """Return microseconds per epoch on one processor: automatic, and set to one thread."""
     script = (
         "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r}); import thread_choice as t;"
@@ -82,7 +82,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--windows", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a window")
+    parser.add_argument("--seconds", type=float, default=0.1, help="seconds of a window")
     options = parser.parse_args()
     rows = []
     for units in UNITS:
