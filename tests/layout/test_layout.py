@@ -18,7 +18,6 @@ NAMES = "fastmlp._utils.names"
 # Files over 400 lines, each with the reason why it is one file.
 LONG_FILES = {
     "cli/ensemble.py": "one command: its options, its checks and its tables",
-    "fastmlp/_kernels/reference.py": "one network in NumPy, against which all kernels are tested",
     "fastmlp/_kernels/simd/stacked.h": "one algorithm: tiny networks, a vector's lane each",
     "fastmlp/_kernels/steps/passes.pxi": "a layer's three passes, read side by side",
     "fastmlp/_model/model.py": "one class",
