@@ -1,4 +1,4 @@
-"""How the documentation is built: sphinx-build -W docs DIRECTORY."""
+"""Configure Sphinx: sphinx-build -W docs DIRECTORY builds the documentation."""
 
 import re
 import sys
@@ -68,7 +68,7 @@ copybutton_only_copy_prompt_lines = True
 
 
 def _plain(app, what, name, obj, options, lines):
-    """Escape what docstrings mean literally and reStructuredText would not: |w|, and val_."""
+    """Escape |w| and val_ in docstrings, which reStructuredText would interpret."""
     for i, line in enumerate(lines):
         if line.lstrip().startswith((">>>", "...")):
             continue
@@ -78,5 +78,5 @@ def _plain(app, what, name, obj, options, lines):
 
 
 def setup(app):
-    """Register the hook, after numpydoc's own."""
+    """Register the hook after that of numpydoc."""
     app.connect("autodoc-process-docstring", _plain, priority=900)

@@ -1,4 +1,4 @@
-"""Draw the tutorial's figures: python docs/figures.py [NAME...]; all of them take some minutes.
+"""Draw the figures of the tutorial: python docs/figures.py [NAME...]. All take some minutes.
 
 They are committed, so that the pages can be built without training anything.
 """
@@ -66,7 +66,7 @@ PAGES = {
 
 
 def main(names):
-    """Train the networks and draw what is wanted of each."""
+    """Train the networks and draw the figures of each."""
     DIRECTORY.mkdir(exist_ok=True)
     for name, draw in (data_figures() | PAGES).items():
         if not names or name in names:

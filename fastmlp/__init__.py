@@ -1,4 +1,4 @@
-"""Multilayer perceptrons on ordinary CPUs: fast, reproducible, and easy to look into."""
+"""Train multilayer perceptrons on any CPU: fast, reproducible, and easy to inspect."""
 
 from __future__ import annotations
 

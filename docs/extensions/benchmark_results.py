@@ -1,4 +1,4 @@
-"""Directives that show what programs in benchmarks/ recorded, and on what machine.
+"""Directives that show measurements from benchmarks/results/, and the machine they are from.
 
 `estimators-benchmark`: compare_sklearn.py; `many-networks-benchmark`: many_networks.py.
 """
@@ -36,7 +36,7 @@ def _machine(machine, versions):
 
 class _Results(SphinxDirective):
     def read(self, name):
-        """Return a file's content; the page is made again when it changes."""
+        """Return a file's content; the page is rebuilt when the file changes."""
         self.env.note_dependency(str(RESULTS / name))
         return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which every current browser draws by itself: no script, nothing to fetch."""
+"""Formulas as MathML, which current browsers draw without scripts or downloads."""
 
 import re
 
@@ -26,6 +26,6 @@ def _block(writer, node):
 
 
 def setup(app):
-    """Make this what HTML pages hold for formulas."""
+    """Use MathML for the formulas of HTML pages."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
