@@ -217,7 +217,7 @@ def found(path):
 def test_architecture_points_to_what_exists():
     text = (CHECKOUT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     paths = set(re.findall(r"`([\w./]+/[\w.]*)`", text))
-    pointers = re.findall(r"`([\w./]+\.\w+): ([\w.]+)`", text)
+    pointers = re.findall(r"`([\w./]+\.\w+):\s+([\w.]+)`", text)
     assert len(paths) > 20 and len(pointers) > 20
     assert [path for path in paths if found(path) is None] == []
     for path, name in pointers:
