@@ -1,4 +1,4 @@
-"""Train multilayer perceptrons on any CPU: fast, reproducible, and easy to inspect."""
+"""Multilayer perceptrons on ordinary CPUs: fast, reproducible, and easy to look into."""
 
 from __future__ import annotations
 
