@@ -275,10 +275,15 @@ def test_names_stand_in_one_place():
     assert groups
     restated = []
     for module, tree in TREES.items():
-        # What mypy is told by Literal[...] cannot be computed.
-        typed = {id(n.slice) for n in ast.walk(tree) if isinstance(n, ast.Subscript)}
+        # The kernels lie below the names, and list their codes themselves.
+        if module == NAMES or module.startswith("fastmlp._kernels"):
+            continue
+        # What mypy is told by Literal[...] cannot be computed; __all__ lists functions.
+        allowed = {id(n.slice) for n in ast.walk(tree) if isinstance(n, ast.Subscript)}
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                allowed.add(id(node.value))
         for node in ast.walk(tree):
-            said = strings(node)
-            if said and module != NAMES and id(node) not in typed:
+            if id(node) not in allowed and (said := strings(node)):
                 restated += [(module, node.lineno) for g in groups if len(g & set(said)) > 2]
     assert restated == []
