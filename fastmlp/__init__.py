@@ -1,8 +1,13 @@
-"""Multilayer perceptrons on ordinary CPUs: fast, reproducible, and easy to look into."""
+"""Multilayer perceptrons on ordinary CPUs: fast, reproducible, and easy to look into.
+
+The names in `__all__` are loaded on first use (PEP 562), so that ``import fastmlp``, and with it
+``fastmlp --help``, does not wait for NumPy.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -16,6 +21,7 @@ except ModuleNotFoundError as _error:
         "Run Python in another folder to import the installed package, or install this one with "
         "'pip install -e .'"
     ) from None
+from ._utils import old_modules
 from ._utils.version import __version__
 
 if TYPE_CHECKING:
@@ -45,30 +51,8 @@ if TYPE_CHECKING:
     from .sweeps import sweep
     from .threads import get_num_threads, set_num_threads
 
-_SUBMODULES = frozenset(
-    {
-        "backend",
-        "callbacks",
-        "datasets",
-        "ensembles",
-        "errors",
-        "initializers",
-        "inspection",
-        "interchange",
-        "layers",
-        "lecture",
-        "losses",
-        "metrics",
-        "models",
-        "optimizers",
-        "paths",
-        "plots",
-        "regularizers",
-        "schedules",
-        "sklearn",
-        "sweeps",
-    }
-)
+sys.meta_path.append(old_modules.Finder)  # type: ignore[arg-type]
+
 _FUNCTIONS = {
     "ensemble": "ensembles",
     "get_num_threads": "threads",
@@ -106,12 +90,11 @@ __all__ = [
 ]
 
 
-# Loaded on first use (PEP 562): `import fastmlp`, and with it `fastmlp --help`, costs no NumPy.
 def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    if name in __all__ or name == "sklearn":  # not in __all__: it needs a package of that name
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .._model.architecture import parse_layer_values, parse_units
 from ._files import load_model, resume
 from ._mlp import mlp
-from ._sequential import Sequential, from_bytes
+from ._sequential import Sequential, _unbuilt, from_bytes  # noqa: F401 - pickles name _unbuilt
 
 __all__ = [
     "Sequential",
