@@ -39,7 +39,7 @@ from ._utils import arrays
 from ._utils.moments import Moments
 from ._utils.progress import ProgressLine
 from .callbacks import Callback, as_list
-from .datasets import Feeder, ParquetStream
+from .datasets import Prefetcher, ParquetStream
 from .errors import DataError
 
 if TYPE_CHECKING:
@@ -240,11 +240,13 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
     moments, n_rows = Moments(), 0
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     size = min(stream.n_rows, _EVALUATED_ROWS)
-    feeder = Feeder(stream, size, model.dtype, lambda epoch: None, range(1), checked_targets(model))
+    prefetcher = Prefetcher(
+        stream, size, model.dtype, lambda epoch: None, range(1), checked_targets(model)
+    )
     line = ProgressLine("evaluate", stream.n_rows, "rows", enabled=verbose in (1, "auto"))
-    with line, feeder:
+    with line, prefetcher:
         while n_rows < stream.n_rows:
-            buffer = feeder.get()
+            buffer = prefetcher.get()
             x, y = buffer.x[: buffer.n], buffer.y[: buffer.n]
             if loss.in_python or None in names:
                 out = model.predict(x, verbose=0)
@@ -260,7 +262,7 @@ def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0)
             moments.add(y[:, 0].astype(np.float64))
             n_rows += buffer.n
             line.update(n_rows)
-            feeder.give_back(buffer)
+            prefetcher.release(buffer)
     whole = [np.concatenate(parts) for parts in zip(*kept, strict=True)] if None in names else []
     with network.lock:
         results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])

@@ -40,7 +40,7 @@ def halted() -> bool:
     return worker.halt is not None and worker.halt.is_set()
 
 
-def obey_halt() -> None:
+def raise_if_cancelled() -> None:
     """Raise KeyboardInterrupt in a thread that has been told to stop."""
     if halted():
         raise KeyboardInterrupt

@@ -385,7 +385,7 @@ def test_interruption_keeps_what_is_done(path):
 
 
 def no_feeder_runs():
-    return not any(thread.name == "fastmlp-feeder" for thread in threading.enumerate())
+    return not any(thread.name == "fastmlp-prefetch" for thread in threading.enumerate())
 
 
 # ---- evaluation, prediction, and the model's file ----

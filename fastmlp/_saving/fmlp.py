@@ -151,7 +151,7 @@ def to_bytes(
         model.ready()  # the optimizer's state follows its settings
     with model.network.lock:  # between two steps, if another thread trains it
         arrays = dict(_arrays(model, weights_only))
-        history, kept = _history.described(None if weights_only else model.history)
+        history, kept = _history.to_description(None if weights_only else model.history)
         table = _described(model, weights_only) | {"history": history}
         _require_readable(table)
         arrays |= kept
@@ -347,7 +347,7 @@ def _described_arrays(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray
     return table, arrays
 
 
-def made(
+def read_model(
     data: bytes, cls: type[M], custom: Mapping[str, Any]
 ) -> tuple[M, Any, dict[str, np.ndarray]]:
     """Return a file's model, what it says of a run, and the arrays of that.
@@ -357,10 +357,10 @@ def made(
     BadFileError, DataError, ValueError, TypeError, OverflowError
         Whatever is wrong with it.
     """
-    return _made(*_described_arrays(data), cls, custom)
+    return _read_model(*_described_arrays(data), cls, custom)
 
 
-def _made(
+def _read_model(
     table: dict[str, Any],
     arrays: dict[str, np.ndarray],
     cls: type[M],
@@ -370,7 +370,7 @@ def _made(
         raise BadFileError(f"it holds no single model, but is of the kind {table['kind']!r}")
     model = described_model(cls, table, len(arrays))
     compiled, step, run = table.get("compile"), count(table, "step"), table.get("run")
-    model.history = _history.taken(table.get("history"), arrays)
+    model.history = _history.from_description(table.get("history"), arrays)
     of_run = {}
     if run is not None:
         of_type("'run'", run, dict)
@@ -428,7 +428,7 @@ def unusable(name: str, error: Exception) -> ModelFileError:
     return ModelFileError(f"{name} is not a usable model file: {error}")
 
 
-WRONG = (BadFileError, DataError, ValueError, TypeError, OverflowError)  # what `made` raises
+WRONG = (BadFileError, DataError, ValueError, TypeError, OverflowError)  # what `read_model` raises
 
 
 def custom_table(custom_objects: Any) -> Mapping[str, Any]:
@@ -473,6 +473,6 @@ def from_bytes(
         table, arrays = _described_arrays(data)
         if table.get("kind") == "ensemble":
             return cast("M", kinds.reader("ensemble")(table, arrays, custom))
-        return _made(table, arrays, cls, custom)[0]
+        return _read_model(table, arrays, cls, custom)[0]
     except WRONG as error:
         raise unusable(name, error) from None

@@ -1,8 +1,8 @@
 """A reader of HDF5 as Keras writes it: groups, text attributes and whole arrays; nothing else.
 
-Files from strangers have crashed the HDF5 library, and a crash is no error that could be caught.
-This reader never follows what is not inside the file, counts what it looks at, and hands out no
-more bytes of arrays than the file has. Arrays are views of the file's bytes.
+Hostile files have crashed the HDF5 library, and a crash cannot be caught. This reader never follows
+a reference out of the file, limits how many structures it reads, and returns no more bytes of
+arrays than the file has. Arrays are views of the file's bytes.
 
 The format: The HDF Group, "HDF5 File Format Specification Version 3.0", sections II to IV.
 """
@@ -20,7 +20,7 @@ from .untrusted import BadFileError, decoded
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _LONGEST = 20_000_000  # bytes of a text
-_STEPS = 200_000  # things to look at in one file; a layer has about 50
+_STEPS = 200_000  # structures read in one file; a layer has about 50
 _UNDEFINED = 2**64 - 1
 _DATASPACE, _DATATYPE, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _SYMBOLS = 1, 3, 8, 12, 16, 17
 _FLOAT, _STRING, _VARIABLE = 1, 3, 9  # classes of types
@@ -32,7 +32,7 @@ _IEEE: dict[bytes, np.dtype] = {
 
 
 class _Type(NamedTuple):
-    """A type: its class, bytes a value, and the NumPy type if it is a float."""
+    """A type: its class, bytes per value, and the NumPy type if it is a float."""
 
     kind: int
     size: int
@@ -56,7 +56,7 @@ class File:
     Raises
     ------
     BadFileError
-        If it is damaged, or has what Keras does not write; so do all methods of nodes.
+        If it is damaged, or has what Keras does not write. The methods of nodes raise it, too.
     """
 
     def __init__(self, data: bytes | memoryview) -> None:
@@ -64,7 +64,7 @@ class File:
         self._steps = 0
         self._left = len(self._data)
         if self._data[:8] != MAGIC:
-            raise BadFileError("it is no HDF5 file")
+            raise BadFileError("it is not an HDF5 file")
         version, offsets, lengths = self.unpack("<B4xBB", 8)
         if version != 0 or (offsets, lengths) != (8, 8):
             raise BadFileError("its HDF5 layout is not the one that Keras writes")
@@ -76,7 +76,7 @@ class File:
         self.root = Node(self, root)
 
     def step(self) -> None:
-        """Count one more thing that is looked at."""
+        """Count one more structure that is read."""
         self._steps += 1
         if self._steps > _STEPS:
             raise BadFileError("it describes more than a model has")
@@ -98,7 +98,7 @@ class File:
             raise BadFileError(f"its HDF5 structure {mark.decode()} is damaged")
 
     def spend(self, size: int) -> None:
-        """Count bytes of arrays: arrays that share theirs could make much of a small file."""
+        """Count bytes of arrays: overlapping arrays could turn a small file into much memory."""
         self._left -= size
         if self._left < 0:
             raise BadFileError("its arrays overlap")
@@ -215,11 +215,6 @@ class Node:
 
     # ---- arrays ----
 
-    @property
-    def is_array(self) -> bool:
-        """Whether it is an array, not a group."""
-        return self._message(_LAYOUT) is not None
-
     def array(self) -> np.ndarray:
         """Return an array of float32 or float64, a view of the file."""
         bodies = [self._message(kind) for kind in (_DATASPACE, _DATATYPE, _LAYOUT)]
@@ -255,7 +250,7 @@ class Node:
         return None
 
     def texts(self, name: str) -> list[str] | None:
-        """Return an attribute of texts as a list, or None if there is none of that name."""
+        """Return an attribute of texts as a list, or None if no attribute has that name."""
         attribute = self._attribute(name)
         if attribute is None:
             return None
@@ -276,7 +271,7 @@ class Node:
         return found
 
     def text(self, name: str) -> str | None:
-        """Return an attribute that is one text, or None if there is none of that name."""
+        """Return an attribute that is one text, or None if no attribute has that name."""
         found = self.texts(name)
         if found is not None and len(found) != 1:
             raise BadFileError(f"its attribute {name!r} is not one text")

@@ -20,7 +20,7 @@ def plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def described(
+def to_description(
     history: History | None,
 ) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
     """Return what a file says of a history, and the arrays that go with it.
@@ -49,7 +49,7 @@ def described(
     return {"history": names, **rest}, arrays
 
 
-def taken(table: Any, arrays: dict[str, np.ndarray]) -> History | None:
+def from_description(table: Any, arrays: dict[str, np.ndarray]) -> History | None:
     """Return the history that a file describes.
 
     Parameters

@@ -1,7 +1,7 @@
-"""Which module reads which kind of file: the one place where an import points upward.
+"""Which function reads which kind of file: the one place in the package that imports upward.
 
-A file of a single model has no kind. The module is loaded when such a file is read, and has a
-function ``made(table, arrays, custom)``.
+A model's file has no kind. The function is called with the file's description, its arrays and the
+custom objects; its module is imported when such a file is read.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Any
 
 from .untrusted import BadFileError
 
-_MODULES = {"ensemble": "fastmlp.ensembles"}
+_READERS = {"ensemble": ("fastmlp.ensembles", "read_ensemble")}
 
 
 def reader(kind: Any) -> Callable[..., Any]:
-    """Return the function that makes an object from the content of a file of this kind.
+    """Return the function that makes an object from a file of this kind.
 
     Raises
     ------
     BadFileError
-        If this version knows no such kind.
+        If this version does not know the kind.
     """
-    if kind not in _MODULES:
+    if kind not in _READERS:
         raise BadFileError(f"it is of a kind that this fastmlp does not know, {kind!r}")
-    made: Callable[..., Any] = importlib.import_module(_MODULES[kind]).made
-    return made
+    module, name = _READERS[kind]
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function

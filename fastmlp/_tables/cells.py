@@ -25,7 +25,7 @@ class Coded(NamedTuple):
     texts: list[str]
 
 
-class Mixture(NamedTuple):
+class MixedColumn(NamedTuple):
     """Which cells of a mixed column are the fewer: the first one's row, and how many of each."""
 
     row: int
@@ -91,7 +91,7 @@ class Cells:
         """Return the cells as codes of their texts."""
         raise TypeError(self.kind)
 
-    def mixture(self) -> Mixture:
+    def mixed(self) -> MixedColumn:
         """Say what is mixed, of a mixed column."""
         raise TypeError(self.kind)
 
@@ -135,13 +135,13 @@ class TextCells(Cells):
             lookup[i] = -1 if is_missing(text) else index.setdefault(text.strip(), len(index))
         return Coded(lookup[codes], list(index))
 
-    def mixture(self) -> Mixture:
+    def mixed(self) -> MixedColumn:
         """Find the kind of which there are fewer cells."""
         is_number = self._are_numbers()
         is_text = ~is_number & self._present
         n_numbers, n_text = int(is_number.sum()), int(is_text.sum())
         few, what = (is_text, "text") if n_text <= n_numbers else (is_number, "a number")
-        return Mixture(int(np.argmax(few)), what, n_numbers, n_text)
+        return MixedColumn(int(np.argmax(few)), what, n_numbers, n_text)
 
     @cached_property
     def _raw_coded(self) -> Coded:

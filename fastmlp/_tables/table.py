@@ -89,7 +89,7 @@ class Table:
         cells = self.columns[name]
         kind = cells.kind
         if kind == "mixed":
-            row, what, n_numbers, n_text = cells.mixture()
+            row, what, n_numbers, n_text = cells.mixed()
             raise DataError(
                 f"{self.where(row, name)}: '{self.held(row, name)}' is {what}, but the column "
                 f"mixes numbers and text ({n_numbers} and {n_text} cells); "

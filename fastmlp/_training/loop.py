@@ -305,7 +305,7 @@ class Run:
             max_steps=max_steps,
         )
         self.record()
-        threads.obey_halt()
+        threads.raise_if_cancelled()
         if self.verbose == 2:
             self.print_epochs(ended, goal)
         if session.diverged is not None:

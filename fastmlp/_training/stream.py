@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._utils.moments import Moments
-from ..datasets import Buffer, Feeder, ParquetStream, buffer_seed, shuffled
+from ..datasets import Buffer, Prefetcher, ParquetStream, buffer_seed, shuffled
 from ..errors import ModelFileError
 from . import data
 
@@ -71,7 +71,7 @@ class StreamSession:
     ) -> None:
         self._inner, self._stream, self._rows = inner, stream, rows
         self._model, self._epochs, self._n_metrics = model, epochs, n_metrics
-        self._feeder: Feeder | None = None
+        self._prefetcher: Prefetcher | None = None
         self._in_buffer = False  # whether a run that goes on does so within a buffer
         self._running = contextlib.ExitStack()
         self._buffer: Buffer | None = None
@@ -90,7 +90,7 @@ class StreamSession:
         """Begin; buffers are filled from the first `run` on, and from where `progress` was set."""
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
 
-    def _feed(self) -> Feeder:
+    def _prefetch(self) -> Prefetcher:
         """Begin to fill buffers, from the present one of the present epoch on."""
         stream, seed = self._stream, self._seed
 
@@ -100,7 +100,7 @@ class StreamSession:
         size, dtype = stream.buffer_rows(self._batch_size), self._model.dtype
         epochs, skip = range(self.epoch, self._epochs), self._number * size
         return self._running.enter_context(
-            Feeder(stream, size, dtype, order, epochs, checked_targets(self._model), skip)
+            Prefetcher(stream, size, dtype, order, epochs, checked_targets(self._model), skip)
         )
 
     @property
@@ -209,9 +209,9 @@ class StreamSession:
 
     def _next(self, deadline: float) -> Buffer | None:
         """Begin to train on the next buffer; None if there is none yet at the deadline."""
-        if self._feeder is None:
-            self._feeder = self._feed()
-        buffer = self._feeder.poll(deadline)
+        if self._prefetcher is None:
+            self._prefetcher = self._prefetch()
+        buffer = self._prefetcher.poll(deadline)
         if buffer is None:
             return None
         self._inner.begin(
@@ -234,8 +234,8 @@ class StreamSession:
         self._batches_done += -(-buffer.n // self._batch_size)
         self._moments.add(buffer.y[: buffer.n, 0].astype(np.float64))
         self._buffer = None
-        assert self._feeder is not None
-        self._feeder.give_back(buffer)
+        assert self._prefetcher is not None
+        self._prefetcher.release(buffer)
         return buffer.last
 
     def _end_epoch(self) -> None:

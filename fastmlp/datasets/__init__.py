@@ -16,7 +16,7 @@ from .._tables.files import read_table
 from .._tables.frames import as_table
 from .._tables.table import Table
 from ._parquet import ParquetStream, buffer_seed, is_large, read_head, shuffled
-from ._prefetch import Buffer, Feeder
+from ._prefetch import Buffer, Prefetcher
 from ._simulated import (
     NAMES,
     classification_train,
@@ -33,7 +33,7 @@ from ._simulated import (
 __all__ = [
     "NAMES",
     "Buffer",
-    "Feeder",
+    "Prefetcher",
     "ParquetStream",
     "Table",
     "as_table",

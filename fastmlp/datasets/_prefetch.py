@@ -27,7 +27,7 @@ class Buffer:
     last: bool = False  # of its epoch
 
 
-class Feeder:
+class Prefetcher:
     """Fills buffers in a thread of its own, one ahead of the one in use; a context manager.
 
     Parameters
@@ -61,9 +61,9 @@ class Feeder:
         self._ready: queue.Queue[Buffer | BaseException] = queue.Queue()
         self._free: queue.Queue[Buffer] = queue.Queue()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="fastmlp-feeder", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="fastmlp-prefetch", daemon=True)
 
-    def __enter__(self) -> Feeder:
+    def __enter__(self) -> Prefetcher:
         for _ in range(2):
             x = np.empty((self._size, self._stream.n_inputs), self._dtype)
             self._free.put(Buffer(x, np.empty((self._size, 1), self._dtype)))
@@ -94,7 +94,7 @@ class Feeder:
                 raise item
             return item
 
-    def give_back(self, buffer: Buffer) -> None:
+    def release(self, buffer: Buffer) -> None:
         """Let a buffer be filled anew."""
         self._free.put(buffer)
 

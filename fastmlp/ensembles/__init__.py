@@ -12,7 +12,7 @@ _summary      the text of `summary`
 
 from __future__ import annotations
 
-from ._ensemble import Ensemble, made
+from ._ensemble import Ensemble, read_ensemble
 from ._fit import ensemble
 from ._summary import ensemble_text
 
@@ -20,5 +20,5 @@ __all__ = [
     "Ensemble",
     "ensemble",
     "ensemble_text",
-    "made",
+    "read_ensemble",
 ]

@@ -351,8 +351,8 @@ class Ensemble(Members):
         return from_bytes, (_file.to_bytes(self), "the data", own_objects(self._first))
 
 
-def made(
+def read_ensemble(
     table: dict[str, Any], arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
 ) -> Ensemble:
-    """Return the ensemble that a file's description and arrays are of; see `_file.made`."""
-    return _file.made(Ensemble, table, arrays, custom)
+    """Return the ensemble that a file's description and arrays are of; see `_file`."""
+    return _file.read_ensemble(Ensemble, table, arrays, custom)

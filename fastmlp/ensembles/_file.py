@@ -102,7 +102,7 @@ def _group(g: int, table: Any, arrays: dict[str, np.ndarray], custom: Mapping[st
     return Group(template, seeds, parameters, np.array(losses), epochs, folds, config)
 
 
-def made(
+def read_ensemble(
     cls: type[M], table: dict[str, Any], arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
 ) -> M:
     """Return the ensemble, of class `cls`, that a file's description and arrays are of.

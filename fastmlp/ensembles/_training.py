@@ -319,7 +319,7 @@ def train(training: Training, piece: Piece, progress: Progress) -> Kind:
     total = training.arguments.epochs * len(piece.places)
     progress.watch(lambda: kind.epochs_done() / total)
     for task in training._tasks(kind, 1, None):
-        threads.obey_halt()
+        threads.raise_if_cancelled()
         task()
-    threads.obey_halt()
+    threads.raise_if_cancelled()
     return kind

@@ -71,7 +71,7 @@ def resume(path: str | Path, custom_objects: Mapping[str, Any] | None = None) ->
 
     data, custom = fmlp.read(path), fmlp.custom_table(custom_objects)
     try:
-        model, table, arrays = fmlp.made(data, Sequential, custom)
+        model, table, arrays = fmlp.read_model(data, Sequential, custom)
         if table is None:
             raise BadFileError("it holds a model but no run; models.load_model reads it")
         resumed = Resumed(os.fspath(path), table, arrays)

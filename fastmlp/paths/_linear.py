@@ -220,7 +220,7 @@ class LinearModel:
         for _ in range(max(1, MAX_SWEEPS // sweeps)):
             if coordinate_descent(hessian, w, slope, l1, l2, size, 1e-13 * scale, sweeps):
                 return
-            threads.obey_halt()
+            threads.raise_if_cancelled()
 
     def _searched(
         self, lam: float, value: float, move: tuple[Array, Array, Array]

@@ -92,7 +92,7 @@ class _Search:
 
     def is_null(self, lam: float, anew: bool = False) -> bool:
         """Walk on to a lambda, and tell whether nothing is left; what is not is kept."""
-        threads.obey_halt()
+        threads.raise_if_cancelled()
         if anew:
             self.walker = walker(self.settings, self.problem.whole)
         self.walker.fit(lam * self.factors)

@@ -151,7 +151,7 @@ def walk_sent(shared: tuple[Problem, Settings], sent: Sent, progress: Progress) 
     track = Track(*shared, sent.held, sent.keep, sent.walker)
     track.room = sent.room
     for i, lambdas in enumerate(sent.lambdas):
-        threads.obey_halt()
+        threads.raise_if_cancelled()
         track.advance(lambdas)
         progress.note((i + 1) / len(sent.lambdas))
     track.walker.part = None  # type: ignore[assignment]
@@ -250,7 +250,7 @@ def walk(
         def run() -> None:
             for lambdas in by_layer:
                 for track in own:
-                    threads.obey_halt()
+                    threads.raise_if_cancelled()
                     track.advance(lambdas)
                     count(lambdas)
 

@@ -113,8 +113,8 @@ class ColumnStatistics:
             raise DataError(
                 f"{self._source}: {self._n_rows} row; expected at least two to learn from"
             )
-        columns = [learner.learnt(self._source) for learner in self._learners]
-        goal = self._goal.learnt(self._source, self._standardize)
+        columns = [learner.fitted(self._source) for learner in self._learners]
+        goal = self._goal.fitted(self._source, self._standardize)
         return self.decision[0], columns, goal, list(self._drop)
 
 

@@ -116,7 +116,7 @@ class NumberLearner:
             )
         return np.full(table.n_rows, np.nan)
 
-    def learnt(self, source: str) -> Column:
+    def fitted(self, source: str) -> Column:
         """Return the column."""
         column, moments = self._column, self._moments
         if self._impute is not None:
@@ -168,7 +168,7 @@ class CategoryLearner:
                 "leave it out"
             )
 
-    def learnt(self, source: str) -> Column:
+    def fitted(self, source: str) -> Column:
         """Return the column."""
         categories = sorted(self._counts)
         if not categories:
@@ -257,7 +257,7 @@ class TargetLearner:
             return "classification", f"'{self.name}' holds only the whole numbers {shown}"
         return "regression", f"'{self.name}' holds numbers"
 
-    def learnt(self, source: str, standardize: bool) -> Target:
+    def fitted(self, source: str, standardize: bool) -> Target:
         """Return the target."""
         if self.decision()[0] == "classification":
             return Target(self.name, labels=self._typed_labels(source))

@@ -187,7 +187,7 @@ def _stacked(
         shuffle=size < n,
         on_call=lambda done: progress.note((places[0] + len(places) * done / piece.epochs) / total),
     )
-    threads.obey_halt()
+    threads.raise_if_cancelled()
     group = Group(template, [piece.seeds[i] for i in places], stacked.parameters,
                   stacked.latest[:, None], [piece.epochs], None, {})  # fmt: skip
     found = []
@@ -211,7 +211,7 @@ def _alone(
     work: Work, piece: Piece, template: Sequential, place: int, progress: Progress
 ) -> Outcome:
     """Train one of a piece's networks."""
-    threads.obey_halt()
+    threads.raise_if_cancelled()
     start, rows = time.perf_counter(), work.parts[piece.fold]
     model = like(template, piece.seeds[place])
     size = min(piece.config["batch_size"], len(rows.x))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..._utils.moments import Moments
-from ...datasets import Buffer, Feeder, ParquetStream
+from ...datasets import Buffer, Prefetcher, ParquetStream
 from ...errors import DataError
 from ..data import Rows
 
@@ -144,7 +144,7 @@ class StreamShard:
         self._each = plan.share(0, index)[1]
         self._size = stream.buffer_rows(self._each)
         self._running = contextlib.ExitStack()
-        self._feeder: Feeder | None = None
+        self._prefetcher: Prefetcher | None = None
         self._buffer: Buffer | None = None
         self._at = (-1, -1)  # epoch and number of the buffer
         self._order = np.empty(0, np.intp)
@@ -165,17 +165,17 @@ class StreamShard:
         return self._buffer.x[chosen], self._buffer.y[chosen], None
 
     def _next(self, epoch: int, number: int) -> None:
-        if self._feeder is None:
-            self._feeder = self._feed(epoch, number)
+        if self._prefetcher is None:
+            self._prefetcher = self._prefetch(epoch, number)
         if self._buffer is not None:
-            self._feeder.give_back(self._buffer)
-        self._buffer = self._feeder.get()
+            self._prefetcher.release(self._buffer)
+        self._buffer = self._prefetcher.get()
         self._at = epoch, number
         if self._seed is not None:
             rng = random(self._seed, epoch, self._index, number)
             self._order = rng.permutation(self._buffer.n)
 
-    def _feed(self, epoch: int, number: int) -> Feeder:
+    def _prefetch(self, epoch: int, number: int) -> Prefetcher:
         groups, index, seed = groups_of(self._stream), self._index, self._seed
 
         def order(epoch: int) -> list[int]:
@@ -186,13 +186,13 @@ class StreamShard:
 
         epochs, skip = range(epoch, self._epochs), number * self._size
         return self._running.enter_context(
-            Feeder(self._stream, self._size, self._dtype, order, epochs, self._check, skip)
+            Prefetcher(self._stream, self._size, self._dtype, order, epochs, self._check, skip)
         )
 
     def close(self) -> None:
         """Let go of the file and the buffers."""
         self._running.close()
-        self._feeder = self._buffer = None
+        self._prefetcher = self._buffer = None
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -297,12 +297,12 @@ def chunks(data: Rows | ParquetStream, starts: list[int], shard: int, dtype: np.
         part = cut_stream(data, starts, [shard])[0]
         size, groups = min(part.n_rows, most), groups_of(part)
         done = 0
-        with Feeder(part, size, dtype, lambda epoch: groups, range(1), check) as feeder:
+        with Prefetcher(part, size, dtype, lambda epoch: groups, range(1), check) as prefetcher:
             while done < part.n_rows:
-                buffer = feeder.get()
+                buffer = prefetcher.get()
                 yield buffer.x[: buffer.n], buffer.y[: buffer.n], None
                 done += buffer.n
-                feeder.give_back(buffer)
+                prefetcher.release(buffer)
         return
     for first in range(starts[shard], starts[shard + 1], most):
         rows = slice(first, min(first + most, starts[shard + 1]))

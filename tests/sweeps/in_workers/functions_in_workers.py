@@ -54,4 +54,4 @@ def wait_for_ever(shared, item, progress):
     while True:
         (Path(shared) / f"alive-{item}").touch()
         time.sleep(0.05)
-        threads.obey_halt()
+        threads.raise_if_cancelled()
