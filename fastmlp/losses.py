@@ -1,4 +1,4 @@
-"""Losses under Keras's names: functions of one value a row, and classes of one value in all.
+"""Losses under Keras's names: functions of one value per row, and classes of one value in all.
 
 A loss has one value for the same outputs wherever it is reported: these functions, the classes,
 `fit`, `evaluate`, metrics and ensembles agree. A cross-entropy is Keras's: outputs are divided by
@@ -252,7 +252,7 @@ class Loss(Configurable):
                 if values.shape in ((n,), (n, 1)) and gradient.shape in by_output:
                     return values.reshape(n), gradient.reshape(n, width)
         raise ValueError(
-            f"Loss {self.name!r} must return (values, gradient): one value a row, of shape "
+            f"Loss {self.name!r} must return (values, gradient): one value per row, of shape "
             f"({n},), and its gradient by the outputs, of shape ({n}, {width}). "
             f"Received: {', '.join(map(_described, pair)) if pair else _described(result)}"
         )
@@ -284,7 +284,7 @@ class Loss(Configurable):
             weight = _numbers("sample_weight", sample_weight)
             if weight.shape not in (rows.shape, (*rows.shape, 1)):
                 raise DataError(
-                    f"sample_weight must have shape {rows.shape}, one value a row. "
+                    f"sample_weight must have shape {rows.shape}, one value per row. "
                     f"Received: shape {weight.shape}"
                 )
             rows = rows * weight.reshape(rows.shape)

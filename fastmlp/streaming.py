@@ -39,7 +39,7 @@ from ._utils import arrays
 from ._utils.moments import Moments
 from ._utils.progress import ProgressLine
 from .callbacks import Callback, as_list
-from .datasets import Prefetcher, ParquetStream
+from .datasets import ParquetStream, Prefetcher
 from .errors import DataError
 
 if TYPE_CHECKING:

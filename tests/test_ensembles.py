@@ -475,7 +475,7 @@ def test_bad_data():
     with pytest.raises(DataError, match="shape"):
         fastmlp.ensemble(x, y, model, verbose=0)
     made = fastmlp.ensemble(x, y, "4", 2, epochs=1, verbose=0)
-    with pytest.raises(DataError, match="one column an input"):
+    with pytest.raises(DataError, match="one column for each input"):
         made.predict(x[:, :1], verbose=0)
     with pytest.raises(ValueError, match="q must be"):
         made.quantiles(x, [0.5, 1.5], verbose=0)

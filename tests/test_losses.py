@@ -193,7 +193,7 @@ def test_configurations_round_trip(cls):
 )
 def test_what_a_loss_must_return(result, received):
     rule = (
-        r"must return \(values, gradient\): one value a row, of shape \(4,\), and its gradient "
+        r"must return \(values, gradient\): one value per row, of shape \(4,\), and its gradient "
         r"by the outputs, of shape \(4, 2\)\. "
     )
     with pytest.raises(ValueError, match=rule + received):

@@ -187,7 +187,7 @@ def test_scores_by_hand():
     assert metrics.r2_score([1, 2, 3], [1, 2, 4]) == 1 - 1 / 2
     assert metrics.r2_score([2, 2], [2, 2]) == 1 and metrics.r2_score([2, 2], [2, 3]) == 0
     assert metrics.root_mean_squared_error([[1, 2]], [[1, 4]]) == np.sqrt(2)
-    with pytest.raises(ValueError, match=r"one value a row. Received: 2 for 3 rows"):
+    with pytest.raises(ValueError, match=r"one value per row. Received: 2 for 3 rows"):
         metrics.r2_score([1, 2, 3], [1, 2, 3], [1, 1])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .._utils import arguments
 from .._utils.version import __version__
 from ..preprocessing import Column
-from .parts import Part, parts, preprocessing_of
+from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -163,7 +163,7 @@ def _array(name: str, values: np.ndarray, real: str) -> str:
     return f"static const {real} {name}[{values.size}] = {{\n{lines}\n}};\n"
 
 
-def _functions(network: list[Part], real: str) -> Iterator[str]:
+def _functions(network: list[DensePart], real: str) -> Iterator[str]:
     f = "f" if real == "float" else ""
     yield _DENSE.format(real=real)
     for name in sorted({part.activation for part in network} - {"linear"}):
@@ -174,13 +174,13 @@ def _functions(network: list[Part], real: str) -> Iterator[str]:
             yield _ELEMENTWISE.format(name=name, real=real, formula=formula)
 
 
-def _scratch(network: list[Part]) -> tuple[int, int]:
+def _scratch(network: list[DensePart]) -> tuple[int, int]:
     """Return the length of a buffer for hidden layers, and how many there are."""
     widest = max((part.weights.shape[1] for part in network[:-1]), default=0)
     return widest, min(2, len(network) - 1)
 
 
-def _network(network: list[Part], real: str) -> str:
+def _network(network: list[DensePart], real: str) -> str:
     """Write the function that computes the network: x and y may not overlap."""
     hidden, buffers = _scratch(network)
     lines = [f"static void network(const {real} *x, {real} *y)", "{"]

@@ -46,7 +46,7 @@ class _Attribute(NamedTuple):
     data: memoryview
 
 
-class File:
+class HDF5File:
     """An HDF5 file in memory.
 
     Parameters
@@ -124,12 +124,12 @@ class Node:
 
     Parameters
     ----------
-    file : File
+    file : HDF5File
     place : int
         Of its object header.
     """
 
-    def __init__(self, file: File, place: int) -> None:
+    def __init__(self, file: HDF5File, place: int) -> None:
         self._file = file
         self._messages = list(self._read_messages(place))
 

@@ -239,7 +239,7 @@ def _whole(config: dict[str, Any], weights: Any) -> Foreign:
 def _archive(data: bytes) -> Foreign:
     archive = zip.Archive(data)
     config = parsed(archive.read(_CONFIG), len(data), _CONFIG)
-    file = hdf5.File(archive.read(_WEIGHTS))
+    file = hdf5.HDF5File(archive.read(_WEIGHTS))
     group = _layers_group(file.root)
     if group is None:
         raise BadFileError(f"{_WEIGHTS} holds no layers")
@@ -308,7 +308,7 @@ def from_keras(
     """
     root = None
     if not data.startswith(zip.MAGIC):
-        root = hdf5.File(data).root
+        root = hdf5.HDF5File(data).root
         text = root.text("model_config")
         if text is None:
             return _weights_alone(root, activation, output_activation)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._utils.optional import require
 from ..layers import Dense, Dropout, Layer
-from .parts import Part, parts
+from .parts import DensePart, parts
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -59,7 +59,7 @@ def _config(model: Model) -> dict[str, Any]:
     return _object("keras", "Sequential", config) | {"build_config": {"input_shape": shape}}
 
 
-def _weights(network: list[Part]) -> bytes:
+def _weights(network: list[DensePart]) -> bytes:
     h5py = require("h5py", "keras", "exporting to Keras")
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:

@@ -11,7 +11,7 @@ from .._utils.optional import require
 from .._utils.version import __version__
 from ..errors import DataError
 from ..preprocessing import Column
-from .parts import Part, parts, preprocessing_of
+from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -118,7 +118,7 @@ def _activated(graph: _Graph, name: str, z: str) -> str:
     return add("Mul", z, half)
 
 
-def _network(graph: _Graph, network: list[Part], x: str) -> str:
+def _network(graph: _Graph, network: list[DensePart], x: str) -> str:
     for part in network:
         inputs = [x, graph.constant(part.weights)]
         if part.bias is not None:

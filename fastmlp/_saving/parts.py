@@ -27,7 +27,7 @@ class WrongArgumentError(ValueError):
 
 
 @dataclass(frozen=True)
-class Part:
+class DensePart:
     """One dense layer: activation(x @ weights + bias).
 
     Parameters
@@ -63,7 +63,7 @@ class Foreign(NamedTuple):
     name: str | None = None
 
 
-def parts(model: Model) -> list[Part]:
+def parts(model: Model) -> list[DensePart]:
     """Return the dense layers of a model, their arrays as views.
 
     Parameters
@@ -77,7 +77,7 @@ def parts(model: Model) -> list[Part]:
         raise ValueError(f"model must be a Sequential. Received: {describe(model)}")
     network = model.network
     return [
-        Part(network.weights(i), network.bias(i) if layer.use_bias else None,
+        DensePart(network.weights(i), network.bias(i) if layer.use_bias else None,
              layer.activation, layer.name)
         for i, layer in enumerate(model.dense_layers)
     ]  # fmt: skip

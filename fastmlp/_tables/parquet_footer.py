@@ -25,7 +25,7 @@ _GROUP = {1: [_COLUMN], 3: None}
 _FILE = {3: None, 4: [_GROUP]}
 
 
-class Chunk(NamedTuple):
+class ColumnChunk(NamedTuple):
     """Where the values of one column in one row group lie.
 
     Attributes
@@ -40,24 +40,24 @@ class Chunk(NamedTuple):
     length: int
 
 
-class Group(NamedTuple):
+class RowGroup(NamedTuple):
     """A row group.
 
     Attributes
     ----------
     n_rows : int
-    chunks : list of Chunk
+    chunks : list of ColumnChunk
     """
 
     n_rows: int
-    chunks: list[Chunk]
+    chunks: list[ColumnChunk]
 
 
 class FooterError(Exception):
     """Says what is wrong with a description."""
 
 
-def read_footer(path: str | Path) -> tuple[int, list[Group]]:
+def read_footer(path: str | Path) -> tuple[int, list[RowGroup]]:
     """Return the rows that a Parquet file declares, and its row groups.
 
     Parameters
@@ -68,7 +68,7 @@ def read_footer(path: str | Path) -> tuple[int, list[Group]]:
     Returns
     -------
     n_rows : int
-    groups : list of Group
+    groups : list of RowGroup
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _number(table: dict[int, Any], field: int) -> int:
     return value
 
 
-def _group(table: dict[int, Any]) -> Group:
+def _group(table: dict[int, Any]) -> RowGroup:
     chunks = []
     for column in table.get(1, ()):
         if 3 in column:  # without, its description lies in another file
@@ -109,8 +109,8 @@ def _group(table: dict[int, Any]) -> Group:
             if 11 in found:  # the dictionary, if there is one, lies before the values
                 start = min(start, _number(found, 11))
             name = b".".join(found.get(3, ())).decode(errors="replace")
-            chunks.append(Chunk(name, start, _number(found, 7)))
-    return Group(_number(table, 3), chunks)
+            chunks.append(ColumnChunk(name, start, _number(found, 7)))
+    return RowGroup(_number(table, 3), chunks)
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._utils.moments import Moments
-from ..datasets import Buffer, Prefetcher, ParquetStream, buffer_seed, shuffled
+from ..datasets import Buffer, ParquetStream, Prefetcher, buffer_seed, shuffled
 from ..errors import ModelFileError
 from . import data
 

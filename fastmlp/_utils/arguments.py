@@ -1,4 +1,4 @@
-"""Checks of single arguments, and the lookup of names. Messages say what arrived."""
+"""Checks of single arguments, and the lookup of names. Error messages show what was received."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import numbers
 import os
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ T = TypeVar("T")
 
 
 def integer(name: str, value: Any, minimum: int = 1) -> int:
-    """Return `value` as an int of at least `minimum`, or say what it should have been."""
+    """Return `value` as an int of at least `minimum`; the error states the rule."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         rule = {0: "a non-negative integer", 1: "a positive integer"}.get(
             minimum, f"an integer of at least {minimum}"
@@ -26,7 +25,7 @@ def integer(name: str, value: Any, minimum: int = 1) -> int:
 
 
 def below(name: str, value: Any, limit: int, minimum: int = 1, words: str = "") -> int:
-    """Return `value` as an int from `minimum` to below `limit`, which `words` may spell."""
+    """Return `value` as an int from `minimum` to below `limit`, written `words` in messages."""
     result = integer(name, value, minimum)
     if result >= limit:
         raise ValueError(
@@ -36,12 +35,12 @@ def below(name: str, value: Any, limit: int, minimum: int = 1, words: str = "") 
 
 
 def batch_size(value: Any) -> int:
-    """Return a number of rows that the engine can count with."""
+    """Return a number of rows that fits into the kernels' integers."""
     return below("batch_size", value, 1 << 31, words="2**31")
 
 
 def number(name: str, value: Any, rule: str, allowed: Callable[[float], bool]) -> float:
-    """Return `value` as a finite float for which `allowed` holds; `rule` says it in words."""
+    """Return `value` as a finite float for which `allowed` holds; `rule` is that in words."""
     if not isinstance(value, bool) and isinstance(value, numbers.Real):
         try:
             result = float(value)
@@ -87,14 +86,14 @@ def label(name: Any) -> str | None:
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
-    """Return `value` if it is one of the names that are known, or suggest the nearest."""
+    """Return `value` if it is a known name; otherwise the error suggests the nearest."""
     if isinstance(value, str) and value in known:
         return value
     raise unknown(name, value if isinstance(value, str) else shown(value), known)
 
 
 def items(name: str, value: Any, what: str, ordered: bool = True) -> list[Any]:
-    """Return what a list, tuple, array or other iterable holds; text and mappings are none."""
+    """Return the items of a list, tuple, array or other iterable; refuse text and mappings."""
     wrong = (str, bytes, Mapping, type, *((Set,) if ordered else ()))
     array = getattr(value, "ndim", 1)
     if isinstance(value, Iterable) and not isinstance(value, wrong) and array:
@@ -129,7 +128,7 @@ def function(name: str, value: Any) -> Any:
 
 
 def shown(value: Any, limit: int = 200) -> str:
-    """Return `value` as messages show it: of a long text the beginning, with its length."""
+    """Return `value` as text for messages; a long text is cut, and its length added."""
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"an integer of {value.bit_length()} bits"
     text = repr(value)
@@ -159,7 +158,7 @@ def snake_case(name: str) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Make the error for a name that is not known, with the nearest one that is."""
+    """Make the error for an unknown name; it suggests the nearest known one."""
     import difflib
 
     names = sorted(known)
@@ -178,18 +177,18 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def from_saved(cls: Callable[..., T], config: Any) -> T:
-    """Call a class with saved arguments, or say what is wrong with them.
+    """Make an object of a class from its saved arguments.
 
     Parameters
     ----------
     cls : class
     config : object
-        Should be what its `get_config` returned.
+        What its `get_config` returned.
 
     Raises
     ------
     ValueError
-        If it is no dictionary, or holds what the class does not take.
+        If it is not a mapping, or the class does not take what it holds.
     """
     name = getattr(cls, "__name__", str(cls))
     if not isinstance(config, Mapping) or not all(isinstance(key, str) for key in config):
@@ -230,19 +229,19 @@ def resolve(kind: str, identifier: Any, base: type[T], table: Mapping[str, type[
 
 
 def saved(thing: Any) -> dict[str, Any]:
-    """Return what `resolve` makes the same thing from; plain JSON values."""
+    """Return an object's class and arguments as plain JSON values, for `resolve`."""
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 
 def warn_unused(reason: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Warn of arguments that have no effect, where they are not left at their defaults.
+    """Warn of arguments that have no effect and differ from their defaults.
 
     Parameters
     ----------
     reason : str
-        Why they have none.
+        Why they have no effect.
     given, defaults : mapping of str to value
-        Those in question by name; others may be in `defaults`.
+        By name; `defaults` may hold more.
     """
     unused = [name for name, value in given.items() if _differs(value, defaults[name])]
     if unused:
@@ -261,8 +260,8 @@ def _differs(value: Any, default: Any) -> bool:
 
 def _caller_level() -> int:
     """Return the `stacklevel` of the first caller that is not of this package."""
-    frame, level = sys._getframe(2), 2
-    while frame.f_back is not None and _package(frame) == "fastmlp":
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and _package(frame) == "fastmlp":
         frame, level = frame.f_back, level + 1
     return level
 
@@ -272,6 +271,6 @@ def _package(frame: Any) -> str:
 
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the arguments of a function that have defaults, with these."""
+    """Return the defaults of a function's arguments, by name."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}

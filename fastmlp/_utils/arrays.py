@@ -17,7 +17,7 @@ _SMALL = 4096
 
 
 def describe(value: Any) -> str:
-    """Say in a few words what kind of data `value` is."""
+    """Describe the kind of data that `value` is, in a few words for messages."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(value, np.ndarray):
         return f"an array of shape {shape} and dtype {dtype}"
@@ -49,18 +49,18 @@ def _require_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Return `value` as an array of whatever type; rows of several lengths are an error."""
+    """Return `value` as an array of any type; rows of different lengths are an error."""
     try:
         return np.asarray(value)
     except ValueError:
         raise DataError(
             f"{name} must be a table of numbers whose rows have one length. "
-            f"Received: {describe(value)} with rows of several"
+            f"Received: {describe(value)} with rows of different lengths"
         ) from None
 
 
 def numeric(name: str, value: Any) -> np.ndarray:
-    """Return `value` as an array of real numbers, of whatever type it has."""
+    """Return `value` as an array of real numbers, in its own type."""
     if type(value) is np.ndarray:
         array = value
     elif np.ma.is_masked(value):
@@ -78,7 +78,7 @@ def numeric(name: str, value: Any) -> np.ndarray:
 
 
 def _by_column(name: str, frame: Any, array: np.ndarray) -> np.ndarray:
-    """Join the columns of a data frame, such as numbers and booleans; `array` if it is none."""
+    """Join a data frame's columns, such as numbers and booleans; return `array` for other data."""
     labels = getattr(frame, "column_names", getattr(frame, "columns", None))
     if isinstance(frame, np.ndarray) or not isinstance(labels, Iterable):
         return array
@@ -87,14 +87,14 @@ def _by_column(name: str, frame: Any, array: np.ndarray) -> np.ndarray:
         if column.ndim != 1 or column.dtype.kind not in "fiub":
             raise DataError(
                 f"{name} must hold real numbers. Received: {describe(frame)} whose column "
-                f"{label!r} holds others; preprocessing.Preprocessing makes numbers of text, "
-                "dates and missing values"
+                f"{label!r} holds other values; preprocessing.Preprocessing turns text, dates and "
+                "missing values into numbers"
             )
     return np.column_stack(list(columns.values()))
 
 
 def converted(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return a C-contiguous array of `dtype`, every value finite; no copy where none is needed."""
+    """Return a C-contiguous array of `dtype`, every value finite; copied only if necessary."""
     if array.dtype == dtype:
         result = np.ascontiguousarray(array)
     else:
@@ -106,13 +106,13 @@ def converted(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def inputs(x: Any, n_inputs: int | None, dtype: np.dtype, name: str = "x") -> np.ndarray:
-    """Return x as (n, n_inputs); a vector is taken for one column if the model has one input.
+    """Return x as (n, n_inputs); a vector is one column if the model has one input.
 
     Parameters
     ----------
     x : array-like
     n_inputs : int or None
-        Inputs of the model; None if they are to be learned from x.
+        Inputs of the model; None if x determines them.
     dtype : dtype
     name : str
         For messages.
@@ -129,7 +129,7 @@ def inputs(x: Any, n_inputs: int | None, dtype: np.dtype, name: str = "x") -> np
         and 0 < x.size <= _SMALL
         and x.flags.c_contiguous
         and math.isfinite(np.vdot(x, x))
-    ):  # what a loop of single predictions sends; the rest below would find nothing to do
+    ):  # the usual case in a loop of single predictions, which needs none of the checks below
         return x
     array = numeric(name, x)
     if array.ndim == 1 and n_inputs in (None, 1):
@@ -140,7 +140,7 @@ def inputs(x: Any, n_inputs: int | None, dtype: np.dtype, name: str = "x") -> np
         if array.ndim == 1 and len(array) == n_inputs:
             hint = f"; for a single row use {name}.reshape(1, -1)"
         raise DataError(
-            f"{name} must have shape (n, {width}), one column an input of the model. "
+            f"{name} must have shape (n, {width}), one column for each input of the model. "
             f"Received: shape {array.shape}{hint}"
         )
     if array.size == 0:
@@ -151,7 +151,7 @@ def inputs(x: Any, n_inputs: int | None, dtype: np.dtype, name: str = "x") -> np
 def targets(
     y: Any, n_rows: int, n_outputs: int, loss: str, dtype: np.dtype, name: str = "y"
 ) -> np.ndarray:
-    """Return y as the engine takes it; (n,) and (n, 1) mean the same.
+    """Return y as the kernels take it; (n,) and (n, 1) mean the same.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def targets(
         Rows of x.
     n_outputs : int
     loss : str
-        Says which values y may have.
+        Determines which values y may have.
     dtype : dtype
     name : str
         For messages.
@@ -178,7 +178,7 @@ def targets(
         array = array.reshape(-1, 1)
     if array.ndim != 2 or array.shape[1] != width:
         shapes = "(n,) or (n, 1)" if width == 1 else f"(n, {width})"
-        what = "class indices" if sparse else "one column an output of the model"
+        what = "class indices" if sparse else "one column for each output of the model"
         hint = ""
         if loss == "categorical_crossentropy" and array.size == n_rows:
             hint = "; for class indices use loss='sparse_categorical_crossentropy'"
@@ -198,7 +198,7 @@ def targets(
 def _require_domain(name: str, y: np.ndarray, n_outputs: int, loss: str) -> None:
     if loss == "sparse_categorical_crossentropy":
         good = (y >= 0) & (y < n_outputs) & (y == np.floor(y))
-        rule = f"class indices from 0 to {n_outputs - 1}, one an output of the model"
+        rule = f"class indices from 0 to {n_outputs - 1}, one for each output of the model"
     elif loss in ("binary_crossentropy", "categorical_crossentropy"):
         good, rule = (y >= 0) & (y <= 1), "labels 0 and 1, or probabilities between"
     elif loss == "poisson":
@@ -221,7 +221,7 @@ def row_weights(
     array = numeric(name, weight)
     if array.shape not in ((n_rows,), (n_rows, 1)):
         raise DataError(
-            f"{name} must have shape ({n_rows},), one value a row. Received: shape {array.shape}"
+            f"{name} must have shape ({n_rows},), one value per row. Received: shape {array.shape}"
         )
     result = converted(name, array.reshape(-1), dtype)
     if result.min() < 0:
@@ -236,11 +236,11 @@ def class_weights(class_weight: Any, y: np.ndarray, loss: str) -> np.ndarray | N
     Parameters
     ----------
     class_weight : mapping of class to weight, or None
-        A class it does not name counts 1.
+        Classes that are not in it have the weight 1.
     y : ndarray of shape (n, k)
         Classes as `targets` returned them: indices or labels for k = 1, else rows of 0 and 1.
     loss : str
-        Weights of classes mean something only for the cross-entropies.
+        Must be a cross-entropy.
     """
     if class_weight is None:
         return None
@@ -271,13 +271,13 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def unwritten(what: str) -> Iterator[None]:
-    """Name what has tried to write into the arrays that it was called with, if NumPy says so."""
+    """Name the loss or metric that tried to write into its read-only arguments."""
     try:
         yield
     except ValueError as error:
         if "read-only" not in str(error):
             raise
         raise ValueError(
-            f"{what} must not write into y_true or y_pred, which training goes on to use: let it "
-            f"work on a copy. Received: {error}"
+            f"{what} must not write into y_true or y_pred, which training still needs; write into "
+            f"a copy. Received: {error}"
         ) from error

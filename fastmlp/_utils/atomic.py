@@ -1,4 +1,4 @@
-"""Files that are written whole: one step replaces them; devices and pipes are written into."""
+"""Write files whole: a rename replaces the old file; devices and pipes are written into."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _OPEN_FILES = re.compile(r"/proc/(\d+)(/task/\d+)?/fd|/dev/fd")  # folders of de
 
 
 def write_atomically(path: str | Path, data: bytes, overwrite: bool = True) -> None:
-    """Write a file so that, whatever happens, its name means the old content or the new.
+    """Write a file so that its name always means the old content or the new, even after a crash.
 
-    The new file has the old one's mode and, where that is allowed, its owner. A symbolic link
-    stays one, and what it points to is replaced; other hard links keep the old content. What
-    cannot be replaced (see `is_special`) is written into.
+    The new file has the old file's mode and, where permitted, its owner. A symbolic link stays a
+    link; the file it points to is replaced. Other hard links keep the old content. What cannot be
+    replaced (see `is_special`) is written into.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ def replace(
     overwrite: bool = True,
     before: Callable[[int], None] = lambda descriptor: None,
 ) -> None:
-    """Write a regular file as `write_atomically` does; `before` it has its name, call that.
+    """Write a regular file as `write_atomically` does; call `before` while it has no name yet.
 
     Parameters
     ----------
     path, data, overwrite
         As for `write_atomically`.
     before : callable
-        Is called with the descriptor of the new file.
+        Called with the descriptor of the new file, before the rename.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     if target.is_dir():
@@ -94,21 +94,21 @@ def replace(
 
 
 def _opened_directory(path: Path) -> int | None:
-    """Open a directory, to have its entries on the disk; Windows opens none, nor needs it."""
+    """Open a directory, to sync its entries to disk; None on Windows, which cannot and need not."""
     return None if os.name == "nt" else os.open(path, os.O_RDONLY)
 
 
 def _new_file(directory: int | None, path: Path) -> tuple[int, bool]:
-    """Open a new file and say whether it has a name: without, a killed process leaves nothing."""
+    """Open a new file; return whether it has a name. A killed process leaves no nameless file."""
     if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):  # noqa: PTH112
-        with contextlib.suppress(OSError):  # of file systems that know no such files
+        with contextlib.suppress(OSError):  # a file system without nameless files
             return os.open(".", os.O_WRONLY | os.O_TMPFILE, 0o666, dir_fd=directory), False
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return os.open(path, flags, 0o666), True
 
 
 def _take_after(descriptor: int, target: Path) -> None:
-    """Give a new file the owner, the access lists and the mode of the one that it replaces."""
+    """Give a new file the owner, the access lists and the mode of the file that it replaces."""
     try:
         old = target.stat()
     except OSError:
@@ -121,18 +121,18 @@ def _take_after(descriptor: int, target: Path) -> None:
             os.fchown(descriptor, old.st_uid, old.st_gid)
         except OSError:
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
-            with contextlib.suppress(OSError):  # of a group that the user is in
+            with contextlib.suppress(OSError):  # allowed for a group that the user is in
                 os.fchown(descriptor, -1, old.st_gid)
     with contextlib.suppress(OSError):
         for name in os.listxattr(target) if hasattr(os, "listxattr") else ():
             with contextlib.suppress(OSError):
                 os.setxattr(descriptor, name, os.getxattr(target, name))
-    with contextlib.suppress(OSError):  # of file systems that have no modes
+    with contextlib.suppress(OSError):  # a file system without modes
         os.fchmod(descriptor, mode)
 
 
 def _give_new_name(temporary: Path, target: Path) -> None:
-    """Rename a file unless the name is taken, without a race."""
+    """Rename a file unless the new name exists, without a race."""
     try:
         os.link(temporary, target)
     except OSError as error:
@@ -144,14 +144,13 @@ def _give_new_name(temporary: Path, target: Path) -> None:
         temporary.unlink()
 
 
-# ---- what cannot be replaced -------------------------------------------------------------------
+# ---- devices, pipes, open files ----------------------------------------------------------------
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path names a device, a pipe, a socket or an open file, as /dev/stdout does.
+    """Return whether a path names a device, a pipe, a socket or an open file such as /dev/stdout.
 
-    Such a thing is written into. A regular file, a directory and a path without a file are not
-    special.
+    These are written into. A regular file, a directory and a path without a file are not special.
     """
     if _named_descriptor(os.fspath(path)) is not None:
         return True
@@ -165,7 +164,7 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 def _named_descriptor(path: str) -> int | None:
     """Return the descriptor that a path such as /dev/fd/3 or a link to it means.
 
-    Another process's is -1: it is opened anew.
+    For a descriptor of another process, return -1: the file must be opened.
     """
     if os.name == "nt":
         return None
@@ -190,12 +189,12 @@ def _write_into(path: str, data: bytes) -> None:
         return
     if descriptor in (1, 2):
         stream = sys.stdout if descriptor == 1 else sys.stderr
-        if stream is not None:  # what was printed before comes first
+        if stream is not None:  # earlier output comes first
             stream.flush()
     opened = (
         os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
         if descriptor is None or descriptor < 0
-        else os.dup(descriptor)  # goes on where its owner has come to
+        else os.dup(descriptor)  # shares the position: writes continue there
     )
     try:
         rest = memoryview(data)
@@ -210,23 +209,23 @@ def _write_into(path: str, data: bytes) -> None:
         os.close(opened)
 
 
-# ---- what can be known beforehand --------------------------------------------------------------
+# ---- checks before work begins -----------------------------------------------------------------
 
 
 def check(path: str | Path, size: int = 0) -> None:
-    """Raise what `write_atomically` would for a reason that can be seen beforehand.
+    """Raise now what would make `write_atomically` fail later.
 
     Parameters
     ----------
     path : str or Path
     size : int
-        Bytes that are going to be written.
+        Bytes to be written.
 
     Raises
     ------
     OSError
-        If the path is a directory, lies in none or in one that takes no new file, is protected,
-        or if there is no room for so many bytes.
+        If the path is a directory or protected, if its directory does not exist or takes no new
+        files, or if the disk has not enough room.
     """
     path = arguments.path("path", path)
     if is_special(path):
@@ -235,7 +234,7 @@ def check(path: str | Path, size: int = 0) -> None:
     target = Path(os.path.realpath(path))
     if path.endswith(("/", os.sep)) or target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory, expected a file", path)
-    written = Path(path).parent  # as it was given, unless a link leads elsewhere
+    written = Path(path).parent  # as given, unless a link points to another directory
     same = os.path.realpath(written) == str(target.parent)
     check_directory(written if same else target.parent)
     if target.exists():  # OSError if its name is too long
@@ -253,7 +252,7 @@ def check_directory(path: Path) -> None:
     if not path.is_dir():
         code = errno.ENOTDIR if path.exists() else errno.ENOENT
         raise OSError(code, "there is no such directory", str(path))
-    # Permission bits do not tell: the file system may be read-only, the user may be root.
+    # Permission bits are not enough: the file system may be read-only, the user may be root.
     probe = path / f".fastmlp-{os.urandom(8).hex()}.tmp"
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -283,7 +282,7 @@ def _check_replaceable(target: Path, path: str) -> None:
     try:
         os.close(os.open(target, os.O_WRONLY))
     except OSError as error:
-        # EACCES and ETXTBSY do not stand in the way of a rename.
+        # EACCES and ETXTBSY do not prevent a rename.
         if error.errno in (errno.EPERM, errno.EROFS):  # EPERM: immutable, or append-only
             raise OSError(error.errno, error.strerror, path) from None
     if not hasattr(os, "geteuid"):
@@ -297,7 +296,7 @@ def _check_replaceable(target: Path, path: str) -> None:
 
 
 def _is_mounted(target: Path) -> bool:
-    """Tell whether a file has been mounted over, as containers do with single files."""
+    """Return whether a file is a mount point, as containers make of single files."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:
@@ -314,8 +313,8 @@ def _check_room(parent: Path, size: int, path: str) -> None:
     there, most = os.statvfs(parent), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     free = there.f_bavail * there.f_frsize
     if there.f_blocks and free < size:  # no blocks: a file system that does not count them
-        text = f"{os.strerror(errno.ENOSPC)}: it takes {size:,} bytes, {free:,} are free"
+        text = f"{os.strerror(errno.ENOSPC)}: {size:,} bytes are needed, {free:,} are free"
         raise OSError(errno.ENOSPC, text, path)
     if most not in (resource.RLIM_INFINITY, -1) and most < size:
-        text = f"{os.strerror(errno.EFBIG)}: it takes {size:,} bytes, files may have {most:,}"
+        text = f"{os.strerror(errno.EFBIG)}: {size:,} bytes are needed, a file may have {most:,}"
         raise OSError(errno.EFBIG, text, path)

@@ -1,4 +1,4 @@
-"""The right to write one file again and again, which one run has at a time."""
+"""A lock on a file that one process writes repeatedly."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from . import atomic
 
 try:
     import fcntl
-except ImportError:  # Windows, which renames no open file: there a claim is never refused
+except ImportError:  # Windows, which does not rename open files: a claim always succeeds there
     fcntl = None  # type: ignore[assignment]
 
 
 class Claim:
-    """A lock on a file that is replaced at every writing; the system's, so a crash leaves none.
+    """A lock on a file that every write replaces. The system releases it after a crash.
 
-    The file that the name means is locked, and so is each new one before it takes the name. Who
-    opens the name and gets the lock therefore knows that no other run writes it. File systems
-    without such locks, and Windows, refuse nobody.
+    The file under the name is locked, and so is each new file before it takes the name. A process
+    that opens the name and gets the lock is therefore the only one that writes it. On Windows, and
+    on file systems without such locks, taking a claim always succeeds.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Claim:
         _all.add(self)
 
     def take(self) -> None:
-        """Lock the file that the name means now, if there is one.
+        """Lock the file that now has the name, if there is one.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Claim:
             return False
 
     def write(self, data: bytes) -> None:
-        """Replace the file by a new one, which is locked as well.
+        """Replace the file by a new one, and lock that.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Claim:
             _lock(new[0])
 
         try:
-            # Without a file of its own, nothing that another run has begun meanwhile is replaced.
+            # Without a lock, do not replace a file that another run has begun in the meantime.
             own = fcntl is None or self._descriptor is not None
             atomic.replace(self.path, data, own, lock if fcntl else lambda descriptor: None)
         except BaseException:
@@ -101,10 +101,16 @@ class Claim:
             self._descriptor = new[0]
 
     def release(self) -> None:
-        """Let others have the file; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def leave_to_parent(self) -> None:
+        """Close a forked child's copy of the lock: the lock would outlive the parent."""
+        self.forked = self._descriptor is not None or self.forked
+        with contextlib.suppress(OSError):
+            self.release()
 
 
 def _lock(descriptor: int) -> None:
@@ -113,7 +119,7 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
-    except OSError:  # of file systems that know no such locks
+    except OSError:  # a file system without such locks
         return
 
 
@@ -125,11 +131,8 @@ _all: weakref.WeakSet[Claim] = weakref.WeakSet()
 
 
 def _leave_to_parent() -> None:
-    """Close what a child has got of its parent's locks, or they would outlive the parent."""
     for claim in list(_all):
-        claim.forked = claim._descriptor is not None or claim.forked
-        with contextlib.suppress(OSError):
-            claim.release()
+        claim.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):

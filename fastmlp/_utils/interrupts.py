@@ -1,4 +1,4 @@
-"""Ctrl-C held back while something must be done whole."""
+"""Delay Ctrl-C during work that must not be cut short."""
 
 from __future__ import annotations
 
@@ -7,35 +7,30 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 @contextlib.contextmanager
 def late_interrupts() -> Iterator[Callable[[], None]]:
-    """Have Ctrl-C wait until the function that is given is called, or the block ends.
+    """Delay Ctrl-C until the function that this yields is called, or the block ends.
 
-    Raised anywhere it would be lost where Python calls back from what it frees, or leave a
-    process half started.
+    KeyboardInterrupt raised at any place would be lost in a destructor, or leave a process half
+    started.
     """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main else None
     if not callable(handler):
         yield lambda: None
         return
-    heard: list[tuple[int, Any]] = []
+    pending: list[tuple[int, Any]] = []
 
     def interrupt() -> None:
-        if heard:
-            number, frame = heard[0]
-            heard.clear()
+        if pending:
+            number, frame = pending[0]
+            pending.clear()
             handler(number, frame)
 
-    signal.signal(signal.SIGINT, lambda number, frame: heard.append((number, frame)))
+    signal.signal(signal.SIGINT, lambda number, frame: pending.append((number, frame)))
     try:
         yield interrupt
     finally:
@@ -44,9 +39,9 @@ def late_interrupts() -> Iterator[Callable[[], None]]:
 
 
 class Interrupts:
-    """Within it, Ctrl-C waits until a run has come to rest and been kept; a second one does not.
+    """A context in which the first Ctrl-C waits until the run is saved; a second acts at once.
 
-    Only in the main thread, the only one that Python interrupts.
+    It has no effect outside the main thread, the only thread that Python interrupts.
     """
 
     def __init__(self) -> None:
@@ -70,8 +65,10 @@ class Interrupts:
             self._handler = None
 
     def deliver(self) -> None:
-        """Do what Ctrl-C would have done; usually raise KeyboardInterrupt."""
+        """Call the delayed handler of Ctrl-C, which usually raises KeyboardInterrupt."""
         self.waiting = False
         handler = self._handler
         handler(signal.SIGINT, None)
-        signal.signal(signal.SIGINT, self._note)  # it did not end the run: wait for the next
+        signal.signal(
+            signal.SIGINT, self._note
+        )  # the handler returned: delay the next Ctrl-C, too

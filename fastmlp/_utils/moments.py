@@ -1,4 +1,4 @@
-"""Means and deviations of columns, in pieces."""
+"""Means and standard deviations of columns that come in parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import DataError
 
 
 class Moments:
-    """Mean and deviation of numbers that come in parts, summed in the parts' order."""
+    """Mean and standard deviation of numbers that come in parts, summed in the parts' order."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, float, float]] = []
@@ -16,11 +16,11 @@ class Moments:
 
     @property
     def count(self) -> int:
-        """How many numbers there were."""
+        """The number of values."""
         return sum(n for n, _, _ in self._parts)
 
     def add(self, values: np.ndarray) -> None:
-        """Take in finite numbers."""
+        """Add finite numbers."""
         if not values.size:
             return
         low, high = float(values.min()), float(values.max())
@@ -35,7 +35,7 @@ class Moments:
         self.low, self.high = min(self.low, low), max(self.high, high)
 
     def add_same(self, value: float, count: int) -> None:
-        """Take in one number many times."""
+        """Add one number `count` times."""
         if count:
             self._parts.append((count, value, 0.0))
             self.low, self.high = min(self.low, value), max(self.high, value)
@@ -46,7 +46,7 @@ class Moments:
         return sum(n / total * mean for n, mean, _ in self._parts)
 
     def deviation(self) -> float:
-        """Return the deviation."""
+        """Return the standard deviation."""
         largest = max(abs(self.low), abs(self.high)) or 1.0
         total, mean = self.count, self.mean()
         variance: float = sum(
@@ -56,17 +56,17 @@ class Moments:
         return variance**0.5 * largest
 
     def like(self) -> np.ndarray:
-        """Return two numbers, (2, 1), with the mean and the variance of all, to ask a metric."""
+        """Return two numbers, (2, 1), with the mean and variance of all: a metric's y in short."""
         if not self.count:
             return np.zeros((2, 1))
-        if self.low == self.high:  # not by rounding a bit apart
+        if self.low == self.high:  # rounding could make two numbers of one
             return np.full((2, 1), self.low)
         mean, deviation = self.mean(), self.deviation()
         return np.array([[mean - deviation], [mean + deviation]])
 
     @property
     def state(self) -> list[list[float]]:
-        """What was taken in, as numbers for a file; may be set."""
+        """The sums as numbers for a file; may be set."""
         return [list(part) for part in self._parts] + [[self.low, self.high]]
 
     @state.setter
@@ -75,10 +75,10 @@ class Moments:
         self.low, self.high = value[-1]
 
     def mean_and_scale(self, source: str, name: str) -> tuple[float, float]:
-        """Return mean and deviation, the latter 1 where all numbers are the same."""
+        """Return mean and standard deviation; the latter is 1 if all numbers are the same."""
         if self.high / 2 - self.low / 2 > np.finfo(np.float64).max / 2:
             raise DataError(f"{source}: the numbers of column '{name}' are too far apart")
         mean, scale = self.mean(), self.deviation()
-        # Rounding leaves a constant column a tiny deviation; it becomes 0, not noise.
+        # Rounding can give a constant column a tiny deviation; dividing by it would make noise.
         largest = max(abs(self.low), abs(self.high)) or 1.0
         return mean, scale if scale > 1e-12 * largest else 1.0

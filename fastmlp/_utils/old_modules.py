@@ -1,4 +1,4 @@
-"""Modules of earlier versions under their old names, which pickles made by those still hold."""
+"""Old names of modules that moved: pickles made by earlier versions hold these names."""
 
 from __future__ import annotations
 

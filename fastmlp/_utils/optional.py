@@ -1,4 +1,4 @@
-"""Packages of extras, imported when they are needed."""
+"""Import packages of extras when they are needed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..errors import DataError
 
 
 def require(name: str, extra: str, what: str) -> Any:
-    """Import a module of an extra, or say how to install it.
+    """Import a module of an extra; the error tells how to install it.
 
     Parameters
     ----------
     name, extra : str
     what : str
-        What it is needed for, to begin the message with.
+        What needs it: the beginning of the message.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A progress line on stderr: live on a terminal, now and then a plain line elsewhere."""
+"""A progress line on stderr: live on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
-_QUIET_SECONDS = 1.0  # what takes less shows nothing
+_QUIET_SECONDS = 1.0  # shorter work shows nothing
 _LIVE_SECONDS = 0.1
 _PLAIN_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, by default on standard output; what its encoding lacks is escaped.
+    """Print a line, by default on standard output; escape characters its encoding lacks.
 
     Parameters
     ----------
@@ -52,21 +52,21 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 class ProgressLine:
-    """How far work has come, what it found and how long it will take; a context manager.
+    """Show progress, figures and the time left; a context manager.
 
-    Nothing is shown in the first second, then at most ten updates a second on a terminal and
-    one every five seconds elsewhere. NO_COLOR is obeyed.
+    Nothing is shown in the first second. Then a terminal gets at most ten updates a second, any
+    other stream one every five seconds. NO_COLOR is respected.
 
     Parameters
     ----------
     label : str
-        What is being done.
+        Name of the work.
     total : int
-        How much there is to do.
+        Number of units of work.
     unit : str
-        What of, in the plural.
+        Name of the unit, in the plural.
     enabled : bool
-        If False nothing is ever shown.
+        If False, nothing is shown.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class ProgressLine:
         self._live: Any = None
 
     def update(self, done: float, values: Mapping[str, float] | None = None) -> None:
-        """Show the state if it is time to.
+        """Show the state, unless the last update was too recent.
 
         Parameters
         ----------
         done : float
-            How much of the total is done.
+            Units of work done.
         values : mapping of str to float, optional
             Figures to show, such as the loss.
         """
@@ -95,7 +95,7 @@ class ProgressLine:
         self._latest = done, values or {}
         if now < self._next:
             return
-        # There may be no such stream (pythonw), or one that is closed: no reason to stop working.
+        # stderr may be missing (pythonw) or closed; work continues without the line.
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if sys.stderr.isatty():
                 self._next = now + _LIVE_SECONDS
@@ -111,7 +111,7 @@ class ProgressLine:
             parts.append(f"{duration(elapsed * (self._total - done) / done)} left")
         else:
             parts.append(duration(elapsed))
-        if values:  # last: a narrow terminal cuts them, not the time left
+        if values:  # last: a narrow terminal then cuts the figures, not the time left
             parts.append(figures(values))
         return "  ".join(parts)
 
@@ -121,13 +121,13 @@ class ProgressLine:
         from rich.text import Text
 
         if self._live is None:
-            # No refreshing thread: it would not survive a fork, and updates come often enough.
+            # No refreshing thread: a fork would not copy it, and updates are frequent enough.
             self._live = Live(console=Console(stderr=True), auto_refresh=False)
             self._live.start()
         self._live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was, below a line with the latest state."""
+        """Show the latest state once more, and give the terminal back."""
         if self._live is not None:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 self._show(self._text(time.monotonic()))

@@ -1,4 +1,4 @@
-"""Objects whose settings may be changed at any time, checked, and heard of by training."""
+"""Objects whose settings are checked at every assignment; training reads changes as it goes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ def latest() -> int:
 class Configurable:
     """Base class of layers, optimizers, losses and penalties.
 
-    A class of fastmlp's has the settings in its `rules` and no others: a misspelt one is an
-    AttributeError. Subclasses written elsewhere may have attributes of their own.
+    A class of fastmlp has only the settings in its `rules`: assigning to a misspelt name raises
+    AttributeError. Subclasses outside fastmlp may have other attributes.
 
     Attributes
     ----------
     rules : dict of str to function
         The check of each setting: called with name and value, it returns the value to keep.
-        Those of base classes count as well.
+        Rules of base classes apply as well.
     """
 
     rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
     _rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
     _is_own: ClassVar[bool] = True
-    _read_live: ClassVar[frozenset[str]] = frozenset()  # settings that training asks for itself
+    _read_live: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # read by training at every step
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -1,4 +1,4 @@
-"""TensorFlow 1's stream of normal random numbers."""
+"""Draw the normal random numbers that TensorFlow 1 draws."""
 
 from __future__ import annotations
 

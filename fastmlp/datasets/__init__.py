@@ -33,8 +33,8 @@ from ._simulated import (
 __all__ = [
     "NAMES",
     "Buffer",
-    "Prefetcher",
     "ParquetStream",
+    "Prefetcher",
     "Table",
     "as_table",
     "buffer_seed",

@@ -145,21 +145,24 @@ class ParquetStream:
             fitting.add(table, rows)
 
     def _split(self, share: float, seed: int) -> None:
+        kept, held_out = (self._drawn_rows(share, seed, held) for held in (False, True))
         other = object.__new__(ParquetStream)
-        vars(other).update(vars(self))
+        vars(other).update(vars(self) | held_out)
+        vars(self).update(kept)
         self.held_out = other
-        for stream, held in ((self, False), (other, True)):
-            stream._keeps = keeps = _drawn(share, seed, held)
-            stream._draw = (share, seed, held)
-            total, step = sum(self._sizes), 1 << 20
-            stream.n_rows = sum(
-                int(keeps(np.arange(first, min(first + step, total))).sum())
-                for first in range(0, total, step)
+
+    def _drawn_rows(self, share: float, seed: int, held: bool) -> dict[str, Any]:
+        """Return the attributes of a stream of the rows that are held out, or of the others."""
+        keeps, total, step = _drawn(share, seed, held), sum(self._sizes), 1 << 20
+        n_rows = sum(
+            int(keeps(np.arange(first, min(first + step, total))).sum())
+            for first in range(0, total, step)
+        )
+        if not n_rows:
+            raise DataError(
+                f"{self.path}: {total} rows are too few to hold out a fraction of {share:g}"
             )
-            if not stream.n_rows:
-                raise DataError(
-                    f"{self.path}: {total} rows are too few to hold out a fraction of {share:g}"
-                )
+        return {"_keeps": keeps, "_draw": (share, seed, held), "n_rows": n_rows}
 
     # ---- sizes ----
 

@@ -1,4 +1,4 @@
-"""Metrics as functions: of one value a row, and of one value for a whole set of predictions."""
+"""Metrics as functions: of one value per row, and of one value for a whole set of predictions."""
 
 from __future__ import annotations
 
@@ -133,13 +133,13 @@ def _weights(sample_weight: Any, n: int) -> np.ndarray:
     weight = _numbers("sample_weight", sample_weight).reshape(-1)
     if len(weight) != n:
         raise ValueError(
-            f"sample_weight must have one value a row. Received: {len(weight)} for {n} rows"
+            f"sample_weight must have one value per row. Received: {len(weight)} for {n} rows"
         )
     return weight
 
 
 def mean(rows: np.ndarray, sample_weight: Any = None) -> float:
-    """Return the mean of one value a row: sum_i(w_i * rows_i) / sum_i(w_i)."""
+    """Return the mean of one value per row: sum_i(w_i * rows_i) / sum_i(w_i)."""
     if sample_weight is None:
         return float(rows.mean())
     weight = _weights(sample_weight, len(rows))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..._utils.moments import Moments
-from ...datasets import Buffer, Prefetcher, ParquetStream
+from ...datasets import Buffer, ParquetStream, Prefetcher
 from ...errors import DataError
 from ..data import Rows
 
