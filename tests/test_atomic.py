@@ -187,7 +187,7 @@ def test_an_open_descriptor_goes_on_where_it_is(tmp_path):
 @pytest.mark.parametrize("to", ["file", "pipe"])
 def test_standard_output_is_written_into(tmp_path, to):
     program = (
-        "from fastmlp._atomic import write_atomically as w; print('first');"
+        "from fastmlp._utils.atomic import write_atomically as w; print('first');"
         "w('/dev/stdout', b'second\\n'); print('third')"
     )
     command = [sys.executable, "-c", program]

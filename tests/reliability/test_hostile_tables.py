@@ -133,8 +133,7 @@ def test_no_byte_of_a_parquet_footer_ends_the_process(tmp_path):
     first = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     program = f"""
 import sys
-from fastmlp._formats import read_table
-from fastmlp._parquet import ParquetStream
+from fastmlp.datasets import ParquetStream, read_table
 from fastmlp.errors import DataError
 path, read = sys.argv[1], 0
 data = open(path, "rb").read()
