@@ -165,11 +165,11 @@ def torch_module(model: Sequential) -> str:
         Such as ``torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.ReLU(), ...)``; for a model
         of dtype float64 with ``.double()`` at the end.
     """
-    from ._saving.torch import spelled
+    from ._saving.torch import module_expression
     from .models import Sequential as _Sequential
 
     arguments.instance("model", model, _Sequential)
-    return spelled(model)
+    return module_expression(model)
 
 
 def assembled(

@@ -185,14 +185,14 @@ def swap(table, a, b):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h, d: h.update(x=h.pop("history.0")), "'history.0' is missing, or no row"),
-        (lambda h, d: h["history.0"].update(shape=[3, 1]), "'history.0' is missing, or no row"),
+        (lambda h, d: h.update(x=h.pop("history.0")), "'history.0' is missing, or not a row"),
+        (lambda h, d: h["history.0"].update(shape=[3, 1]), "'history.0' is missing, or not a row"),
         (lambda h, d: d["history"].update(history=["loss"] * 6), "its history has a name twice"),
         (lambda h, d: d["history"].update(history=["loss"]), "match its layers: 'history.1' is"),
         (lambda h, d: d["history"]["history"].__setitem__(0, 3), "must be of type str, not int"),
         (
             lambda h, d: swap(h, "history.epoch", "history.0"),
-            "an epoch of its history is no whole number",
+            "an epoch of its history is not a whole number",
         ),
     ],
 )
@@ -487,8 +487,8 @@ def test_new_files_have_the_umasks_mode(tmp_path):
 def test_missing_directory_and_special_files(tmp_path):
     for path, message in [
         (tmp_path / "none.fmlp", "Cannot read model file .*none.fmlp: No such file"),
-        (tmp_path, "it is no regular file"),
-        ("/dev/zero", "it is no regular file"),
+        (tmp_path, "it is not a regular file"),
+        ("/dev/zero", "it is not a regular file"),
     ]:
         with pytest.raises(ModelFileError, match=message):
             models.load_model(path)
@@ -528,14 +528,14 @@ def test_flipped_bytes_are_refused_or_harmless():
 def test_other_files():
     for raw, message in [
         (b"", "too short"),
-        (b"PK\3\4" + b"\0" * 100, "cut off, or no model file"),
+        (b"PK\3\4" + b"\0" * 100, "cut off, or not a model file"),
         (struct.pack("<Q", 2) + b"[]", "its header must be of type dict"),
         (struct.pack("<Q", 2) + b"{}", "a safetensors file, but not of fastmlp"),
         (struct.pack("<Q", 2) + b"xx", "its header is not JSON"),
         (struct.pack("<Q", 2) + b"\xff\xfe", "its header is not UTF-8"),
         (struct.pack("<Q", 20000) + b'{"a":' * 4000, "its header is not JSON"),
         (struct.pack("<Q", 15) + b'{"a":1, "a": 2}', "a name in it occurs twice"),
-        (struct.pack("<Q", 9) + b'{"a":NaN}', "NaN is no JSON number"),
+        (struct.pack("<Q", 9) + b'{"a":NaN}', "NaN is not a JSON number"),
     ]:
         with pytest.raises(ModelFileError, match=message):
             models.from_bytes(raw)

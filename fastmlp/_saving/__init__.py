@@ -1,13 +1,16 @@
-"""Reading and writing models, ours and others'.
+"""Read and write models, in fastmlp's format and in others'.
 
-fmlp          our format: safetensors with a JSON table
-history       a training's history in such a file
-kinds         which module reads which kind of file
-export        choosing the format of an export
-c, onnx       writers of one C file, and of ONNX
-keras_reader, keras_writer, hdf5, zip
-              Keras's formats
-torch         PyTorch's state dicts
-parts         the parts of a model that a foreign file yields
-untrusted     parsing files that anybody may have written
+fmlp          fastmlp's format: safetensors with a JSON description
+history       a training history in such a file
+kinds         which function reads which kind of file
+export        writing a model in another format
+c             writing one C file
+onnx          writing ONNX, preprocessing included
+keras_reader  reading Keras's files
+keras_writer  writing Keras's .keras file
+hdf5          reading the HDF5 files that Keras writes
+zip           reading the zip archives that Keras writes
+torch         reading and writing PyTorch's state dicts
+parts         a model taken apart, and what a foreign file yields
+untrusted     parsing JSON and safetensors from untrusted files
 """

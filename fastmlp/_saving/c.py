@@ -1,4 +1,4 @@
-"""A model as one C file: C99, no allocation, nothing but the mathematics library."""
+"""Write a model as one C file: C99, no allocation, only the mathematics library."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ static int prepare(const double *columns, {real} *x)
 
 
 def identifier(name: str) -> str:
-    """Return a name if C takes it for one.
+    """Return a name if it is a valid prefix of C names.
 
     Raises
     ------
     ValueError
-        If it does not.
+        If it is not.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
         raise ValueError(
@@ -138,14 +138,14 @@ def identifier(name: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return text that cannot end a comment, continue its line, or be anything but text."""
+    """Return text that is safe in a C comment: it cannot end it or continue its line."""
     plain = text.encode("ascii", "backslashreplace").decode()
     plain = re.sub(r"[^ -~]", " ", plain)
     return plain.replace("\\", "|").replace("*", "x").replace("/", "|").replace("??", "? ?")
 
 
 def _numbers(values: np.ndarray, single: bool) -> Iterator[str]:
-    """Yield lines of constants that stand for exactly these numbers."""
+    """Yield lines of constants that represent the numbers exactly."""
     texts = [_constant(value, single) for value in values.ravel().tolist()]
     for start in range(0, len(texts), _PER_LINE):
         yield "    " + ", ".join(texts[start : start + _PER_LINE]) + ","
@@ -175,7 +175,7 @@ def _functions(network: list[DensePart], real: str) -> Iterator[str]:
 
 
 def _scratch(network: list[DensePart]) -> tuple[int, int]:
-    """Return the length of a buffer for hidden layers, and how many there are."""
+    """Return the length and the number of the buffers for hidden layers."""
     widest = max((part.weights.shape[1] for part in network[:-1]), default=0)
     return widest, min(2, len(network) - 1)
 
@@ -293,7 +293,7 @@ int {name}_predict(const double *columns, {real} *y)
 
 
 def _entry(name: str, state: Preprocessing, real: str) -> str:
-    """Write the functions that take columns as they stand in a table."""
+    """Write the functions that take a table's columns."""
     if state.task == "regression":
         mean, scale = (_constant(float(v), False) for v in (state.target.mean, state.target.scale))
         return _REGRESSION.format(
@@ -317,16 +317,16 @@ def to_c(model: Model, name: str = "model") -> bytes:
     ``void NAME_predict(const float *x, float *y)``; with, it takes the columns of a table as
     numbers, ``int NAME_predict(const double *columns, float *y)``, which returns 0 or the place,
     counted from 1, of a column that is missing, out of range or not finite; y is NAN then. For
-    regression ``int NAME_predict_double(const double *columns, double *y)`` gives the target in
-    double, which does not round numbers far from 0 to the same one. A category is given by
-    its code, a date as days since 1970-01-01; the file's first comment lists them. A model of
-    dtype float64 has double instead of float.
+    regression ``int NAME_predict_double(const double *columns, double *y)`` returns the target in
+    double, which keeps apart numbers far from 0 that are equal as float. A category is passed as
+    its code, a date as days since 1970-01-01; the file's first comment lists them. For a model of
+    dtype float64, double replaces float.
 
     Parameters
     ----------
     model : Model
     name : str
-        Begins the names of what the file defines for others.
+        Prefix of the names that the file exports.
 
     Returns
     -------
@@ -336,7 +336,7 @@ def to_c(model: Model, name: str = "model") -> bytes:
     Raises
     ------
     ValueError
-        If the name is no C identifier.
+        If the name is not a C identifier.
     """
     upper = identifier(name).upper()
     network, state = parts(model), preprocessing_of(model)

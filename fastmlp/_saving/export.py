@@ -1,4 +1,4 @@
-"""Writing a model in another program's format."""
+"""Write a model in another program's format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._utils import arguments
+from .._utils.atomic import write_atomically
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -15,7 +16,7 @@ TARGETS = {"onnx": ".onnx", "keras": ".keras", "torch": ".safetensors", "c": ".c
 
 
 def target_of(path: str | Path, to: str | None = None) -> str:
-    """Return the format to write, by the file's suffix if it is not named.
+    """Return the format to write: `to`, or by default the one that the file's suffix names.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def target_of(path: str | Path, to: str | None = None) -> str:
     Raises
     ------
     ValueError
-        If it is none of them, or the suffix does not tell.
+        If `to` is not one of them, or if the suffix names no format.
     """
     if to is not None:
         if not isinstance(to, str):
@@ -42,14 +43,14 @@ def target_of(path: str | Path, to: str | None = None) -> str:
 
 
 def to_bytes(model: Model, to: str, name: str = "model") -> bytes:
-    """Return what `export_model` writes.
+    """Return the content of the file that `export_model` writes.
 
     Parameters
     ----------
     model : Model
     to : {'onnx', 'keras', 'torch', 'c'}
     name : str
-        Begins the names of the functions in a C file.
+        Prefix of the functions' names in a C file.
 
     Returns
     -------
@@ -84,10 +85,10 @@ def export_model(
     overwrite: bool = True,
     name: str = "model",
 ) -> None:
-    """Write a model for others to use, atomically.
+    """Write a model in another program's format, atomically.
 
-    ONNX and C files take in the preprocessing that a model of a table keeps; Keras and PyTorch
-    files hold the network alone.
+    ONNX and C files include the preprocessing of a model that was trained on a table; Keras and
+    PyTorch files hold only the network.
 
     Parameters
     ----------
@@ -95,19 +96,17 @@ def export_model(
         Built.
     path : str or Path
     to : {'onnx', 'keras', 'torch', 'c'}, optional
-        By default what the suffix says: .onnx, .keras, .safetensors or .c.
+        By default the format of the suffix: .onnx, .keras, .safetensors or .c.
     overwrite : bool
         If False, an existing file is an error (FileExistsError).
     name : str
-        Begins the names of the functions in a C file.
+        Prefix of the functions' names in a C file.
 
     Raises
     ------
     ValueError
-        If the format is none of these, or cannot hold the model.
+        If the format is unknown, or cannot hold the model.
     DataError
-        If the format needs a package that is not installed: onnx, or h5py for Keras.
+        If a package for the format is not installed: onnx, or h5py for Keras.
     """
-    from .._utils.atomic import write_atomically
-
     write_atomically(path, to_bytes(model, target_of(path, to), name), overwrite)

@@ -1,9 +1,9 @@
-"""Model files: safetensors for the arrays, JSON in its metadata for the rest. Data only, no code.
+"""Model files: arrays in safetensors, a JSON description in its metadata. Data only, no code.
 
-A file holds everything that a further `fit` needs to go on: architecture, weights, compilation,
-the optimizer's state, seed and history; and `training_config` and `extras`. A checkpoint is such a
-file with, besides, a run in it. What a file says is checked against its size before anything of
-that size is allocated.
+A file holds all that a later `fit` needs to continue: architecture, weights, compilation, the
+optimizer's state, seed and history; also `training_config` and `extras`. A checkpoint is such a
+file that also holds the state of a run. Sizes in a file are checked against the file's size before
+anything is allocated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .untrusted import (
 
 _KEY, _CHECKSUM = "fastmlp", "checksum"  # in a file's metadata
 VERSION = 1
-_ENTRY = 1500  # bytes that reading an array's name and place may take
+_ENTRY = 1500  # bytes of memory to read an array's name and place, at most
 
 
 # ---- writing -----------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ M = TypeVar("M", bound=Model)
 
 
 def _arrays(model: Model, weights_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name and a view of every array that a file keeps."""
+    """Yield the name and a view of every array in a file."""
     network = model.network
     slots: tuple[int, ...] = ()
     if model.optimizer and _step(model) and not weights_only:
@@ -67,12 +67,12 @@ def _arrays(model: Model, weights_only: bool = False) -> Iterator[tuple[str, np.
 
 
 def _step(model: Model) -> int:
-    """Return the optimizer's steps; 0 if it has yet to start, or to start anew."""
+    """Return the steps that the optimizer has made; 0 if it starts or restarts."""
     return int(model.network.step) if model.configured else 0
 
 
 def own_objects(model: Model) -> dict[str, Any]:
-    """Return what the model was compiled with that is no part of fastmlp, by its name in a file.
+    """Return the losses, metrics, optimizers and schedules that are not part of fastmlp.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def own_objects(model: Model) -> dict[str, Any]:
     Returns
     -------
     dict of str to class or function
-        Losses, metrics, optimizers and schedules written in Python.
+        Those that the model was compiled with, by their names in a file.
     """
     if model.optimizer is None or model.loss is None:
         return {}
@@ -109,7 +109,7 @@ def compilation(model: Model) -> dict[str, Any] | None:
 
 
 def _described(model: Model, weights_only: bool) -> dict[str, Any]:
-    """Return what a file says of a model, but for its history."""
+    """Return a model's description, without its history."""
     return {
         **model.get_config(),
         "version": VERSION,
@@ -126,14 +126,14 @@ def to_bytes(
     run: tuple[dict[str, Any], dict[str, np.ndarray]] | None = None,
     weights_only: bool = False,
 ) -> bytes:
-    """Return what `save_model` writes.
+    """Return the content of the file that `save_model` writes.
 
     Parameters
     ----------
     model : Model
         Built; its weights are drawn if they were not yet.
     run : tuple (dict, dict of str to ndarray), optional
-        Where a run stands: plain JSON values, and arrays whose names begin with 'run.'.
+        The state of a run: plain JSON values, and arrays whose names begin with 'run.'.
     weights_only : bool
         Whether compilation, the optimizer's state and the history are left out.
 
@@ -145,7 +145,7 @@ def to_bytes(
     Raises
     ------
     ValueError
-        If `extras`, `training_config` or a configuration hold anything but plain JSON values.
+        If `extras`, `training_config` or a configuration holds other than plain JSON values.
     """
     if model.configured:
         model.ready()  # the optimizer's state follows its settings
@@ -162,14 +162,14 @@ def to_bytes(
 
 
 def packed(arrays: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
-    """Return a file's content: arrays, and a description in plain, finite JSON values."""
+    """Return a file's content, from arrays and a description in plain, finite JSON values."""
     text = _checked_text(table, len(arrays), sum(array.nbytes for array in arrays.values()))
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     return safetensors_bytes(whole, {_CHECKSUM: checksum(text, whole), _KEY: text})
 
 
 def _checked_text(table: dict[str, Any], n_arrays: int, n_bytes: int) -> str:
-    """Return a description as JSON; ValueError if a file with it could not be read again."""
+    """Return a description as JSON; ValueError if it is too large to be read again."""
     try:
         text = json.dumps(table, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
@@ -187,21 +187,21 @@ def _checked_text(table: dict[str, Any], n_arrays: int, n_bytes: int) -> str:
 
 
 def room_needed(model: Model, epochs: int = 0, weights_only: bool = False) -> int:
-    """Return how many bytes a file of a model will have once it has been trained, or a few less.
+    """Return the size in bytes, or slightly less, that a model's file will have after training.
 
     Parameters
     ----------
     model : Model
         Built.
     epochs : int
-        That a history will have.
+        Epochs that the history will have.
     weights_only : bool
         As for `save_model`.
 
     Raises
     ------
     ValueError
-        If such a file could not be written, or not be read again.
+        If the file could not be written, or could not be read again.
     """
     shapes = [shape for layer in model.dense_layers for shape in layer.shapes]
     n_slots = 0 if weights_only or model.optimizer is None else len(model.optimizer.slots)
@@ -212,7 +212,7 @@ def room_needed(model: Model, epochs: int = 0, weights_only: bool = False) -> in
 
 
 def _require_readable(table: Mapping[str, Any]) -> None:
-    """Refuse settings, of an initializer say, that reading the file would refuse."""
+    """Refuse settings that reading the file would refuse, such as an initializer's."""
     compiled = table["compile"]
     try:
         made_layers(table["layers"])
@@ -254,7 +254,7 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not isinstance(metadata.get(_KEY), str):
         raise BadFileError("it is a safetensors file, but not of fastmlp")
     table = parsed(metadata[_KEY], len(data))
-    # Last, as it is the check that takes longest. Files of before have none.
+    # Last, because it takes longest. Files of early versions have no checksum.
     if _CHECKSUM in metadata and metadata[_CHECKSUM] != checksum(metadata[_KEY], arrays):
         raise BadFileError(
             "it is damaged: its content does not match its checksum. Use another copy of it"
@@ -275,7 +275,7 @@ def _expected_shapes(model: Model, step: int) -> dict[str, tuple[int, ...]]:
 def checked_array(
     name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
-    """Return a file's array if it is there, finite, and of that shape and type."""
+    """Return a file's array; BadFileError if missing, not finite, or of another shape or type."""
     if name not in arrays:
         raise BadFileError(f"its arrays do not match its layers: {name!r} is missing")
     array = arrays[name]
@@ -306,7 +306,7 @@ _OPTIMIZER_ARRAY = re.compile(r"optimizer\.[01]\.\d+\.(weights|bias)")
 
 
 def compile_as(model: Model, table: Any, custom: Mapping[str, Any]) -> bool:
-    """Compile as the file says; False if that takes something which `custom` does not have."""
+    """Compile a model from a description; return False if `custom` lacks an object for it."""
     of_type("'compile'", table, dict)
     names = [of_type("a name in 'custom'", name, str) for name in table.get("custom", ())]
     model.missing = sorted(set(names) - custom.keys())
@@ -323,7 +323,7 @@ def compile_as(model: Model, table: Any, custom: Mapping[str, Any]) -> bool:
 
 
 def described_model(cls: type[M], table: Mapping[str, Any], n_arrays: int) -> M:
-    """Return the model, without weights, whose architecture a description holds."""
+    """Return the model that a description describes, without weights."""
     layers = made_layers(take(table, "layers", list))
     dense = [layer for layer in layers if isinstance(layer, Dense)]
     if not dense or not isinstance(layers[-1], Dense) or len(dense) > n_arrays:
@@ -339,7 +339,7 @@ def described_model(cls: type[M], table: Mapping[str, Any], n_arrays: int) -> M:
 
 
 def _described_arrays(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Split a file's content, of a version that is known."""
+    """Split a file's content, and check its version."""
     table, arrays = _read(data)
     version = take(table, "version", int)
     if version != VERSION:
@@ -350,12 +350,12 @@ def _described_arrays(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray
 def read_model(
     data: bytes, cls: type[M], custom: Mapping[str, Any]
 ) -> tuple[M, Any, dict[str, np.ndarray]]:
-    """Return a file's model, what it says of a run, and the arrays of that.
+    """Return a file's model, its description of a run, and the run's arrays.
 
     Raises
     ------
     BadFileError, DataError, ValueError, TypeError, OverflowError
-        Whatever is wrong with it.
+        If anything is wrong with the file.
     """
     return _read_model(*_described_arrays(data), cls, custom)
 
@@ -367,7 +367,7 @@ def _read_model(
     custom: Mapping[str, Any],
 ) -> tuple[M, Any, dict[str, np.ndarray]]:
     if "kind" in table:
-        raise BadFileError(f"it holds no single model, but is of the kind {table['kind']!r}")
+        raise BadFileError(f"it does not hold a single model; its kind is {table['kind']!r}")
     model = described_model(cls, table, len(arrays))
     compiled, step, run = table.get("compile"), count(table, "step"), table.get("run")
     model.history = _history.from_description(table.get("history"), arrays)
@@ -394,7 +394,7 @@ def _read_model(
 
 
 def run_table(data: bytes) -> dict[str, Any] | None:
-    """Return what a file's content says of a run, without making the model; None if it has none.
+    """Return a file's description of a run, without making the model; None if it has no run.
 
     Raises
     ------
@@ -416,7 +416,7 @@ def read(path: str | Path) -> bytes:
     arguments.path("path", path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            raise ModelFileError(f"{path} is not a usable model file: it is no regular file")
+            raise ModelFileError(f"{path} is not a usable model file: it is not a regular file")
         return Path(path).read_bytes()
     except OSError as error:
         reason = error.strerror or error
@@ -424,7 +424,7 @@ def read(path: str | Path) -> bytes:
 
 
 def unusable(name: str, error: Exception) -> ModelFileError:
-    """Make the error for a file with which something is wrong."""
+    """Make the error for a damaged or wrong file."""
     return ModelFileError(f"{name} is not a usable model file: {error}")
 
 
@@ -447,7 +447,7 @@ def from_bytes(
     name: str = "the data",
     custom_objects: Mapping[str, Any] | None = None,
 ) -> M:
-    """Return the model that `to_bytes` wrote, or the Ensemble whose file it is.
+    """Return the model in a file's content, or the ensemble if it is the file of one.
 
     Parameters
     ----------
@@ -455,24 +455,24 @@ def from_bytes(
     cls : type
         `Model`, or the subclass to make.
     name : str
-        Where they came from, for messages.
+        Name of the data in messages.
     custom_objects : mapping of str to function or class, optional
-        What is written in Python, by name; see `models.load_model`.
+        Objects that are not part of fastmlp, by name; see `models.load_model`.
 
     Returns
     -------
-    Sequential
+    object of the class `cls`, or Ensemble
 
     Raises
     ------
     ModelFileError
-        If anything is wrong with them.
+        If anything is wrong with the data.
     """
     custom = custom_table(custom_objects)
     try:
         table, arrays = _described_arrays(data)
-        if table.get("kind") == "ensemble":
-            return cast("M", kinds.reader("ensemble")(table, arrays, custom))
+        if "kind" in table:
+            return cast("M", kinds.reader(table["kind"])(table, arrays, custom))
         return _read_model(table, arrays, cls, custom)[0]
     except WRONG as error:
         raise unusable(name, error) from None

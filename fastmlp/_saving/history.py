@@ -1,4 +1,4 @@
-"""A history in a model's file: JSON, or arrays where it is long."""
+"""A training history in a model's file: JSON, or arrays if it is long."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from .._model.history import History
 from .untrusted import BadFileError, of_type, take
 
-_MOST_VALUES = 100_000  # as JSON; more are arrays, a third as large and much quicker to write
+_MOST_VALUES = 100_000  # as JSON; arrays are a third as large and much faster to write
 _BLOCK = 1 << 20  # values
 _DOUBLE = np.dtype("<f8")
 
 
 def plain(value: float) -> float | str:
-    """Return a float as JSON takes it: a string where that has no number, 'inf' or 'nan'."""
+    """Return a float for JSON, which lacks some: 'inf', '-inf' and 'nan' become strings."""
     return value if math.isfinite(value) else str(value)
 
 
 def to_description(
     history: History | None,
 ) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
-    """Return what a file says of a history, and the arrays that go with it.
+    """Return the description of a history and its arrays, for a file.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def to_description(
     Returns
     -------
     table : dict or None
-        Plain JSON values. Of a long history it has the names alone.
+        Plain JSON values. A long history's has only the names.
     arrays : dict of str to ndarray
-        Of a long history: 'history.epoch', and 'history.0' and so on for the names in order.
+        For a long history: 'history.epoch', and 'history.0' and so on for the names in order.
     """
     if history is None:
         return None, {}
@@ -55,20 +55,20 @@ def from_description(table: Any, arrays: dict[str, np.ndarray]) -> History | Non
     Parameters
     ----------
     table : object
-        What JSON said of it.
+        The description, parsed from JSON.
     arrays : dict of str to ndarray
-        Of the file; those of the history are taken out.
+        All arrays of the file; those of the history are removed.
 
     Returns
     -------
     History or None
-        A long one makes its lists when they are first looked at: they take four times as much
-        memory as the arrays.
+        A long history makes its lists on first access: they take four times as much memory as
+        the arrays.
 
     Raises
     ------
     BadFileError, ValueError, TypeError
-        If it is none.
+        If the description is wrong.
     """
     if table is None:
         return None
@@ -93,14 +93,14 @@ def _long(
     def row(key: str) -> np.ndarray:
         array = arrays.pop(key, None)
         if array is None or array.ndim != 1 or array.dtype != _DOUBLE:
-            raise BadFileError(f"array {key!r} is missing, or no row of float64")
+            raise BadFileError(f"array {key!r} is missing, or not a row of float64")
         return array.copy()
 
     epoch = row("history.epoch")
-    for start in range(0, len(epoch), _BLOCK):  # without arrays of its length
+    for start in range(0, len(epoch), _BLOCK):  # in blocks, to need little memory
         part = epoch[start : start + _BLOCK]
         if not ((part >= 0) & (part < 2**53) & (part == np.floor(part))).all():
-            raise BadFileError("an epoch of its history is no whole number")
+            raise BadFileError("an epoch of its history is not a whole number")
     found = {
         of_type("a name of the history", name, str): row(f"history.{i}")
         for i, name in enumerate(names)

@@ -1,22 +1,20 @@
-"""Keras's files, read: .keras archives, .h5 models and .weights.h5. Nothing in them is executed."""
+"""Read Keras's files: .keras archives, .h5 models and .weights.h5. No code in them is executed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import regularizers
 from ..layers import Dense, Dropout, Layer, activation_name
-from . import hdf5, zip
+from . import hdf5
 from .parts import MOST_LAYERS, Foreign, WrongArgumentError, activations
 from .untrusted import BadFileError, of_type, parsed, take
-
-if TYPE_CHECKING:
-    pass
+from .zip import MAGIC, Archive
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _KINDS = ("InputLayer", "Dense", "Dropout", "Activation")
@@ -47,7 +45,7 @@ class _Entry:
 
 def _foreign(what: str) -> BadFileError:
     return BadFileError(
-        f"it has {what}; only models in a row of the layers {', '.join(_KINDS)} can be imported"
+        f"it has {what}; only sequential models of the layers {', '.join(_KINDS)} can be imported"
     )
 
 
@@ -86,7 +84,7 @@ def _entries(config: dict[str, Any]) -> tuple[bool, list[_Entry]]:
 
 
 def _before(nodes: Any) -> list[str]:
-    """Return the names of the layers that a layer takes its input from."""
+    """Return the names of a layer's input layers."""
     found: list[str] = []
     for node in of_type("'inbound_nodes'", nodes, list):
         inputs = node.get("args") if isinstance(node, dict) else node
@@ -102,7 +100,7 @@ def _before(nodes: Any) -> list[str]:
 
 
 def _chained(entries: list[_Entry]) -> list[_Entry]:
-    """Put layers that are connected by name in their order."""
+    """Sort layers that are connected by name."""
     after: dict[str, _Entry] = {}
     for entry in entries:
         source = entry.before[0] if entry.before else ""
@@ -133,7 +131,7 @@ def _penalty(value: Any) -> regularizers.Regularizer | None:
 
 def _activation(value: Any) -> str:
     if value is not None and not isinstance(value, str):
-        raise _foreign("an activation that is no plain name")
+        raise _foreign("an activation that is not a plain name")
     return activation_name(value)
 
 
@@ -148,7 +146,7 @@ def _declared_width(config: dict[str, Any]) -> int | None:
     return None if shape[1] is None else of_type("an input's width", shape[1], int)
 
 
-def _made(entries: list[_Entry]) -> tuple[int | None, list[Layer], list[_Entry]]:
+def _layers(entries: list[_Entry]) -> tuple[int | None, list[Layer], list[_Entry]]:
     """Return the declared width of the input, the layers, and the entries of the dense ones."""
     width: int | None = None
     layers: list[Layer] = []
@@ -223,9 +221,9 @@ def _named(group: hdf5.Node, name: str) -> list[np.ndarray]:
 
 
 def _whole(config: dict[str, Any], weights: Any) -> Foreign:
-    """Put a model together; `weights` returns a layer's arrays."""
+    """Assemble a model from its configuration; `weights` returns a layer's arrays."""
     connected, entries = _entries(config)
-    width, layers, dense = _made(_chained(entries) if connected else entries)
+    width, layers, dense = _layers(_chained(entries) if connected else entries)
     pairs = [_pair(entry.name, weights(entry)) for entry in dense]
     if pairs and pairs[0][0].ndim == 2:
         found = pairs[0][0].shape[0]
@@ -237,7 +235,7 @@ def _whole(config: dict[str, Any], weights: Any) -> Foreign:
 
 
 def _archive(data: bytes) -> Foreign:
-    archive = zip.Archive(data)
+    archive = Archive(data)
     config = parsed(archive.read(_CONFIG), len(data), _CONFIG)
     file = hdf5.HDF5File(archive.read(_WEIGHTS))
     group = _layers_group(file.root)
@@ -249,11 +247,11 @@ def _archive(data: bytes) -> Foreign:
 def _weights_alone(
     root: hdf5.Node, activation: str | Sequence[str] | None, output: str | None
 ) -> Foreign:
-    """Put a model together from a file that has weights and names, but no configuration."""
+    """Assemble a model from a file that has weights and names, but no configuration."""
     names = root.texts("layer_names")
     group = root if names is not None else _layers_group(root)
     if group is None:
-        raise BadFileError("it is an HDF5 file, but not of Keras")
+        raise BadFileError("it is an HDF5 file, but not written by Keras")
     if names is not None:
         found = [(name, _named(group, name)) for name in names]
         pairs = [_pair(name, arrays) for name, arrays in found if arrays]
@@ -287,34 +285,34 @@ def from_keras(
     activation: str | Sequence[str] | None = None,
     output_activation: str | None = None,
 ) -> Foreign:
-    """Return the model that a file of Keras's holds.
+    """Return the model in a Keras file.
 
     Parameters
     ----------
     data : bytes
-        Of a .keras archive, or an HDF5 file of a model (.h5) or of weights (.weights.h5).
+        Content of a .keras archive, or of an HDF5 file with a model (.h5) or weights (.weights.h5).
     activation, output_activation : optional
-        As for `from_torch`; of a file of weights alone, which has none.
+        As for `from_torch`; only for files of weights, which have no activations.
 
     Returns
     -------
-    Sequential
-        With layers, names, penalties and dropout; not compiled.
+    Foreign
+        With names, penalties and dropout.
 
     Raises
     ------
     BadFileError, ValueError
-        If anything is wrong with the file, or it has layers that fastmlp has not.
+        If anything is wrong with the file, or it has layers that fastmlp does not have.
     """
     root = None
-    if not data.startswith(zip.MAGIC):
+    if not data.startswith(MAGIC):
         root = hdf5.HDF5File(data).root
         text = root.text("model_config")
         if text is None:
             return _weights_alone(root, activation, output_activation)
     if activation is not None or output_activation is not None:
         raise WrongArgumentError(
-            "activations are for files of weights alone. Received: a whole Keras model"
+            "activations are only for files of weights. Received: a whole Keras model"
         )
     if root is None:
         return _archive(data)

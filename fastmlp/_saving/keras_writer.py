@@ -1,4 +1,4 @@
-"""Keras's .keras file, written."""
+"""Write Keras's .keras file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .._model.model import Model
     from ..regularizers import Regularizer
 
-_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that an archive can hold: equal models, equal files
+_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal models make equal files
 
 
 def _object(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _weights(network: list[DensePart]) -> bytes:
 def to_keras(model: Model) -> bytes:
     """Write a model as Keras 3 does, for ``keras.models.load_model``.
 
-    Layers, names, L1 and L2 penalties, dropout and weights are in it; compilation, history,
-    preprocessing and penalties on groups of weights are not, and initializers become Keras's own.
+    The file holds layers, names, L1 and L2 penalties, dropout and weights. It does not hold
+    compilation, history, preprocessing and group penalties; initializers become Keras's defaults.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def to_keras(model: Model) -> bytes:
     Returns
     -------
     bytes
-        Of a .keras archive.
+        A .keras archive.
 
     Raises
     ------

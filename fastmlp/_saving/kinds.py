@@ -23,7 +23,7 @@ def reader(kind: Any) -> Callable[..., Any]:
     BadFileError
         If this version does not know the kind.
     """
-    if kind not in _READERS:
+    if not isinstance(kind, str) or kind not in _READERS:
         raise BadFileError(f"it is of a kind that this fastmlp does not know, {kind!r}")
     module, name = _READERS[kind]
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)

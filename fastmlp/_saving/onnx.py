@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, preprocessing included."""
+"""Write a model as an ONNX graph, preprocessing included."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from .._model.model import Model
     from ..preprocessing import Preprocessing
 
-# Old enough for every runtime in use; the second is that of categories.
+# Old enough for every runtime in use. The second is the operator set for categories.
 _OPSET, _ML_OPSET, _IR_VERSION = 17, 3, 8
-_MOST = 2**31 - 2**20  # bytes; protobuf writes no longer messages
+_MOST = 2**31 - 2**20  # bytes; protobuf cannot write longer messages
 _SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
 class _Graph:
-    """Nodes and constants as they are added; names of values are made up."""
+    """A graph under construction: nodes, constants, and generated names of values."""
 
     def __init__(self, dtype: np.dtype, taken: Collection[str] = ()) -> None:
         self.onnx = require("onnx", "onnx", "exporting to ONNX")
         self.helper = require("onnx.helper", "onnx", "exporting to ONNX")
         self.numpy_helper = require("onnx.numpy_helper", "onnx", "exporting to ONNX")
         self.dtype, self.taken = dtype, taken
-        self.own = "fastmlp_"  # begins the names of what is between inputs and outputs
+        self.own = "fastmlp_"  # prefix of the names of values between inputs and outputs
         while any(name.startswith(self.own) for name in taken):
             self.own += "_"
         self.nodes: list[Any] = []
@@ -62,7 +62,7 @@ class _Graph:
         return name
 
     def output(self, name: str, value: str, dtype: Any, *shape: int) -> None:
-        """Say that a value is an output; its name gets a _ if an input has it."""
+        """Declare a value as an output; its name gets a _ if an input has the same."""
         while name in self.taken:
             name += "_"
         self.add("Identity", value, output=name)
@@ -94,7 +94,7 @@ class _Graph:
 
 
 def _activated(graph: _Graph, name: str, z: str) -> str:
-    """Add an activation; what runtimes have in float32 alone is put together from its parts."""
+    """Add an activation; those that runtimes offer only in float32 are built from parts."""
     constant, add = graph.constant, graph.add
     if name == "linear":
         return z
@@ -133,8 +133,8 @@ def _network(graph: _Graph, network: list[DensePart], x: str) -> str:
 def _category(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | None]:
     """Add a text column; return its inputs, and which cells are missing.
 
-    A row of a table stands for each category; the last one, of numbers that are none, for text
-    that is no category.
+    A constant matrix has a row for each category, and a last row of NaN for text that is not a
+    category.
     """
     categories, width = column.categories, len(column.categories)
     missing = None
@@ -159,7 +159,7 @@ def _category(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str 
 
 
 def _number(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | None]:
-    """Add a column of numbers, in float64 as `Preprocessing.inputs` computes."""
+    """Add a column of numbers, computed in float64 as in `Preprocessing.inputs`."""
     add, double = graph.add, np.float64
     missing, value = None, cell
     if column.fill is not None:
@@ -190,13 +190,13 @@ def _columns(graph: _Graph, columns: list[Column]) -> str:
 
 
 def _holds_one(graph: _Graph, tests: str, keepdims: int) -> str:
-    """Tell the rows in which a test holds, (n, 1) or (n,)."""
+    """Mark the rows in which a test holds, (n, 1) or (n,)."""
     counted = graph.cast(tests, np.float32)
     return graph.cast(graph.add("ReduceMax", counted, axes=[1], keepdims=keepdims), np.bool_)
 
 
 def _unless_unusable(graph: _Graph, x: str, y: str) -> str:
-    """Make NaN of outputs whose row is not finite: a ReLU may lose it on the way."""
+    """Set outputs to NaN where the input row is not finite: a ReLU could turn NaN into 0."""
     bad = graph.add("Or", graph.add("IsNaN", x), graph.add("IsInf", x))
     return graph.add("Where", _holds_one(graph, bad, 1), graph.constant([[np.nan]]), y)
 
@@ -211,12 +211,12 @@ def _regression(graph: _Graph, state: Preprocessing, y: str) -> None:
 
 
 def _no_number(labels: Collection[Any]) -> int:
-    """Return the label of rows without a class: -1, or the least number that is none of them."""
+    """Return a label for rows without a class: -1, or the smallest number that is not a label."""
     return next(n for n in (-1, *range(-(2**63), -(2**63) + len(labels) + 1)) if n not in labels)
 
 
 def _no_text(labels: Collection[str]) -> str:
-    """Return the label of rows without a class: empty, or "unknown" and as many _ as it takes."""
+    """Return a label for rows without a class: "", or "unknown" with _ added until it is new."""
     text = ""
     while text in labels:
         text = f"{text}_" if text else "unknown"
@@ -259,13 +259,13 @@ def to_onnx(model: Model) -> bytes:
     ``y``, both in the model's type. One with preprocessing has an input of shape (n, 1) for each
     column of the table, under the column's name: a string for a categorical column, else a
     double, which for a boolean is 0 or 1 and for a date is days since 1970-01-01. A missing value
-    is NaN or the empty string; where the model imputes, it is filled in. Outputs are
-    ``prediction`` (n, 1) in the target's units and the model's type, ``prediction_double`` (n, 1),
-    the same in double, which does not round numbers far from 0 to the same one; or ``label`` (n,)
-    and ``probabilities`` (n, number of classes). A row with a value that is missing and not
-    imputed or is infinite, a boolean other than 0 and 1, or a category that training did not see,
-    gives NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class);
-    `Preprocessing.inputs` refuses it.
+    is NaN or the empty string; where the model imputes, it is filled in. For regression the outputs
+    are ``prediction`` (n, 1) in the target's units and the model's type, and ``prediction_double``
+    (n, 1), the same in double, which keeps apart numbers far from 0 that are equal in float32. For
+    classes they are ``label`` (n,) and ``probabilities`` (n, number of classes). A row that
+    `Preprocessing.inputs` would refuse (a missing value that is not imputed, an infinite value, a
+    boolean other than 0 and 1, an unknown category) yields NaN, and the label "" or -1 ("unknown"
+    or -2**63 if that is a class).
 
     Parameters
     ----------
@@ -278,8 +278,8 @@ def to_onnx(model: Model) -> bytes:
     Raises
     ------
     DataError
-        If the package onnx is not installed, the model is larger than ONNX files can be, or
-        columns have no names or the same.
+        If the package onnx is not installed, the model is too large for an ONNX file, or a column
+        has no name or the same name as another.
     """
     network, state = parts(model), preprocessing_of(model)
     if sum(part.weights.nbytes for part in network) > _MOST:
@@ -293,7 +293,9 @@ def to_onnx(model: Model) -> bytes:
     names = [column.name for column in state.columns]
     for name in names:
         if not name or names.count(name) > 1:
-            raise DataError(f"an ONNX input needs a name of its own. Received: column {name!r}")
+            raise DataError(
+                f"an ONNX input needs a name that no other has. Received: column {name!r}"
+            )
     graph = _Graph(model.dtype, names)
     x = _columns(graph, state.columns)
     y = _unless_unusable(graph, x, _network(graph, network, x))

@@ -1,4 +1,4 @@
-"""What every format needs: a model taken apart, and a model put together from foreign arrays."""
+"""A model taken apart for writers of other formats, and what readers of other formats return."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ..preprocessing import Preprocessing
 
 
-MOST_LAYERS = 4096  # of a file to import: each costs memory even if it is tiny
+MOST_LAYERS = 4096  # in a file to import: even a tiny layer takes memory
 
 
 class WrongArgumentError(ValueError):
-    """What a caller said does not fit the file, which is not the file's fault."""
+    """An argument does not fit the file; the file itself is sound."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DensePart:
 
 
 class Foreign(NamedTuple):
-    """What a foreign file says of a model; `interchange` makes the model of it.
+    """The content of a foreign file; `interchange` makes a model from it.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Foreign(NamedTuple):
         Dense and Dropout.
     n_inputs : int
     arrays : list of (weights, bias or None)
-        Of each Dense layer.
+        For each Dense layer.
     name : str or None
     """
 
@@ -84,7 +84,7 @@ def parts(model: Model) -> list[DensePart]:
 
 
 def preprocessing_of(model: Model) -> Preprocessing | None:
-    """Return the preprocessing that a model's file keeps; None if there is none.
+    """Return the preprocessing that a model keeps; None if it has none.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def preprocessing_of(model: Model) -> Preprocessing | None:
 
 
 def activations(hidden: str | Sequence[str] | None, output: str | None, n_layers: int) -> list[str]:
-    """Return the activation of each dense layer that a user gave.
+    """Return the activation of each dense layer, from a caller's arguments.
 
     Parameters
     ----------
     hidden : str or sequence of str, optional
-        Of the hidden layers, one for all or one each; relu by default.
+        Activation of the hidden layers, one for all or one each; relu by default.
     output : str, optional
-        Linear by default.
+        Activation of the last layer; linear by default.
     n_layers : int
 
     Returns
@@ -124,7 +124,7 @@ def activations(hidden: str | Sequence[str] | None, output: str | None, n_layers
     if n_layers == 1:
         if hidden is not None:
             raise WrongArgumentError(
-                f"activation is of hidden layers, and the file has none. Received: {hidden!r}"
+                f"activation is for hidden layers, and the file has none. Received: {hidden!r}"
             )
         return [activation_name(output)]
     try:
@@ -137,6 +137,6 @@ def activations(hidden: str | Sequence[str] | None, output: str | None, n_layers
 def check_array(what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise BadFileError(f"{what} must have shape {shape}, not {array.shape}")
-    # Least and largest, not isfinite(): that would make an array of its own. NaN wins in both.
+    # min and max, not isfinite(), which would allocate an array. Both return NaN if there is one.
     if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
         raise BadFileError(f"{what} holds a value that is not finite")

@@ -1,4 +1,4 @@
-"""A PyTorch state_dict in a safetensors file, read and written."""
+"""Read and write PyTorch state_dicts in safetensors files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .untrusted import BadFileError, safetensors
 if TYPE_CHECKING:
     from .._model.model import Model
 
-_KEY = "fastmlp_layers"  # in the metadata of a file that `to_torch` wrote
-_MOST_GROUPS, _MOST_ORDERS = 16, 20_000  # of names, and steps, in the search for the order
+_KEY = "fastmlp_layers"  # in the metadata of files that `to_torch` writes
+_MOST_GROUPS, _MOST_ORDERS = 16, 20_000  # limits of the search for the layers' order
 _MODULES = {
     "relu": "ReLU()",
     "leaky_relu": "LeakyReLU(0.2)",
@@ -46,8 +46,8 @@ def _modules(model: Model) -> Iterator[tuple[str, Dense | None]]:
             yield f"Dropout({layer.rate!r})", None
 
 
-def spelled(model: Model) -> str:
-    """Spell the module that loads what `to_torch` writes: see `interchange.torch_module`."""
+def module_expression(model: Model) -> str:
+    """Return the expression of a module to load the state_dict; see `interchange.torch_module`."""
     parts(model)
     modules = ", ".join(f"torch.nn.{text}" for text, _ in _modules(model))
     return f"torch.nn.Sequential({modules}){'.double()' if model.dtype == np.float64 else ''}"
@@ -56,10 +56,9 @@ def spelled(model: Model) -> str:
 def to_torch(model: Model) -> bytes:
     """Write a model's weights as a PyTorch state_dict in safetensors.
 
-    The names are those of a ``torch.nn.Sequential`` in which each activation and dropout is a
-    module of its own, as `spelled` writes it. The metadata hold the activations, which
-    `from_torch` reads. Preprocessing is left out: the network takes numbers as
-    `Preprocessing.inputs` makes them.
+    Names are those of a ``torch.nn.Sequential`` in which each activation and dropout is a separate
+    module, as in `module_expression`. The metadata hold the activations, which `from_torch` reads.
+    Preprocessing is left out: the network takes what `Preprocessing.inputs` returns.
 
     Parameters
     ----------
@@ -68,7 +67,7 @@ def to_torch(model: Model) -> bytes:
     Returns
     -------
     bytes
-        For ``safetensors.torch.load_file``.
+        A file for ``safetensors.torch.load_file``.
     """
     from safetensors.numpy import save
 
@@ -80,7 +79,7 @@ def to_torch(model: Model) -> bytes:
             arrays[f"{place}.weight"] = np.ascontiguousarray(part.weights.T)
             if part.bias is not None:
                 arrays[f"{place}.bias"] = np.ascontiguousarray(part.bias)
-    # One key alone: the library would write several in an order of its own.
+    # Only one key: the library writes several in an arbitrary order.
     return save(arrays, {_KEY: ",".join(dense)})
 
 
@@ -96,7 +95,7 @@ def _natural(name: str) -> list[Any]:
 def _linear_layers(
     arrays: dict[str, np.ndarray],
 ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """Return weights (units, n_in) and biases by the layer's name, in their natural order."""
+    """Return weights (units, n_in) and biases by the layer's name, in natural order of names."""
     rest = dict(arrays)
     found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     for name in sorted((n for n in arrays if n.rpartition(".")[2] == "weight"), key=_natural):
@@ -112,9 +111,7 @@ def _linear_layers(
             raise BadFileError(f"the bias of {stem!r} does not fit its weights")
         found[stem] = (weight, bias)
     if rest:
-        raise BadFileError(
-            f"array {min(rest)!r} is no weight or bias of a linear layer; others cannot be imported"
-        )
+        raise BadFileError(f"array {min(rest)!r} is not a weight or bias of a linear layer")
     if not found:
         raise BadFileError("it holds no linear layer")
     if len(found) > MOST_LAYERS:
@@ -123,24 +120,24 @@ def _linear_layers(
 
 
 def _orders(groups: list[list[str]], widths: dict[str, tuple[int, int]]) -> list[list[str]]:
-    """Return up to two orders in which outputs fit inputs and each group keeps its own order."""
+    """Return up to two orders in which outputs fit inputs and each group keeps its order."""
     total, steps = sum(map(len, groups)), 0
     found: list[list[str]] = []
-    # How many of each group are taken; the last one, and the state that it was added to.
+    # A state: how many layers of each group are placed, the last one, and the state before it.
     waiting: list[tuple[tuple[int, ...], str, Any]] = [((0,) * len(groups), "", None)]
     while waiting and len(found) < 2:
         state = waiting.pop()
-        taken, last, _ = state
-        if sum(taken) == total:
+        placed, last, _ = state
+        if sum(placed) == total:
             found.append(_names(state))
         for g, group in enumerate(groups):
             steps += 1
             if steps > _MOST_ORDERS:
                 return []
-            if taken[g] < len(group):
-                name = group[taken[g]]
+            if placed[g] < len(group):
+                name = group[placed[g]]
                 if state[2] is None or widths[last][1] == widths[name][0]:
-                    more = tuple(t + (i == g) for i, t in enumerate(taken))
+                    more = tuple(t + (i == g) for i, t in enumerate(placed))
                     waiting.append((more, name, state))
     return found
 
@@ -166,7 +163,7 @@ def _in_order(
                 f"Received: {', '.join(map(repr, order))}"
             )
     else:
-        # Names that differ in their numbers are in order; others only as far as widths tell.
+        # Names that differ only in a number define an order; otherwise widths must determine it.
         groups: dict[str, list[str]] = {}
         for name in found:
             groups.setdefault(re.sub(r"\d+", "#", name), []).append(name)
@@ -189,7 +186,7 @@ def _in_order(
 
 
 def _recorded(metadata: dict[str, Any], order: list[str]) -> list[str] | None:
-    """Return the activations that `to_torch` wrote down, if these are its layers."""
+    """Return the activations that `to_torch` recorded, if these are its layers."""
     text = metadata.get(_KEY)
     if not isinstance(text, str):
         return None
@@ -205,23 +202,22 @@ def from_torch(
     output_activation: str | None = None,
     layers: Sequence[str] | None = None,
 ) -> Foreign:
-    """Return the model whose state_dict a safetensors file holds.
+    """Return the model of a state_dict in a safetensors file.
 
     Parameters
     ----------
     data : bytes
     activation : str or sequence of str, optional
-        A state_dict has none. Of the hidden layers, one for all or one each; relu by default, or
-        what `to_torch` wrote down.
+        Activation of the hidden layers, one for all or one each, as a state_dict has none; by
+        default what `to_torch` recorded, else relu.
     output_activation : str, optional
-        Linear by default.
+        Activation of the last layer; linear by default.
     layers : sequence of str, optional
-        Names of the linear layers in order, where the file leaves it open.
+        Names of the linear layers in order, if the file does not determine it.
 
     Returns
     -------
-    Sequential
-        Not compiled.
+    Foreign
 
     Raises
     ------
@@ -230,7 +226,7 @@ def from_torch(
     """
     metadata, arrays = safetensors(data)
     if "fastmlp" in metadata:
-        raise BadFileError("it is a model of fastmlp already")
+        raise BadFileError("it is already a model of fastmlp")
     found = _linear_layers(arrays)
     order = _in_order(found, layers)
     chosen = None

@@ -1,4 +1,4 @@
-"""JSON and safetensors within limits: parsed, and checked before much memory is taken."""
+"""Parse untrusted JSON and safetensors within memory limits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 MAX_HEADER = 60_000_000  # bytes
-_MAX_WIDE = 8_000_000  # of text that is not ASCII: to decode it takes four times as much
+_MAX_WIDE = 8_000_000  # bytes of text that is not ASCII: decoding takes four times as much
 _TYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
-# What Python makes of a character of JSON, in bytes; measured, and rather too much.
+# Memory, in bytes, that Python's objects take for a character of JSON: measured, rounded up.
 _COSTS = {"{": 200, "[": 64, ",": 36, ":": 150, '"': 15}
-_SPARE = 48 << 20  # bytes that may be made of a text beyond the size of its file
+_SPARE = 48 << 20  # bytes; a parsed text may take these and the size of its file
 
 
 class BadFileError(Exception):
-    """Says what is wrong with a file; becomes a ModelFileError that names it."""
+    """Something is wrong with a file; becomes a ModelFileError that names the file."""
 
 
 # ---- JSON --------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise BadFileError(f"{text} is no JSON number")
+    raise BadFileError(f"{text} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -44,7 +44,7 @@ def _finite(text: str) -> float:
 
 
 def too_much(text: str, size: int) -> bool:
-    """Say whether a JSON text might take much more memory than its file, of `size` bytes."""
+    """Return whether a JSON text could take much more memory than its file, of `size` bytes."""
     return len(text) + sum(weight * text.count(s) for s, weight in _COSTS.items()) > size + _SPARE
 
 
@@ -62,21 +62,21 @@ def decoded(raw: bytes | memoryview, what: str) -> str:
 
 
 def parsed(text: str | bytes | memoryview, size: int, what: str = "its header") -> dict[str, Any]:
-    """Return the dictionary that a JSON text of a file means.
+    """Return the dictionary that a file's JSON text describes.
 
     Parameters
     ----------
     text : str, bytes or memoryview
     size : int
-        Bytes of the whole file, which bound what the text may become.
+        Bytes of the whole file, which limit the memory that the text may take.
     what : str
-        What the text is, to begin messages with.
+        Name of the text, to begin messages with.
 
     Raises
     ------
     BadFileError
-        If it is no JSON, no dictionary, has a name twice, or would take much more memory than
-        the file.
+        If it is not JSON or not a dictionary, has a name twice, or would take much more memory
+        than the file.
     """
     if not isinstance(text, str):
         text = decoded(text, what)
@@ -90,7 +90,7 @@ def parsed(text: str | bytes | memoryview, size: int, what: str = "its header") 
 
 
 def loads(text: str) -> Any:
-    """Return what a JSON text means.
+    """Return the value of a JSON text.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def loads(text: str) -> Any:
 
 
 def of_type(what: str, value: Any, kind: type) -> Any:
-    """Return `value` if it is of that type; a bool is no int."""
+    """Return `value` if it is of that type; a bool is not an int."""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise BadFileError(f"{what} must be of type {kind.__name__}, not {type(value).__name__}")
     return value
@@ -130,7 +130,7 @@ def count(table: Mapping[str, Any], key: str, least: int = 0) -> int:
 
 
 def _tensor(name: str, entry: Any, data: memoryview) -> tuple[int, int, np.ndarray]:
-    """Return where an array begins and ends in the data, and a view of it."""
+    """Return an array's begin and end in the data, and a view of it."""
     entry = of_type(f"the entry of {name!r}", entry, dict)
     kind, shape, span = (take(entry, "dtype", str), take(entry, "shape", list),
                          take(entry, "data_offsets", list))  # fmt: skip
@@ -152,7 +152,7 @@ def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     ----------
     text : str
     arrays : mapping of str to ndarray
-        In C order; their own order does not count.
+        Arrays in C order; the mapping's order does not matter.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 def safetensors_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """Return a safetensors file of float32 and float64 arrays; equal for equal arguments.
 
-    The library's own writer puts several metadata keys in an order of chance.
+    The safetensors library writes several metadata keys in an arbitrary order.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def safetensors_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, s
     bytes
     """
     names = {np.dtype(kind): name for name, kind in _TYPES.items()}
-    # The wider type first, as the format wants every array aligned.
+    # The wider type first: the format requires aligned arrays.
     order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     at = 0
@@ -198,7 +198,7 @@ def safetensors_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, s
         at = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    # Values of no dimension or none at all have no buffer of bytes to join.
+    # Flattened: an array without dimensions or elements has no byte buffer to join.
     values = [arrays[name].reshape(-1).view(np.uint8).data for name in order]
     return b"".join([len(text).to_bytes(8, "little"), text, *values])
 
@@ -215,7 +215,7 @@ def safetensors(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise BadFileError("it is too short")
     length = int.from_bytes(data[:8], "little")
     if length > min(len(data) - 8, MAX_HEADER):
-        raise BadFileError("it is cut off, or no model file at all")
+        raise BadFileError("it is cut off, or not a model file")
     header = parsed(memoryview(data)[8 : 8 + length], len(data))
     metadata = of_type("its metadata", header.pop("__metadata__", {}), dict)
     body = memoryview(data)[8 + length :]

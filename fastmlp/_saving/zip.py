@@ -1,4 +1,4 @@
-"""A reader of zip archives as Keras writes them: few members, mostly stored; views, not copies."""
+"""Read zip archives as Keras writes them: few members, mostly uncompressed; views, not copies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .untrusted import BadFileError
 
 MAGIC = b"PK\x03\x04"
 _MOST_MEMBERS = 1000
-_SPARE = 16 << 20  # bytes that compressed members may become beyond a quarter of the file
+_SPARE = 16 << 20  # bytes; decompressed members may have these and a quarter of the file's size
 _STORED, _DEFLATED = 0, 8
 
 
@@ -42,10 +42,10 @@ class Archive:
         self._spare = len(data) // 4 + _SPARE
         end = data.rfind(b"PK\x05\x06", max(0, len(data) - 65557))
         if end < 0:
-            raise BadFileError("it is cut off, or no zip archive")
+            raise BadFileError("it is cut off, or not a zip archive")
         count, _, place, comment = _unpack("<HIIH", self._data, end + 10)
         if end + 22 + comment != len(data):
-            raise BadFileError("it is cut off, or no zip archive")
+            raise BadFileError("it is cut off, or not a zip archive")
         if count > _MOST_MEMBERS:
             raise BadFileError(f"it has more than {_MOST_MEMBERS} members, or is a zip64 archive")
         self._entries: dict[str, tuple[int, ...]] = {}
@@ -68,12 +68,12 @@ class Archive:
         return list(self._entries)
 
     def read(self, name: str) -> memoryview:
-        """Return a member's content: a view of the archive if it is stored.
+        """Return a member's content; a view of the archive if it is uncompressed.
 
         Raises
         ------
         BadFileError
-            If it is not there, damaged, encrypted, or grows too much.
+            If it is missing, damaged, encrypted or compressed too much.
         """
         if name not in self._entries:
             raise BadFileError(f"it has no member {name!r}")
@@ -94,7 +94,7 @@ class Archive:
     def _inflated(self, name: str, content: memoryview, size: int) -> memoryview:
         self._spare -= size + len(content)
         if self._spare < 0:
-            raise BadFileError(f"its member {name!r} is compressed too much; Keras stores it as is")
+            raise BadFileError(f"its member {name!r} is compressed too much")
         try:
             return memoryview(zlib.decompressobj(-15).decompress(content, size + 1))
         except zlib.error:

@@ -1,4 +1,4 @@
-"""Columns of cells as sources hold them: text that is yet to be read, or values with a type."""
+"""Columns of cells as sources hold them: unparsed text, or values with a type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Compared in lower case with what a cell holds.
+# Compared with a cell's text in lower case.
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?")
@@ -26,7 +26,17 @@ class Coded(NamedTuple):
 
 
 class MixedColumn(NamedTuple):
-    """Which cells of a mixed column are the fewer: the first one's row, and how many of each."""
+    """Which kind of cell is the rarer one in a mixed column.
+
+    Attributes
+    ----------
+    row : int
+        The first cell of the rarer kind.
+    what : {"text", "a number"}
+        The rarer kind.
+    n_numbers, n_text : int
+        Cells of each kind.
+    """
 
     row: int
     what: str
@@ -35,13 +45,13 @@ class MixedColumn(NamedTuple):
 
 
 def is_missing(text: str) -> bool:
-    """Say whether a cell's text stands for no value."""
+    """Return whether a cell's text stands for a missing value."""
     return text.strip().lower() in MISSING
 
 
 def number(text: str) -> float:
     """Return the number that a cell's text means, or raise ValueError."""
-    if "_" in text:  # Python reads 1_000 as a number; a table does not mean one by it
+    if "_" in text:  # a number to Python, as in 1_000, but not in a table
         raise ValueError
     return float(text)
 
@@ -64,8 +74,8 @@ class Cells:
     Attributes
     ----------
     kind : {"number", "boolean", "date", "text", "mixed", "other"}
-        What the cells are; "mixed" if some are numbers and some text, "other" if nothing that a
-        network could use.
+        What the cells are: "mixed" if some are numbers and some text, "other" if a network cannot
+        use them.
     type_name : str
         The source's own name for the type.
     """
@@ -92,12 +102,12 @@ class Cells:
         raise TypeError(self.kind)
 
     def mixed(self) -> MixedColumn:
-        """Say what is mixed, of a mixed column."""
+        """Describe a mixed column."""
         raise TypeError(self.kind)
 
 
 class TextCells(Cells):
-    """Text that may mean numbers, booleans or dates, as a CSV file holds it.
+    """Text that may stand for numbers, booleans or dates, as in a CSV file.
 
     Parameters
     ----------
@@ -115,7 +125,7 @@ class TextCells(Cells):
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        """What all cells that are not missing can be read as."""
+        """The kind that all cells with a value can be read as."""
         return self._read[0]
 
     def held(self, row: int) -> str:
@@ -123,7 +133,7 @@ class TextCells(Cells):
         return self.cells[row].strip()
 
     def floats(self) -> np.ndarray:
-        """Return the values that the text means."""
+        """Return the values that the texts stand for."""
         return self._read[1]
 
     def coded(self) -> Coded:
@@ -136,7 +146,7 @@ class TextCells(Cells):
         return Coded(lookup[codes], list(index))
 
     def mixed(self) -> MixedColumn:
-        """Find the kind of which there are fewer cells."""
+        """Find the rarer kind."""
         is_number = self._are_numbers()
         is_text = ~is_number & self._present
         n_numbers, n_text = int(is_number.sum()), int(is_text.sum())
@@ -152,7 +162,7 @@ class TextCells(Cells):
         return Coded(codes, list(index))
 
     def _all_numbers(self) -> np.ndarray | None:
-        """Return the cells as numbers if every single one is one: the common case, made quick."""
+        """Return the cells as numbers if every cell is one: a fast path for the common case."""
         try:
             return np.array(list(map(number, self.cells)), np.float64)
         except ValueError:
@@ -204,7 +214,7 @@ def _reads(read: Any, text: str) -> bool:
 
 
 class MixedCells(TextCells):
-    """Text and numbers in one column of objects, such as pandas may hold.
+    """Text and numbers in one column of Python objects, as in a pandas data frame.
 
     Parameters
     ----------
@@ -227,14 +237,14 @@ class MixedCells(TextCells):
 
 
 class NumberCells(Cells):
-    """Numbers with a type of their own.
+    """Numbers that have a type in the source.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
         Integers or floats.
     missing : ndarray of bool, optional
-        Cells without a value; NaN is one as well.
+        Cells without a value; NaN counts as missing, too.
     type_name : str, optional
     """
 
@@ -247,7 +257,7 @@ class NumberCells(Cells):
         self._values, self._missing = values, missing
 
     def held(self, row: int) -> str:
-        """Return a number with the fewest digits that tell it apart, '' if it is missing."""
+        """Return a number in its shortest exact form, '' if it is missing."""
         if self._missing is not None and self._missing[row]:
             return ""
         return _number_text(self._values[row])
@@ -271,7 +281,7 @@ class NumberCells(Cells):
 
 
 def _number_text(value: Any) -> str:
-    # 1.0 is written 1: whole numbers are floats wherever one of them is missing.
+    # 1.0 becomes 1: a column of whole numbers has floats as soon as one is missing.
     if isinstance(value, np.floating) and value.is_integer() and abs(float(value)) < 2**53:
         return str(int(value))
     return str(value)
@@ -355,14 +365,14 @@ def _date_text(value: np.datetime64) -> str:
 
 
 class CodedCells(Cells):
-    """Text that is text, even if it looks like numbers, kept as codes; ISO dates are dates.
+    """Text, kept as codes. It stays text if it looks like numbers; ISO dates count as dates.
 
     Parameters
     ----------
     codes : ndarray of int
         -1 where a cell is missing.
     texts : sequence of str
-        Those that mean a missing value in a CSV file do so here.
+        Texts that stand for a missing value in a CSV file do so here, too.
     """
 
     def __init__(self, codes: np.ndarray, texts: Sequence[str]) -> None:
@@ -376,7 +386,7 @@ class CodedCells(Cells):
 
     @cached_property
     def kind(self) -> str:  # type: ignore[override]
-        """Whether the texts are dates, of which few tables have a type: "date" or "text"."""
+        """The kind: "date" if all texts are ISO dates, else "text"."""
         texts = self._coded.texts
         return "date" if texts and all(_reads(day, text) for text in texts) else "text"
 
@@ -396,7 +406,7 @@ class CodedCells(Cells):
 
 
 def _used(codes: np.ndarray, texts: list[str]) -> Coded:
-    """Leave out texts that no row has: a dictionary may hold more than its column."""
+    """Leave out texts that no row has: a dictionary may hold more texts than its column."""
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     if counts.all():
         return Coded(codes, texts)

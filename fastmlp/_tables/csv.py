@@ -1,4 +1,4 @@
-"""CSV and TSV files: read so that errors name row, line and column; written."""
+"""Read and write CSV and TSV files. Errors name row, line and column."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ..errors import DataError
 from .cells import MISSING, Coded, TextCells
 from .table import Table, checked_names
 
-_LARGE = 1 << 20  # bytes from which on a file is worth the loading of pyarrow
+_LARGE = 1 << 20  # bytes; for smaller files, importing pyarrow takes longer than it saves
 _SEPARATORS = {",": "commas", "\t": "tabs"}
 
 
 def read_csv(path: str | Path | BinaryIO, delimiter: str = ",") -> Table:
     """Read a CSV file: UTF-8 text whose first row names the columns.
 
-    A file of over a megabyte without quotes is parsed by pyarrow where that is installed; the
-    table is the same.
+    If pyarrow is installed, it parses files of over a megabyte without quotes; the table is the
+    same.
 
     Parameters
     ----------
     path : str, Path or binary file
         ``"-"`` is standard input.
     delimiter : str
-        What separates columns: ``","``, or a tab for TSV.
+        Separates columns: ``","``, or a tab for TSV.
 
     Returns
     -------
@@ -42,9 +42,8 @@ def read_csv(path: str | Path | BinaryIO, delimiter: str = ",") -> Table:
     Raises
     ------
     DataError
-        If the file cannot be read, or is not such a table: empty, not UTF-8, no rows, no
-        header, a column named twice, a row too short or too long. The message names file,
-        row and column.
+        If the file cannot be read, is empty or not UTF-8, has no rows or no header, names a
+        column twice, or a row is too short or too long. The message names file, row and column.
     """
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
         raise ValueError(
@@ -64,14 +63,14 @@ def read_csv(path: str | Path | BinaryIO, delimiter: str = ",") -> Table:
 
 
 def reason(error: OSError) -> str:
-    """Return the system's words for an error."""
+    """Return the operating system's description of an error."""
     return (error.strerror or str(error)).lower()
 
 
 def _read(file: BinaryIO, source: str, delimiter: str) -> Table:
     # A byte that is not UTF-8 becomes a lone surrogate, so that its cell can be named.
     bad_lines: list[int] = []
-    # Not a `with` block: a wrapper that is collected would close standard input.
+    # Not a `with` block: it would close standard input.
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     rows = csv.reader(
         _watched(text, bad_lines), strict=True, skipinitialspace=True, delimiter=delimiter
@@ -166,10 +165,10 @@ def _refuse(row: list[str], names: list[str], where: str) -> None:
 
 
 def _read_large(file: BinaryIO, path: Path, delimiter: str) -> Table | None:
-    """Read a large plain file with pyarrow; None for every other, and for one with an error.
+    """Read a large plain file with pyarrow; None for any other file and for a file with an error.
 
-    What pyarrow and the csv module could understand differently is left to the latter: quotes,
-    NUL bytes, a single column (where a blank line is a missing value), a header that is odd.
+    The csv module reads what pyarrow could understand differently: quotes, NUL bytes, a single
+    column (where a blank line is a missing value) and unusual headers.
     """
     if not path.is_file() or path.stat().st_size < _LARGE:
         return None
@@ -205,7 +204,7 @@ def _read_large(file: BinaryIO, path: Path, delimiter: str) -> Table | None:
 
 
 class _Lines(Sequence[int]):
-    """The lines on which rows end, counted only when a message asks for one."""
+    """The lines on which rows end, counted when an error message first needs one."""
 
     def __init__(self, path: Path, delimiter: str) -> None:
         self._path, self._delimiter = path, delimiter
@@ -248,7 +247,7 @@ class _ArrowText(TextCells):
         gone = pc.is_in(pc.utf8_lower(trimmed), pa.array(sorted(MISSING)))
         try:
             numbers = pc.if_else(gone, None, trimmed).cast(pa.float64())
-        except pa.ArrowInvalid:  # text; or a number in a form that only Python reads
+        except pa.ArrowInvalid:  # text, or a number that only Python can parse
             return None
         result: np.ndarray = numbers.to_numpy()
         return result
@@ -257,7 +256,7 @@ class _ArrowText(TextCells):
 def coded_strings(array: Any) -> Coded:
     """Return a pyarrow chunked array of strings as codes; null is -1."""
     encoded = array.dictionary_encode().combine_chunks()
-    if hasattr(encoded, "chunks"):  # what combine_chunks makes of no or of several chunks
+    if hasattr(encoded, "chunks"):  # combine_chunks returns chunks if there were none or several
         encoded = encoded.unify_dictionaries().combine_chunks()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return Coded(codes, encoded.dictionary.to_pylist())
@@ -275,8 +274,7 @@ def write_csv(file: TextIO, names: Sequence[str], columns: Sequence[Sequence]) -
         Opened with ``newline=""``.
     names : sequence of str
     columns : sequence of sequences
-        Of one length; float32 entries are written with the fewest digits that give the same
-        float32 back.
+        Of equal length; float32 entries are written with the fewest digits that restore them.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)

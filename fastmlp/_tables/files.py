@@ -1,4 +1,4 @@
-"""Files of tables: which format a file has, and the reading of each that is no text."""
+"""Read tables from files: detect the format, and read Parquet, Arrow and NumPy files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MARKS = {
 
 
 def file_format(path: str | Path) -> str:
-    """Tell a file's format by its first bytes, else by its suffix.
+    """Detect a file's format by its first bytes, else by its suffix.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def file_format(path: str | Path) -> str:
     Returns
     -------
     {"CSV", "TSV", "Parquet", "Arrow", "npy", "npz"}
-        CSV unless something else is known: for standard input, pipes and other suffixes.
+        CSV for standard input, pipes and unknown suffixes.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or is not what its suffix says.
+        If the file cannot be read, or its content does not match its suffix.
     """
     if arguments.path("path", path) == "-":
         return "CSV"
@@ -74,7 +74,7 @@ def file_format(path: str | Path) -> str:
     if not start:
         raise DataError(f"{path}: the file is empty; expected the format {expected}")
     if expected == "Arrow" and start.startswith(b"\xff\xff\xff\xff"):
-        return "Arrow"  # a stream, not a file: it has no mark of its own
+        return "Arrow"  # the stream format, which has no mark
     marks = [mark for mark, name in _MARKS.items() if name == expected]
     raise DataError(
         f"{path}: not a file of the format {expected}: it begins with {start[:6]!r}, "
@@ -90,8 +90,8 @@ def read_table(path: str | Path) -> Table:
     path : str or Path
         CSV, TSV, NumPy ``.npy`` or ``.npz``; with the extra ``data`` also Parquet and Arrow
         (Feather). ``"-"`` is CSV from standard input. An ``.npy`` array's columns are ``x1``
-        to ``xk``, or its fields; in an ``.npz`` file each array is a column of its own name,
-        or several with numbers.
+        to ``xk``, or its fields. An array of an ``.npz`` file is a column under the array's
+        name, or several, numbered.
 
     Returns
     -------
@@ -100,8 +100,8 @@ def read_table(path: str | Path) -> Table:
     Raises
     ------
     DataError
-        If the file cannot be read or is no such table; the message names the file and, as far
-        as it can be said, row, line and column.
+        If the file cannot be read or is not a table; the message names the file and, where
+        known, row, line and column.
     """
     readers: dict[str, Callable[[str | Path], Table]] = {
         "CSV": read_csv,
@@ -137,14 +137,14 @@ def _read_parquet(path: str | Path) -> Table:
         refuse_oversize(path, f"{rows:,} rows of {columns} columns", 8 * rows * columns)
         try:
             table = file.read()
-            table.validate(full=True)  # of codes and texts that the pages hold
+            table.validate(full=True)  # the pages' codes and texts
             return from_arrow(table, str(path))
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise damaged_parquet(path, error) from error
 
 
 def open_parquet(path: str | Path, buffer_size: int = 0) -> Any:
-    """Open a Parquet file whose description fits its size.
+    """Open a Parquet file after checking that its description fits its size.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> Any:
     Raises
     ------
     DataError
-        If it cannot be read, is cut off, or describes what it cannot hold.
+        If it cannot be read, is cut off, or declares more than it can hold.
     """
     pa = require("pyarrow", "data", f"{path}: reading Parquet")
     parquet = require("pyarrow.parquet", "data", f"{path}: reading Parquet")
@@ -175,7 +175,7 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> Any:
         _check_parquet(size, path)
         file = parquet.ParquetFile(path, buffer_size=buffer_size, pre_buffer=False)
         try:
-            file.schema_arrow.names  # noqa: B018  # decoded only here
+            file.schema_arrow.names  # noqa: B018  # decoded on access
         except BaseException:
             file.close()
             raise
@@ -185,7 +185,7 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> Any:
 
 
 def _check_parquet(size: int, path: str | Path) -> None:
-    """Compare what the description declares with the file, without pyarrow: see `read_footer`."""
+    """Compare what the description declares with the file, without pyarrow; see `read_footer`."""
     damaged = f"{path}: the Parquet file is cut off or damaged: "
     try:
         n_rows, groups = read_footer(path)
@@ -207,7 +207,7 @@ def _check_parquet(size: int, path: str | Path) -> None:
 
 
 def damaged_parquet(path: str | Path, error: Exception) -> DataError:
-    """Make the error for a Parquet file that pyarrow does not read."""
+    """Make the error for a Parquet file that pyarrow cannot read."""
     if isinstance(error, OSError) and error.errno is not None:
         return DataError(f"{path}: {reason(error)}")
     return DataError(f"{path}: damaged or cut off Parquet file: {first_line(error)}")
@@ -219,8 +219,8 @@ def first_line(error: Exception) -> str:
 
 
 def refuse_oversize(path: str | Path, what: str, n_bytes: int) -> None:
-    """Raise DataError if data would not fit into this machine's memory, before any is read."""
-    if not hasattr(os, "sysconf"):  # Windows: what does not fit raises MemoryError
+    """Raise DataError if data would not fit into this machine's memory, before reading any."""
+    if not hasattr(os, "sysconf"):  # Windows: reading too much raises MemoryError
         return
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if n_bytes > memory:
@@ -235,12 +235,12 @@ def refuse_oversize(path: str | Path, what: str, n_bytes: int) -> None:
 
 def _read_npy(path: str | Path) -> Table:
     try:
-        # Mapped: what the header declares is checked against the file before it is allocated.
+        # Mapped: NumPy checks the declared size against the file before allocating.
         array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
         return as_table(array, str(path))
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # NumPy evaluates the header: errors of many kinds
+    except Exception as error:  # NumPy evaluates the header: many kinds of errors
         raise _bad_numpy(path, "array", error) from error
 
 
@@ -257,19 +257,19 @@ def _read_npz(path: str | Path) -> Table:
         return checked_table(str(path), [name for name, _ in columns], [c for _, c in columns])
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # of zipfile, zlib and NumPy, which evaluates headers
+    except Exception as error:  # from zipfile, zlib and NumPy, which evaluates headers
         raise _bad_numpy(path, "archive of arrays", error) from error
 
 
 def _check_member(archive: zipfile.ZipFile, name: str, path: str | Path) -> None:
-    """Compare an array's header with the size of what follows it, before that is allocated."""
+    """Compare the size that an array's header declares with the file, before allocating."""
     member = name if name in archive.namelist() else f"{name}.npy"
     info = archive.getinfo(member)
     refuse_oversize(path, f"an array '{name}' of {info.file_size:,} bytes", info.file_size)
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0
-        if version > (1, 0):  # 3 differs in the encoding of names alone
+        if version > (1, 0):  # version 3 differs only in the encoding of names
             read = np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
         declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize

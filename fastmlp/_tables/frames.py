@@ -19,13 +19,14 @@ from .table import Table, checked_names
 
 
 def as_table(data: Any, source: str = "") -> Table:
-    """Take a table from memory.
+    """Make a table from data in memory.
 
     Parameters
     ----------
     data : Table, data frame, Arrow table, ndarray, or mapping of str to sequence
-        Frames of pandas, polars and others that narwhals knows (the extra ``data``). An array
-        of numbers of shape (n, k) has the columns ``x1`` to ``xk``, a structured one its fields.
+        Frames of pandas, polars and others that narwhals supports (the extra ``data``). An array
+        of numbers of shape (n, k) has the columns ``x1`` to ``xk``, a structured array its
+        fields.
     source : str, optional
         What error messages call the table.
 
@@ -36,7 +37,7 @@ def as_table(data: Any, source: str = "") -> Table:
     Raises
     ------
     DataError
-        If it is no table: of another type, without rows or columns, with a name twice.
+        If it has another type, no rows or no columns, or names a column twice.
     """
     if isinstance(data, Table):
         return data
@@ -84,7 +85,7 @@ def _from_array(array: np.ndarray, source: str) -> dict[str, Cells]:
 
 
 def array_columns(name: str, array: np.ndarray, source: str) -> list[tuple[str, Cells]]:
-    """Name an array's columns: `name` if there is one, else with numbers from 1."""
+    """Name an array's columns: a single column `name`, several with numbers from 1."""
     if array.ndim not in (1, 2):
         raise DataError(
             f"{source}: an array must have the shape (rows, columns). Received: {array.shape}"
@@ -95,7 +96,7 @@ def array_columns(name: str, array: np.ndarray, source: str) -> list[tuple[str, 
 
 
 def array_cells(array: np.ndarray) -> Cells:
-    """Return an array of one axis as cells."""
+    """Return a one-dimensional array as cells."""
     kind = array.dtype.kind
     if array.ndim != 1:
         return Cells(len(array), f"{array.dtype} of shape {array.shape[1:]}")
@@ -124,7 +125,7 @@ def _cells_of(values: Any) -> Cells:
 
 
 def _object_cells(values: list[Any]) -> Cells:
-    """Return Python objects as cells, by the types that are there."""
+    """Return Python objects as cells, by the objects' types."""
     gone = [value is None or value != value or str(value) == "<NA>" for value in values]
     present = [value for value, missing in zip(values, gone, strict=True) if not missing]
     missing = np.array(gone, bool)
@@ -211,7 +212,7 @@ def from_arrow(table: Any, source: str, first_row: int = 0) -> Table:
     table : pyarrow.Table or pyarrow.RecordBatch
     source : str
     first_row : int
-        How many rows of the source come before it.
+        Rows of the source that come before it.
     """
     names = list(table.column_names)
     checked_names(names, f"{source}: the schema")
@@ -220,7 +221,7 @@ def from_arrow(table: Any, source: str, first_row: int = 0) -> Table:
         try:
             cells.append(arrow_cells(column))
         except (TypeError, ValueError, OverflowError, IndexError, NotImplementedError) as error:
-            # pyarrow's and NumPy's, for what a damaged schema may say of sound values
+            # raised by pyarrow and NumPy if a damaged schema does not match the values
             raise DataError(
                 f"{source}: column '{name}' of type {column.type} cannot be read: {error}"
             ) from error

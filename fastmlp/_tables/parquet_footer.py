@@ -1,11 +1,11 @@
-"""The description at a Parquet file's end, read without pyarrow: where each column lies.
+"""Read where each column lies from the description at a Parquet file's end, without pyarrow.
 
-pyarrow ends the whole process where some of its accessors for single columns meet a damaged
-description (an exception of C++ that nobody catches), so none of them is called. What pyarrow
-checks itself when it opens or reads a file it reports as an exception of Python.
+Some of pyarrow's accessors for single columns abort the process if the description is damaged (an
+uncaught C++ exception), so this package calls none of them. Errors that pyarrow finds when it
+opens or reads a file are Python exceptions.
 
-The description is a struct of Thrift's compact protocol: fields with an identifier and a type, of
-which this reads a few numbers and steps over the rest.
+The description is a struct of Thrift's compact protocol: fields with an identifier and a type. This
+module reads a few numbers and skips the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TRUE, _FALSE, _BYTE, _I64 = 1, 2, 3, 6
 _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 7, 8, 9, 10, 11, 12
 _DEEPEST = 24
 
-# Of parquet.thrift, by identifier: what is read of each struct; None is a number or a text.
+# The fields to read of each struct of parquet.thrift, by identifier; None: a number or a text.
 _COLUMN_META = {3: [None], 7: None, 9: None, 11: None}
 _COLUMN = {3: _COLUMN_META}
 _GROUP = {1: [_COLUMN], 3: None}
@@ -54,7 +54,7 @@ class RowGroup(NamedTuple):
 
 
 class FooterError(Exception):
-    """Says what is wrong with a description."""
+    """A damaged description; the message tells the damage."""
 
 
 def read_footer(path: str | Path) -> tuple[int, list[RowGroup]]:
@@ -63,7 +63,7 @@ def read_footer(path: str | Path) -> tuple[int, list[RowGroup]]:
     Parameters
     ----------
     path : str or Path
-        It ends with the mark of a Parquet file.
+        Must end with the mark of a Parquet file.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def read_footer(path: str | Path) -> tuple[int, list[RowGroup]]:
         table = _Reader(data).struct(_FILE, 0)
         return _number(table, 3), [_group(entry) for entry in table.get(4, ())]
     except (IndexError, ValueError) as error:
-        raise FooterError("its description ends too early, or is none") from error
+        raise FooterError("its description is damaged or cut off") from error
 
 
 def _number(table: dict[int, Any], field: int) -> int:
@@ -103,10 +103,10 @@ def _number(table: dict[int, Any], field: int) -> int:
 def _group(table: dict[int, Any]) -> RowGroup:
     chunks = []
     for column in table.get(1, ()):
-        if 3 in column:  # without, its description lies in another file
+        if 3 in column:  # else the column's data lies in another file
             found = column[3]
             start = _number(found, 9)
-            if 11 in found:  # the dictionary, if there is one, lies before the values
+            if 11 in found:  # the dictionary comes before the values
                 start = min(start, _number(found, 11))
             name = b".".join(found.get(3, ())).decode(errors="replace")
             chunks.append(ColumnChunk(name, start, _number(found, 7)))
@@ -114,7 +114,7 @@ def _group(table: dict[int, Any]) -> RowGroup:
 
 
 class _Reader:
-    """Steps through the bytes of one struct."""
+    """Reads the bytes of one struct."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -139,7 +139,7 @@ class _Reader:
         return (value >> 1) ^ -(value & 1)
 
     def step(self, n: int) -> int:
-        """Step over some bytes; return where they begin."""
+        """Skip `n` bytes; return where they begin."""
         at = self.at
         if n > len(self.data) - at:
             raise IndexError
@@ -147,7 +147,7 @@ class _Reader:
         return at
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Yield identifier and type of each field, whose value is read in between."""
+        """Yield each field's identifier and type; the caller reads or skips its value."""
         field = 0
         while byte := self.data[self.at]:
             self.at += 1
@@ -185,7 +185,7 @@ class _Reader:
         raise ValueError("neither a number nor a text")
 
     def size(self) -> tuple[int, int]:
-        """Return the length of a list and the type of its items; each takes a byte at least."""
+        """Return the length of a list and its items' type; an item has at least one byte."""
         byte = self.data[self.at]
         self.at += 1
         n = byte >> 4
@@ -201,7 +201,7 @@ class _Reader:
         if _BYTE < kind <= _I64:
             self.varint()
         elif kind in (_TRUE, _FALSE):
-            self.step(in_list)  # a field's is in its type
+            self.step(in_list)  # a field's value is in its type
         elif kind == _BYTE:
             self.step(1)
         elif kind == _DOUBLE:

@@ -1,4 +1,4 @@
-"""Tables: named columns of cells, whatever file or frame they come from; errors name the cell."""
+"""Tables: named columns of cells, from any file or frame. Errors name the cell."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .cells import Cells, Coded, TextCells
 
 
 class Table:
-    """Named columns, and where each row came from.
+    """Named columns, and the place in the source of each row.
 
     Parameters
     ----------
     source : str
-        What error messages call the table: its file's name.
+        Name of the table in error messages, such as the file's.
     columns : mapping of str to Cells or sequence of str
-        All of one length. A sequence of str is text that may mean numbers, as in a CSV file.
+        Of equal length. A sequence of str is text that may stand for numbers, as in a CSV file.
     lines : sequence of int, optional
         The line of the file on which each row ends, where the source has lines.
     first_row : int
-        How many rows of the source come before this table's.
+        Rows of the source that come before this table.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Table:
         return len(next(iter(self.columns.values()), ()))
 
     def where(self, row: int, name: str) -> str:
-        """Say which cell is meant: source, row (from 1), line if there are lines, and column."""
+        """Name a cell for messages: source, row (from 1), line if there are lines, and column."""
         line = "" if self.lines is None else f" (line {self.lines[row]})"
         return f"{self.source}: row {self.first_row + row + 1}{line}, column '{name}'"
 
     def held(self, row: int, name: str) -> str:
-        """Return what a cell holds, as text for messages."""
+        """Return a cell as text for messages."""
         return self.columns[name].held(row)
 
     def require(self, name: str, role: str = "column") -> None:
-        """Raise DataError, with the nearest name and all there are, unless `name` is a column."""
+        """Raise DataError unless `name` is a column; suggest the nearest and list all names."""
         if name in self.columns:
             return
         near = difflib.get_close_matches(name, self.names, n=1)
@@ -73,18 +73,18 @@ class Table:
         )
 
     def kind(self, name: str) -> str:
-        """Say what a column holds.
+        """Return the kind of values that a column holds.
 
         Returns
         -------
         {"number", "boolean", "date", "text"}
-            Text that means numbers, true and false, or ISO dates in every cell counts as those;
-            where the source has types, text that means dates alone.
+            Untyped text counts as numbers, booleans or dates if every cell can be read so. In a
+            source with types, only text of ISO dates does.
 
         Raises
         ------
         DataError
-            If the column mixes numbers and text, or holds something else altogether.
+            If the column mixes numbers and text, or holds another kind.
         """
         cells = self.columns[name]
         kind = cells.kind
@@ -100,7 +100,7 @@ class Table:
         return kind
 
     def unusable(self, name: str) -> DataError:
-        """Make the error for a column whose type nothing can be done with."""
+        """Make the error for a column of an unsupported type."""
         return DataError(
             f"{self.source}: column '{name}' has the type {self.columns[name].type_name}; expected "
             "numbers, true and false, dates or text; leave it out"
@@ -118,7 +118,7 @@ class Table:
         -------
         codes : ndarray of int
         texts : list of str
-            All different, none missing.
+            Distinct; none stands for a missing cell.
         """
         cells = self.columns[name]
         if cells.kind == "other":
@@ -156,19 +156,19 @@ class Table:
 
 
 def is_finite(values: np.ndarray) -> bool:
-    """Say in one pass whether all values are finite; of huge ones False may be wrong."""
+    """Return whether all values are finite, in one pass; False may be wrong for huge values."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum()))
 
 
 def shortened(names: Sequence[str], most: int = 40) -> str:
-    """List names, of very many only the first."""
+    """List names; of very many, only the first."""
     shown = ", ".join(names[:most])
     return f"{shown}, ... ({len(names)} in all)" if len(names) > most else shown
 
 
 def checked_names(names: Sequence[str], source: str) -> None:
-    """Raise DataError unless columns have names, no two the same."""
+    """Raise DataError if a column has no name or two have the same."""
     seen: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if not name:

@@ -164,7 +164,7 @@ def test_activations_and_layers_are_given(run, write):
     [
         (["none.keras"], 4, "Cannot read model file none.keras"),
         (["junk"], 4, "junk is not a usable model file: it is cut off"),
-        (["plain.fmlp"], 4, "it is a model of fastmlp already"),
+        (["plain.fmlp"], 4, "it is already a model of fastmlp"),
         (["net", "--activation", "rel"], 2, "Unknown activation: 'rel'. Did you mean 'relu'?"),
         (["net", "--activation", "relu,relu,relu"], 2, "activation must hold one value, or one"),
         (["net", "--layers", "a,b"], 2, "layers must name each of '0', '2', '4' once"),

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy.random  # which initializers with a seed use
 
-from fastmlp import interchange
-from fastmlp._saving import fmlp, untrusted
+from fastmlp import interchange, models
+from fastmlp._saving import untrusted
 from fastmlp.errors import ModelFileError
 
 SPARE = 64 << 20
@@ -185,7 +185,7 @@ def fuzzed(files, seed, seconds):
 
 
 def read(name, data):
-    load = fmlp.from_bytes if ".fmlp" in name else interchange.from_bytes
+    load = models.from_bytes if ".fmlp" in name else interchange.from_bytes
     return load(data)
 
 

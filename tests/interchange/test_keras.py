@@ -214,7 +214,7 @@ def test_an_archive_that_was_packed_again():
         np.testing.assert_array_equal(a, b)
 
 
-ONLY = "only models in a row of the layers InputLayer, Dense, Dropout, Activation can be imported"
+ONLY = "only sequential models of the layers InputLayer, Dense, Dropout, Activation can be imported"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ ONLY = "only models in a row of the layers InputLayer, Dense, Dropout, Activatio
         (entry(1, registered_name="mine>Dense"), "a layer of class 'mine>Dense'"),
         (entry(1, module="mine.layers"), "a layer of class 'Dense'"),
         (entry(1, module="kerasx.layers"), "a layer of class 'Dense'"),
-        (layer(1, activation={"class_name": "function", "config": "x"}), "no plain name"),
+        (layer(1, activation={"class_name": "function", "config": "x"}), "not a plain name"),
         (layer(1, activation="exec"), "Unknown activation: 'exec'"),
         (layer(1, units=10**7), r"must have shape \(2, 10000000\), not \(2, 3\)"),
         (layer(1, units=-1), "units must be a positive integer"),
@@ -267,7 +267,7 @@ def test_archives_without_their_parts():
     for name in ("config.json", "model.weights.h5"):
         with pytest.raises(ModelFileError, match=f"it has no member '{name}'"):
             interchange.from_bytes(archive(leave_out=name))
-    with pytest.raises(ModelFileError, match="it is cut off, or no zip archive"):
+    with pytest.raises(ModelFileError, match="it is cut off, or not a zip archive"):
         interchange.from_bytes(archive()[:-30])
     many = [(f"{i}", b"") for i in range(1001)]
     with pytest.raises(ModelFileError, match="more than 1000 members"):
@@ -299,7 +299,7 @@ def test_files_of_keras_2():
 def test_activations_are_given_for_weights_alone():
     model = models.mlp([3], 2, 1)
     for data in (archive(), hdf5(lambda f: f.attrs.update(model_config="{}"))):
-        with pytest.raises(ValueError, match="activations are for files of weights alone") as error:
+        with pytest.raises(ValueError, match="activations are only for files of weights") as error:
             interchange.from_bytes(data, activation="relu")
         assert not isinstance(error.value, ModelFileError)
     with pytest.raises(ValueError, match="layers is for files of PyTorch"):
@@ -320,7 +320,7 @@ def many_dimensions(file):
 @pytest.mark.parametrize(
     ("write", "settings", "message"),
     [
-        (lambda f: None, {}, "it is an HDF5 file, but not of Keras"),
+        (lambda f: None, {}, "it is an HDF5 file, but not written by Keras"),
         (lambda f: numbered(f, ["lstm"]), {}, "it has a layer 'lstm'"),
         (lambda f: numbered(f, ["dense_1"]), {}, "it has 0 arrays for 'dense'"),
         (lambda f: numbered(f, chunks=(1, 1)), {}, "cut into chunks, which Keras does not write"),

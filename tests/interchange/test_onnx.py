@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastmlp import interchange, layers, models
+from fastmlp import layers, models
+from fastmlp._saving import onnx as onnx_writer
 from fastmlp._saving.export import to_bytes
 from fastmlp.preprocessing import Preprocessing
 
@@ -150,7 +151,7 @@ def test_equal_models_make_equal_files():
 def test_a_column_without_a_name_is_refused():
     model, _ = small()
     model.extras["preprocessing"]["columns"][0]["name"] = ""
-    with pytest.raises(ValueError, match="an ONNX input needs a name of its own"):
+    with pytest.raises(ValueError, match="an ONNX input needs a name that no other has"):
         to_bytes(model, "onnx")
 
 
@@ -226,6 +227,6 @@ def test_a_boolean_other_than_0_and_1_gives_nan():
 
 
 def test_the_label_of_an_unusable_row_is_never_one_of_the_classes():
-    assert interchange._onnx._no_text(["", "b"]) == "unknown"
-    assert interchange._onnx._no_text(["", "unknown"]) == "unknown_"
-    assert interchange._onnx._no_number([-1, -(2**63)]) == -(2**63) + 1
+    assert onnx_writer._no_text(["", "b"]) == "unknown"
+    assert onnx_writer._no_text(["", "unknown"]) == "unknown_"
+    assert onnx_writer._no_number([-1, -(2**63)]) == -(2**63) + 1

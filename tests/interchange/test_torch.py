@@ -153,12 +153,12 @@ def test_many_names_do_not_take_long():
     ("arrays", "message"),
     [
         ({}, "it holds no linear layer"),
-        ({"a.weight": (3, 2), "a.running_mean": (3,)}, "'a.running_mean' is no weight or bias"),
+        ({"a.weight": (3, 2), "a.running_mean": (3,)}, "'a.running_mean' is not a weight or bias"),
         ({"a.weight": (3,), "a.bias": (3,)}, r"has shape \(3,\); only linear layers"),
         ({"a.weight": (3, 2, 2)}, "only linear layers"),
         ({"a.weight": (0, 2)}, "only linear layers"),
         ({"a.weight": (3, 2), "a.bias": (2,)}, "the bias of 'a' does not fit its weights"),
-        ({"a.bias": (2,)}, "'a.bias' is no weight or bias of a linear layer"),
+        ({"a.bias": (2,)}, "'a.bias' is not a weight or bias of a linear layer"),
         ({"l1.weight": (3, 2), "l2.weight": (1, 4)}, "'l2' takes 4 inputs, but 'l1' before it"),
     ],
 )
@@ -181,7 +181,7 @@ def test_other_types_and_values_are_refused():
 
 def test_a_model_of_fastmlp_needs_no_import(tmp_path):
     models.mlp([2], 1, 1).save(tmp_path / "m.fmlp")
-    with pytest.raises(ModelFileError, match=r"m.fmlp .*: it is a model of fastmlp already"):
+    with pytest.raises(ModelFileError, match=r"m.fmlp .*: it is already a model of fastmlp"):
         interchange.import_model(tmp_path / "m.fmlp")
 
 

@@ -111,7 +111,8 @@ def test_closed_input_is_an_empty_table(place):
 PYTHONW = """
 import sys
 import numpy as np
-from fastmlp import callbacks, models, progress
+from fastmlp import callbacks, models
+from fastmlp._utils import progress
 progress._QUIET_SECONDS = 0
 class Closed:
     def __getattr__(self, name):
