@@ -1,15 +1,15 @@
-"""Errors of fastmlp's own, so that callers can tell one kind of trouble from another."""
+"""The errors that fastmlp defines, so that callers can tell one kind from another."""
 
 from __future__ import annotations
 
 import re
 
-_LONGEST_NAME = 200  # characters of what a message quotes
+_LONGEST_NAME = 200  # characters of a quoted text
 _LONGEST = 2000  # characters of a message
 
 
 def printable(text: str) -> str:
-    """Return a text that is safe to print, whatever file its parts come from.
+    """Return a text that is safe to print, even if parts of it come from an untrusted file.
 
     Parameters
     ----------
@@ -18,8 +18,8 @@ def printable(text: str) -> str:
     Returns
     -------
     str
-        Without control characters, which could change a terminal: they are escaped as Python
-        escapes them. A very long text in quotes is cut, and so is what is very long in all.
+        Control characters, which could change a terminal, are escaped as in Python. A very long
+        text in quotes is cut, and so is a very long message.
     """
     if not text.isascii() or not text.isprintable():
         text = "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
@@ -55,7 +55,7 @@ class ModelFileError(_PrintableError):
 
 
 class RankError(RuntimeError):
-    """Another of the processes that train a network together has failed; the message says how."""
+    """Another of the processes that train a network together has failed; the message tells why."""
 
 
 class DivergedError(RuntimeError):

@@ -1,7 +1,8 @@
-"""Models to and from the files of others: ONNX, Keras, PyTorch and C.
+"""Export models to ONNX, Keras, PyTorch and C; import models of Keras and PyTorch.
 
-`export_model` writes, `import_model` reads. Reading runs no code of a file's: it takes arrays and
-plain configuration, checks them against the file's size, and refuses the rest with one error.
+`export_model` writes, `import_model` reads. Reading executes no code from a file: it takes arrays
+and plain configuration, checks them against the file's size, and raises ModelFileError for
+anything else.
 """
 
 from __future__ import annotations
@@ -13,13 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._saving.export import TARGETS, export_model, target_of, to_bytes
+from ._saving.parts import Foreign, check_array
 from ._saving.untrusted import BadFileError
 from ._utils import arguments
 from .layers import Dense, Layer, activation_name
-
-if TYPE_CHECKING:
-    from .models import Sequential
-from ._saving.parts import Foreign, check_array
 
 if TYPE_CHECKING:
     from .models import Sequential
@@ -33,12 +31,6 @@ __all__ = [
     "to_bytes",
     "torch_module",
 ]
-
-
-# ---- writing -----------------------------------------------------------------------------------
-
-
-# ---- reading -----------------------------------------------------------------------------------
 
 
 def from_bytes(
@@ -55,7 +47,7 @@ def from_bytes(
     ----------
     data : bytes
     source : str
-        Where they came from, for messages.
+        Name of the data in messages.
     activation, output_activation, layers
         As for `import_model`.
 
@@ -66,9 +58,9 @@ def from_bytes(
     Raises
     ------
     ModelFileError
-        If anything is wrong with them.
+        If anything is wrong with the data.
     ValueError
-        If an argument is.
+        If an argument is wrong.
     """
     from ._saving.fmlp import WRONG, unusable
     from ._saving.parts import WrongArgumentError
@@ -81,7 +73,7 @@ def from_bytes(
         from ._saving.keras_reader import from_keras as read
 
         if layers is not None:
-            raise ValueError("layers is for files of PyTorch. Received: one of Keras")
+            raise ValueError("layers is only for PyTorch's files. Received: a file of Keras")
     else:
         from ._saving.torch import from_torch as read
 
@@ -95,7 +87,6 @@ def from_bytes(
 
 
 def _check_arguments(activation: Any, output: Any, layers: Any) -> None:
-
     for value in activation if isinstance(activation, (list, tuple)) else [activation]:
         activation_name(value)
     activation_name(output)
@@ -114,20 +105,21 @@ def import_model(
 ) -> Sequential:
     """Read a model of Keras or PyTorch.
 
-    The content tells what a file is: a .keras archive, a Keras model in HDF5 (.h5), Keras weights
-    (.weights.h5), or a PyTorch state_dict in safetensors. Only the layers Dense, Dropout,
-    Activation and Input, in a row, can be read, and float32 or float64.
+    The format is detected from the content: a .keras archive, a Keras model in HDF5 (.h5), Keras
+    weights (.weights.h5), or a PyTorch state_dict in safetensors. The model must be a sequence of
+    Dense, Dropout, Activation and Input layers, in float32 or float64.
 
     Parameters
     ----------
     path : str or Path
     activation : str or sequence of str, optional
-        For files of weights alone: of the hidden layers, one for all or one each. relu by default.
+        Activation of the hidden layers, one for all or one each, for files that hold only weights;
+        relu by default.
     output_activation : str, optional
-        Likewise of the last layer; linear by default.
+        Likewise for the last layer; linear by default.
     layers : sequence of str, optional
-        Of a state_dict: the linear layers' names in order. By default the order of the numbers in
-        their names, or the only one in which their widths fit.
+        Names of a state_dict's linear layers in order. By default the order of the numbers in
+        their names, or the only order in which their widths fit.
 
     Returns
     -------
@@ -137,7 +129,7 @@ def import_model(
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, or holds anything else; the message names it.
+        If the file is missing, damaged or unsupported; the message names it.
     ValueError
         If an argument is wrong.
     """
@@ -153,7 +145,7 @@ def import_model(
 
 
 def torch_module(model: Sequential) -> str:
-    """Return the PyTorch expression of a module that loads an exported state_dict.
+    """Return the PyTorch expression of a module that can load the exported state_dict.
 
     Parameters
     ----------
@@ -162,8 +154,8 @@ def torch_module(model: Sequential) -> str:
     Returns
     -------
     str
-        Such as ``torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.ReLU(), ...)``; for a model
-        of dtype float64 with ``.double()`` at the end.
+        Such as ``torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.ReLU(), ...)``, with
+        ``.double()`` at the end for a model of dtype float64.
     """
     from ._saving.torch import module_expression
     from .models import Sequential as _Sequential
@@ -178,7 +170,7 @@ def assembled(
     arrays: Iterable[tuple[np.ndarray, np.ndarray | None]],
     name: str | None = None,
 ) -> Sequential:
-    """Make a model of layers and arrays; nothing of their size is allocated before all is checked.
+    """Make a model from layers and arrays; all sizes are checked before any is allocated.
 
     Parameters
     ----------
@@ -198,7 +190,7 @@ def assembled(
     Raises
     ------
     BadFileError, ValueError
-        If they do not fit each other, or a value is not finite.
+        If layers and arrays do not fit each other, or a value is not finite.
     """
     from .models import Sequential
 
@@ -215,7 +207,7 @@ def assembled(
     for layer, (weights, bias) in zip(dense, arrays, strict=True):
         check_array(f"the weights of layer {layer.name!r}", weights, (width, layer.units))
         if (bias is not None) != layer.use_bias:
-            raise BadFileError(f"layer {layer.name!r} has a bias too many or too few")
+            raise BadFileError(f"the bias of layer {layer.name!r} is missing, or not expected")
         if bias is not None:
             check_array(f"the bias of layer {layer.name!r}", bias, (layer.units,))
         width = layer.units

@@ -152,7 +152,7 @@ TEXT = [
         "row 1 (line 2), column 'y': 'u' is text",
         {"task": "regression"},
     ),
-    Bad("no inputs", "t.csv", content("y\n1\n2\n"), "no input columns are left beside 'y'"),
+    Bad("no inputs", "t.csv", content("y\n1\n2\n"), "there is no input column besides 'y'"),
 ]
 
 NUMPY = [

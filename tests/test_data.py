@@ -104,7 +104,7 @@ def test_indicators_stand_beside_what_they_speak_of():
     np.testing.assert_array_equal(x[:, 6:], [[0, 1, 0], [0, 1, 1], [1, 0, 0], [0, 1, 0]])
     whole = {"n": [1, 2], "k": ["u", "v"], "y": [1, 2]}
     assert Preprocessing.fit(whole, "y", impute="mean", indicator=True).n_inputs == 3
-    with pytest.raises(ValueError, match="indicator=True needs impute"):
+    with pytest.raises(ValueError, match="indicator=True requires impute"):
         Preprocessing.fit(whole, "y", indicator=True)
     with pytest.raises(ValueError, match="imputed with an indicator"):
         state.scaling()

@@ -521,6 +521,6 @@ def test_text_that_is_dates_in_a_part_of_a_file_alone(tmp_path, monkeypatch):
     day[170] = "soon"
     pq.write_table(pa.table(columns), path, row_group_size=50)
     text = message(datasets.ParquetStream, path, "y")
-    assert "row 151, column 'day': '2024-05-01' is no date, or one after it is none" in text
+    assert "row 151, column 'day': '2024-05-01' or a later cell is not a date" in text
     kept = datasets.ParquetStream(path, "y", categorical=["day"]).preprocessing.columns[0]
     assert kept.kind == "categorical" and len(kept.categories) == 31

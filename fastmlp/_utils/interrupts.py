@@ -69,6 +69,4 @@ class Interrupts:
         self.waiting = False
         handler = self._handler
         handler(signal.SIGINT, None)
-        signal.signal(
-            signal.SIGINT, self._note
-        )  # the handler returned: delay the next Ctrl-C, too
+        signal.signal(signal.SIGINT, self._note)  # the handler returned: delay the next Ctrl-C, too

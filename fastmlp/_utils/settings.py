@@ -31,9 +31,7 @@ class Configurable:
     rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
     _rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
     _is_own: ClassVar[bool] = True
-    _read_live: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # read by training at every step
+    _read_live: ClassVar[frozenset[str]] = frozenset()  # read by training at every step
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -2,11 +2,11 @@
 
 `read_table` reads a file of any format, `as_table` takes a data frame, an Arrow table or arrays,
 and `preprocessing.Preprocessing` turns the table into a network's inputs and targets. A
-`ParquetStream` is for files that do not fit into memory; see `streaming`.
+`ParquetStream` reads files that do not fit into memory; see `streaming`.
 
-    _simulated  the lecture's data
-    _parquet    Parquet files larger than memory
-    _prefetch   reading the next rows while a step is made
+_simulated  the lecture's data
+_parquet    Parquet files larger than memory
+_prefetch   reading the next rows while the kernels train
 """
 
 from __future__ import annotations

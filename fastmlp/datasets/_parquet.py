@@ -1,4 +1,4 @@
-"""Parquet files that need not fit into memory: read in parts, prepared on the way."""
+"""Read Parquet files larger than memory in parts, and prepare each part for a network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..errors import DataError
 from ..preprocessing import Fitting, Preprocessing
 
 MANY_VALUES = 2**28
-_SAMPLE = 100_000  # values that a median is taken of
-_CHUNK_BYTES = 1 << 23  # of numbers that are decoded at a time
-_COLUMN_BYTES = 1 << 18  # of a column that are read at a time
-_BUFFER_BYTES = 1 << 26  # of inputs that are shuffled together
+_SAMPLE = 100_000  # values of a column for a median
+_CHUNK_BYTES = 1 << 23  # numbers decoded at a time
+_COLUMN_BYTES = 1 << 18  # of a column, read at a time
+_BUFFER_BYTES = 1 << 26  # inputs shuffled together
 _BUFFER_ROWS = 1 << 17
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -31,9 +31,9 @@ Arrays = tuple[np.ndarray, np.ndarray]
 class ParquetStream:
     """The rows of a Parquet file, prepared for a network while they are read.
 
-    Made from a file alone, it reads the file once to learn the treatment of its columns;
-    `streaming.fit`, `streaming.evaluate` and `streaming.predict` read it once an epoch, or once.
-    At no time is more in memory than two shuffle buffers and a part of a row group.
+    Without `preprocessing`, it reads the file once to fit one. `streaming.fit` then reads the file
+    once per epoch, `streaming.evaluate` and `streaming.predict` once. Memory holds at most two
+    shuffle buffers and a part of a row group.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ class ParquetStream:
     task : {"regression", "classification"}, optional
         Decided from the target by default.
     preprocessing : Preprocessing, optional
-        Used as it is, instead of learning one from the file.
+        Used as it is, instead of fitting one to the file.
     drop : collection of str
         Columns to leave out, as for `Preprocessing.fit` or `Preprocessing.inputs`.
     categorical, standardize, impute, indicator
-        As for `Preprocessing.fit`; only the median is not exact: of a column of more than
-        100,000 values it is that of a sample of so many.
+        As for `Preprocessing.fit`, except that the median of a column of more than 100,000 values
+        is computed from a random sample of 100,000.
     buffer_rows : int, optional
         Rows that are shuffled together: 131072 by default, fewer if their inputs would take
-        over 64 MiB as float32. Two buffers are held, one in training and one being filled.
+        over 64 MiB as float32. There are two buffers: one to train on, one being filled.
     validation_split : float
         Share of the rows, drawn at random, that is left out here and is in `held_out`.
     split_seed : int
@@ -64,12 +64,12 @@ class ParquetStream:
         The rows that were drawn for validation.
     n_rows : int
     reason : str
-        Why the task is what it is.
+        Why this task was chosen.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or a column not be used; the message names both.
+        If the file cannot be read, or a column cannot be used; the message names both.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ParquetStream:
         self._open()
         self.held_out: ParquetStream | None = None
         self._keeps: Callable[[np.ndarray], np.ndarray] | None = None
-        self._draw: tuple[float, int, bool] | None = None  # that _keeps stands for
+        self._draw: tuple[float, int, bool] | None = None  # the arguments of _keeps
         self.n_rows = sum(self._sizes)
         self.reason = "it is given"
         if preprocessing is None:
@@ -182,7 +182,7 @@ class ParquetStream:
         return len(self._sizes)
 
     def buffer_rows(self, batch_size: int) -> int:
-        """Return how many rows are shuffled together: whole batches.
+        """Return the number of rows that are shuffled together, a multiple of `batch_size`.
 
         Parameters
         ----------
@@ -199,18 +199,18 @@ class ParquetStream:
         return max(1, -(-wanted // batch_size)) * batch_size
 
     def kept_rows(self, group: int) -> int:
-        """Return how many rows of a row group are not left out."""
+        """Return how many rows of a row group belong to this stream."""
         if self._keeps is None:
             return self._sizes[group]
         rows = self._starts[group] + np.arange(self._sizes[group])
         return int(self._keeps(rows).sum())
 
     def identity(self) -> dict[str, Any]:
-        """Return shape and digest, by which a run that goes on knows its rows again.
+        """Return shape and digest, by which a resumed run recognises its data.
 
-        The digest is of the file's description (which has sizes and statistics of all columns in
-        all row groups), of the preprocessing and of how rows are drawn and shuffled; not of the
-        rows themselves.
+        The digest covers the file's description (which has sizes and statistics of all columns in
+        all row groups), the preprocessing, and how rows are drawn and shuffled. It does not cover
+        the rows themselves.
         """
         import hashlib
 
@@ -220,9 +220,9 @@ class ParquetStream:
             size = int.from_bytes(file.read(4), "little")
             file.seek(-8 - size, os.SEEK_END)
             state = hashlib.blake2b(file.read(), digest_size=16)
-        learnt = json.dumps(self.preprocessing.to_dict(), sort_keys=True)
+        fitted = json.dumps(self.preprocessing.to_dict(), sort_keys=True)
         size, buffer = path.stat().st_size, self.buffer_rows(1)
-        state.update(f"{size} {self._draw} {buffer} {learnt}".encode())
+        state.update(f"{size} {self._draw} {buffer} {fitted}".encode())
         return {"shape": [self.n_rows, self.n_inputs], "digest": state.hexdigest()}
 
     # ---- rows ----
@@ -246,7 +246,7 @@ class ParquetStream:
         chunk = _chunk_rows(len(names))
         order = range(self.n_groups) if groups is None else groups
         try:
-            # Page by page: a row group's column is never in memory as a whole.
+            # Page by page, so that a row group's column is never in memory as a whole.
             with parquet.ParquetFile(
                 self.path, metadata=self._metadata, buffer_size=_COLUMN_BYTES, pre_buffer=False
             ) as file:
@@ -273,7 +273,7 @@ class ParquetStream:
         groups : sequence of int, optional
             Row groups in the order wanted; all by default.
         with_targets : bool
-            Whether to read the targets; without, the file needs no such column.
+            Whether to read the targets; otherwise the file need not have the target column.
 
         Yields
         ------
@@ -284,7 +284,7 @@ class ParquetStream:
         wanted = {column.name for column in state.columns}
         if with_targets:
             wanted.add(state.target.name)
-        # What is missing is said by the preprocessing; it names the others.
+        # The preprocessing raises the error for missing columns; it lists all names.
         names = [name for name in self.names if name in wanted]
         if len(names) < len(wanted):
             names = self.names
@@ -302,9 +302,9 @@ class ParquetStream:
 
 
 def is_large(path: str | Path) -> bool:
-    """Say whether a file is better streamed: Parquet of more than 2**28 values, rows times columns.
+    """Return whether a file should be streamed: Parquet with more than 2**28 values.
 
-    As float32 numbers these would take a gigabyte.
+    Values are rows times columns; as float32 numbers, 2**28 take a gigabyte.
 
     Parameters
     ----------
@@ -321,7 +321,7 @@ def is_large(path: str | Path) -> bool:
 
 
 def read_head(path: str | Path) -> Table:
-    """Read the first rows of a Parquet file, as many as are decoded at a time.
+    """Read the first rows of a Parquet file: those that are decoded at a time.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def _chunk_rows(n_columns: int) -> int:
 
 
 def _drawn(share: float, seed: int, held: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that says which rows, by their numbers, are held out, or are not."""
+    """Return a function that marks, by row number, the rows that are held out, or the others."""
     limit = np.uint64(int(share * 2**64))
     start = np.uint64(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
 
@@ -367,7 +367,7 @@ def _mixed(bits: np.ndarray) -> np.ndarray:
 
 
 def shuffled(seed: int, epoch: int, n: int) -> list[int]:
-    """Return the order in which an epoch takes `n` row groups."""
+    """Return the order of `n` row groups in an epoch."""
     sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
     return np.random.default_rng(sequence).permutation(n).tolist()
 

@@ -1,4 +1,4 @@
-"""Buffers of a file's rows, filled by a thread while the kernels train on the one before."""
+"""Fill buffers with a file's rows in a thread, while the kernels train on the buffer before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Buffer:
 
 
 class Prefetcher:
-    """Fills buffers in a thread of its own, one ahead of the one in use; a context manager.
+    """Fills buffers in a separate thread, one ahead of the one in use; a context manager.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class Prefetcher:
         Rows of a buffer.
     dtype : dtype
     orders : callable
-        Returns the row groups of an epoch in their order; None: as they are.
+        Returns the order of the row groups in an epoch; None: the file's order.
     epochs : range
     check : callable
         Called with every part's targets; returns them as the network takes them.
     skip : int
-        Rows of the first epoch that are left out.
+        Rows to leave out at the beginning of the first epoch.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Prefetcher:
         self._thread.join()
 
     def get(self) -> Buffer:
-        """Wait for the next buffer; an error of the thread is raised here."""
+        """Wait for the next buffer; raise the error if the thread had one."""
         buffer = None
         while buffer is None:
             buffer = self.poll(math.inf)
@@ -83,7 +83,7 @@ class Prefetcher:
 
     def poll(self, deadline: float) -> Buffer | None:
         """Wait for the next buffer, but not beyond the deadline."""
-        while True:  # in short waits, so that Ctrl-C is heard
+        while True:  # in short waits, so that Ctrl-C can interrupt
             try:
                 item = self._ready.get(timeout=_POLL_SECONDS)
             except queue.Empty:
@@ -95,7 +95,7 @@ class Prefetcher:
             return item
 
     def release(self, buffer: Buffer) -> None:
-        """Let a buffer be filled anew."""
+        """Return a buffer to be filled again."""
         self._free.put(buffer)
 
     def _take_free(self) -> Buffer | None:
@@ -112,11 +112,11 @@ class Prefetcher:
                 if not self._fill_epoch(self._orders(epoch)):
                     return
                 self._skip = 0
-        except BaseException as error:  # whatever it is, it belongs to the thread that waits
+        except BaseException as error:  # raised in the thread that waits
             self._ready.put(error)
 
     def _first_rows(self, order: list[int] | None) -> tuple[list[int] | None, int]:
-        """Return the row groups that are left after `skip` rows, and the rows to skip of them."""
+        """Return the row groups after the skipped rows, and the rows to skip in the first."""
         skip = self._skip
         if not skip:
             return order, 0
@@ -129,7 +129,7 @@ class Prefetcher:
         return [], 0
 
     def _fill_epoch(self, order: list[int] | None) -> bool:
-        """Fill buffers with an epoch's rows; False if it was told to stop."""
+        """Fill buffers with an epoch's rows; return False if the thread must stop."""
         left = self._stream.n_rows - self._skip
         buffer = self._take_free()
         if buffer is None:

@@ -40,7 +40,7 @@ def simulate(n: int, seed: int) -> Arrays:
     n : int
         Rows.
     seed : int
-        Of NumPy's legacy generator, which the lecture used.
+        Seed of NumPy's legacy generator, which the lecture used.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def simulate_classification(n: int, seed: int) -> Arrays:
     n : int
         Rows.
     seed : int
-        Of NumPy's legacy generator, which the lecture used.
+        Seed of NumPy's legacy generator, which the lecture used.
 
     Returns
     -------
@@ -124,8 +124,7 @@ def classification_train() -> Arrays:
 def classification_validation() -> Arrays:
     """Return 10,000 points of the same distribution as the lecture's training points.
 
-    The lecture's own validation points are lost. No rule does better than an accuracy of
-    0.9211 on these.
+    The lecture's own validation points are lost. On these, the best possible accuracy is 0.9211.
 
     Returns
     -------
@@ -163,7 +162,7 @@ def load(name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     Returns
     -------
     names : tuple of str
-        The columns' names, the target's last.
+        The columns' names; the target is the last.
     x, y : float32 ndarrays of shapes (n, inputs) and (n, 1)
 
     Raises

@@ -1,10 +1,10 @@
-"""How a table's columns become a network's inputs and targets.
+"""Turn a table's columns into a network's inputs and targets.
 
-_preprocessing  the class that a model's file keeps
-_columns        one column, or the target: what is kept of it
-_statistics     what is measured of columns: means, medians, levels
-_fit            which columns, which task, which levels
-_transform      applying it: filling, scaling, codes
+_preprocessing  the class `Preprocessing`, which a model's file holds
+_columns        the settings of one column and of the target
+_statistics     what is computed from columns: means, medians, categories, labels
+_fit            fitting: the treatment of each column, and the task
+_transform      applying a preprocessing: imputing, scaling, one-hot codes
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Columns of a table as a model knows them, and how they are applied to a later table."""
+"""The settings of a column and of the target, as a model's file holds them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Column:
         A boolean is one input, 0 or 1; a date its days since 1970-01-01; a categorical column
         has one 0/1 input for each category.
     mean, scale : float
-        What is subtracted from a number or a date, and what it is then divided by.
+        A number or date becomes (value - mean) / scale.
     fill : float or str, optional
-        Stands for a missing cell; None: missing cells are refused.
+        Replaces missing cells; None: missing cells are an error.
     categories : list of str
     indicator : bool
-        Whether one more 0/1 input says that the cell was missing.
+        Whether an additional 0/1 input marks missing cells.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Column:
 
 @dataclass
 class Target:
-    """The target column: numbers, or a class's label for each row."""
+    """The target column: numbers, or each row's class label."""
 
     name: str
     mean: float = 0.0
@@ -64,22 +64,19 @@ class Target:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether the network works on other numbers than the table's."""
+        """Whether the network predicts a standardised target."""
         return self.mean != 0 or self.scale != 1
 
     def restored(self, values: Any) -> np.ndarray:
         """Return a network's numbers in the table's units.
 
-        In float64: float32 tells apart but a few of those that are far from 0.
+        In float64, because float32 cannot keep apart close numbers far from 0.
         """
         result: np.ndarray = np.asarray(values, np.float64) * self.scale + self.mean
         return result
 
 
-# ---- cells -----------------------------------------------------------------------------------
-
-
-# ---- from JSON ---
+# ---- from JSON ---------------------------------------------------------------------------------
 
 
 def column_from(
@@ -107,9 +104,9 @@ def column_from(
 
 
 def side_by_side(columns: Sequence[Column]) -> dict[str, Any]:
-    """Return columns' fields as JSON values, a list of each: much shorter for many columns.
+    """Return columns' fields as JSON values, one list per field: much shorter for many columns.
 
-    A field that all columns share is ``{"all": value}``, others are ``{"each": [...]}``.
+    A field that is equal in all columns is ``{"all": value}``, any other ``{"each": [...]}``.
     """
     described: dict[str, Any] = {}
     for one in fields(Column):

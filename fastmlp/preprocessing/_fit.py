@@ -1,4 +1,4 @@
-"""Learning how a table's columns are to be treated, and what is to be predicted."""
+"""Fit a preprocessing: choose the treatment of each column, and the task."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TASKS = ("regression", "classification")
 
 
 class ColumnStatistics:
-    """Learns the treatment of columns from one table, or from the parts of a long one in turn.
+    """Fits the treatment of columns to one table, or to the parts of a long one in turn.
 
     Parameters
     ----------
     target, task, categorical, drop, standardize, impute, indicator
         As for `Preprocessing.fit`.
     sample : int, optional
-        How many values of a column a median is taken of at most, drawn at random from all. By
+        Compute a median from at most this number of values of a column, drawn at random. By
         default it is exact, and all values are kept until `finish`.
     """
 
@@ -52,7 +52,7 @@ class ColumnStatistics:
         drop = column_names("drop", drop)
         if indicator and impute is None:
             raise ValueError(
-                "indicator=True needs impute, or missing values are refused. Received: impute=None"
+                "indicator=True requires impute, which fills in missing values. Received: impute=None"
             )
         self._target, self._categorical, self._drop = target, categorical, drop
         self._standardize, self._impute = standardize, impute
@@ -62,7 +62,7 @@ class ColumnStatistics:
         self._source, self._n_rows = "", 0
 
     def add(self, table: Table, rows: np.ndarray | None = None) -> None:
-        """Take in a table; every one has the same columns.
+        """Add a table; all tables must have the same columns.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class ColumnStatistics:
             table.require(name, "target column" if name == target else "column")
         names = [name for name in table.names if name != target and name not in drop]
         if not names:
-            raise DataError(f"{table.source}: no input columns are left beside '{target}'")
+            raise DataError(f"{table.source}: there is no input column besides '{target}'")
         return [self._learner(table, name) for name in names]
 
     def _learner(self, table: Table, name: str) -> NumberLearner | CategoryLearner:
@@ -102,7 +102,7 @@ class ColumnStatistics:
         return self._goal.decision()
 
     def finished(self) -> tuple[str, list[Column], Target, list[str]]:
-        """Return the task, the columns, the target and what was dropped.
+        """Return the task, the columns, the target and the names of the dropped columns.
 
         Raises
         ------
@@ -110,16 +110,14 @@ class ColumnStatistics:
             If there are fewer than two rows.
         """
         if self._n_rows < 2:
-            raise DataError(
-                f"{self._source}: {self._n_rows} row; expected at least two to learn from"
-            )
+            raise DataError(f"{self._source}: {self._n_rows} row; expected at least two")
         columns = [learner.fitted(self._source) for learner in self._learners]
         goal = self._goal.fitted(self._source, self._standardize)
         return self.decision[0], columns, goal, list(self._drop)
 
 
 def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> tuple[str, str]:
-    """Decide from the target column whether to fit numbers or classes.
+    """Choose regression or classification from the target column.
 
     Parameters
     ----------
@@ -127,7 +125,7 @@ def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> t
         What `datasets.as_table` takes.
     target : str
     categorical : collection of str
-        Columns that were declared categorical.
+        Columns to take as categories.
 
     Returns
     -------
@@ -137,7 +135,7 @@ def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> t
     Raises
     ------
     DataError
-        If there is no such column, it misses a value, mixes numbers and text, or holds dates.
+        If the column does not exist, misses a value, mixes numbers and text, or holds dates.
     """
     categorical = column_names("categorical", categorical)
     learner = TargetLearner(target, None, target in categorical)
@@ -146,7 +144,7 @@ def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> t
 
 
 def column_names(name: str, given: Any) -> list[str]:
-    """Return names of columns; a single one may come by itself."""
+    """Return names of columns as a list; a single name need not be in a collection."""
     if isinstance(given, str):
         given = [given]
     return [

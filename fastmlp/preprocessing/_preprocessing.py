@@ -1,8 +1,7 @@
 """From a table to a network's arrays and back: impute, standardise, one-hot, labels.
 
-What `Preprocessing.fit` learns from the training rows is a plain JSON document, kept in
-``model.extras["preprocessing"]`` and in the model's file, so that every later table is treated
-alike.
+`Preprocessing.fit` computes a plain JSON document from the training rows. The model keeps it in
+``model.extras["preprocessing"]`` and in its file, and applies it to every later table.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ __all__ = ["Column", "Fitting", "Preprocessing", "Target", "choose_task", "split
 
 
 class _Keeps(Protocol):
-    """A model, as far as its preprocessing is concerned."""
+    """The part of a model that holds its preprocessing."""
 
     name: str
     extras: dict[str, Any]
@@ -43,10 +42,10 @@ class Preprocessing:
     ----------
     task : {"regression", "classification"}
     columns : list of Column
-        The inputs, in the order the network takes them.
+        The input columns, in the order of the network's inputs.
     target : Target
     dropped : list of str
-        Columns that were left out in training; a later table may have them or not.
+        Columns that were left out in training; a later table may contain them.
     """
 
     task: str
@@ -68,7 +67,7 @@ class Preprocessing:
         indicator: bool = False,
         rows: np.ndarray | None = None,
     ) -> Preprocessing:
-        """Learn the treatment of a table's columns.
+        """Fit the treatment of a table's columns.
 
         Numbers stay numbers; true and false become 1 and 0; dates become days since
         1970-01-01, always standardised; text becomes one 0/1 input for each category.
@@ -80,7 +79,7 @@ class Preprocessing:
         target : str
             The column to predict.
         task : {"regression", "classification"}, optional
-            By default what `choose_task` says.
+            By default the result of `choose_task`.
         categorical : collection of str
             Columns to take as categories even where they hold numbers.
         drop : collection of str
@@ -88,8 +87,8 @@ class Preprocessing:
         standardize : bool
             Scale numeric inputs, and a regression target, to mean 0 and deviation 1.
         impute : {"mean", "median"}, optional
-            Replace missing numbers and dates by that, missing categories and booleans by the
-            most frequent one.
+            Replace missing numbers and dates by the column's mean or median, missing categories and
+            booleans by the most frequent value.
         indicator : bool
             For every column with a missing value among the training rows, add an input that is
             1 where the value is missing and 0 elsewhere.
@@ -104,8 +103,8 @@ class Preprocessing:
         Raises
         ------
         DataError
-            If a column is not there, holds what it should not, or misses values while
-            `impute` is None; if there is a single row, or the target is the same in all.
+            If a column does not exist, holds unsupported values, or misses values while `impute`
+            is None; if there is a single row, or the target is the same in all rows.
         """
         table = as_table(table)
         fitting = Fitting(
@@ -122,7 +121,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, model: _Keeps) -> Preprocessing:
-        """Return the preprocessing that is kept with a model.
+        """Return the preprocessing that a model keeps.
 
         Parameters
         ----------
@@ -145,7 +144,7 @@ class Preprocessing:
         return cls.from_dict(state, f"model {model.name!r}")
 
     def keep(self, model: _Keeps) -> None:
-        """Keep this preprocessing with a model, and so in the model's file.
+        """Store this preprocessing in a model, and so in the model's file.
 
         Parameters
         ----------
@@ -157,7 +156,7 @@ class Preprocessing:
     def plain(
         cls, names: Sequence[str], target: str, task: str, labels: Sequence[Label] = ()
     ) -> Preprocessing:
-        """Describe numeric columns that are used as they are.
+        """Make a preprocessing that takes numeric columns unchanged.
 
         Parameters
         ----------
@@ -183,7 +182,7 @@ class Preprocessing:
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the network: one, or one for each class where there are over two."""
+        """Outputs of the network: one, or one for each class if there are more than two."""
         return len(self.target.labels) if len(self.target.labels) > 2 else 1
 
     @property
@@ -192,7 +191,7 @@ class Preprocessing:
         return [name for column in self.columns for name in column.input_names]
 
     def scaling(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the means and scales of the inputs, for a model of numeric columns alone.
+        """Return the means and scales of the inputs, if all columns are numeric.
 
         Returns
         -------
@@ -213,21 +212,21 @@ class Preprocessing:
     # ---- table to arrays ----
 
     def check_names(self, names: Sequence[str], source: str, drop: Collection[str] = ()) -> None:
-        """Refuse columns that were not there in training.
+        """Raise DataError if a table has columns that training did not have.
 
         Parameters
         ----------
         names : sequence of str
-            Of a table's columns.
+            Names of the table's columns.
         source : str
-            What the error message calls the table.
+            Name of the table in error messages.
         drop : collection of str
             Columns to leave out.
 
         Raises
         ------
         DataError
-            If there are others than inputs, target, and what is or was dropped.
+            If a column is neither an input, nor the target, nor dropped now or in training.
         """
         known = {self.target.name, *self.dropped, *drop, *(c.name for c in self.columns)}
         extra = [name for name in names if name not in known]
@@ -240,7 +239,7 @@ class Preprocessing:
             )
 
     def inputs(self, table: Any, dtype: str = "float32", drop: Collection[str] = ()) -> np.ndarray:
-        """Turn a table into the network's inputs; it may have the target, too.
+        """Turn a table into the network's inputs; the table may contain the target.
 
         Parameters
         ----------
@@ -248,7 +247,7 @@ class Preprocessing:
             What `datasets.as_table` takes.
         dtype : {"float32", "float64"}
         drop : collection of str
-            Columns to leave out, beside those that were left out in training.
+            Columns to leave out, besides those that were left out in training.
 
         Returns
         -------
@@ -257,8 +256,8 @@ class Preprocessing:
         Raises
         ------
         DataError
-            If a column is missing or one too many, or a cell is missing, of the wrong kind, or
-            a category that training did not see.
+            If a column is missing or unknown, or if a cell is missing, of the wrong kind, or holds
+            a category that did not occur in training.
         """
         table, dtype = as_table(table), arguments.dtype(dtype).name
         absent = [column.name for column in self.columns if column.name not in table.columns]
@@ -270,11 +269,11 @@ class Preprocessing:
                 f"Columns: {shortened(table.names)}"
             )
         self.check_names(table.names, table.source, drop)
-        # Column by column into rows of a transposed array: quicker than strided writing.
+        # Each column into a row of the transposed array: faster than strided writing.
         xt = np.zeros((self.n_inputs, table.n_rows), dtype)
         start = 0
         missing: np.ndarray | None
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
             for column in self.columns:
                 if column.kind == "categorical":
                     codes, missing = category_codes(table, column)
@@ -295,7 +294,7 @@ class Preprocessing:
                 cast(scaled(filled_values(table, column)[0], column), dtype, table, column.name)
 
     def targets(self, table: Any, dtype: str = "float32") -> np.ndarray:
-        """Turn a table's target column into what the network is trained towards.
+        """Turn a table's target column into the network's targets.
 
         Parameters
         ----------
@@ -306,12 +305,12 @@ class Preprocessing:
         Returns
         -------
         ndarray of shape (n_rows, 1)
-            Numbers (standardised if the model's are), or the classes' indices.
+            Numbers, standardised if the target is; or class indices.
 
         Raises
         ------
         DataError
-            If the column is not there, or a cell is missing or not a number or a known label.
+            If the column does not exist, or a cell is missing, not a number, or an unknown label.
         """
         table = as_table(table)
         table.require(self.target.name, "target column")
@@ -324,30 +323,30 @@ class Preprocessing:
     # ---- the network's outputs back to the table's terms ----
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
-        """Bring a regression network's outputs back to the target's units.
+        """Convert a regression network's outputs to the target's units.
 
         Parameters
         ----------
         outputs : ndarray of shape (..., 1)
-            Of a network or an ensemble; its members' outputs or quantiles, too.
+            Outputs of a network or an ensemble, or its members' outputs or quantiles.
 
         Returns
         -------
         ndarray of shape (...)
-            In float64, which tells numbers apart that float32 does not, such as 1234567890 and
-            1234567900; in the outputs' type where the target was not scaled.
+            In float64, which keeps apart numbers that float32 does not, such as 1234567890 and
+            1234567900; in the outputs' type if the target was not scaled.
         """
         if not self.target.is_scaled:
             return np.array(outputs[..., 0])
         return self.target.restored(outputs[..., 0])
 
     def classes(self, outputs: np.ndarray) -> tuple[list[Label], np.ndarray]:
-        """Bring a classifier's outputs back to labels.
+        """Convert a classifier's outputs to labels.
 
         Parameters
         ----------
         outputs : ndarray of shape (n, n_outputs)
-            Probabilities: of the second class if there are two, else of each.
+            Probabilities of the second class if there are two, else of each class.
 
         Returns
         -------
@@ -383,14 +382,14 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, state: Any, source: str = "the model file") -> Preprocessing:
-        """Restore the state from a JSON document, trusting nothing in it.
+        """Restore the state from an untrusted JSON document.
 
         Parameters
         ----------
         state : dict
-            As `to_dict` gives it.
+            As `to_dict` returns it.
         source : str
-            What error messages call the file it came from.
+            Name of the document's file in error messages.
 
         Returns
         -------
@@ -399,11 +398,11 @@ class Preprocessing:
         Raises
         ------
         ModelFileError
-            If the document is not such a state.
+            If the document is damaged.
         """
         try:
             if not isinstance(state, dict):
-                raise ValueError(f"no mapping but {arguments.shown(state)}")
+                raise ValueError(f"{arguments.shown(state)} is not a mapping")
             if state["version"] not in (1, 2) or state["task"] not in TASKS:
                 raise ValueError("unknown version or task")
             described = state["columns"]
@@ -412,7 +411,7 @@ class Preprocessing:
             columns = [column_from(**column) for column in described]
             dropped = state.get("dropped", [])
             if not isinstance(dropped, list) or not all(isinstance(n, str) for n in dropped):
-                raise ValueError("dropped columns are no list of names")
+                raise ValueError("dropped columns are not a list of names")
             result = cls(state["task"], columns, target_from(**state["target"]), dropped)
             many = len(result.target.labels)
             if (many >= 2) != (result.task == "classification") or not columns:
@@ -456,14 +455,14 @@ def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Fitting(ColumnStatistics):
-    """Learns a preprocessing from one table, or from the parts of a long one in turn.
+    """Fits a preprocessing to one table, or to the parts of a long one in turn.
 
-    Its arguments are those of `Preprocessing.fit`; ``sample`` says of how many values of a column
-    a median is taken at most. `add` takes in a table, `finish` returns what was learned.
+    The arguments are those of `Preprocessing.fit`, and ``sample``: a median is computed from at
+    most this number of values of a column. Call `add` for each table, then `finish`.
     """
 
     def finish(self) -> Preprocessing:
-        """Return what was learned.
+        """Return the fitted preprocessing.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What is learnt of a table's columns, from one table or from the parts of a long one."""
+"""Statistics of a table's columns, from one table or from the parts of a long one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Rows = np.ndarray | None
 
 
 class Sample:
-    """Numbers to take a median of: all of them, or so many drawn at random from a long column.
+    """Numbers for a median: all of a column, or a random sample of a long one.
 
     Parameters
     ----------
     limit : int or None
-        How many to keep at most; every number has the same chance. None: all.
+        Size of the sample, in which every number has the same chance. None: keep all.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -31,7 +31,7 @@ class Sample:
         self._rng = np.random.default_rng(0)
 
     def add(self, values: np.ndarray) -> None:
-        """Take in numbers."""
+        """Add numbers."""
         room = len(values) if self._limit is None else self._limit - self._kept
         head, tail = values[:room], values[room:]
         if head.size:
@@ -41,8 +41,8 @@ class Sample:
         if tail.size:  # Vitter's algorithm R
             kept = self._all()
             places = self._rng.integers(0, self._seen + 1 + np.arange(len(tail)))
-            taken = places < self._kept
-            kept[places[taken]] = tail[taken]
+            chosen = places < self._kept
+            kept[places[chosen]] = tail[chosen]
             self._seen += len(tail)
 
     def median(self) -> float:
@@ -56,18 +56,18 @@ class Sample:
 
 
 class NumberLearner:
-    """Learns a column of numbers, dates or booleans.
+    """Fits a column of numbers, dates or booleans.
 
     Parameters
     ----------
     name : str
     kind : {"numeric", "date", "boolean"}
     standardize : bool
-        Of numbers; dates always are, booleans never.
+        For numbers; dates are always standardised, booleans never.
     impute : {"mean", "median"} or None
     indicator : bool
     sample : int or None
-        How many values a median is taken of at most.
+        Compute a median from at most this number of values.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class NumberLearner:
         self._n_missing = 0
 
     def add(self, table: Table, rows: Rows) -> None:
-        """Take in a table, of which `rows` are for training."""
+        """Add a table, of which `rows` are for training."""
         values = self._values(table)
         missing = np.isnan(values)
         if self._impute is None:
@@ -111,8 +111,8 @@ class NumberLearner:
         if (codes >= 0).any():
             row = int(np.argmax(codes >= 0))
             raise DataError(
-                f"{table.where(row, name)}: '{table.held(row, name)}' is no date, or one after it "
-                "is none, but those before are; declare the column categorical"
+                f"{table.where(row, name)}: '{table.held(row, name)}' or a later cell is not a "
+                "date, but earlier cells are; declare the column categorical"
             )
         return np.full(table.n_rows, np.nan)
 
@@ -137,13 +137,13 @@ class NumberLearner:
 
 
 class CategoryLearner:
-    """Learns a column of categories.
+    """Fits a column of categories.
 
     Parameters
     ----------
     name : str
     impute : str or None
-        Any: the most frequent category stands for missing ones.
+        If not None, the most frequent category replaces missing cells.
     indicator : bool
     """
 
@@ -153,7 +153,7 @@ class CategoryLearner:
         self._missing_seen = False
 
     def add(self, table: Table, rows: Rows) -> None:
-        """Take in a table, of which `rows` are for training."""
+        """Add a table, of which `rows` are for training."""
         codes, texts = table.coded(self._name)
         if self._impute is None:
             refuse_missing(table, self._name, codes < 0)
@@ -181,13 +181,13 @@ class CategoryLearner:
 
 
 class TargetLearner:
-    """Learns the target column, and decides between numbers and classes if nobody did.
+    """Fits the target column, and chooses the task if it is not given.
 
     Parameters
     ----------
     name : str
     task : {"regression", "classification"} or None
-        None: decided from what the column holds.
+        None: chosen from the column's values.
     declared : bool
         Whether the column was declared categorical.
     """
@@ -197,12 +197,12 @@ class TargetLearner:
         self._declared = declared
         self._kind = ""
         self._moments = Moments()
-        self._low, self._high = np.inf, -np.inf  # of all rows, not of those for training alone
+        self._low, self._high = np.inf, -np.inf  # of all rows, not only of the training rows
         self._labels: dict[str, None] = {}
-        self._numbers: set[float] = set()  # as long as they may be two classes
+        self._numbers: set[float] = set()  # distinct values, while there are at most two
 
     def add(self, table: Table, rows: Rows = None) -> None:
-        """Take in a table, of which `rows` are for training."""
+        """Add a table, of which `rows` are for training."""
         if not self._kind:
             self._kind = self._first_kind(table)
         if self.task != "classification" and self._kind == "number":
@@ -289,7 +289,7 @@ class TargetLearner:
 
 
 def regression_numbers(table: Table, name: str) -> np.ndarray:
-    """Return a regression target's numbers, or say which cell is none."""
+    """Return a regression target's numbers; the error names a cell that is not a number."""
     kind = table.kind(name)
     if kind != "number":
         missing = table.coded(name).codes < 0

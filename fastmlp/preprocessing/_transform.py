@@ -1,4 +1,4 @@
-"""Applying a preprocessing: filling, scaling, codes."""
+"""Apply a preprocessing: impute, scale, and encode categories."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _IS = {"number": "a number", "boolean": "true or false", "date": "a date", "text
 
 
 def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return numbers, 0 and 1 or days, the missing ones filled in; and which were missing."""
+    """Return numbers, 0 and 1 or days, with missing ones imputed; and which were missing."""
     name = column.name
     kind = table.kind(name)
     if _KINDS.get(kind) == column.kind:
@@ -48,7 +48,7 @@ def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray 
     else:
         values = table.values(name)
     missing = np.isnan(values)
-    # Booleans are 0 and 1 to a model of numbers, and the other way round.
+    # A numeric column accepts booleans as 0 and 1, a boolean column the numbers 0 and 1.
     if kind == "number" and column.kind == "boolean":
         _refuse_unfit(table, column, ~(missing | (values == 0) | (values == 1)))
     elif _KINDS.get(kind) != column.kind and (kind, column.kind) != ("boolean", "numeric"):
@@ -59,7 +59,7 @@ def filled_values(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray 
 
 
 def _days(table: Table, column: Column) -> np.ndarray:
-    """Return dates that a file with types holds as text; any other text is an error."""
+    """Return dates stored as text in a file with types; any other text is an error."""
     codes, texts = table.coded(column.name)
     days = np.full(len(texts) + 1, np.nan)  # the last one for missing cells
     for i, text in enumerate(texts if column.kind == "date" else ()):
@@ -80,7 +80,7 @@ def _refuse_unfit(table: Table, column: Column, unfit: np.ndarray) -> None:
 
 
 def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """Return each row's category, that of `fill` where the cell is missing; and which were."""
+    """Return each row's category code, with missing ones imputed; and which were missing."""
     codes, texts = table.coded(column.name)
     missing = codes < 0
     if column.fill is None:
@@ -88,7 +88,7 @@ def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray
     known = {category: i for i, category in enumerate(column.categories)}
     found = [known.get(text, -1) for text in texts]
     if -1 in found:
-        # What has a type may be written otherwise: 1 and 1.0, true and True.
+        # Typed values may be written differently: 1 and 1.0, true and True.
         kind = table.columns[column.name].kind
         readers: dict[str, Callable[[str], Any]] = {"number": float, "boolean": str.lower}
         read = readers.get(kind)
@@ -116,7 +116,7 @@ def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any
 
 
 def target_codes(table: Table, target: Target) -> np.ndarray:
-    """Return the class's place among the labels, for each row."""
+    """Return the index of each row's class among the labels."""
     name, labels = target.name, target.labels
     codes, texts = table.coded(name)
     refuse_missing(table, name, codes < 0, "the target")
@@ -146,8 +146,8 @@ def target_codes(table: Table, target: Target) -> np.ndarray:
 
 
 def scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:
-    """Return numbers less the mean, divided by the scale."""
-    with np.errstate(over="ignore"):  # infinity is an error in the end, and named
+    """Return (values - mean) / scale."""
+    with np.errstate(over="ignore"):  # infinity becomes an error later
         if column.mean != 0:
             values = values - column.mean
         if column.scale != 1:

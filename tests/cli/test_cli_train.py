@@ -166,7 +166,7 @@ GOOD = "a,b,y\n1,2,3\n2,3,4.5\n3,5,6\n"
         (GOOD, ["--target", "Y"], "no target column 'Y'. Did you mean 'y'? Columns: a, b, y"),
         (GOOD, ["--categorical", "c"], "no column 'c'"),
         (GOOD, ["--drop", "c"], "no column 'c'"),
-        (GOOD, ["--drop", "a", "--drop", "b"], "no input columns are left"),
+        (GOOD, ["--drop", "a", "--drop", "b"], "there is no input column besides"),
         (GOOD, ["--validation", "v.csv"], "v.csv: no such file"),
         ("a,b,y\n1,2,k\n2,1,k\n", [], "column 'y' holds one class only ('k')"),
         ("a,b,y\n1,2,1\n2,1,1\n", [], "column 'y' holds one class only ('1')"),
