@@ -173,7 +173,7 @@ def read(
     from fastmlp._training.distributed import Ranks
 
     ranks = Ranks() if ranks is None else ranks
-    with ranks.together():
+    with ranks.collectively():
         stream = path is not None and streaming.wanted(path)
         if path is None:
             data = _lecture(lecture or "regression", share, seed)
@@ -181,7 +181,7 @@ def read(
             data = _table(path, columns, share, seed)
     if path is not None and stream:
         data = _streamed(path, columns, share, seed, streaming.buffer_rows, ranks)
-    with ranks.together():
+    with ranks.collectively():
         if validation is not None:
             data.validation = prepared(validation, data.preprocessing, columns.drop)
     # Said only now: of data that cannot be used, the error line says enough.
@@ -254,7 +254,7 @@ def _streamed(
         "buffer_rows": buffer_rows, "validation_split": share, "split_seed": seed
     }  # fmt: skip
     stream = learnt = None
-    with ranks.together():
+    with ranks.collectively():
         if ranks.first:  # learns from the whole file; the others hear of it
             stream = ParquetStream(
                 path,
@@ -268,9 +268,9 @@ def _streamed(
                 **options,
             )
             learnt = stream.preprocessing.to_dict(), stream.reason
-    learnt = ranks.share(learnt)
+    learnt = ranks.broadcast(learnt)
     assert learnt is not None
-    with ranks.together():
+    with ranks.collectively():
         if stream is None:
             state = Preprocessing.from_dict(learnt[0])
             stream = ParquetStream(path, preprocessing=state, **options)

@@ -112,7 +112,7 @@ class Team:
     @contextmanager
     def first_alone(self) -> Iterator[bool]:
         """Within it tell whether this process is the one that writes; its error is everyone's."""
-        with self.ranks.together():
+        with self.ranks.collectively():
             yield self.ranks.first
 
     def evaluate(self, model: Sequential, part: Any) -> dict[str, float]:

@@ -95,7 +95,7 @@ class Resumable(_config.Configured):
         from fastmlp import models
         from fastmlp.errors import ModelFileError
 
-        with _ranks.begin().together():
+        with _ranks.begin().collectively():
             model = models.resume(path)
         kept = _config.checked(model.extras.get(_config.KEPT), path)
         table, values = self.keys(), {}

@@ -153,7 +153,7 @@ def command(
     _ranks.check_combinations(team, polish, data, validation)
     settings = _settings(
         data is None, optimizer, learning_rate, epochs, batch_size, validation_every,
-        team.ranks.share(_options.given_seed(seed)),
+        team.ranks.broadcast(_options.given_seed(seed)),
     )  # fmt: skip
     run = _resolved(settings, team.shards)
     if _config.print_wanted():

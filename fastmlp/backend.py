@@ -1,4 +1,4 @@
-"""Functions from a model's input to the outputs of its layers, as Keras's backend has them."""
+"""Functions from a model's input to the outputs of its layers, like those of Keras's backend."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from . import threads
 from ._utils import arguments
 from ._utils.arrays import inputs as checked_inputs
-from .layers import Handle
+from .layers import Handle, reset_names
 
 if TYPE_CHECKING:
-    pass
+    from ._kernels.interface import Network
 
 
-def activations_of(network: Any, x: np.ndarray, dense_index: int) -> np.ndarray:
+def activations_of(network: Network, x: np.ndarray, dense_index: int) -> np.ndarray:
     """Return the output of a dense layer, (n, its units); index -1 gives x itself."""
     if dense_index < 0:
         return x.copy()
@@ -43,7 +43,7 @@ def function(
     -------
     callable
         Takes a list with one array x of shape (n, k), and returns a list with one array for
-        each of `outputs`. It sees the weights as they are when it is called.
+        each of `outputs`. It uses the weights that the model has when it is called.
 
     Raises
     ------
@@ -85,7 +85,5 @@ def function(
 
 
 def clear_session() -> None:
-    """Start numbering the names of layers and models anew: 'dense', 'dense_1', ..."""
-    from .layers import reset_names
-
+    """Restart the numbering of the names of layers and models: 'dense', 'dense_1', ..."""
     reset_names()

@@ -1,4 +1,8 @@
-"""Layers: what a network is made of. Weights live in the model's network once it is built."""
+"""Layers: Dense, Dropout and Input. A built model's network holds the weights.
+
+Arithmetic of Dropout: `_kernels/simd/philox.h` draws the masks, `_kernels/steps/passes.pxi`
+applies them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 import numbers
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -16,6 +20,9 @@ from ._utils import arguments as _arguments
 from ._utils.arrays import converted, describe, numeric
 from ._utils.settings import Configurable
 from .errors import DataError
+
+if TYPE_CHECKING:
+    from ._kernels.interface import Network
 
 ACTIVATIONS = (
     "linear",
@@ -35,13 +42,13 @@ _counters: dict[str, itertools.count[int]] = {}
 
 
 def automatic_name(kind: str) -> str:
-    """Return 'dense', 'dense_1', ...: numbered through the process, as in Keras."""
+    """Return the next of the names 'dense', 'dense_1', ..., numbered in the process."""
     number = next(_counters.setdefault(kind, itertools.count()))
     return f"{kind}_{number}" if number else kind
 
 
 def reset_names() -> None:
-    """Start numbering names anew."""
+    """Restart the numbering of names."""
     _counters.clear()
 
 
@@ -51,7 +58,7 @@ def checked_name(name: Any) -> str | None:
 
 
 def activation_name(identifier: Any) -> str:
-    """Return the name of the activation that `identifier` means; None means linear."""
+    """Return the name of an activation, of which `identifier` may be an alias; None is linear."""
     if identifier is None:
         return "linear"
     if not isinstance(identifier, str):
@@ -81,12 +88,12 @@ def _width_of(input_shape: Any) -> int:
 
 
 def _width(name: str, value: Any) -> int:
-    """Return a width as an int that the engine can count with."""
+    """Return a width as an int that the kernels can count with."""
     return _arguments.below(name, value, 1 << 31, words="2**31")
 
 
 def array_list(name: str, weights: Any) -> list[Any]:
-    """Return arrays of weights that come in a sequence, or as the rows of an array."""
+    """Return the arrays of a sequence, or the rows of an array, as a list."""
     if isinstance(weights, (list, tuple)) or (isinstance(weights, np.ndarray) and weights.ndim):
         return list(weights)
     raise DataError(f"{name} must be a list of arrays. Received: {describe(weights)}")
@@ -100,45 +107,45 @@ def _own_name(name: str, value: Any) -> str:
 
 
 class Owner(Protocol):
-    """What a layer asks of the model that it belongs to."""
+    """The model that a layer belongs to, as the layer sees it."""
 
     @property
     def built(self) -> bool:
         """Whether the width of the input is known."""
 
-    def materialise(self) -> Any:
-        """Make the network, with weights drawn."""
+    def materialise(self) -> Network:
+        """Make the network, and draw its weights."""
 
 
 class Layer(Configurable):
     """Base class of layers.
 
-    Settings may be changed at any time: what has an effect on a model that is there already, such
-    as `activation`, takes it; what cannot, such as `units`, is an AttributeError.
+    Settings such as `activation` may be changed at any time, also in a built model. Setting one
+    that other layers or the weights depend on, such as `units`, raises AttributeError then.
 
     Attributes
     ----------
     name : str
     n_inputs : int or None
-        Width of what comes in; None until the model knows.
+        Width of the input; None until the model knows it.
     trainable : bool
-        Whether training changes the layer's weights. Frozen ones keep their bits, and no penalty
-        on them is counted.
+        Whether training changes the layer's weights. Frozen weights keep their bits, and their
+        penalties are not counted.
     """
 
     rules = {"name": _own_name, "trainable": _arguments.flag}  # noqa: RUF012
     _structural: ClassVar[frozenset[str]] = frozenset()  # settings that neighbours depend on
-    _drawn_by: ClassVar[frozenset[str]] = frozenset()  # settings that weights are made from
+    _drawn_by: ClassVar[frozenset[str]] = frozenset()  # settings that decide how weights are drawn
 
     def __init__(
         self, name: str | None, n_inputs: int | None = None, trainable: bool = True
     ) -> None:
         self._siblings: set[str] = set()  # names in the model
-        # Until the network exists a layer holds its model, to ask for it; afterwards only the
-        # network. So there is no cycle that would keep a large network alive.
+        # A layer holds its model until the network exists, and afterwards only the network. So no
+        # cycle of references keeps a large network alive.
         self._model: Owner | None = None
-        self._network: Any = None
-        self._given: list[np.ndarray] | None = None  # weights of the layer that this is a copy of
+        self._network: Network | None = None
+        self._given: list[np.ndarray] | None = None  # weights of the layer that this one copies
         self._automatically_named = name is None
         self.name = checked_name(name) or automatic_name(_arguments.snake_case(type(self).__name__))
         self.trainable = trainable
@@ -149,8 +156,8 @@ class Layer(Configurable):
         old = vars(self).get(name)
         if name in self._structural and self.in_model and value != old:
             raise AttributeError(
-                f"{name} of layer {self.name!r} is fixed, for the model's other layers depend on "
-                f"it: make a new layer and a new model. Received: {name}={value!r}"
+                f"{name} of layer {self.name!r} is fixed, because the model's other layers depend "
+                f"on it: make a new layer and a new model. Received: {name}={value!r}"
             )
         if name in self._drawn_by and self._network is not None and value is not old:
             raise AttributeError(
@@ -166,7 +173,7 @@ class Layer(Configurable):
 
     @property
     def n_inputs(self) -> int | None:
-        """Width of what comes in; None until the model knows."""
+        """Width of the input; None until the model knows it."""
         return self._n_inputs
 
     @n_inputs.setter
@@ -180,7 +187,7 @@ class Layer(Configurable):
 
     @property
     def n_outputs(self) -> int | None:
-        """Width of what goes out; None until known."""
+        """Width of the output; None until it is known."""
         return self.n_inputs
 
     @property
@@ -195,22 +202,22 @@ class Layer(Configurable):
 
     @property
     def input_shape(self) -> tuple[None, int | None]:
-        """Shape of what comes in: (None, width)."""
+        """Shape of the input: (None, width)."""
         return (None, self.n_inputs)
 
     @property
     def output_shape(self) -> tuple[None, int | None]:
-        """Shape of what goes out: (None, width)."""
+        """Shape of the output: (None, width)."""
         return (None, self.n_outputs)
 
     @property
     def input(self) -> Handle:
-        """What `backend.function` takes to mean this layer's input."""
+        """Handle of this layer's input, for `backend.function`."""
         return self._handle(-1)
 
     @property
     def output(self) -> Handle:
-        """What `backend.function` takes to mean this layer's output."""
+        """Handle of this layer's output, for `backend.function`."""
         return self._handle(0)
 
     def _handle(self, offset: int) -> Handle:
@@ -221,7 +228,40 @@ class Layer(Configurable):
             )
         return Handle(self, offset)
 
-    def network(self) -> Any:
+    # ---- what a model does with its layers ----
+
+    @property
+    def automatically_named(self) -> bool:
+        """Whether the name was numbered and not given."""
+        return self._automatically_named
+
+    @property
+    def dense_index(self) -> int:
+        """Index of the last Dense layer up to and including this one; -1 if there is none."""
+        return self._dense_index
+
+    def join(self, model: Owner, names: set[str], n_inputs: int | None, dense_index: int) -> None:
+        """Become a layer of a model, in which the other layers have these names."""
+        self._model, self._siblings = model, names
+        self._n_inputs, self._dense_index = n_inputs, dense_index
+
+    def fix_n_inputs(self, n_inputs: int | None) -> None:
+        """Take the width of the input from the model."""
+        self._n_inputs = n_inputs
+
+    def bind(self, network: Network) -> None:
+        """Hold the model's network, which now exists, in place of the model."""
+        self._network, self._model = network, None
+
+    def membership(self) -> tuple[Any, ...]:
+        """Return what `join`, `fix_n_inputs` and `bind` change, for `restore_membership`."""
+        return self._model, self._siblings, self._n_inputs, self._dense_index, self._network
+
+    def restore_membership(self, membership: tuple[Any, ...]) -> None:
+        """Undo what `join`, `fix_n_inputs` and `bind` have changed since `membership`."""
+        self._model, self._siblings, self._n_inputs, self._dense_index, self._network = membership
+
+    def network(self) -> Network | None:
         """Return the network that holds the weights, or None before the layer is built."""
         if self._network is None and self._model is not None and self._model.built:
             self._model.materialise()
@@ -248,7 +288,7 @@ class Layer(Configurable):
         return {} if self.trainable else {"trainable": False}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Of a model's layer a copy belongs to no model, and brings the weights along.
+        # The copy of a model's layer belongs to no model, and keeps the weights.
         given = self.get_weights() or None
         return _copied, (type(self), vars(self) | _FREE | {"_given": given})
 
@@ -273,7 +313,7 @@ def _copied(cls: type[Layer], state: dict[str, Any]) -> Layer:
 
 
 class InputLayer(Layer):
-    """Says how wide the model's input is; not among ``model.layers``.
+    """Declare the width of the model's input; ``model.layers`` does not list it.
 
     Parameters
     ----------
@@ -297,17 +337,17 @@ def _bias_penalty(value: Any) -> regularizers.Regularizer | None:
     penalty = regularizers.get(value)
     if isinstance(penalty, regularizers.GroupL1):
         raise ValueError(
-            "bias_regularizer must not be a GroupL1: biases belong to no group. "
+            "bias_regularizer must not be a GroupL1: biases do not belong to groups. "
             f"Received: {_arguments.shown(penalty)}"
         )
     return penalty
 
 
-def require_no_loss(network: Any, what: str) -> None:
-    """Refuse what would change the network in the midst of one of its steps."""
+def require_no_loss(network: Network, what: str) -> None:
+    """Raise if a loss in Python calls this: it would change the network within a step."""
     if network.in_loss == threading.get_ident():
         raise RuntimeError(
-            f"{what} must not be set by a loss, in the midst of a training step: use a callback. "
+            f"{what} must not be set by a loss, within a training step: use a callback. "
             "Received: a call from within the loss"
         )
 
@@ -323,14 +363,15 @@ class Dense(Layer):
         One of linear (the default), relu, leaky_relu (slope 0.2), elu, gelu, silu, tanh,
         sigmoid, softplus, softmax.
     use_bias : bool
+        Whether the layer has biases.
     kernel_initializer, bias_initializer : str or Initializer
-        How weights and biases are drawn.
+        Draw the weights and the biases.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-        Penalties on weights and on biases.
+        Penalties on the weights and on the biases.
     input_shape : tuple of one int, optional
-        Width of a row of the input; for a first layer.
+        Width of a row of the input; for the first layer of a model.
     input_dim : int, optional
-        The same as a number.
+        The same width as a number.
     name : str, optional
     trainable : bool
         Whether training changes the weights.
@@ -370,7 +411,7 @@ class Dense(Layer):
                     f"Received: input_shape={input_shape}, input_dim={input_dim}"
                 )
             width = _width_of(input_shape)
-        # Every setting is checked by its rule.
+        # Its rule checks each setting.
         checked = {name: self._rules[name](name, value) for name, value in (
             ("units", units), ("activation", activation), ("use_bias", use_bias),
             ("kernel_initializer", kernel_initializer), ("bias_initializer", bias_initializer),
@@ -403,7 +444,8 @@ class Dense(Layer):
             return []
         return [(self.n_inputs, self.units), *([(self.units,)] if self.use_bias else [])]
 
-    def _views(self) -> list[np.ndarray]:
+    def views(self) -> list[np.ndarray]:
+        """Return views of weights and, if there are any, biases; an empty list before built."""
         network, i = self.network(), self._dense_index
         if network is None:
             return []
@@ -417,10 +459,11 @@ class Dense(Layer):
         list of ndarray
             Empty before the layer is built.
         """
-        views = self._views()
-        if not views:
+        network = self.network()
+        if network is None:
             return [array.copy() for array in self._given or ()]
-        with self._network.lock:
+        views = self.views()
+        with network.lock:
             return [np.array(view, order="C") for view in views]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -438,17 +481,17 @@ class Dense(Layer):
         RuntimeError
             If the layer is not built yet.
         """
-        views = self._views()
-        if not views:
+        network = self.network()
+        if network is None:
             raise RuntimeError(
                 f"Layer {self.name!r} has no weights yet: it must be in a model whose input "
                 "width is known"
             )
         given = array_list("weights", weights)
-        checked = self.checked_weights(given, views[0].dtype)
-        with self._network.lock:
-            require_no_loss(self._network, "Weights")
-            self._network.writes += 1
+        checked, views = self.checked_weights(given, network.dtype), self.views()
+        with network.lock:
+            require_no_loss(network, "Weights")
+            network.writes += 1
             for view, array in zip(views, checked, strict=True):
                 view[...] = array
 
@@ -471,9 +514,9 @@ class Dense(Layer):
     def initial_weights(
         self, dtype: np.dtype, rngs: tuple[np.random.Generator, np.random.Generator]
     ) -> list[np.ndarray]:
-        """Draw weights and biases; `rngs` serve initializers without a seed of their own.
+        """Draw weights and biases; initializers without a seed of their own use `rngs`.
 
-        The copy of a layer that had weights has the same.
+        The copy of a layer that had weights gets the same weights.
         """
         if self._given is not None and [a.shape for a in self._given] == self.shapes:
             return [array.astype(dtype) for array in self._given]
@@ -484,41 +527,33 @@ class Dense(Layer):
             )
         ]
 
-    def _penalties(self) -> tuple[Any, Any]:
-        """Return the penalties on weights and on biases that training counts, each may be None."""
+    def active_regularizers(
+        self,
+    ) -> tuple[regularizers.Regularizer | None, regularizers.Regularizer | None]:
+        """Return the penalties on weights and on biases; None for those that do not count."""
         if not self.trainable:
             return None, None
         return self.kernel_regularizer, self.bias_regularizer if self.use_bias else None
 
     def penalties(self) -> tuple[float, float, float, float]:
         """Return the coefficients l1 and l2 of the weights and l1 and l2 of the biases."""
-        w, b = self._penalties()
+        w, b = self.active_regularizers()
         return (*((w.l1, w.l2) if w else (0.0, 0.0)), *((b.l1, b.l2) if b else (0.0, 0.0)))
 
-    def settings(self) -> tuple[Any, ...]:
-        """Return what `set_penalties` tells a network."""
-        w, b = self._penalties()
-        of_weights = (w.proximal, w.group, w.groups) if w else ()
-        return self.trainable, self.penalties(), of_weights, b is not None and b.proximal
-
-    def set_penalties(self, network: Any) -> None:
-        """Tell a network, which has a layer in this one's place, the penalties."""
-        w, b = self._penalties()
-        network.freeze(self._dense_index, not self.trainable)
-        network.set_penalty(
-            self._dense_index,
-            *self.penalties(),
-            proximal=w is not None and w.proximal,
-            bias_proximal=b is not None and b.proximal,
-            group=w.group if w else 0.0,
-            by_input=w is not None and w.groups == "inputs",
-        )
+    def penalty_settings(self) -> dict[str, Any]:
+        """Return the arguments of `Network.set_penalty` that are not coefficients."""
+        w, b = self.active_regularizers()
+        return {
+            "proximal": w is not None and w.proximal,
+            "bias_proximal": b is not None and b.proximal,
+            "group": w.group if w else 0.0,
+            "by_input": w is not None and w.groups == "inputs",
+        }
 
     def add_proximal_gradients(self, *gradients: np.ndarray) -> None:
-        """Add to gradients by weights and biases what penalties taken by proximal steps have."""
-        for penalty, view, gradient in zip(
-            self._penalties(), self._views(), gradients, strict=False
-        ):
+        """Add the subgradients of penalties that proximal steps take to (dw, db)."""
+        pairs = zip(self.active_regularizers(), self.views(), gradients, strict=False)
+        for penalty, view, gradient in pairs:
             if penalty is not None and penalty.proximal:
                 gradient += penalty.subgradient(view)
 
@@ -542,7 +577,9 @@ class Dense(Layer):
 
 
 class Dropout(Layer):
-    """While training, set a share of what comes in to 0 and scale the rest up; else do nothing.
+    """Set a random share of the inputs to 0 in training, and scale the others up.
+
+    Outside training it passes its input on.
 
     Parameters
     ----------
@@ -552,7 +589,7 @@ class Dropout(Layer):
         Mixed into the model's seed: it changes which units are dropped.
     name : str, optional
     trainable : bool
-        Kept for the model's summary and file; there are no weights to train.
+        Only written to the model's summary and file: the layer has no weights.
     """
 
     rules = {  # noqa: RUF012
@@ -579,7 +616,7 @@ class Dropout(Layer):
 
 
 class Handle:
-    """Stands for a layer's input or output; ``layer.input``, ``layer.output``.
+    """A layer's input or output, as an argument of `backend.function`.
 
     Attributes
     ----------
@@ -598,19 +635,21 @@ class Handle:
 
     @property
     def name(self) -> str:
-        """Which layer's input or output it is."""
+        """The layer's name and 'input' or 'output'."""
         return f"{self._layer.name}/{'output' if self._offset == 0 else 'input'}"
 
     @property
-    def network(self) -> Any:
+    def network(self) -> Network:
         """The network that computes it."""
-        return self._layer.network()
+        network = self._layer.network()
+        assert network is not None
+        return network
 
     @property
     def dense_index(self) -> int:
-        """Which dense layer's output it is, counted from 0; -1 is the model's input."""
+        """Index of the Dense layer whose output it is; -1 for the model's input."""
         dense = self._layer.count_params() > 0
-        return self._layer._dense_index + (self._offset if dense else 0)
+        return self._layer.dense_index + (self._offset if dense else 0)
 
     def __repr__(self) -> str:
         return f"<{self.name} of shape {self.shape}>"
@@ -620,7 +659,7 @@ _LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
 
 
 def made_layers(entries: Iterable[Any]) -> list[Layer]:
-    """Return the layers that saved ones describe, each by its class's name and configuration.
+    """Make layers from their saved descriptions: a class's name and its configuration each.
 
     Parameters
     ----------
@@ -630,7 +669,7 @@ def made_layers(entries: Iterable[Any]) -> list[Layer]:
     Raises
     ------
     ValueError
-        If an entry is not such a one, or a configuration is wrong.
+        If an entry is not such a dict, or a configuration is wrong.
     """
     made = []
     for entry in entries:

@@ -6,16 +6,16 @@
     streaming.fit(model, stream, epochs=10, batch_size=256)
 
 A background thread decodes and prepares the next buffer of rows while the kernels train on the
-present one. Each epoch takes the row groups in a new order and shuffles every buffer; batches
-are whole but for the last of an epoch. The order depends on the model's seed and the file alone:
-the same seed gives the same bits on any number of threads.
+present one. Each epoch reads the row groups in a new order and shuffles every buffer; only the last
+batch of an epoch may be smaller than the others. The order depends on the model's seed and the file
+alone: the same seed gives the same bits on any number of threads.
 
-Rows are shuffled within a buffer, row groups within the file. In a file of few row groups, each
-larger than a buffer, distant rows never meet in a batch: write such a file in random order, or
-with smaller row groups.
+Rows are shuffled within a buffer, and row groups within the file. In a file of few row groups, each
+larger than a buffer, distant rows are never in the same batch: write such a file in random order,
+or with smaller row groups.
 
-Metrics that are no means over rows, such as the AUC, are reported for validation rows only, and
-hold the predictions of all of them in memory.
+Metrics that are not means over rows, such as the AUC, are reported for validation rows only. They
+need memory for all predictions.
 """
 
 from __future__ import annotations
@@ -26,26 +26,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import metrics, threads
-from ._model.compatibility import metric_kind
 from ._model.history import History
 from ._training import data as _data
 from ._training import evaluation, lifecycle
 from ._training.arguments import Arguments, check_verbose
 from ._training.fit import is_sharded
+from ._training.loop import Run
 from ._training.stream import StreamRows, StreamSession, checked_targets
 from ._utils import arguments as _arguments
 from ._utils import arrays
-from ._utils.moments import Moments
 from ._utils.progress import ProgressLine
 from .callbacks import Callback, as_list
 from .datasets import ParquetStream, Prefetcher
 from .errors import DataError
+from .models import Sequential
 
 if TYPE_CHECKING:
-    from ._model.model import Attempt
+    from ._model.model import Attempt, Model
     from ._training.checkpoint import Checkpoint
-    from .models import Sequential
 
 __all__ = ["evaluate", "fit", "predict"]
 
@@ -53,19 +51,17 @@ _EVALUATED_ROWS = 1 << 14  # at a time
 
 
 def _checked(model: Sequential, stream: Any) -> ParquetStream:
-    """Check that a stream's columns are what a model takes; build one that takes anything."""
+    """Check that a stream's columns fit a model; build a model that does not know its inputs."""
     if not isinstance(stream, ParquetStream):
         raise DataError(
             f"a stream must be a datasets.ParquetStream. Received: {arrays.describe(stream)}"
         )
-    from .models import Sequential
-
     _arguments.instance("model", model, Sequential)
     if model.n_inputs is None:
-        model.build(stream.n_inputs)  # whoever calls this takes it back if there is more amiss
+        model.build(stream.n_inputs)  # the caller undoes it if anything else is wrong
     if model.n_inputs != stream.n_inputs:
         raise DataError(
-            f"{stream.path}: its columns make {stream.n_inputs} inputs, the model has "
+            f"{stream.path}: its columns give {stream.n_inputs} inputs, the model has "
             f"{model.n_inputs}"
         )
     return stream
@@ -74,7 +70,7 @@ def _checked(model: Sequential, stream: Any) -> ParquetStream:
 # ---- training ----------------------------------------------------------------------------------
 
 
-class _Run(lifecycle.Run):
+class StreamRun(Run):
     """One call of fit on a stream: the same loop, over another session."""
 
     def __init__(
@@ -96,11 +92,11 @@ class _Run(lifecycle.Run):
         super()._sort_metrics()
         self.scored = []  # they would need the predictions for all rows
 
-    def validated(self) -> list[float]:
+    def validation_values(self) -> list[float]:
         """Return the loss and the metrics of the validation rows."""
         if isinstance(self.validation, ParquetStream):
             return _evaluated(self.model, self.validation)
-        return super().validated()
+        return super().validation_values()
 
 
 def fit(
@@ -119,10 +115,10 @@ def fit(
     shards: int | None = None,
     fast_reduce: bool = False,
 ) -> History:
-    """Train a model on a file, reading it once an epoch; see `Sequential.fit`.
+    """Train a model on a file, which is read once in each epoch; see `Sequential.fit`.
 
-    The stream's preprocessing is kept with the model. A model from `models.resume` goes on with
-    its run, to the same bits; the file may be read again from the epoch's first row group on.
+    The stream's preprocessing is kept with the model. A model from `models.resume` resumes its run
+    to the same bits; this may read the file again from the epoch's first row group on.
 
     Parameters
     ----------
@@ -130,21 +126,21 @@ def fit(
         Compiled.
     stream : ParquetStream
     batch_size : int
-        Rows a step; the last batch of an epoch may be smaller.
+        Rows in each step; the last batch of an epoch may be smaller.
     epochs : int
     verbose : {0, 1, 2}
     callbacks : list of Callback, optional
     validation_data : ParquetStream, or tuple (x, y) or (x, y, sample_weight), optional
-        By default the rows that the stream holds out, if it does.
+        By default the rows that the stream holds out, if there are any.
     shuffle : bool
-        Whether each epoch takes the rows in a new order, as far as the buffer reaches.
+        Whether each epoch uses the rows in a new order, shuffled within each buffer.
     validation_freq : int or list of int
-        Validate every so many epochs, or after these epochs, counted from 1.
+        Number of epochs between two validations, or the epochs to validate after, counted from 1.
     checkpoint, checkpoint_every
         As for `Sequential.fit`.
     comm, shards, fast_reduce
-        As for `Sequential.fit`; each process reads its shards of the file. Shards are stretches
-        of it: a file with some row groups for each is read with the least effort.
+        As for `Sequential.fit`; each process reads its shards of the file. Shards are contiguous
+        rows: reading is fastest if each has some row groups of its own.
 
     Returns
     -------
@@ -168,8 +164,6 @@ def fit(
         fast_reduce=fast_reduce,
     )
     hooks = as_list(callbacks)
-    from .models import Sequential
-
     _arguments.instance("model", model, Sequential)
     with model.accepting(fit=True) as attempt:
         return _fit(
@@ -196,7 +190,7 @@ def _fit(
         if isinstance(held, ParquetStream):
             held = _checked(model, held)
         elif held is not None:
-            held = _data._validation_rows(model, held)
+            held = _data.validation_rows(model, held)
         if held is None:
             given = {"validation_freq": arguments.validation_freq}
             reason = "there are no rows for validation"
@@ -217,61 +211,33 @@ def _fit(
         )
     stream, validation = prepare(arguments)
 
-    def made(arguments: Arguments, hooks: list[Callback], keeper: Any) -> _Run:
+    def make(arguments: Arguments, hooks: list[Callback], keeper: Checkpoint | None) -> Run:
         stream.preprocessing.keep(model)
-        return _Run(model, stream, validation, arguments, hooks, keeper)
+        return StreamRun(model, stream, validation, arguments, hooks, keeper)
 
-    return lifecycle.carried_out(
-        model, made, arguments, hooks, attempt, (stream, validation), checkpoint, checkpoint_every
+    return lifecycle.run_to_end(
+        model, make, arguments, hooks, attempt, (stream, validation), checkpoint, checkpoint_every
     )
 
 
 # ---- evaluation and prediction -----------------------------------------------------------------
 
 
-def _evaluated(model: Sequential, stream: ParquetStream, verbose: int | str = 0) -> list[float]:
-    """Return [loss with penalty, metrics...]: `_evaluation.evaluate` part by part."""
-    network, loss = model.ready(), model.loss
-    assert loss is not None
-    kind = metric_kind(loss, np.zeros((1, 1)), network.n_outputs)
-    names = [metric.engine_name(kind, network.n_outputs) for metric in model.metrics]
-    n_threads, automatic = threads.resolve()
-    mean: Any = 0.0
-    moments, n_rows = Moments(), 0
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
+def _evaluated(model: Model, stream: ParquetStream, verbose: int | str = 0) -> list[float]:
+    """Return [loss with penalty, metrics...] of the rows of a stream."""
+    totals = evaluation.RunningTotals(model)
     size = min(stream.n_rows, _EVALUATED_ROWS)
     prefetcher = Prefetcher(
         stream, size, model.dtype, lambda epoch: None, range(1), checked_targets(model)
     )
     line = ProgressLine("evaluate", stream.n_rows, "rows", enabled=verbose in (1, "auto"))
     with line, prefetcher:
-        while n_rows < stream.n_rows:
+        while totals.n_rows < stream.n_rows:
             buffer = prefetcher.get()
-            x, y = buffer.x[: buffer.n], buffer.y[: buffer.n]
-            if loss.in_python or None in names:
-                out = model.predict(x, verbose=0)
-                kept.append((y.copy(), out))
-            if loss.in_python:
-                means = [metrics.FUNCTIONS[name](y, out).mean() for name in names if name]
-                values = np.array([loss.rows(y, out).mean(), *means])
-            else:
-                value, means = network.evaluate(x, y, n_threads=n_threads, automatic=automatic)
-                values = np.array([value, *means])
-            share = buffer.n / (n_rows + buffer.n)
-            mean = (1 - share) * mean + share * values
-            moments.add(y[:, 0].astype(np.float64))
-            n_rows += buffer.n
-            line.update(n_rows)
+            totals.add(buffer.x[: buffer.n], buffer.y[: buffer.n])
+            line.update(totals.n_rows)
             prefetcher.release(buffer)
-    whole = [np.concatenate(parts) for parts in zip(*kept, strict=True)] if None in names else []
-    with network.lock:
-        results, counted = [float(mean[0] + network.penalty())], iter(mean[1:])
-    for metric, name in zip(model.metrics, names, strict=True):
-        if name is None:
-            results.append(metric.read(*whole))
-        else:
-            results.append(float(metric.finish(np.array([next(counted)]), moments.like())[0]))
-    return results
+    return totals.results()
 
 
 def evaluate(
@@ -293,8 +259,6 @@ def evaluate(
         As from `Sequential.evaluate`.
     """
     check_verbose(verbose)
-    from .models import Sequential
-
     _arguments.instance("model", model, Sequential)
     with model.accepting():
         values = _evaluated(model, _checked(model, stream), verbose)
@@ -317,8 +281,6 @@ def predict(
     ndarray of shape (n, n_outputs)
     """
     check_verbose(verbose)
-    from .models import Sequential
-
     _arguments.instance("model", model, Sequential)
     with model.accepting():
         checked = _checked(model, stream)
@@ -330,6 +292,6 @@ def _predicted(model: Sequential, stream: ParquetStream, shown: bool) -> Iterato
     n_rows = 0
     with ProgressLine("predict", stream.n_rows, "rows", enabled=shown) as line:
         for x, _ in stream.arrays(model.dtype.name, with_targets=False):
-            yield model.predict(x, verbose=0)
+            yield evaluation.predict(model, x)
             n_rows += len(x)
             line.update(n_rows)

@@ -233,7 +233,7 @@ def diverging(comm, directory, size):
     try:
         model.fit(X, Y, verbose=0, comm=comm, epochs=3)
     except RuntimeError as error:
-        found = distributed.as_ranks(comm).gather((str(error), [w.tobytes() for w in
+        found = distributed.as_ranks(comm).allgather((str(error), [w.tobytes() for w in
                                                             model.get_weights()]))  # fmt: skip
         assert found[0] == found[1]
         assert all(np.isfinite(w).all() for w in model.get_weights())

@@ -604,7 +604,7 @@ def test_arguments_are_the_runs(unfinished):
     model = models.resume(path)
     given = {"sample_weight": weight, "validation_data": validation}
     for arguments, message in [
-        ({"epochs": 9}, r"goes on with its own arguments, epochs=4. Received: epochs=9"),
+        ({"epochs": 9}, r"keeps its own arguments, epochs=4. Received: epochs=9"),
         ({"batch_size": 8}, "own arguments, batch_size=16. Received: batch_size=8"),
         ({"shuffle": False}, "own arguments, shuffle=True. Received: shuffle=False"),
         ({"validation_freq": [2]}, r"validation_freq=1. Received: validation_freq=\[2\]"),
@@ -635,7 +635,7 @@ def test_class_weights_are_kept(tmp_path, monkeypatch):
             checkpoint_every="epoch",
         )  # fmt: skip
     model = models.resume(tmp_path / "run")
-    with pytest.raises(ValueError, match="goes on with its own arguments, class_weight"):
+    with pytest.raises(ValueError, match="keeps its own arguments, class_weight"):
         model.fit(x, y, class_weight={1: 2})
     model.fit(x, y, class_weight={1: 2.5})
     assert settle(model) == settle(plain)
@@ -728,15 +728,15 @@ def set_in(*keys, to):
         (set_in("every", to="never"), "checkpoint_every must be seconds"),
         (set_in("data", to=[]), "'data' must be of type dict"),
         (set_in("data", "x", "shape", to=[-1, 2]), "'x' has a wrong shape"),
-        (set_in("data", "x", to=None), "its place lies outside of the run"),
+        (set_in("data", "x", to=None), "its position lies outside of the run"),
         (set_in("seed", to=2**64), "'seed' must be at least 0 and below"),
         (set_in("progress", to=[0]), "'progress' must have 6 parts"),
-        (set_in("progress", 0, to=5), "its place lies outside of the run"),
-        (set_in("progress", 1, to=4), "its place lies outside of the run"),
+        (set_in("progress", 0, to=5), "its position lies outside of the run"),
+        (set_in("progress", 1, to=4), "its position lies outside of the run"),
         (set_in("progress", 1, to=-1), "'batch' must be at least 0"),
-        (set_in("progress", 1, to=2**62), "its place lies outside of the run"),
-        (set_in("progress", 2, to=7), "its place lies outside of the run"),
-        (set_in("progress", 3, to=7), "its place lies outside of the run"),
+        (set_in("progress", 1, to=2**62), "its position lies outside of the run"),
+        (set_in("progress", 2, to=7), "its position lies outside of the run"),
+        (set_in("progress", 3, to=7), "its position lies outside of the run"),
         (set_in("progress", 4, to="many"), "could not convert string to float"),
         (set_in("progress", 5, to={}), "sums must be of type list"),
         (set_in("within", to=1), "'within' must be of type bool, not int"),

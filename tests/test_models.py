@@ -123,9 +123,9 @@ def test_structure_errors():
         models.Sequential([dense])
     with pytest.raises(ValueError, match="Input must come first"):
         model.add(layers.Input((3,)))
-    with pytest.raises(ValueError, match=r"the 4 columns that come before it. Received: input wid"):
+    with pytest.raises(ValueError, match=r"the 4 columns of the output before it. Received: in"):
         model.add(layers.Dense(1, input_shape=(3,)))
-    with pytest.raises(ValueError, match="Only the first layer can say"):
+    with pytest.raises(ValueError, match="Only the first layer can set"):
         models.Sequential([layers.Dropout(0.1), layers.Dense(2, input_shape=(2,))])
     with pytest.raises(ValueError, match=r"input_shape must be \(None, 3\)"):
         model.build((None, 5))
@@ -174,7 +174,7 @@ def test_dropout_at_the_end():
 @pytest.mark.parametrize(
     ("units", "activation", "loss", "message"),
     [
-        (1, "softmax", "mse", "of one it is always 1"),
+        (1, "softmax", "mse", "of one unit it is always 1"),
         (1, "linear", "categorical_crossentropy", "needs at least 2 units in the last layer"),
         (1, "linear", "sparse_categorical_crossentropy", "needs at least 2 units"),
     ],
@@ -253,7 +253,7 @@ def test_long_predictions_and_evaluations_are_cut_into_spans(monkeypatch):
     model = compiled(dtype="float64")
     whole, loss = model.predict(x), model.evaluate(x, y)
     monkeypatch.setattr("fastmlp._training.evaluation._LONG", 1)  # spans of 256 rows
-    monkeypatch.setattr("fastmlp.models._sequential._SHORT", 1)
+    monkeypatch.setattr("fastmlp._training.evaluation._SHORT", 1)
     np.testing.assert_array_equal(model.predict(x), whole)
     assert model.evaluate(x, y) == pytest.approx(loss, rel=1e-14)
     weight = np.random.default_rng(0).uniform(size=1000)

@@ -26,7 +26,7 @@ def state(model):
     found |= {name: dict(found[name]) for name in ("training_config", "extras")}
     of_layers = [(x.name, x.n_inputs, x.built, x.in_model, len(x.get_weights()))
                  for x in model.layers]  # fmt: skip
-    return found | {"layers": of_layers, "drawn": model._complete, "usable": model._usable}
+    return found | {"layers": of_layers, "drawn": model.drawn, "usable": model.usable}
 
 
 class Fails(callbacks.Callback):
@@ -211,7 +211,7 @@ def warned(pattern):
 
 def test_options_of_fit_without_effect():
     model = unbuilt()
-    with warned("No effect of validation_split=0.5: validation_data takes the place"):
+    with warned("No effect of validation_split=0.5: validation_data replaces"):
         model.fit(X, Y, verbose=0, validation_split=0.5, validation_data=(X, Y))
     with warned("No effect of validation_freq=2: there are no rows"):
         model.fit(X, Y, verbose=0, validation_freq=2)

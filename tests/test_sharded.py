@@ -44,7 +44,7 @@ def same_bits(a, b):
 @pytest.mark.parametrize("batch_size", [4, 7, 30, 1000])
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 4])
 def test_a_plan_gives_every_row_once(n_rows, batch_size, n_shards):
-    plan = _shards.Plan(n_rows, batch_size, n_shards)
+    plan = _shards.ShardPlan(n_rows, batch_size, n_shards)
     taken = [0] * n_shards
     for batch in range(plan.n_batches):
         place = 0
@@ -61,9 +61,9 @@ def test_a_plan_gives_every_row_once(n_rows, batch_size, n_shards):
 
 def test_rows_fewer_than_shards_are_refused():
     with pytest.raises(DataError, match=r"batch_size must be at least one for each of 4 shards"):
-        _shards.Plan(100, 3, 4)
+        _shards.ShardPlan(100, 3, 4)
     with pytest.raises(DataError, match=r"rows must be .* Received: rows=3"):
-        _shards.Plan(3, 32, 4)
+        _shards.ShardPlan(3, 32, 4)
 
 
 @pytest.mark.parametrize("n_leaves", range(1, 20))
@@ -396,7 +396,7 @@ def test_a_run_goes_on_as_it_was_begun(table, tmp_path):
     made().fit(x, y, epochs=2, verbose=0, checkpoint=cut, shards=2)
     with pytest.raises(ValueError, match="begun without shards"):
         models.resume(plain).fit(x, y, comm=distributed.Ranks())
-    with pytest.raises(ValueError, match=r"goes on with its own arguments, shards=2"):
+    with pytest.raises(ValueError, match=r"keeps its own arguments, shards=2"):
         models.resume(cut).fit(x, y, shards=4)
     with pytest.raises(ModelFileError):
         models.resume(tmp_path / "none.fmlp")

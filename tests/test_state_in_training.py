@@ -135,7 +135,7 @@ def test_a_loss_must_not_change_its_model(what, shards):
         else:
             model.layers[0].activation = "tanh"
 
-    with pytest.raises(RuntimeError, match="by a loss, in the midst of a training step"):
+    with pytest.raises(RuntimeError, match="by a loss, within a training step"):
         fitted(look, shards=shards)
 
 
@@ -282,7 +282,7 @@ def test_a_child_that_is_forked_within_training_ends(where, tmp_path):
             x, y, batch_size=500, epochs=3, verbose=0, callbacks=hooks, validation_data=(x, y)
         )
     except RuntimeError as error:
-        code = 7 if "goes on in the process that began it" in str(error) else 1
+        code = 7 if "continues in the process that began it" in str(error) else 1
     if pids[0] == 0:
         os._exit(code)
     assert code == 0 and len(model.history.epoch) == 3

@@ -65,15 +65,15 @@ def saved(model, directory):
 
 def leave_after(monkeypatch, n_rests):
     """Have the run end, as if killed, when it has come to rest so often and been written."""
-    real, rests = checkpoint.Checkpoint.pass_by, []
+    real, rests = checkpoint.Checkpoint.write_if_due, []
 
-    def pass_by(self, run):
+    def write_if_due(self, run):
         real(self, run)
         rests.append(run.session.place["within"])
         if len(rests) == n_rests:
             raise KilledError
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "pass_by", pass_by)
+    monkeypatch.setattr(checkpoint.Checkpoint, "write_if_due", write_if_due)
     return rests
 
 

@@ -35,6 +35,7 @@ simd/     C headers, for one instruction set and element type
     peak.h          the machine's peak, for benchmarks
 cpu.pyx       instruction sets of this processor, the OpenMP runtime's number of threads
 descent.pyx   coordinate descent for linear models
+interface.py  what a network offers, as types; network.pyi  the compiled classes, as types
 formulas.py   what each kernel computes, in NumPy
 memory.py     free memory;  cgroups.py  limits of control groups
 signals.py    signals that arrive during a step
@@ -54,11 +55,16 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, cast
 
 from .cpu import supported_isas
 
-__all__ = ["isa", "network_class", "stack_modules", "supported_isas"]
+if TYPE_CHECKING:
+    from .interface import Network
+    from .network import PartStep
+
+__all__ = ["isa", "network_class", "part_step", "stack_modules", "supported_isas"]
 
 
 @functools.cache
@@ -73,7 +79,7 @@ def isa() -> str:
     Raises
     ------
     ValueError
-        If ``FASTMLP_ISA`` names an instruction set this processor does not run.
+        If ``FASTMLP_ISA`` names an instruction set that this processor does not run.
     """
     supported = supported_isas()
     forced = os.environ.get("FASTMLP_ISA")
@@ -92,7 +98,7 @@ _TINY = 16
 
 
 @functools.cache
-def network_class(dtype: str, widest: int | None = None) -> Any:
+def network_class(dtype: str, widest: int | None = None) -> type[Network]:
     """Return the compiled ``Network`` for an element type.
 
     Parameters
@@ -111,11 +117,17 @@ def network_class(dtype: str, widest: int | None = None) -> Any:
     tiny = widest is not None and widest <= _TINY
     if tiny and chosen == "avx512" and not os.environ.get("FASTMLP_ISA"):
         chosen = "avx2"
-    return importlib.import_module(f"{__name__}.network_{chosen}_{suffix}").Network
+    module = importlib.import_module(f"{__name__}.network_{chosen}_{suffix}")
+    return cast("type[Network]", module.Network)
+
+
+def part_step(network: Network) -> PartStep:
+    """Return the object that makes a network's steps from the gradients of parts of a batch."""
+    return cast("PartStep", sys.modules[type(network).__module__].PartStep(network))
 
 
 def stack_modules(dtype: str) -> list[Any]:
-    """Return the compiled modules whose ``Stack`` may train networks side by side.
+    """Return the compiled modules whose ``Stack`` trains networks side by side.
 
     Parameters
     ----------

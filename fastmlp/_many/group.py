@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import threads
-from .._model.clone import like
+from .._model.clone import clone
 from .._model.history import History
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Group:
 
     def member(self, i: int) -> Sequential:
         """Return one network as a model of its own; its optimizer would start anew."""
-        model = like(self.template, self.seeds[i])
+        model = clone(self.template, self.seeds[i])
         model.materialise(draw=False)
         model.set_weights([array[i] for array in self.parameters])
         model.n_fits = 1
@@ -99,7 +99,7 @@ class Group:
         """
         network, dtype = self._network, self.template.dtype
         if network is None:
-            network = self._network = like(self.template).materialise(draw=False)
+            network = self._network = clone(self.template).materialise(draw=False)
         views = []
         for at, layer in enumerate(self.template.dense_layers):
             views.append(network.weights(at))

@@ -1,22 +1,18 @@
-"""Widths of layers and values for each, read from text."""
+"""Parse the widths of layers, and values for each layer."""
 
 from __future__ import annotations
 
 import numbers
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._utils import arguments
 
-if TYPE_CHECKING:
-    pass
-
-
-MAX_LAYERS = 2000  # what a model's file can describe
+MAX_LAYERS = 2000  # a model's file can describe no more
 
 
 def parse_units(text: str) -> list[int]:
-    """Read ``"1024x5"``, ``"64,32,16"`` or a mixture as widths of hidden layers.
+    """Parse ``"1024x5"``, ``"64,32,16"`` or a mixture as widths of hidden layers.
 
     Parameters
     ----------
@@ -29,7 +25,7 @@ def parse_units(text: str) -> list[int]:
     Raises
     ------
     ValueError
-        If a part is neither a positive integer nor two with an x between.
+        If a part is neither a positive integer nor two of them with an x between.
     """
     units: list[int] = []
     for part in text.split(","):
@@ -47,16 +43,16 @@ def parse_units(text: str) -> list[int]:
 
 
 def parse_layer_values(name: str, values: Any, n: int, what: str) -> list[Any]:
-    """Spread a single value, or a list of `n`, over `n` layers.
+    """Return a value for each of `n` layers, from a single value or a list of `n`.
 
     Parameters
     ----------
     name : str
-        For messages.
+        Name of the argument, for messages.
     values : object or sequence
     n : int
     what : str
-        What there are `n` of, for messages.
+        Kind of layer, for messages.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import losses, metrics, optimizers
 from .._utils import arguments
@@ -10,15 +10,17 @@ from .._utils import arguments
 if TYPE_CHECKING:
     from .model import Model
 
+M = TypeVar("M", bound="Model")
 
-def like(model: Model, seed: int | None = None) -> Model:
-    """Return a model of that architecture and compilation, of another seed, without weights.
+
+def clone(model: M, seed: int | None = None) -> M:
+    """Return a model of the same architecture and compilation, without weights.
 
     Parameters
     ----------
     model : Model
     seed : int, optional
-        The model's own by default.
+        Seed of the new model; the model's own by default.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which losses and metrics go with which last layer."""
+"""Check that the last layer, the loss and the metrics are compatible."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def check_last(last: Dense, loss: Loss, metrics: Sequence[Metric]) -> None:
-    """Require that the last layer, the loss and the metrics mean something together."""
+    """Raise ValueError unless the last layer, the loss and the metrics are compatible."""
     if last.units == 1 and last.activation == "softmax":
         raise ValueError(
-            "activation='softmax' needs at least 2 units: of one it is always 1. "
+            "activation='softmax' needs at least 2 units: of one unit it is always 1. "
             "Received: units=1; for two classes use activation='sigmoid'"
         )
     kind = "" if loss.in_python else loss.name
@@ -34,9 +34,9 @@ def check_last(last: Dense, loss: Loss, metrics: Sequence[Metric]) -> None:
         forms = metric.y_forms
         if name is not None:
             forms = frozenset({"indices" if name.startswith("sparse") else "columns"})
-        if form not in forms and not loss.in_python:  # whose y may have any form
+        if form not in forms and not loss.in_python:  # y may have any form for a loss in Python
             raise ValueError(
-                "Metrics must take y in the form that the loss does, class indices or columns. "
+                "Metrics must take y in the same form as the loss, class indices or columns. "
                 f"Received: metric {metric.name!r} with loss={loss.name!r}"
             )
         if last.units == 1 and (metric.needs_classes or "categorical" in (name or "")):
@@ -47,7 +47,7 @@ def check_last(last: Dense, loss: Loss, metrics: Sequence[Metric]) -> None:
 
 
 def metric_kind(loss: Loss, y: np.ndarray, n_outputs: int) -> str:
-    """Return the loss as metrics ask for it: by its name, or if it is in Python by y's form."""
+    """Return the loss's name, or of a loss in Python what y's form implies, for metrics."""
     if not loss.in_python:
         return loss.name
     return losses.SPARSE if y.shape[1] == 1 < n_outputs else ""

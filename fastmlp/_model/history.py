@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .model import Model
-
 
 class History:
-    """What training reported.
+    """Losses and metrics that training reported.
 
     Attributes
     ----------
     epoch : list of int
-        Epochs done, from 0.
+        Epochs done, counted from 0.
     history : dict of str to list of float
-        One value an epoch for 'loss' and every metric; for the 'val_' keys one a validation.
+        For 'loss' and every metric a value for each epoch; for the 'val_' keys one for each
+        validation.
     interrupted : bool
         Whether Ctrl-C ended training.
     """
@@ -34,7 +32,7 @@ class History:
 
     @property
     def epoch(self) -> list[int]:
-        """Epochs done, from 0."""
+        """Epochs done, counted from 0."""
         self._unfold()
         return self._epoch
 
@@ -45,7 +43,7 @@ class History:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """One value an epoch for 'loss' and every metric; for 'val_' keys one a validation."""
+        """A value for each epoch, or of 'val_' keys for each validation, by name."""
         self._unfold()
         return self._lists
 
@@ -55,7 +53,7 @@ class History:
         self._lists = lists
 
     def keep(self, epoch: np.ndarray, values: dict[str, np.ndarray]) -> None:
-        """Take epochs and values as arrays, and make lists of them when one is looked at."""
+        """Store epochs and values as arrays, which become lists when they are first read."""
         self._kept = (epoch, values)
 
     def _unfold(self) -> None:
@@ -71,9 +69,9 @@ class History:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "model"}
 
-    def set_model(self, model: Model) -> None:
-        """Remember the model, weakly: it holds its history itself."""
-        self.model = cast("Model", weakref.proxy(model))
+    def set_model(self, model: Any) -> None:
+        """Remember the model by a weak reference: the model holds its history."""
+        self.model = weakref.proxy(model)
 
     def append(self, logs: Mapping[str, float]) -> None:
         """Add one value to each list that `logs` names."""

@@ -1,20 +1,23 @@
-"""Layers in a row, and the network that holds their weights: a model before it is trained."""
+"""The base class of `Sequential`: layers, their weights, loss, metrics, optimizer and history.
+
+Services such as training, saving and plotting take a `Model`; it calls none of them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 
 from .. import _kernels, losses, optimizers
 from .. import metrics as _metrics
 from .._kernels import memory
-from .._utils import arguments, settings
-from .._utils import arguments as _arguments
+from .._utils import arguments, arrays, settings
 from ..errors import DataError
 from ..layers import (
     Dense,
@@ -25,62 +28,60 @@ from ..layers import (
     array_list,
     automatic_name,
     checked_name,
+    made_layers,
 )
 from .compatibility import check_last
+
+if TYPE_CHECKING:
+    from .._kernels.interface import Network
+    from .history import History
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Attempt:
-    """A call that a model may yet refuse: then everything is left as it was before.
+    """A call that a model may still refuse: an error within it leaves everything as it was.
 
     Parameters
     ----------
-    model : Stack
+    model : Model
     layers : iterable of Layer
-        Others that the call may change.
+        Layers outside the model that the call may change.
     fit : bool
         Whether it is a call of fit, which changes more.
 
     Attributes
     ----------
     accepted : bool
-        Once set, an error changes nothing back.
+        Once set, an error no longer undoes the call's changes.
     """
 
-    def __init__(self, model: Stack, layers: Iterable[Any] = (), fit: bool = False) -> None:
+    def __init__(self, model: Model, layers: Iterable[Any] = (), fit: bool = False) -> None:
         self.accepted, self._fit = False, fit
         self._model, self._given = model, [x for x in layers if isinstance(x, Layer)]
 
     def __enter__(self) -> Attempt:
         model = self._model
-        self._state = model._state_of_fit() if self._fit else {}
-        self._layers = []
-        if model._complete:  # nothing else is left to be made
-            return self
-        self._state |= model._state_of_weights()
-        self._layers = [
-            (layer, layer._n_inputs, layer._network, layer._model, layer._siblings)
-            for layer in [*model._layers, *self._given]
-        ]
+        self._state = model.undo_state(self._fit)
+        # The layers of a model that has its weights change no more.
+        layers = [] if model.drawn else [*model.layers, *self._given]
+        self._layers = [(layer, layer.membership()) for layer in layers]
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is None or self.accepted:
             return
-        model = self._model
-        for layer, n_inputs, network, owner, names in self._layers:
-            layer._n_inputs, layer._network, layer._model = n_inputs, network, owner
-            layer._siblings = names
-        model.__dict__.update(self._state)
+        for layer, membership in self._layers:
+            layer.restore_membership(membership)
+        self._model.undo(self._state)
 
 
 def all_or_nothing(function: Function) -> Function:
-    """Have a function of a model leave the model as it was if it raises."""
+    """Decorate a function of a model so that it leaves the model as it was if it raises."""
 
     @functools.wraps(function)
     def wrapped(model: Any, *arguments: Any, **named: Any) -> Any:
-        if not isinstance(model, Stack):
+        if not isinstance(model, Model):
             return function(model, *arguments, **named)
         with model.accepting():
             return function(model, *arguments, **named)
@@ -88,8 +89,8 @@ def all_or_nothing(function: Function) -> Function:
     return cast("Function", wrapped)
 
 
-class Stack:
-    """Layers that follow one another, their widths and weights; the base of `Sequential`.
+class Model:
+    """Layers that follow one another, with their weights and the way they are trained.
 
     Parameters
     ----------
@@ -97,6 +98,22 @@ class Stack:
     seed : int, optional
     dtype : {'float32', 'float64'}
     name : str, optional
+
+    Attributes
+    ----------
+    history : History or None
+        Of the latest `fit`, even one that was interrupted.
+    stop_training : bool
+        Set by callbacks to end `fit` after the epoch.
+    training_config, extras : dict
+        Plain JSON values, kept in the model's file: the arguments of `fit`, and whatever
+        other code keeps with the model.
+    n_fits : int
+        Calls of `fit` so far.
+    missing : list of str
+        Names of Python objects that the model was compiled with and its file does not hold.
+    resumed : Resumed or None
+        A run that the next `fit` resumes.
     """
 
     def __init__(
@@ -106,8 +123,20 @@ class Stack:
         dtype: str = "float32",
         name: str | None = None,
     ) -> None:
+        self.history: History | None = None
+        self.stop_training = False
+        self.training_config: dict[str, Any] = {}
+        self.extras: dict[str, Any] = {}
+        self.n_fits = 0
+        self._optimizer: optimizers.Optimizer | None = None
+        self._loss: losses.Loss | None = None
+        self._metrics: list[_metrics.Metric] = []
+        self._applied: Any = None  # the settings that the network has
+        self._latest_change = -1  # number of the latest change of any setting, when they were set
+        self.missing: list[str] = []
+        self.resumed: Any = None  # a _training.resume.Resumed
         self._layers: list[Layer] = []
-        self._network: Any = None
+        self._network: Network | None = None
         self._dtype: np.dtype = np.dtype(np.float32)
         self.seed = int.from_bytes(os.urandom(4)) if seed is None else seed
         self.dtype = dtype
@@ -118,23 +147,23 @@ class Stack:
         self._input: InputLayer | None = None
         self._complete = False  # whether the network has every layer
         self._usable = False  # whether, besides, the last layer is Dense
-        self._configured = False  # whether the network knows loss, metrics and optimizer
+        self._configured = False  # whether the network has loss, metrics and optimizer
         self._n_weights = 0  # of the network
         self._making = threading.RLock()
         self._fitting = 0  # the process that trains it
-        given = [] if layers is None else _arguments.items("layers", layers, "layers")
+        given = [] if layers is None else arguments.items("layers", layers, "layers")
         with Attempt(self, given):
             for layer in given:
                 self.add(layer)
 
     @property
     def seed(self) -> int:
-        """Given or drawn; a further `fit` takes up another one."""
+        """Given or drawn; the next `fit` uses a value set later."""
         return self._seed
 
     @seed.setter
     def seed(self, value: int) -> None:
-        self._seed = _arguments.integer("seed", value, 0)
+        self._seed = arguments.integer("seed", value, 0)
 
     @property
     def dtype(self) -> Any:
@@ -143,7 +172,7 @@ class Stack:
 
     @dtype.setter
     def dtype(self, value: Any) -> None:
-        dtype = _arguments.dtype(value)
+        dtype = arguments.dtype(value)
         if self._network is not None and dtype != self._dtype:
             raise AttributeError(
                 f"dtype of model {self.name!r} is fixed since its weights exist: make a model of "
@@ -165,26 +194,65 @@ class Stack:
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes the weights of any Dense layer; set, it goes to all layers."""
+        """Whether training changes any Dense layer's weights; setting it sets it of all layers."""
         return any(layer.trainable for layer in self.dense_layers) or not self.dense_layers
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        value = _arguments.flag("trainable", value)
+        value = arguments.flag("trainable", value)
         for layer in self._layers:
             layer.trainable = value
 
-    def require_rest(self, call: str) -> None:
-        """Refuse what cannot be done while `fit` trains the model."""
+    def require_idle(self, call: str) -> None:
+        """Refuse a call that is not possible while `fit` trains the model."""
         if self._fitting == os.getpid():
             raise RuntimeError(
                 f"{call} must be called before or after fit, not while it trains model "
                 f"{self.name!r}. Received: a call of {call} from a callback, or from another thread"
             )
 
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Mark the model as being trained; refuse if another thread or call already trains it."""
+        trainer = self.network.trainer
+        if not trainer.acquire(blocking=False):
+            raise RuntimeError(
+                f"Model {self.name!r} is trained by one thread at a time. "
+                "Received: a call of fit while another thread trains it"
+            )
+        try:
+            self.require_idle("fit")  # in a callback of this thread
+            self._fitting = os.getpid()
+            try:
+                yield
+            finally:
+                self._fitting = 0
+        finally:
+            trainer.release()
+
+    # ---- calls that are refused ----
+
     def accepting(self, fit: bool = False) -> Attempt:
-        """Return a context that leaves the model as it was if what is within is refused."""
+        """Return a context whose errors leave the model as it was."""
         return Attempt(self, fit=fit)
+
+    def undo_state(self, fit: bool) -> dict[str, Any]:
+        """Return the attributes that a call, of fit or another method, may change."""
+        state: dict[str, Any] = {}
+        if fit:
+            state = {name: getattr(self, name)
+                     for name in ("history", "n_fits", "stop_training", "resumed")}  # fmt: skip
+            state |= {name: dict(getattr(self, name)) for name in ("training_config", "extras")}
+        if not self._complete:
+            names = ("_network", "_complete", "_usable", "_configured", "_n_weights")
+            state |= {name: getattr(self, name) for name in names}
+        return state
+
+    def undo(self, state: dict[str, Any]) -> None:
+        """Set the attributes that `undo_state` returned back."""
+        self.__dict__.update(state)
+
+    # ---- layers and shapes ----
 
     @property
     def layers(self) -> list[Layer]:
@@ -225,17 +293,17 @@ class Stack:
 
     @property
     def input(self) -> Handle:
-        """What `backend.function` takes to mean the model's input."""
+        """Handle of the model's input, for `backend.function`."""
         return self._required_layers()[0].input
 
     @property
     def output(self) -> Handle:
-        """What `backend.function` takes to mean the model's output."""
+        """Handle of the model's output, for `backend.function`."""
         return self._required_layers()[-1].output
 
     @property
-    def network(self) -> Any:
-        """The compiled network, with weights drawn if they were not yet; for internal use."""
+    def network(self) -> Network:
+        """The compiled network; its weights are drawn if they were not yet. For internal use."""
         return self.materialise()
 
     def _required_layers(self) -> list[Layer]:
@@ -253,10 +321,10 @@ class Stack:
         Raises
         ------
         ValueError
-            If it is no layer, belongs to a model already, has a name that is taken, or an
-            input width that does not follow the layer before it.
+            If it is not a layer, belongs to a model already, has another layer's name, or an
+            input width other than the output width of the layer before it.
         """
-        self.require_rest("add")
+        self.require_idle("add")
         if not isinstance(layer, Layer):
             raise ValueError(f"layer must be one of fastmlp.layers. Received: {layer!r}")
         if layer.in_model:
@@ -268,31 +336,29 @@ class Stack:
                 raise ValueError("Input must come first. Received: an Input after other layers")
             self._input = layer
             return
-        if layer.name in self._names and not layer._automatically_named:
+        if layer.name in self._names and not layer.automatically_named:
             raise ValueError(f"Names of layers must differ. Received: {layer.name!r} twice")
         before = self.n_outputs if self._layers else self.n_inputs
         if layer.n_inputs is not None and before not in (None, layer.n_inputs):
             raise ValueError(
-                f"The input of layer {layer.name!r} must have the {before} columns that come "
+                f"The input of layer {layer.name!r} must have the {before} columns of the output "
                 f"before it. Received: input width {layer.n_inputs}"
             )
-        if layer.n_inputs is None:
-            layer._n_inputs = before
-        elif self._layers and before is None:
+        if layer.n_inputs is not None and self._layers and before is None:
             raise ValueError(
-                f"Only the first layer can say how wide its input is. Received: {layer.name!r}"
+                f"Only the first layer can set the width of its input. Received: {layer.name!r}"
             )
         while layer.name in self._names:
-            layer.name = automatic_name(_arguments.snake_case(type(layer).__name__))
-        layer._dense_index = self._layers[-1]._dense_index if self._layers else -1
-        layer._dense_index += isinstance(layer, Dense)
-        layer._model, layer._siblings = self, self._names
+            layer.name = automatic_name(arguments.snake_case(type(layer).__name__))
+        index = self._layers[-1].dense_index if self._layers else -1
+        width = before if layer.n_inputs is None else layer.n_inputs
+        layer.join(self, self._names, width, index + isinstance(layer, Dense))
         self._layers.append(layer)
         self._names.add(layer.name)
         self._complete = self._usable = False
 
     def build(self, input_shape: Any) -> None:
-        """Fix the width of the input, for a model whose layers do not say it.
+        """Set the width of the input, of a model whose layers do not set it.
 
         Parameters
         ----------
@@ -305,45 +371,56 @@ class Stack:
         width = InputLayer(given, name="input").n_inputs
         if self.n_inputs not in (None, width):
             raise ValueError(
-                f"input_shape must be (None, {self.n_inputs}), as the layers say. "
+                f"input_shape must be (None, {self.n_inputs}), the width that the layers set. "
                 f"Received: input_shape={input_shape!r}"
             )
         for layer in self._required_layers():
             if layer.n_inputs is None:
-                layer._n_inputs = width
+                layer.fix_n_inputs(width)
             width = layer.n_outputs
+
+    # ---- the network and its weights ----
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
-    def _state_of_weights(self) -> dict[str, Any]:
-        """Return the attributes that change when weights are made."""
-        names = ("_network", "_complete", "_usable", "_configured", "_n_weights")
-        return {name: getattr(self, name) for name in names}
+    @property
+    def drawn(self) -> bool:
+        """Whether the network exists, with the weights of every layer."""
+        return self._complete
 
-    def _state_of_fit(self) -> dict[str, Any]:
-        """Return the attributes that a call of fit changes before it trains."""
-        return {}
+    @property
+    def usable(self) -> bool:
+        """Whether the network exists and is known to be able to predict."""
+        return self._usable
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights and biases of the network; 0 before it exists."""
+        return self._n_weights
 
     @property
     def configured(self) -> bool:
-        """Whether the network stands ready to train on, with the state of its optimizer."""
+        """Whether the network is ready to train, with the optimizer's state."""
         return self._complete and self._configured
 
-    def materialise(self, draw: bool = True) -> Any:
-        """Make the network if there is none yet, draw its weights if asked, and return it."""
-        if self._complete:
+    def materialise(self, draw: bool = True) -> Network:
+        """Return the network; make it first if there is none yet, and draw its weights."""
+        if self._complete and self._network is not None:
             return self._network
         if not self.built:
             raise RuntimeError(
                 f"Model {self.name!r} is not built yet: it needs a Dense layer, and input_shape= "
                 "on its first layer, build((None, k)) or data"
             )
-        with self._making:  # a second thread waits for what the first one makes
-            return self._network if self._complete else self._made(draw)
+        with self._making:  # a second thread waits for the network that the first one makes
+            if self._complete and self._network is not None:
+                return self._network
+            return self._make_network(draw)
 
-    def _made(self, draw: bool) -> Any:
+    def _make_network(self, draw: bool) -> Network:
         dense, rates = self.dense_layers, self.dropout_rates()
+        assert self.n_inputs is not None
         self._require_memory()
         old = self._network
         widest = max(layer.units for layer in dense)
@@ -366,13 +443,13 @@ class Stack:
             if layer.use_bias:
                 network.bias(i)[...] = values[1]
         for each in self._layers:
-            each._network, each._model = network, None
+            each.bind(network)
         self._network, self._complete, self._configured = network, True, False
         self._n_weights = self.count_params()
         return network
 
     def dropout_rates(self) -> list[float]:
-        """Return the rate of dropout of each Dense layer's input."""
+        """Return the dropout rate on the input of each Dense layer."""
         rates, rate = [], 0.0
         for layer in self._layers:
             if isinstance(layer, Dropout):
@@ -383,30 +460,30 @@ class Stack:
         return rates
 
     def _require_memory(self) -> None:
-        """Refuse weights beyond the memory that is left: the system would kill the process."""
+        """Refuse weights that exceed the free memory: the system would kill the process."""
         size, weights = self.dtype.itemsize, self.count_params()
-        # A layer's are drawn in float64, then rounded, then put where the network has them.
+        # A layer's weights are drawn in float64, then rounded, then copied into the network.
         drawn = max(layer.count_params() for layer in self.dense_layers) * (8 + size)
         needed = weights * size + drawn
         if needed >= memory.ENOUGH_TO_ASK and needed > (left := memory.available()):
             raise MemoryError(
                 f"The weights of model {self.name!r} must fit into memory, of which {left:,} bytes "
                 f"are left. Received: {weights:,} weights, for which {needed:,} bytes are needed; "
-                "fewer units take less"
+                "fewer units need less"
             )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its place."""
+        """Return a layer by its name or its index."""
         if index is not None:
-            place = _arguments.integer("index", index, -len(self._layers))
+            place = arguments.integer("index", index, -len(self._layers))
             if place >= len(self._layers):
                 raise ValueError(
-                    f"index must be that of one of {len(self._layers)} layers. "
+                    f"index must be one of the {len(self._layers)} layers' indices. "
                     f"Received: index={index}"
                 )
             return self._layers[place]
         table = {layer.name: layer for layer in self._layers}
-        return table[_arguments.one_of("layer", name, table)]
+        return table[arguments.one_of("layer", name, table)]
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights and biases, layer by layer."""
@@ -425,7 +502,7 @@ class Stack:
             self._set_weights(weights)
 
     def _set_weights(self, weights: Sequence[Any]) -> None:
-        self.materialise()
+        network = self.materialise()
         weights = array_list("weights", weights)
         expected = sum(len(layer.shapes) for layer in self.dense_layers)
         if len(weights) != expected:
@@ -434,62 +511,29 @@ class Stack:
         for layer in self.dense_layers:
             checked.append(layer.checked_weights(rest[: len(layer.shapes)], self.dtype))
             rest = rest[len(layer.shapes) :]
-        with self._network.lock:
-            for layer, arrays in zip(self.dense_layers, checked, strict=True):
-                layer.set_weights(arrays)
+        with network.lock:
+            for layer, values in zip(self.dense_layers, checked, strict=True):
+                layer.set_weights(values)
 
     def count_params(self) -> int:
         """Return the number of weights and biases."""
         return sum(layer.count_params() for layer in self._layers)
 
-
-class Model(Stack):
-    """Layers that follow one another, with a loss, metrics and an optimizer.
-
-    Parameters
-    ----------
-    layers : sequence of Layer, optional
-    seed : int, optional
-    dtype : {'float32', 'float64'}
-    name : str, optional
-
-    Attributes
-    ----------
-    missing : list of str
-        What a model was compiled with that the file it is from cannot hold.
-    resumed : Resumed or None
-        A run that the next `fit` goes on with.
-    """
-
-    def __init__(
-        self,
-        layers: Iterable[Layer] | None = None,
-        seed: int | None = None,
-        dtype: str = "float32",
-        name: str | None = None,
-    ) -> None:
-        self._optimizer: optimizers.Optimizer | None = None
-        self._loss: losses.Loss | None = None
-        self._metrics: list[_metrics.Metric] = []
-        self._told: Any = None  # the settings that the network knows
-        self._heard = -1  # the latest change of any setting when it was told them
-        self.missing: list[str] = []
-        self.resumed: Any = None  # a _training.resume.Resumed
-        super().__init__(layers, seed, dtype, name)
+    # ---- how it is trained ----
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
-        """As compiled; None before. Its settings may be changed at any time."""
+        """As compiled; None before `compile`. Its settings may be changed at any time."""
         return self._optimizer
 
     @property
     def loss(self) -> losses.Loss | None:
-        """As compiled; None before."""
+        """As compiled; None before `compile`."""
         return self._loss
 
     @property
     def metrics(self) -> list[_metrics.Metric]:
-        """As compiled, in a new list; empty before."""
+        """As compiled, in a new list; empty before `compile`."""
         return list(self._metrics)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -507,19 +551,20 @@ class Model(Stack):
         super().__setattr__(name, value)
 
     def compile(self, optimizer: Any, loss: Any, metrics: Any = None) -> None:
-        """Choose how to train; forgets the state of an optimizer used before.
+        """Choose optimizer, loss and metrics; an earlier optimizer's state is discarded.
 
         Parameters
         ----------
         optimizer : str or Optimizer
             Such as 'adam' or ``optimizers.Adam(0.01)``.
         loss : str, Loss or function
-            Such as 'mean_squared_error', 'mse'. A function of one's own takes (y_true, y_pred)
-            and returns each row's loss and its gradient by the outputs; see `losses.Loss.call`.
+            Such as 'mean_squared_error' or 'mse'. A function written in Python takes
+            (y_true, y_pred) and returns each row's loss and its gradient by the outputs; see
+            `losses.Loss.call`.
         metrics : list of str or Metric, optional
             Reported beside the loss, under the names given here.
         """
-        self.require_rest("compile")
+        self.require_idle("compile")
         given = [metrics] if isinstance(metrics, (str, _metrics.Metric)) else metrics
         given = [] if given is None else arguments.items("metrics", given, "metrics or their names")
         chosen = [_metrics.get(identifier) for identifier in given]
@@ -535,20 +580,20 @@ class Model(Stack):
 
     @property
     def metrics_names(self) -> list[str]:
-        """What `evaluate` returns: 'loss', then the metrics."""
+        """Names of the values that `evaluate` returns: 'loss', then the metrics."""
         return ["loss", *(metric.name for metric in self._metrics)]
 
-    def ready(self, trained: bool = True) -> Any:
+    def ready(self, trained: bool = True) -> Network:
         """Return the network, checked to be complete and, if `trained`, configured to train."""
         last = self._required_layers()[-1]
         if not isinstance(last, Dense):
             raise ValueError(
-                "The last layer must be Dense: dropout of the output itself is no model. "
+                "The last layer must be Dense: dropout of the output itself is not a model. "
                 f"Received: {last.name!r} at the end"
             )
         network = self.materialise()
         self._usable = True
-        if not trained or (self._configured and self._heard == settings.latest()):
+        if not trained or (self._configured and self._latest_change == settings.latest()):
             return network
         if self.optimizer is None or self.loss is None:
             raise RuntimeError(self._why_not_compiled())
@@ -556,25 +601,42 @@ class Model(Stack):
         with network.lock:  # another thread may predict meanwhile, or be here as well
             if not self._configured:
                 self.configure(network)
-                self._configured, self._told = True, None
-            self._tell(network)
+                self._configured, self._applied = True, None
+            self._apply_settings(network)
         return network
 
-    def _tell(self, network: Any) -> None:
-        """Tell the network the settings that have changed; its optimizer's state stays."""
-        heard = settings.latest()
+    def _apply_settings(self, network: Network) -> None:
+        """Set the settings that have changed in the network; its optimizer's state stays."""
+        latest = settings.latest()
         options, rates = self._rule(), self.dropout_rates()
-        layers = [layer.settings() for layer in self.dense_layers]
-        if (options, rates, layers) != self._told:
+        penalties = [
+            (layer.trainable, layer.penalties(), layer.penalty_settings())
+            for layer in self.dense_layers
+        ]
+        if (options, rates, penalties) != self._applied:
             network.set_rule(**options, learning_rate=network.learning_rate)
-            for i, (layer, rate) in enumerate(zip(self.dense_layers, rates, strict=True)):
-                layer.set_penalties(network)
+            self.apply_penalties(network)
+            for i, rate in enumerate(rates):
                 network.set_dropout(i, rate)
-            self._told = options, rates, layers
-        self._heard = heard
+            self._applied = options, rates, penalties
+        self._latest_change = latest
+
+    def apply_penalties(self, network: Network | None = None) -> None:
+        """Set the layers' penalties, and which layers are frozen, in the network.
+
+        Parameters
+        ----------
+        network : Network, optional
+            Another one of the same architecture; the model's own by default.
+        """
+        if network is None:
+            network = self.network
+        for i, layer in enumerate(self.dense_layers):
+            network.freeze(i, not layer.trainable)
+            network.set_penalty(i, *layer.penalties(), **layer.penalty_settings())
 
     def _rule(self) -> dict[str, Any]:
-        """Return the settings of optimizer and loss but the learning rate, which is asked for."""
+        """Return the settings of optimizer and loss without the learning rate."""
         assert self.optimizer is not None and self.loss is not None
         options = self.optimizer.engine_options() | {
             "huber_delta": getattr(self.loss, "delta", 1.0)
@@ -582,10 +644,10 @@ class Model(Stack):
         del options["learning_rate"]
         return options
 
-    def configure(self, network: Any, with_metrics: bool = True) -> None:
-        """Tell a network of this architecture the loss, metrics, optimizer and penalties."""
+    def configure(self, network: Network, with_metrics: bool = True) -> None:
+        """Set loss, metrics, optimizer and penalties in a network of this architecture."""
         assert self.optimizer is not None and self.loss is not None
-        # A loss in Python is no concern of the network's: it is handed gradients.
+        # For a loss in Python the network only receives gradients.
         loss, in_python = self.loss.name, self.loss.in_python
         given = self.metrics if with_metrics else []
         names = [m.engine_name(loss, network.n_outputs) for m in given]
@@ -595,8 +657,11 @@ class Model(Stack):
             learning_rate=float(self.optimizer.rates(0, 1)[0]),
             **self._rule(),
         )
-        for layer in self.dense_layers:
-            layer.set_penalties(network)
+        self.apply_penalties(network)
+
+    def discard_optimizer_state(self) -> None:
+        """Have the next training start with a new optimizer state."""
+        self._configured = False
 
     def _why_not_compiled(self) -> str:
         if not self.missing:
@@ -608,3 +673,80 @@ class Model(Stack):
             f"does not hold: load it with custom_objects={{{table}}}, or call "
             "compile(optimizer, loss) again"
         )
+
+    def checked_inputs(self, x: Any, name: str = "x") -> np.ndarray:
+        """Return x as the network takes it; build a model that does not know its input's width."""
+        array = arrays.inputs(x, self.n_inputs, self.dtype, name)
+        if self.n_inputs is None:
+            self.build(array.shape[1])
+        return array
+
+    # ---- description ----
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the architecture: name, type, seed, width of the input and layers.
+
+        Returns
+        -------
+        dict
+            Plain JSON values, without weights and compilation.
+        """
+        return {
+            "name": self.name,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "n_inputs": self.n_inputs,
+            "layers": [arguments.saved(layer) for layer in self._layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a model, with new weights, from what `get_config` returned.
+
+        Parameters
+        ----------
+        config : mapping
+
+        Returns
+        -------
+        Sequential
+
+        Raises
+        ------
+        ValueError
+            If it is not such a mapping; the message names what is wrong.
+        """
+        keys = {"name", "dtype", "seed", "n_inputs", "layers"}
+        if not isinstance(config, Mapping) or set(config) != keys:
+            odd = sorted(keys ^ set(config), key=str) if isinstance(config, Mapping) else []
+            known = [f"{key!r} is missing" if key in keys else f"{key!r} is unknown" for key in odd]
+            raise ValueError(
+                f"config must be a dict with the keys {', '.join(sorted(keys))}. "
+                f"Received: {arguments.shown(config)}{', where ' if odd else ''}{', '.join(known)}"
+            )
+        try:
+            layers = made_layers(arguments.items("config['layers']", config["layers"], "layers"))
+        except ValueError as error:
+            raise ValueError(f"config['layers'] cannot be used: {error}") from error
+        model = cls(layers, config["seed"], config["dtype"], config["name"])
+        if config["n_inputs"] is not None:
+            model.build((config["n_inputs"],))
+        return model
+
+    def unbuilt_state(self) -> dict[str, Any]:
+        """Return what a copy of a model without weights has, for `from_unbuilt_state`."""
+        names = ("seed", "name", "n_fits", "training_config", "extras", "history", "_input",
+                 "missing", "_optimizer", "_loss", "_metrics")  # fmt: skip
+        return {
+            "layers": self.layers,
+            "dtype": self.dtype.name,
+            "state": {name: getattr(self, name) for name in names},
+        }
+
+    @classmethod
+    def from_unbuilt_state(cls, described: dict[str, Any]) -> Self:
+        """Make a copy of a model without weights from what `unbuilt_state` returned."""
+        model = cls(described["layers"], dtype=described["dtype"])
+        for name, value in described["state"].items():
+            setattr(model, name, value)
+        return model

@@ -1,24 +1,26 @@
-"""The smaller network that computes the same: units that nothing sees, or that see nothing, go."""
+"""Pruning: remove units with no outgoing or no incoming nonzero weights."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from .._kernels.formulas import activation_forward
 from ..layers import Dense, Layer
 
 if TYPE_CHECKING:
     from .model import Model
 
+M = TypeVar("M", bound="Model")
 Array = np.ndarray
 
 
 class _Net:
-    """Weights and biases in float64, and which inputs and units are still there.
+    """Weights and biases in float64, and masks of the inputs and units that remain.
 
-    `keep[0]` tells of the inputs, `keep[h + 1]` of dense layer h's units.
+    `keep[0]` is the mask of the inputs, `keep[h + 1]` that of dense layer h's units.
     """
 
     def __init__(self, model: Model) -> None:
@@ -31,42 +33,40 @@ class _Net:
         self.folded = [layer.use_bias for layer in self.dense]
 
     def shrink(self) -> None:
-        """Take units away until none is left that could go."""
+        """Remove units until no unit without use is left."""
         while any([self._shrink_layer(h) for h in range(len(self.w) - 1)]):
             pass
 
     def _shrink_layer(self, h: int) -> bool:
-        """Take away a hidden layer's idle units; return whether there were any."""
-        from .._kernels.formulas import activation_forward
-
+        """Remove a hidden layer's units without use; return whether there were any."""
         keep = self.keep[h + 1]
         if self.dense[h].activation == "softmax":  # every unit counts in the sum of all
             return False
-        unseen = np.logical_not(self.w[h + 1][:, self.keep[h + 2]].any(axis=1))
-        blind = np.logical_not(self.w[h][self.keep[h]].any(axis=0))
-        idle = keep & (unseen | blind)
-        if not idle.any() or (keep.sum() == 1 and unseen[keep].all()):
+        no_outgoing = np.logical_not(self.w[h + 1][:, self.keep[h + 2]].any(axis=1))
+        no_incoming = np.logical_not(self.w[h][self.keep[h]].any(axis=0))
+        idle = keep & (no_outgoing | no_incoming)
+        if not idle.any() or (keep.sum() == 1 and no_outgoing[keep].all()):
             return False
-        constant = np.flatnonzero(idle & ~unseen)
+        constant = np.flatnonzero(idle & ~no_outgoing)
         if len(constant):
             outputs = activation_forward(self.dense[h].activation, self.b[h][constant])
             self.b[h + 1] += outputs @ self.w[h + 1][constant]
             self.w[h + 1][constant] = 0
             self.folded[h + 1] = True
-        if idle.sum() == keep.sum():  # a layer has a unit at least
+        if idle.sum() == keep.sum():  # a layer keeps at least one unit
             first = np.flatnonzero(keep)[0]
             idle[first] = False
-            self.w[h][:, first] = self.w[h + 1][first] = 0  # nothing sees it: nor does it see
+            self.w[h][:, first] = self.w[h + 1][first] = 0  # a unit without use
         keep[idle] = False
         return True
 
     @property
     def used(self) -> Array:
-        """Which inputs anything depends on."""
+        """Mask of the inputs that predictions depend on."""
         return np.asarray(self.w[0][:, self.keep[1]].any(axis=1))
 
 
-def prune(model: Model, inputs: bool) -> Model:
+def prune(model: M, inputs: bool) -> M:
     """Return the smaller model; see `Sequential.prune`."""
     net = _Net(model)
     net.shrink()
@@ -85,12 +85,12 @@ def prune(model: Model, inputs: bool) -> Model:
         "parameters": [model.count_params(), pruned.count_params()],
     }
     if not net.keep[0].all():
-        pruned.extras.pop("preprocessing", None)  # it makes all inputs
+        pruned.extras.pop("preprocessing", None)  # it produces all inputs
     return pruned
 
 
-def _smaller(model: Model, net: _Net) -> Model:
-    """Return a model of the layers that are left, with their weights."""
+def _smaller(model: M, net: _Net) -> M:
+    """Return a model of the remaining units, with their weights."""
     made: list[Layer] = []
     h = 0
     for layer in model.layers:
@@ -109,7 +109,7 @@ def _smaller(model: Model, net: _Net) -> Model:
 
 
 def _copy_state(model: Model, pruned: Model, net: _Net) -> None:
-    """Copy what a further fit goes on from: compilation, the optimizer's state, the history."""
+    """Copy what a further fit continues from: compilation, the optimizer's state, the history."""
     pruned.history, pruned.n_fits = copy.copy(model.history), model.n_fits
     if pruned.history is not None:
         pruned.history.set_model(pruned)

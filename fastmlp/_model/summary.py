@@ -1,4 +1,4 @@
-"""A model as a table of text, in the look of Keras 2."""
+"""A model's summary, a table of text in the style of Keras 2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _KERAS_WIDTH = 65
 _KERAS_COLUMNS = (29, 26, 10)
-_LEAST = 10  # characters that a column keeps in a narrow terminal
+_LEAST = 10  # characters of a column in a narrow terminal
 
 
 def _penalty(prefix: str, regularizer: Regularizer | None) -> list[str]:
@@ -32,7 +32,7 @@ def _lambdas(layer: Layer) -> str:
     if not isinstance(layer, Dense):
         return ""
     parts = _penalty("", layer.kernel_regularizer) + _penalty("bias ", layer.bias_regularizer)
-    if not layer.trainable:  # of which no penalty is counted
+    if not layer.trainable:  # its penalties are not counted
         return "frozen" + (f" ({', '.join(parts)} unused)" if parts else "")
     return ", ".join(parts)
 
@@ -42,11 +42,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _columns(rows: list[list[str]], line_length: int) -> list[int]:
-    """Return the columns' widths, a gap of one included; Keras's own where they suffice."""
+    """Return the columns' widths, including a gap of one; at least those of Keras."""
     widths = [max(map(len, column)) + 1 for column in zip(*rows, strict=True)]
     widths = [max(w, k) for w, k in zip(widths, _KERAS_COLUMNS, strict=False)] + widths[3:]
     excess = sum(widths) - line_length
-    for j in range(len(widths)):  # padding first, then what holds the longest words
+    for j in range(len(widths)):  # cut the padding first, then the widest columns
         least = max(len(row[j]) for row in rows) + 1
         cut = min(excess, widths[j] - least)
         if cut > 0:
@@ -57,46 +57,41 @@ def _columns(rows: list[list[str]], line_length: int) -> list[int]:
     return widths
 
 
-def _drawn(model: Model) -> bool:
-    """Tell whether there are weights: a summary draws none."""
-    return model._complete
-
-
 def weight_figures(model: Model) -> list[tuple[float, float] | None]:
     """Return, for each layer, the share of its weights that are not zero, and their norm.
 
     Parameters
     ----------
     model : Model
-        Nothing is drawn for it: before its weights are, there are no figures.
+        No weights are drawn for it; there are no figures before they are.
 
     Returns
     -------
     list of (share, norm) or None
-        Of the weights without the biases; None for a layer that has none.
+        Of the weights without the biases; None for a layer without weights.
     """
     result: list[tuple[float, float] | None] = []
     for layer in model.layers:
-        if not isinstance(layer, Dense) or not _drawn(model):
+        if not isinstance(layer, Dense) or not model.drawn:
             result.append(None)
             continue
-        w = layer._views()[0]
+        w = layer.views()[0]
         norm = float(np.linalg.norm(w.astype(np.float64)))
         result.append((np.count_nonzero(w) / w.size, norm))
     return result
 
 
 def zero_share(model: Model) -> float:
-    """Return the share of a model's weights, biases left out, that are exactly zero."""
-    if not _drawn(model):
+    """Return the share of a model's weights, without biases, that are exactly zero."""
+    if not model.drawn:
         return 0.0
-    views = [layer._views()[0] for layer in model.dense_layers]
+    views = [layer.views()[0] for layer in model.dense_layers]
     zeros = sum(view.size - int(np.count_nonzero(view)) for view in views)
     return zeros / sum(view.size for view in views)
 
 
 def memory(model: Model) -> dict[str, int]:
-    """Return how many bytes the parameters take, and the optimizer's state while training.
+    """Return the bytes of the parameters, and of the optimizer's state while training.
 
     Parameters
     ----------
@@ -115,7 +110,7 @@ def memory(model: Model) -> dict[str, int]:
 
 
 def readable_bytes(size: float) -> str:
-    """Write a number of bytes with the unit that suits it."""
+    """Return a number of bytes as text with a suitable unit."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -131,9 +126,9 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
     model : Model
     line_length : int, optional
         Width in characters; the terminal's by default. Columns for activations, lambdas and the
-        share of weights that are exactly zero are there only if there is something to say.
+        share of weights that are exactly zero are left out if they would be empty.
     verbose : bool
-        Add the share of weights that are not zero, their norms, and what takes how much memory.
+        Add the share of weights that are not zero, their norms, and the memory needed.
 
     Returns
     -------
@@ -167,7 +162,7 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
             [*row, "" if f is None else f"{1 - f[0]:.2%}"]
             for row, f in zip(rows, figures, strict=True)
         ]
-    if verbose and _drawn(model):
+    if verbose and model.drawn:
         header += ["Nonzero", "Norm"]
         cells = [["", ""] if f is None else [f"{f[0]:.2%}", f"{f[1]:.4g}"] for f in figures]
         rows = [[*row, *more] for row, more in zip(rows, cells, strict=True)]
@@ -197,8 +192,8 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
 
 def _verbose_lines(model: Model) -> list[str]:
     lines = []
-    if _drawn(model):
-        views = [view for layer in model.dense_layers for view in layer._views()]
+    if model.drawn:
+        views = [view for layer in model.dense_layers for view in layer.views()]
         nonzero = sum(int(np.count_nonzero(view)) for view in views)
         share = nonzero / model.count_params()
         lines.append(f"Nonzero params: {nonzero:,} ({share:.2%})")

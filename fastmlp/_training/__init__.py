@@ -1,18 +1,18 @@
 """Training: from the arguments of fit to the steps of the kernels.
 
-fit          chooses the kind of run
-distributed  one network on several processes
-lifecycle    beginning, resuming and finishing a run, under the model's lock
-checkpoint   writing a run's state
-resume       reading it
+fit          check the arguments and data of fit, and choose the kind of run
+distributed  train one network on several processes
+lifecycle    begin, resume and finish a run, while the model is locked
+checkpoint   write a run to its checkpoint
+resume       read a run from its checkpoint
 loop         the epoch loop
 polish       full-batch proximal optimisation
 stream       a session over a Parquet stream
-evaluation   losses, metrics and predictions, some rows at a time
-run_state    what a checkpoint holds of a run
-data         x, y and weights checked and converted
-python_loss  a session for losses written in Python
-arguments    the arguments of fit, checked
-rates        the learning rates of the next steps
-session      what the loop drives: the Protocol `Session`
+evaluation   predictions, losses, metrics, activations and gradients
+run_state    a run's state as JSON values, and digests of its data
+data         check and convert x, y and weights
+python_loss  a session with a loss written in Python
+arguments    check the arguments of fit
+rates        set the learning rates of the next steps
+session      the Protocol `Session`, which the loop drives
 """

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._utils import arguments
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_verbose(verbose: Any) -> None:
@@ -24,7 +21,7 @@ def _validation_epochs(freq: Any) -> int | frozenset[int]:
 
 
 class Arguments:
-    """Arguments of fit that a checkpoint keeps, checked; with fit's defaults.
+    """Arguments of fit that a checkpoint stores, checked, with fit's defaults.
 
     Parameters
     ----------
@@ -36,9 +33,9 @@ class Arguments:
         Checked with the data.
     validation_freq : int or collection of int
     shards : int, optional
-        Into which rows and batches are cut; None: the network trains by itself.
+        Number of parts that rows and batches are cut into; None for training without shards.
     fast_reduce : bool
-        Whether the shards' gradients are added in whatever order is quickest.
+        Whether the shards' gradients are added in the fastest order, not in a fixed one.
     """
 
     def __init__(
@@ -65,17 +62,17 @@ class Arguments:
         self.fast_reduce = arguments.flag("fast_reduce", fast_reduce)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, from which `from_dict` makes the same."""
+        """Return plain JSON values, from which `from_dict` makes the same arguments."""
         table = dict(vars(self))
         if isinstance(self.validation_freq, frozenset):
             table["validation_freq"] = sorted(self.validation_freq)
-        if isinstance(self.class_weight, Mapping):  # whose keys are numbers, as JSON's are not
+        if isinstance(self.class_weight, Mapping):  # its keys are numbers, unlike those of JSON
             pairs = self.class_weight.items()
             table["class_weight"] = [[float(label), float(weight)] for label, weight in pairs]
         return table
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Arguments:
-        """Return what `to_dict` wrote down."""
+        """Return the arguments that `to_dict` described."""
         weights = table.get("class_weight")
         return cls(**{**table, "class_weight": None if weights is None else dict(weights)})

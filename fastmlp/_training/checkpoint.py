@@ -1,10 +1,10 @@
-"""Checkpoints: a run of fit in a file, from which it goes on to the same bits.
+"""Checkpoints: write a run of fit to a file, from which it resumes to the same bits.
 
-A checkpoint is a model file that holds, besides, where the run stands: `models.load_model` reads
-the model as it was then, `models.resume` the run. It is replaced in one step, so that the file is
-whole whenever the process is killed. All that is random is a function of seeds, epoch and step; so
-besides the model there is little to keep: those, the epoch's sums, what callbacks remember, and
-digests of the data.
+A checkpoint is a model file that also holds the run's position: `models.load_model` reads the
+model as it was then, `models.resume` the run. The file is replaced atomically, so it is whole
+whenever the process is killed. Everything random is a function of seeds, epoch and step, so besides
+the model a checkpoint needs only those, the epoch's sums, the state of callbacks, and digests of
+the data.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from .._utils.interrupts import Interrupts
 from ..errors import ModelFileError
 from .resume import Resumed
 from .run_state import REMADE, describe_data, encode, parse_every
+from .session import Placed
 
 if TYPE_CHECKING:
     from .loop import Run
 
 _SECONDS = 60.0
-_IN_USE = "checkpoint must be a file that no other run writes. Received: {}, which one writes now"
+_IN_USE = "checkpoint must be a file that no other run writes. Received: {}, which another writes"
 
 
 class Replacing(str):
-    """The path of a checkpoint that takes the place of whatever file has the name."""
+    """The path of a checkpoint that replaces any file of that name."""
 
     __slots__ = ()
 
 
 class Checkpoint:
-    """Keeps one run in one file.
+    """The file that a run is written to.
 
     Parameters
     ----------
@@ -48,17 +49,17 @@ class Checkpoint:
     every : float or str
         See `parse_every`.
     data : dict
-        What `describe_data` returned.
+        As `describe_data` returned it.
 
     Attributes
     ----------
     epochs : int or None
-        After how many epochs a checkpoint is written; None if time decides.
+        Number of epochs between two checkpoints; None if time decides.
     interrupts : Interrupts
     writes : bool
-        Whether the file is this process's to write.
+        Whether this process writes the file.
     fresh : bool
-        Whether a file that holds an unfinished run, or something else, is in the way.
+        Whether a file that holds an unfinished run, or something else, is refused.
     """
 
     def __init__(self, path: str, every: Any, data: dict[str, Any]) -> None:
@@ -71,7 +72,7 @@ class Checkpoint:
         self._claim = Claim(path)
 
     def claim(self, run: Run) -> None:
-        """Before training: refuse a file that cannot be written, or is not this run's to write.
+        """Before training: refuse a file that this run cannot or must not write.
 
         Raises
         ------
@@ -98,11 +99,11 @@ class Checkpoint:
             _refuse_unfinished(self.path)
 
     def release(self) -> None:
-        """Let other runs have the file."""
+        """Let other runs write the file."""
         self._claim.release()
 
-    def pass_by(self, run: Run) -> None:
-        """Write if it is time to, or if Ctrl-C was pressed; the run is at rest."""
+    def write_if_due(self, run: Run) -> None:
+        """Write if a checkpoint is due, or if Ctrl-C was pressed; no step is under way."""
         if self.interrupts.waiting:
             self.write(run)
             self.interrupts.deliver()
@@ -118,7 +119,7 @@ class Checkpoint:
         return time.monotonic() - self._time >= self.seconds
 
     def write(self, run: Run) -> None:
-        """Write the run, unless its weights are about to diverge: then the file stays."""
+        """Write the run; keep the file as it is if weights are not finite."""
         if not self.writes or run.network.finite() >= 0:
             return
         first = self._time is None
@@ -146,14 +147,15 @@ class Checkpoint:
 
     def _warn(self, reason: str) -> None:
         warnings.warn(
-            f"Checkpoint {self.path} could not be written: {reason}. Training goes on; writing is "
-            "tried again when the next checkpoint is due",
+            f"Checkpoint {self.path} could not be written: {reason}. Training continues; writing "
+            "is tried again when the next checkpoint is due",
             RuntimeWarning,
             stacklevel=2,
         )
 
     def _described(self, run: Run, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         epoch, batch, done, summed, total, sums = run.session.progress
+        place = run.session.place if isinstance(run.session, Placed) else None
         kept = []
         for i, callback in enumerate(run.callbacks):
             name, config = type(callback).__name__, None
@@ -167,7 +169,7 @@ class Checkpoint:
             "data": self.data,
             "seed": run.seed,
             "progress": [epoch, batch, done, summed, plain(total), [plain(s) for s in sums]],
-            "stream": encode(getattr(run.session, "place", None), {}, ""),
+            "stream": encode(place, {}, ""),
             "within": run.within,
             "logs": {k: plain(float(v)) for k, v in run.logs.items() if _is_number(v)},
             "stop_training": bool(run.model.stop_training),
@@ -180,8 +182,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.floating, np.integer))
 
 
-def keeper(path: Any, every: Any, data: tuple[Any, Any], resumed: Resumed | None) -> Checkpoint:
-    """Return what keeps a run that is about to begin, or to go on.
+def checkpoint_of(
+    path: Any, every: Any, data: tuple[Any, Any], resumed: Resumed | None
+) -> Checkpoint:
+    """Return the checkpoint of a run that is about to begin, or to be resumed.
 
     Raises
     ------
@@ -220,5 +224,5 @@ def _refuse_unfinished(path: str) -> None:
     if not run.get("complete"):
         raise FileExistsError(
             f"checkpoint must be a new file, or one that holds a finished run. Received: {path}, "
-            "which holds an unfinished one; models.resume goes on with it"
+            "which holds an unfinished one; models.resume resumes it"
         )

@@ -1,4 +1,4 @@
-"""What fit is given, checked: its arguments, and the rows for training and validation."""
+"""Check x, y and weights, and split the rows for training and validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rows(NamedTuple):
 
 
 def targets(model: Model, y: Any, n_rows: int, name: str = "y") -> np.ndarray:
-    """Return y as the model's loss takes it, (n, k); (n,) and (n, 1) mean the same."""
+    """Return y as the model's loss takes it, (n, k); (n,) and (n, 1) are equivalent."""
     loss, n_outputs = model.loss, model.n_outputs
     assert loss is not None and n_outputs is not None
     if not loss.in_python:
@@ -41,7 +41,7 @@ def targets(model: Model, y: Any, n_rows: int, name: str = "y") -> np.ndarray:
 
 
 def checked(model: Model, x: Any, y: Any, weight: Any, prefix: str = "") -> Rows:
-    """Return data as the network takes them."""
+    """Return data checked and converted for the network."""
     with model.accepting():
         x = model.checked_inputs(x, prefix + "x")
         model.ready()
@@ -65,7 +65,8 @@ def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
     return Rows(x[:n], y[:n], None if weight is None else weight[:n]), Rows(x[n:], y[n:], tail)
 
 
-def _validation_rows(model: Model, data: Any) -> Rows:
+def validation_rows(model: Model, data: Any) -> Rows:
+    """Return validation data, a tuple (x, y) or (x, y, sample_weight), checked and converted."""
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise DataError(
             "validation_data must be (x, y) or (x, y, sample_weight). "
@@ -78,18 +79,18 @@ def _validation_rows(model: Model, data: Any) -> Rows:
 def prepared(
     model: Model, x: Any, y: Any, weight: Any, validation_data: Any, arguments: Arguments
 ) -> tuple[Rows, Rows | None]:
-    """Return the rows to train on, weighted by class if asked, and those to validate on."""
+    """Return the rows to train on, with class weights if given, and those to validate on."""
     rows = checked(model, x, y, weight)
     if validation_data is not None:
         split = {"validation_split": arguments.validation_split}
-        reason = "validation_data takes the place of a split"
+        reason = "validation_data replaces a split"
         _arguments.warn_unused(reason, split, {"validation_split": 0.0})
     elif not arguments.validation_split:
         freq = {"validation_freq": arguments.validation_freq}
         _arguments.warn_unused("there are no rows for validation", freq, {"validation_freq": 1})
     validation: Rows | None
     if validation_data is not None:
-        validation = _validation_rows(model, validation_data)
+        validation = validation_rows(model, validation_data)
     else:
         rows, validation = _split(rows, arguments.validation_split)
     assert model.loss is not None

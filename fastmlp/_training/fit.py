@@ -1,4 +1,4 @@
-"""The call of fit: which run it makes, and on what data."""
+"""Check the arguments and the data of fit, and choose the kind of run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .._model.history import History
 from ..callbacks import Callback, as_list
 from .arguments import Arguments
 from .data import Rows, prepared
+from .lifecycle import run_to_end
 from .loop import Run
 
 if TYPE_CHECKING:
     from .._model.model import Attempt, Model
     from .checkpoint import Checkpoint
-from .lifecycle import carried_out
 
 
 def fit(
@@ -67,22 +67,21 @@ def _fit(
         given = model.resumed.arguments(given)
     rows, validation = prepared(model, x, y, sample_weight, validation_data, given)
 
-    def made(arguments: Arguments, hooks: list[Callback], keeper: Checkpoint | None) -> Run:
+    def make(arguments: Arguments, hooks: list[Callback], keeper: Checkpoint | None) -> Run:
         return Run(model, rows, validation, arguments, hooks, keeper)
 
     data = (rows, validation)
-    return carried_out(model, made, given, hooks, attempt, data, checkpoint, checkpoint_every)
+    return run_to_end(model, make, given, hooks, attempt, data, checkpoint, checkpoint_every)
 
 
 def is_sharded(model: Model, given: Arguments, comm: Any) -> bool:
-    """Whether to train as `sharded.fit` does: asked for, or because a resumed run does."""
+    """Return whether to train in shards: requested, or resumed from a sharded run."""
     if comm is not None or given.shards is not None:
         return True
     if model.resumed is not None and model.resumed.is_sharded:
         return True
     if given.fast_reduce:
         raise ValueError(
-            "fast_reduce says how shards are added: it needs comm or shards. "
-            "Received: fast_reduce=True"
+            "fast_reduce needs comm or shards, whose gradients it adds. Received: fast_reduce=True"
         )
     return False

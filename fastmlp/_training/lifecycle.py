@@ -1,10 +1,9 @@
-"""A run from its beginning to its end: begun or resumed, and finished, under the model's lock."""
+"""The life of a run: begin or resume it, train and finish, while the model is locked."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,27 +19,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint
 
 
-@contextlib.contextmanager
-def _alone(model: Model) -> Iterator[None]:
-    """Refuse to train a model that another thread is training."""
-    trainer = model.network.trainer
-    if not trainer.acquire(blocking=False):
-        raise RuntimeError(
-            f"Model {model.name!r} is trained by one thread at a time. "
-            "Received: a call of fit while another thread trains it"
-        )
-    try:
-        model.require_rest("fit")  # of this thread: a callback's
-        model._fitting = os.getpid()
-        try:
-            yield
-        finally:
-            model._fitting = 0
-    finally:
-        trainer.release()
-
-
-def carried_out(
+def run_to_end(
     model: Model,
     make: Callable[[Arguments, list[Callback], Checkpoint | None], Run],
     arguments: Arguments,
@@ -50,19 +29,19 @@ def carried_out(
     checkpoint: Any,
     checkpoint_every: Any,
 ) -> History:
-    """Begin a run, or go on with the one that the model is resumed from, and train to its end.
+    """Begin a run, or resume the one that the model comes from, and train to its end.
 
     Parameters
     ----------
     model : Model
     make : callable
-        Makes the run of arguments, callbacks, and what keeps it.
+        Makes the run from arguments, callbacks and its checkpoint.
     arguments : Arguments
     hooks : list of Callback
     attempt : Attempt
-        Is told when the call is accepted: training begins.
+        Accepted when training begins.
     data : tuple
-        The rows for training and validation, by which a run knows them again.
+        The rows for training and validation; a resumed run must have the same.
     checkpoint, checkpoint_every
         As given to fit.
 
@@ -75,15 +54,15 @@ def carried_out(
     RuntimeError
         If another thread is training the model.
     """
-    with _alone(model), contextlib.ExitStack() as held:
+    with model.training(), contextlib.ExitStack() as held:
         resumed, keeper = model.resumed, None
         if resumed is not None:
             arguments = resumed.arguments(arguments)
             hooks = resumed.callbacks(hooks) if not resumed.complete else []
         if checkpoint is not None or checkpoint_every is not None or resumed is not None:
-            from . import checkpoint as _checkpoint
+            from .checkpoint import checkpoint_of
 
-            keeper = _checkpoint.keeper(checkpoint, checkpoint_every, data, resumed)
+            keeper = checkpoint_of(checkpoint, checkpoint_every, data, resumed)
             held.callback(keeper.release)
         if resumed is not None and resumed.complete:
             model.resumed = None
@@ -95,7 +74,7 @@ def carried_out(
         try:
             run.begin(_session_seed(model) if resumed is None else resumed.seed, resumed)
             model.resumed = None
-            run.carry_out(hooks, keeper, resumed)
+            run.run_to_end(hooks, keeper, resumed)
         finally:
             if not run.forked:
                 run.session.end()
@@ -110,18 +89,18 @@ def carried_out(
 
 
 def is_own(callback: Callback) -> bool:
-    """Whether a callback is one of fastmlp's."""
+    """Return whether a callback is one of fastmlp's."""
     return type(callback).__module__.split(".")[0] == "fastmlp"
 
 
 def _session_seed(model: Model) -> int:
-    """Return the seed of order and dropout, a new one for every call of fit."""
+    """Return the seed of row order and dropout, another one for each call of fit."""
     given = [layer.seed for layer in model.layers if isinstance(layer, Dropout)]
     entropy = [model.seed, *(seed for seed in given if seed is not None)]
     return session_seed(entropy, model.n_fits)
 
 
 def session_seed(entropy: list[int], n_fits: int) -> int:
-    """Return the seed of a call of fit, before which there were `n_fits`."""
+    """Return the seed of a call of fit that follows `n_fits` others."""
     sequence = np.random.SeedSequence(entropy, spawn_key=(1, n_fits))
     return int(sequence.generate_state(1, np.uint64)[0])

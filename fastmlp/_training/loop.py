@@ -1,4 +1,4 @@
-"""A run of fit: hands epochs to the network, as many at once as nobody wants to see in between."""
+"""The fit loop: runs as many epochs per kernel call as callbacks and validation allow."""
 
 from __future__ import annotations
 
@@ -20,41 +20,57 @@ from ..callbacks import Callback, Logs, TerminateOnNaN, overriding
 from ..errors import DivergedError
 from . import evaluation
 from .arguments import Arguments
-from .data import Rows
-from .rates import _Rates
+from .python_loss import PythonSession
+from .rates import Rates
 
 if TYPE_CHECKING:
     from .._model.model import Attempt, Model
+    from .session import Session
 
 _SNAPSHOT_SECONDS = 1.0
-_CALL_SECONDS = 0.1  # how long a signal may wait
+_CALL_SECONDS = 0.1  # the longest time that a signal waits
 _MAX_EPOCHS = 1 << 16  # of one call: bounds the arrays that receive the losses
 
 
 class Stored(Protocol):
-    """What a run needs of the one that it resumes; `resume.Resumed`."""
+    """The run that a run resumes, as the loop sees it; implemented by `resume.Resumed`."""
 
     states: list[dict[str, Any]]
 
     def restore(self, run: Run) -> None:
-        """Put a run that has begun its session where the stored one stood."""
+        """Set the position and the history of a run that has begun its session."""
 
 
 class Keeper(Protocol):
-    """What a run needs of its checkpoint; `checkpoint.Checkpoint`."""
+    """A run's checkpoint, as the loop sees it; implemented by `checkpoint.Checkpoint`."""
 
+    writes: bool
     epochs: int | None
     interrupts: Interrupts
 
-    def pass_by(self, run: Run) -> None:
-        """Write if it is time to, or if Ctrl-C was pressed."""
+    def claim(self, run: Run) -> None:
+        """Refuse a file that this run cannot write, before training."""
+
+    def write_if_due(self, run: Run) -> None:
+        """Write if a checkpoint is due, or if Ctrl-C was pressed."""
 
 
 class Run:
     """One call of fit, from its first step to its last.
 
+    Parameters
+    ----------
+    model : Model
+    rows : Rows or StreamRows
+    validation : Rows, ParquetStream or None
+    arguments : Arguments
+    callbacks : list of Callback
+    checkpoint : Keeper or None
+
     Attributes
     ----------
+    session : Session
+        The network itself, or a session that makes its steps.
     done : int
         Epochs done.
     within : bool
@@ -65,11 +81,13 @@ class Run:
         Whether the hooks after the last epoch have been called.
     """
 
+    session: Session
+
     def __init__(
         self,
         model: Model,
-        rows: Rows,
-        validation: Rows | None,
+        rows: Any,
+        validation: Any,
         arguments: Arguments,
         callbacks: list[Callback],
         checkpoint: Keeper | None,
@@ -91,37 +109,34 @@ class Run:
         self.loss_buffer = np.empty(min(self.epochs, _MAX_EPOCHS))
         self.metric_buffer = np.empty((len(self.loss_buffer), len(self.counted)))
         self.history = self._new_history()
-        hooked = overriding
         self.callbacks = callbacks
-        self.epoch_hooks = hooked(callbacks, "on_epoch_begin", "on_epoch_end")
-        self.batch_hooks = hooked(callbacks, "on_train_batch_begin", "on_train_batch_end",
-                                  "on_batch_begin", "on_batch_end")  # fmt: skip
-        self.test_hooks = hooked(callbacks, "on_test_begin", "on_test_end")
+        self.epoch_hooks = overriding(callbacks, "on_epoch_begin", "on_epoch_end")
+        self.batch_hooks = overriding(callbacks, "on_train_batch_begin", "on_train_batch_end",
+                                      "on_batch_begin", "on_batch_end")  # fmt: skip
+        self.test_hooks = overriding(callbacks, "on_test_begin", "on_test_end")
         self.test_batch_hooks = evaluation.batch_hooks(callbacks, "test")
         self.checkpoint = checkpoint
         if checkpoint is not None:
             checkpoint.claim(self)
-        self.rates = _Rates(self.network)
+        self.rates = Rates(self.network)
         self.network.keep(self.n_threads)
-        self.kept = time.monotonic()
+        self.snapshot_time = time.monotonic()
         self.line = ProgressLine("fit", self.epochs, "epochs", enabled=self.verbose == 1)
 
     def _sort_metrics(self) -> None:
-        """Tell metrics that are counted on the way from those that take a pass of their own."""
+        """Separate metrics that the session computes from those that need all predictions."""
         model, loss, n_outputs = self.model, self.model.loss, self.network.n_outputs
         assert loss is not None
         kind = metric_kind(loss, self.rows.y, n_outputs)
         named = [(metric, metric.engine_name(kind, n_outputs)) for metric in model.metrics]
         self.counted = [metric for metric, name in named if name is not None]
         self.scored = [metric for metric, name in named if name is None and metric.on_training]
-        self.session: Any = self.network
+        self.session = self.network
         if loss.in_python:
-            from .python_loss import PythonSession
-
             self.session = PythonSession(self.network, loss, [n for _, n in named if n])
 
     def _require_memory(self) -> None:
-        """Refuse what would not end in memory: the system would kill the process on the way."""
+        """Refuse training that exceeds the free memory: the system would kill the process."""
         arguments, n_rows = self.arguments, len(self.rows.x)
         rows = self._rows_at_a_time()
         needed = self.network.training_bytes(
@@ -136,7 +151,7 @@ class Run:
             needed,
             "training",
             f"model {self.model.name!r} on batches of {rows:,} rows",
-            "a smaller batch_size or fewer units take less",
+            "a smaller batch_size or fewer units need less",
         )
 
     def _rows_at_a_time(self) -> int:
@@ -145,7 +160,7 @@ class Run:
     def _new_history(self) -> History:
         history, names = History(), self.model.metrics_names
         reported = {"loss", *(metric.name for metric in [*self.counted, *self.scored])}
-        self.keys = [name for name in names if name in reported]  # of the training rows
+        self.keys = [name for name in names if name in reported]  # for the training rows
         history.history = {key: [] for key in self.keys}
         if self.validation is not None:
             history.history |= {"val_" + name: [] for name in names}
@@ -161,7 +176,7 @@ class Run:
         return history
 
     def begin(self, seed: int, resumed: Stored | None) -> None:
-        """Begin a session on the rows; or go on with one where it stood."""
+        """Begin a session on the rows, or resume one from its position."""
         model, arguments, self.seed = self.model, self.arguments, seed
         self.session.begin(
             *self.rows,
@@ -183,7 +198,7 @@ class Run:
 
     @property
     def forked(self) -> bool:
-        """Whether this is a child that was forked from the process that trains."""
+        """Whether this process was forked from the one that trains."""
         return os.getpid() != self._process
 
     def train(self, resumed: Stored | None) -> None:
@@ -191,7 +206,7 @@ class Run:
         self.begin_callbacks(resumed)
         if self.attempt is not None:
             self.attempt.accepted = True
-        self.rest()
+        self.checkpoint_if_due()
         while self.done < self.epochs and not self.model.stop_training:
             goal = self.next_stop()
             for callback in [] if self.within else self.epoch_hooks:
@@ -201,12 +216,12 @@ class Run:
             if self.done < goal:
                 break
             self.end_epoch(goal)
-            self.rest()
+            self.checkpoint_if_due()
         self.end_callbacks()
 
     def begin_callbacks(self, resumed: Stored | None) -> None:
-        """Tell the callbacks that training begins, or goes on."""
-        for callback in self.callbacks:  # before one of them begins to write a file, say
+        """Call the callbacks' hooks for the beginning of training, or for its resumption."""
+        for callback in self.callbacks:  # before any of them opens a file, for example
             callback.check()
         for i, callback in enumerate(self.callbacks):
             if resumed is None:
@@ -214,10 +229,10 @@ class Run:
             else:
                 callback.on_train_resume(resumed.states[i])
 
-    def carry_out(
+    def run_to_end(
         self, hooks: list[Callback], keeper: Keeper | None, resumed: Stored | None
     ) -> None:
-        """Train to the end; after Ctrl-C or divergence leave what there is in order."""
+        """Train to the end; after Ctrl-C or divergence leave a consistent history."""
         try:
             with self.line, keeper.interrupts if keeper else contextlib.nullcontext():
                 self.train(resumed)
@@ -233,19 +248,19 @@ class Run:
             self.end_callbacks()
 
     def end_callbacks(self) -> None:
-        """Tell the callbacks that training has ended; write that down."""
+        """Call the callbacks' hooks for the end of training; write the last checkpoint."""
         for callback in self.callbacks:
             callback.on_train_end(dict(self.logs))
         self.complete = True
-        self.rest()
+        self.checkpoint_if_due()
 
-    def rest(self) -> None:
-        """Pass a point at which the run could be left, and gone on with later."""
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint if one is due; the run can be resumed from this point."""
         if self.checkpoint is not None:
-            self.checkpoint.pass_by(self)
+            self.checkpoint.write_if_due(self)
 
     def next_stop(self) -> int:
-        """Return how many epochs will be done when Python is wanted next."""
+        """Return the number of epochs done when a callback or validation comes next."""
         if self.scored:
             return self.done + 1
         stop = min([self.epochs, *(self.done + c.epoch_period for c in self.epoch_hooks)])
@@ -259,7 +274,7 @@ class Run:
         return min(stop, min((e for e in freq if e > self.done), default=stop))
 
     def due(self, epoch: int) -> bool:
-        """Whether to validate after so many epochs."""
+        """Return whether to validate after this number of epochs."""
         freq = self.arguments.validation_freq
         if self.validation is None:
             return False
@@ -280,22 +295,24 @@ class Run:
                     callback.on_train_batch_end(batch, {"loss": float(loss)})
                 if self.model.stop_training:
                     return
-            if self.done < goal:  # an epoch that is done is left after its hooks only
-                self.rest()
+            if self.done < goal:  # after a whole epoch its hooks come first
+                self.checkpoint_if_due()
 
     def advance(self, n_epochs: int, goal: int, max_steps: int = 0) -> int:
         """Train on for at most `n_epochs` epochs; record those that ended, return how many."""
         session = self.session
         if self.forked:
             raise RuntimeError(
-                f"Training of model {self.model.name!r} goes on in the process that began it. "
+                f"Training of model {self.model.name!r} continues in the process that began it. "
                 "Received: a child process, forked in a callback, that returned from the callback; "
                 "let it end with os._exit"
             )
-        self.model.ready()  # tells the network settings that have changed
-        max_steps = self.rates.prepare(self.model.optimizer, max_steps)
+        self.model.ready()  # sets settings that have changed in the network
+        optimizer = self.model.optimizer
+        assert optimizer is not None
+        max_steps = self.rates.prepare(optimizer, max_steps)
         self.before = session.epoch
-        ended: int = session.run(
+        ended = session.run(
             n_epochs,
             self.loss_buffer,
             self.metric_buffer,
@@ -309,8 +326,8 @@ class Run:
         if self.verbose == 2:
             self.print_epochs(ended, goal)
         if session.diverged is not None:
-            raise self.divergence()
-        if time.monotonic() - self.kept >= _SNAPSHOT_SECONDS:
+            raise self.divergence(*session.diverged)
+        if time.monotonic() - self.snapshot_time >= _SNAPSHOT_SECONDS:
             self.take_snapshot()
         if self.verbose == 1:
             values = {k: v[-1] for k, v in self.history.history.items() if v}
@@ -318,13 +335,16 @@ class Run:
         return ended
 
     def take_snapshot(self) -> None:
-        """Keep a copy of the weights, if they are finite and so are the moments."""
+        """Copy the weights, if they and the optimizer's moments are finite."""
         if self.network.finite(self.n_threads) < 0:
             self.network.keep(self.n_threads)
-        self.kept = time.monotonic()
+        self.snapshot_time = time.monotonic()
 
     def record(self) -> None:
-        """Append what the latest call of the session wrote; after Ctrl-C, what is missing yet."""
+        """Append the losses and metrics that the latest call of the session wrote to the history.
+
+        After Ctrl-C it appends those that are missing.
+        """
         epoch, lists = self.session.epoch, self.history.history
 
         def new(key: str, buffer: np.ndarray) -> np.ndarray:
@@ -359,21 +379,21 @@ class Run:
         self.within = False
 
     def print_epochs(self, ended: int, goal: int) -> None:
-        """Print the epochs that just ended, but not the goal: its validation comes first."""
+        """Print the epochs that just ended, except the goal, which is validated first."""
         lists = self.history.history
         for epoch in range(self.done - ended, min(self.done, goal - 1)):
             self.print_epoch(epoch + 1, {key: lists[key][epoch] for key in self.keys})
 
     def print_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        """Print a line, if that is wanted."""
+        """Print an epoch's line if `verbose` is 2."""
         if self.verbose == 2:
             say(f"Epoch {epoch}/{self.epochs} - {figures(logs, ' - ')}")
 
     def validate(self) -> dict[str, float]:
-        """Evaluate on the validation rows; return the logs of it."""
+        """Evaluate on the validation rows; return the logs."""
         for callback in self.test_hooks:
             callback.on_test_begin({})
-        values = self.validated()
+        values = self.validation_values()
         named = dict(zip(self.model.metrics_names, values, strict=True))
         logs = {"val_" + key: value for key, value in named.items()}
         self.history.append(logs)
@@ -381,16 +401,14 @@ class Run:
             callback.on_test_end(dict(named))
         return logs
 
-    def validated(self) -> list[float]:
+    def validation_values(self) -> list[float]:
         """Return the loss and the metrics of the validation rows."""
-        assert self.validation is not None
-        return evaluation.evaluate(self.model, self.validation, hooks=self.test_batch_hooks)
+        return evaluation.evaluate_rows(self.model, self.validation, hooks=self.test_batch_hooks)
 
-    def divergence(self) -> DivergedError:
-        """Put the snapshot back and make the error that says what happened."""
-        epoch, index = self.session.diverged
+    def divergence(self, epoch: int, index: int) -> DivergedError:
+        """Put the snapshot of the weights back; return the error that describes the divergence."""
         self.network.put_back()
-        self.model._configured = False  # the optimizer's moments are spoilt: they start anew
+        self.model.discard_optimizer_state()  # its moments may not be finite
         layer = self.model.dense_layers[index].name if index >= 0 else None
         what = "the loss" if layer is None else f"a weight or moment of layer {layer!r}"
         return DivergedError(
@@ -401,7 +419,7 @@ class Run:
         )
 
     def update_config(self) -> None:
-        """Write down in the model how it has been trained."""
+        """Set the model's `training_config`."""
         self.model.training_config |= {
             "epochs": self.epochs_before + self.done,
             "batch_size": self.arguments.batch_size,

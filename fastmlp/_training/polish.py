@@ -75,7 +75,7 @@ class Objective:
         dense = model.dense_layers
         widest = max(layer.units for layer in dense)
         self.network = _kernels.network_class("float64", widest)(
-            model.n_inputs,
+            model.network.n_inputs,
             [layer.units for layer in dense],
             [layer.activation for layer in dense],
             use_bias=[layer.use_bias for layer in dense],

@@ -1,4 +1,4 @@
-"""Training with a loss written in Python: the kernels go forward and back, Python in between."""
+"""Training with a loss written in Python, called between forward and backward pass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from ..losses import Loss
 from ..metrics import FUNCTIONS
 from .session import EpochSums
 
+if TYPE_CHECKING:
+    from .._kernels.interface import Network
+    from .session import Session
+
 
 class PythonSession(EpochSums):
-    """Stands where the network does in the fit loop, and makes its steps one by one.
+    """Session with a loss written in Python (implements `Session`): single steps of a network.
 
     Parameters
     ----------
@@ -29,7 +33,7 @@ class PythonSession(EpochSums):
         Names of means over rows, as in `metrics.FUNCTIONS`.
     """
 
-    def __init__(self, network: Any, loss: Loss, metrics: list[str]) -> None:
+    def __init__(self, network: Network, loss: Loss, metrics: list[str]) -> None:
         self._network, self._loss, self._metrics = network, loss, metrics
         self.diverged: tuple[int, int] | None = None
         self._restart()
@@ -49,7 +53,7 @@ class PythonSession(EpochSums):
         seed: int,
     ) -> None:
         """Begin training on these arrays, at epoch 0."""
-        # Gives dropout its seed; the network itself sees no more of the rows than each batch.
+        # This sets the seed of dropout; the network gets the rows batch by batch.
         nothing = np.zeros((1, self._network.n_outputs), self._network.dtype)
         self._network.begin(x[:1], nothing, batch_size=1, shuffle=False, seed=seed)
         self._restart()
@@ -58,7 +62,7 @@ class PythonSession(EpochSums):
         self._batch_size, self._shuffle, self._seed = min(batch_size, len(x)), shuffle, seed
 
     def end(self) -> None:
-        """Let go of the data."""
+        """Release the data."""
         self._network.end()
         self._x = self._y = self._weight = np.empty(0)
 
@@ -73,7 +77,7 @@ class PythonSession(EpochSums):
         max_seconds: float,
         max_steps: int = 0,
     ) -> int:
-        """Train on from where the session stands; return how many epochs ended."""
+        """Train on from the present position; return how many epochs ended."""
         deadline, ended, steps = time.monotonic() + max_seconds, 0, 0
         while self.diverged is None and ended < n_epochs:
             self._step(n_threads, automatic)
@@ -96,7 +100,7 @@ class PythonSession(EpochSums):
         if not self._shuffle:
             return rows
         if self._order_epoch != self.epoch:
-            # Of seed and epoch alone, so that a resumed run finds it again.
+            # A function of seed and epoch alone, so that a resumed run has the same order.
             key = np.random.SeedSequence(self._seed, spawn_key=(self.epoch,))
             self._order = np.random.default_rng(key).permutation(len(self._x))
             self._order_epoch = self.epoch
@@ -110,18 +114,18 @@ class PythonSession(EpochSums):
         while True:
             writes = network.writes
             network.train_forward(x, out, n_threads=n_threads, automatic=automatic)
-            # Without the lock: the loss, or another thread, may predict. What that does to the
-            # work space `train_backward` sees, and goes forward once more.
+            # Without the lock: the loss, or another thread, may predict. That overwrites the work
+            # space; `train_backward` notices it and repeats the forward pass.
             with in_loss(network):
                 values, gradient = self._loss.values_and_gradient(y, read_only(out))
             loss = float((values * weight).sum() / n)
             if not math.isfinite(loss):
                 self.diverged = (self.epoch, -1)
                 return
-            with np.errstate(over="ignore"):  # what is not finite then is found in the weights
+            with np.errstate(over="ignore"):  # an overflow is found later, in the weights
                 dy = np.ascontiguousarray(gradient * (weight / n)[:, None], network.dtype)
             with network.lock:
-                if network.writes != writes:  # another thread has set weights: begin anew
+                if network.writes != writes:  # another thread has set weights: repeat the step
                     continue
                 loss += network.train_backward(dy, n_threads=n_threads, automatic=automatic)
                 network.apply_gradients(n_threads=n_threads, automatic=automatic)
@@ -134,10 +138,14 @@ class PythonSession(EpochSums):
 
 
 @contextlib.contextmanager
-def in_loss(network: Any) -> Iterator[None]:
-    """While a loss in Python is called, remember in which thread: weights are not its to set."""
+def in_loss(network: Network) -> Iterator[None]:
+    """Note the thread in which a loss in Python is called: it must not set weights."""
     network.in_loss = threading.get_ident()
     try:
         yield
     finally:
         network.in_loss = 0
+
+
+if TYPE_CHECKING:
+    _session: type[Session] = PythonSession

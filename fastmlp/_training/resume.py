@@ -1,4 +1,4 @@
-"""A run as its checkpoint tells it, checked before a further fit goes on with it."""
+"""Read a run from its checkpoint, and check that a call of fit can resume it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .._saving.untrusted import BadFileError, count, of_type, take
 from ..errors import DataError, ModelFileError
 from .arguments import Arguments
 from .run_state import NAMES, REMADE, decode, parse_every
+from .session import Placed
 
 if TYPE_CHECKING:
     from ..callbacks import Callback
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Resumed:
-    """A run as its checkpoint tells it.
+    """A run read from its checkpoint.
 
     Parameters
     ----------
     path : str
     table : dict
-        What `Checkpoint` wrote.
+        As `Checkpoint` wrote it.
     arrays : dict of str to ndarray
 
     Attributes
@@ -32,9 +33,9 @@ class Resumed:
     states : list of dict
         Of the callbacks.
     seed : int
-        Of order and dropout.
+        Of row order and dropout.
     complete : bool
-        Whether nothing is left to do.
+        Whether the run has ended.
     """
 
     def __init__(self, path: str, table: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -67,11 +68,11 @@ class Resumed:
 
     @property
     def is_sharded(self) -> bool:
-        """Whether its rows are cut into shards."""
+        """Whether the run trains in shards."""
         return self._arguments.shards is not None
 
     def _read_progress(self, values: list[Any]) -> None:
-        """Take the session's place, if it is one that a session with these rows can have."""
+        """Read the session's position; refuse one that is not possible with these rows."""
         if len(values) != 6:
             raise BadFileError("'progress' must have 6 parts")
         names = ("epoch", "batch", "rows done", "rows summed")
@@ -81,12 +82,12 @@ class Resumed:
         n, size = rows["shape"][0], self._arguments.batch_size
         left = batch * size >= n or done != batch * size or summed > done
         if left or epoch > self._arguments.epochs:
-            raise BadFileError("its place lies outside of the run")
+            raise BadFileError("its position lies outside of the run")
         sums = [float(value) for value in of_type("sums", values[5], list)]
         self.progress = (epoch, batch, done, summed, float(values[4]), sums)
 
     def arguments(self, given: Arguments) -> Arguments:
-        """Return the run's arguments; those given anew must be the same, or the default."""
+        """Return the run's arguments; those given must be the same, or the default."""
         stored, table = self._arguments.to_dict(), given.to_dict()
         for name, default in Arguments().to_dict().items():
             value = table[name]
@@ -94,14 +95,14 @@ class Resumed:
                 continue
             if name != "verbose":
                 raise ValueError(
-                    f"A resumed run goes on with its own arguments, {name}={stored[name]!r}. "
+                    f"A resumed run keeps its own arguments, {name}={stored[name]!r}. "
                     f"Received: {name}={value!r}"
                 )
             stored[name] = value
         return Arguments.from_dict(stored)
 
     def callbacks(self, given: list[Callback]) -> list[Callback]:
-        """Return the callbacks to go on with: those given again, or made again."""
+        """Return the run's callbacks: those given, or new ones made from the checkpoint."""
         names = [name for name, _ in self._callbacks]
         if given:
             if [type(callback).__name__ for callback in given] != names:
@@ -118,7 +119,7 @@ class Resumed:
         return [REMADE[name](**config) for name, config in self._callbacks]
 
     def check_data(self, data: dict[str, Any]) -> None:
-        """Raise unless the data are those of the run."""
+        """Raise DataError unless the data are those of the run."""
         for name, found in data.items():
             expected = self._data.get(name)
             if found == expected:
@@ -135,7 +136,7 @@ class Resumed:
             )
 
     def restore(self, run: Run) -> None:
-        """Put a run that has begun its session where this one stood."""
+        """Set the position and the history of a run that has begun its session."""
         model, history = run.model, run.model.history
         epoch, sums = self.progress[0], self.progress[5]
         lists = {} if history is None else history.history
@@ -146,7 +147,7 @@ class Resumed:
             or len(sums) != len(run.counted)
         ):
             raise ModelFileError(f"{self.path} is not a usable model file: its history is cut off")
-        if self.place is not None:
+        if self.place is not None and isinstance(run.session, Placed):
             run.session.place = self.place
         run.session.progress = self.progress
         run.history.history = lists
@@ -157,7 +158,7 @@ class Resumed:
 
 
 def _place(value: Any) -> dict[str, Any] | None:
-    """Return where a session on streamed rows stood, if it is such a place."""
+    """Return the place of a session on a stream, checked; see `StreamSession.place`."""
     if value is None:
         return None
     place: dict[str, Any] = of_type("'stream'", value, dict)
@@ -170,5 +171,5 @@ def _place(value: Any) -> dict[str, Any] | None:
     if not moments or [len(part) for part in moments] != [3] * (len(moments) - 1) + [2]:
         raise BadFileError("'moments' have a wrong form")
     if not place["means"] or not all(0 < part[0] < 2**53 for part in moments[:-1]):
-        raise BadFileError("'stream' is no place in a run")
+        raise BadFileError("'stream' is not a position in a run")
     return {**place, "moments": moments}

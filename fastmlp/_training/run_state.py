@@ -1,4 +1,4 @@
-"""What a checkpoint says of a run, in values that JSON knows, and how it knows the data again."""
+"""A run's state as JSON values and arrays, and digests that identify its data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 NAMES = ("x", "y", "sample_weight")
 
-# What a checkpoint may make anew: it holds plain values and writes no files. Others are given
-# again, so that no file chooses what is written where.
+# Callbacks that a checkpoint may make again: they hold plain values and write no files. Others
+# must be given again, so that a file cannot choose which files are written.
 REMADE: dict[str, type[Callback]] = {
     cls.__name__: cls for cls in (EarlyStopping, ReduceLROnPlateau, TerminateOnNaN)
 }
@@ -71,12 +71,12 @@ def digest(array: np.ndarray | None) -> dict[str, Any] | None:
 
 
 def describe_data(rows: Any, validation: Any) -> dict[str, Any]:
-    """Return the digests of all arrays, or of files, by the names that messages give them.
+    """Return the digests of all arrays, or of files, by the names that messages use.
 
     Parameters
     ----------
     rows, validation : Rows or ParquetStream
-        The latter may be None.
+        `validation` may be None.
     """
     parts: dict[str, Any] = {}
     for prefix, data in (("", rows), ("validation ", validation)):
@@ -90,7 +90,7 @@ def describe_data(rows: Any, validation: Any) -> dict[str, Any]:
 
 
 def encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
-    """Return `value` as JSON values, its arrays put into `arrays`; `decode` undoes it."""
+    """Return `value` as JSON values, and put its arrays into `arrays`; `decode` is the inverse."""
     if isinstance(value, np.ndarray):
         if value.dtype.str not in ("<f4", "<f8"):
             raise ValueError(
@@ -102,7 +102,7 @@ def encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise ValueError(
-                "What get_state of a callback returns must have strings for keys. "
+                "get_state of a callback must return a dict whose keys are strings. "
                 f"Received: {arguments.shown(value)}"
             )
         return {"dict": {k: encode(v, arrays, f"{name}.{k}") for k, v in value.items()}}
@@ -115,12 +115,13 @@ def encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     raise ValueError(
-        "What get_state of a callback returns must be plain values or arrays. "
+        "get_state of a callback must return plain values or arrays. "
         f"Received: {arguments.shown(value)}"
     )
 
 
 def decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return the value that `encode` was given."""
     if isinstance(value, list):
         return [decode(part, arrays) for part in value]
     if not isinstance(value, dict):

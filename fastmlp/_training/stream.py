@@ -1,4 +1,4 @@
-"""What stands where the fit loop looks for rows and for a network while a file is streamed."""
+"""A session over a Parquet stream, and its rows as the fit loop sees them."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from ..errors import ModelFileError
 from . import data
 
 if TYPE_CHECKING:
+    from .._kernels.interface import Progress
     from .._model.model import Model
+    from .session import Placed, Session
 
 
 def checked_targets(model: Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the check of every part's targets."""
+    """Return the function that checks the targets of each part."""
     return lambda y: data.targets(model, y, len(y))
 
 
 class StreamRows:
-    """Stands where the fit loop looks at its rows, which are in a file."""
+    """The rows of a file for the fit loop, in place of `data.Rows`."""
 
     weight = None
 
     def __init__(self, stream: ParquetStream) -> None:
-        self.x = range(stream.n_rows)  # as long, and nothing else is asked of it
+        self.x = range(stream.n_rows)  # only its length is used
         self.moments = Moments()
 
     @property
     def y(self) -> np.ndarray:
-        """Targets like those that `moments` has taken in."""
+        """Targets with the same mean and deviation as those added to `moments`."""
         return self.moments.like()
 
     def __iter__(self) -> Iterator[Any]:
@@ -43,26 +45,26 @@ class StreamRows:
 
 
 class StreamSession:
-    """Stands where the network does in the fit loop, and trains on one buffer after another.
+    """Session over a Parquet stream (implements `Session`): trains on one buffer after another.
 
-    Each buffer is a session of the network (or of what stands in its place for a loss in
-    Python), whose steps go on where those of the last one ended.
+    Each buffer is a session of its own, of the network or for a loss in Python. The optimizer's
+    steps continue from one buffer to the next.
 
     Parameters
     ----------
     inner : Network or PythonSession
     stream : ParquetStream
     rows : StreamRows
-        Told the moments of the targets.
+        Receives the moments of the targets.
     model : Model
     epochs : int
     n_metrics : int
-        Of those that are counted on the way.
+        Metrics that are means over rows.
     """
 
     def __init__(
         self,
-        inner: Any,
+        inner: Session,
         stream: ParquetStream,
         rows: StreamRows,
         model: Model,
@@ -72,7 +74,7 @@ class StreamSession:
         self._inner, self._stream, self._rows = inner, stream, rows
         self._model, self._epochs, self._n_metrics = model, epochs, n_metrics
         self._prefetcher: Prefetcher | None = None
-        self._in_buffer = False  # whether a run that goes on does so within a buffer
+        self._in_buffer = False  # whether a resumed run starts within a buffer
         self._running = contextlib.ExitStack()
         self._buffer: Buffer | None = None
         self.epoch = 0
@@ -85,13 +87,20 @@ class StreamSession:
         self._moments = Moments()
 
     def begin(
-        self, x: Any, y: Any, weight: Any = None, *, batch_size: int, shuffle: bool, seed: int
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
     ) -> None:
-        """Begin; buffers are filled from the first `run` on, and from where `progress` was set."""
+        """Begin; the first `run` starts to fill buffers, from the position in `progress` on."""
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
 
     def _prefetch(self) -> Prefetcher:
-        """Begin to fill buffers, from the present one of the present epoch on."""
+        """Start to fill buffers, from the present one of the present epoch on."""
         stream, seed = self._stream, self._seed
 
         def order(epoch: int) -> list[int] | None:
@@ -104,28 +113,29 @@ class StreamSession:
         )
 
     @property
-    def progress(self) -> tuple[int, int, int, int, float, list[float]]:
-        """The epoch, and where in the present buffer the session stands, as `Network.progress`.
+    def progress(self) -> Progress:
+        """The epoch, and the position in the present buffer, as `Network.progress`.
 
-        `place` says the rest; set after `begin`, it first, both resume a session.
+        `place` has the rest of the position. To resume a session set `place` and then `progress`,
+        after `begin`.
         """
         if self._buffer is None:
             return (self.epoch, 0, 0, 0, 0.0, [0.0] * self._n_metrics)
         return (self.epoch, *self._inner.progress[1:])
 
     @progress.setter
-    def progress(self, value: tuple[int, int, int, int, float, list[float]]) -> None:
+    def progress(self, value: Progress) -> None:
         self.epoch = value[0]
         if self._in_buffer:
             buffer = self._next(math.inf)
             assert buffer is not None
             if value[1] * self._batch_size >= buffer.n:
                 raise ModelFileError("the checkpoint's place lies outside of its buffer of rows")
-            self._inner.progress = (0, *value[1:])
+            self._inner.progress = (0, *value[1:])  # within the buffer the epoch is the first
 
     @property
     def place(self) -> dict[str, Any]:
-        """Which buffer of the epoch is next or, `within`, in use; what those before it gave."""
+        """The buffer that is next or, if `within`, in use; sums over those before it."""
         within = self._buffer is not None
         return {
             "within": within,
@@ -147,7 +157,7 @@ class StreamSession:
         self._moments.state = value["moments"]
 
     def end(self) -> None:
-        """Let go of the data."""
+        """Release the data."""
         self._running.close()
         self._buffer = None
         self._inner.end()
@@ -177,12 +187,12 @@ class StreamSession:
         max_seconds: float,
         max_steps: int = 0,
     ) -> int:
-        """Train on from where the session stands; return how many epochs ended."""
+        """Train on from the present position; return how many epochs ended."""
         deadline, ended, left = time.monotonic() + max_seconds, 0, max_steps
         loss, means = np.empty(1), np.empty((1, metrics.shape[1]))
         while ended < n_epochs and self.diverged is None:
             buffer = self._buffer or self._next(math.inf if max_steps else deadline)
-            if buffer is None:  # it is not ready yet; a signal may wait
+            if buffer is None:  # it is not ready yet, and a signal may be waiting
                 break
             before = self._inner.batch
             done = self._inner.run(
@@ -202,13 +212,13 @@ class StreamSession:
                 losses[ended], metrics[ended] = self._mean[0], self._mean[1:]
                 ended += 1
                 self._end_epoch()
-                break  # what is made of its metrics asks for the targets of this epoch
+                break  # the metrics are finished with this epoch's targets, before the next one
             if (max_steps and left <= 0) or time.monotonic() > deadline:
                 break
         return ended
 
     def _next(self, deadline: float) -> Buffer | None:
-        """Begin to train on the next buffer; None if there is none yet at the deadline."""
+        """Begin a session on the next buffer; None if it is not ready at the deadline."""
         if self._prefetcher is None:
             self._prefetcher = self._prefetch()
         buffer = self._prefetcher.poll(deadline)
@@ -227,7 +237,7 @@ class StreamSession:
         return buffer
 
     def _finish(self, buffer: Buffer, values: np.ndarray) -> bool:
-        """Count what a buffer gave; return whether it was the last of its epoch."""
+        """Add a buffer's means to the epoch's; return whether it was the epoch's last."""
         share = buffer.n / (self._rows_done + buffer.n)
         self._mean = (1 - share) * self._mean + share * values
         self._rows_done += buffer.n
@@ -242,3 +252,8 @@ class StreamSession:
         self.epoch += 1
         self._rows.moments = self._moments
         self._begin_epoch()
+
+
+if TYPE_CHECKING:
+    _session: type[Session] = StreamSession
+    _placed: type[Placed] = StreamSession

@@ -1,4 +1,4 @@
-"""The base class of callbacks, the History that fit returns, and what training asks of both."""
+"""The base classes of callbacks."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Base class: a subclass overrides the hooks it wants; the others cost nothing.
+    """Base class: a subclass overrides the hooks it needs; the others cost nothing.
 
     Training leaves the compiled loop at every epoch for an epoch hook, and at every batch for
     a batch hook, but only if one is overridden. All callbacks of an epoch get the same `logs`:
-    what one adds there, later ones and the History see.
+    later callbacks and the History have the values that a callback adds.
 
     Attributes
     ----------
-    model : Model
-        Being trained. Setting ``model.stop_training = True`` ends training after the epoch, or
-        after the batch from a batch hook.
+    model : Sequential
+        The model in training. Setting ``model.stop_training = True`` ends training after the
+        epoch, or after the batch from a batch hook.
     params : dict
-        ``epochs``, ``batch_size``, ``steps`` (batches an epoch), ``samples``, ``verbose`` and
+        ``epochs``, ``batch_size``, ``steps`` (batches in an epoch), ``samples``, ``verbose`` and
         ``metrics`` (every key that logs may have).
     idle_hooks : set of str
-        Overridden hooks that this object, as it is set up, has no use for.
+        Overridden hooks that this object does not need with its present settings.
     epoch_period : int
-        The epoch hooks are called for one epoch in so many, or more often; a hook may change it.
+        The epoch hooks are called at least every `epoch_period` epochs; a hook may change it.
     """
 
-    model: Model
+    model: Any  # a Sequential, which is defined above this package
     params: dict[str, Any]
     idle_hooks: frozenset[str] = frozenset()
     epoch_period: int = 1

@@ -12,7 +12,7 @@ import numpy as np
 from .. import losses
 from .._kernels import memory
 from .._many.engines import engine
-from .._model.clone import like
+from .._model.clone import clone
 from .._training import data
 from .._training.arguments import Arguments
 from .._utils import arguments as _arguments
@@ -78,7 +78,7 @@ def _fit(
         _arguments.warn_unused(
             "validation_data takes the place of a split", split, {"validation_split": 0.0}
         )
-        validation = data._validation_rows(templates[0], validation_data)
+        validation = data.validation_rows(templates[0], validation_data)
     else:
         rows, validation = data._split(rows, arguments.validation_split)
     if everything:
@@ -191,7 +191,7 @@ def _templates(
                 raise RuntimeError(architecture._why_not_compiled())
             if lambdas is not None:
                 raise ValueError("lambdas are for networks given by units. Received: a model")
-            templates.append(like(architecture))
+            templates.append(clone(architecture))
             continue
         for penalties in grid:
             model = mlp(
@@ -203,7 +203,7 @@ def _templates(
                 **network,
             )
             model.compile(optimizer, loss, metrics)
-            templates.append(like(model))
+            templates.append(clone(model))
     kinds = {(m.n_outputs, m.dtype.name, getattr(m.loss, "name", "")) for m in templates}
     if len(kinds) > 1:
         raise ValueError(

@@ -13,7 +13,7 @@ from .. import threads
 from .. import threads as _threads
 from .._many import pool, stacks
 from .._many.engines import Engine, Progress
-from .._model.clone import like
+from .._model.clone import clone
 from .._training.arguments import Arguments
 from .._training.data import Rows
 from .._utils.progress import ProgressLine
@@ -127,7 +127,7 @@ class Training:
                 yield partial(self._train_stack, kind, places[start : start + how.size], how)
 
     def _train(self, kind: Kind, i: int, tick: _Tick | None = None) -> None:
-        model, chosen = like(kind.template, kind.seeds[i]), self.chosen(kind, i)
+        model, chosen = clone(kind.template, kind.seeds[i]), self.chosen(kind, i)
         x, y, weight = (
             array if chosen is None or array is None else array[chosen] for array in self.rows
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._training import evaluation
 from .._utils import arguments
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def predictions(
             block = np.repeat(x[None], len(batch), axis=0)
         for part, (columns, values) in zip(block, batch, strict=False):
             part[:, columns] = values
-        outputs = model.predict(block[: len(batch)].reshape(-1, x.shape[1]), verbose=0)
+        outputs = evaluation.predict(model, block[: len(batch)].reshape(-1, x.shape[1]))
         yield from outputs.reshape(len(batch), len(x), -1)
         for part, (columns, _) in zip(block, batch, strict=False):
             part[:, columns] = x[:, columns]

@@ -11,7 +11,7 @@ import numpy as np
 from .. import losses, metrics
 from .._model.compatibility import check_last, metric_kind
 from .._model.model import all_or_nothing
-from .._training import data
+from .._training import data, evaluation
 from .._utils import arguments, arrays
 from ..errors import DataError
 
@@ -167,7 +167,7 @@ def permutation_importance(
                 yield feature.columns, values[rng.permutation(len(x))]
 
     sign = -1.0 if larger_is_better else 1.0
-    baseline = function(y, model.predict(x, verbose=0))
+    baseline = function(y, evaluation.predict(model, x))
     values = [function(y, outputs) for outputs in predictions(model, x, changes())]
     worse = sign * (np.array(values) - baseline)
     names = [feature.name for feature in chosen]

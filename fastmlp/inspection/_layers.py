@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._model.model import all_or_nothing
-from .._training import data
+from .._training import data, evaluation
 from .._utils import arguments
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ def layer_report(model: Model, x: Any, y: Any = None) -> LayerReport:
     layers = model.dense_layers
     with _without_penalty(model), np.errstate(over="ignore", invalid="ignore"):
         norms = [(_norm(layer.get_weights()[0]), _norm(dw)) for layer, (dw, _) in
-                 zip(layers, model.gradients(x, y), strict=True)]  # fmt: skip
+                 zip(layers, evaluation.gradients(model, x, y), strict=True)]  # fmt: skip
         signals = _error_signals(model, x, y)
         outputs = [_ActivationSums(layer) for layer in layers]
         size = max(1, _HELD // sum(layer.units for layer in layers))
         for start in range(0, len(x), size):
-            part = model.activations(x[start : start + size])
+            part = evaluation.activations(model, x[start : start + size])
             values = dict(zip(model.layers, part, strict=True))
             for output in outputs:
                 output.add(values[output.layer])
@@ -178,8 +178,7 @@ def _without_penalty(model: Model) -> Iterator[None]:
         try:
             yield
         finally:
-            for layer in model.dense_layers:
-                layer.set_penalties(network)
+            model.apply_penalties(network)
 
 
 class _ActivationSums:
@@ -236,11 +235,11 @@ def _error_signals(model: Model, x: np.ndarray, y: np.ndarray | None) -> list[fl
     squares, counts = np.zeros(len(layers)), np.zeros(len(layers))
     for i in np.unique(np.linspace(0, len(x) - 1, n).round().astype(int)):
         row, target = x[i : i + 1], None if y is None else y[i : i + 1]
-        gradients = model.gradients(row, target)
+        gradients = evaluation.gradients(model, row, target)
         incoming = [row]
         if not all(layer.use_bias for layer in layers):
             incoming += [values for layer, values in
-                         zip(model.layers, model.activations(row), strict=True)
+                         zip(model.layers, evaluation.activations(model, row), strict=True)
                          if layer in layers]  # fmt: skip
         for k, (layer, (dw, db)) in enumerate(zip(layers, gradients, strict=True)):
             size = 1.0 if layer.use_bias else _norm(incoming[k])

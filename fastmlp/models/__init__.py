@@ -1,8 +1,8 @@
-"""Networks: `Sequential`, `mlp` in one call, and reading what was saved.
+"""Networks: `Sequential`, `mlp`, and reading models and runs from files.
 
-_sequential  the class, whose methods hand on to the services below it
-_mlp         a multilayer perceptron in one call
-_files       models and runs from files
+_sequential  the class `Sequential`, whose methods call the services
+_mlp         `mlp`: make a multilayer perceptron in one call
+_files       `load_model` and `resume`
 """
 
 from __future__ import annotations

@@ -222,8 +222,8 @@ class NetworkWalker(Walker):
         """Give every layer its penalty; the optimizer keeps its moments."""
         for layer, lam in zip(self.model.dense_layers, lambdas, strict=True):
             layer.kernel_regularizer = self.settings.regularizer(float(lam))
-            if self.model.configured:
-                layer.set_penalties(self.model.network)
+        if self.model.configured:
+            self.model.apply_penalties()
 
     def _views(self) -> State:
         """Return what a step depends on: weights, biases and the optimizer's moments."""

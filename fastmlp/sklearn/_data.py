@@ -73,8 +73,8 @@ class EngineData:
         """Set every layer's penalty; an optimizer in use keeps its state."""
         for i, layer in enumerate(model.dense_layers):
             layer.kernel_regularizer = regularizers.L1L2(l1[i], self.l2[i])
-            if model.configured:
-                layer.set_penalties(model.network)
+        if model.configured:
+            model.apply_penalties()
 
 
 def rows_per_step(batch_size: int, n_rows: int) -> float:

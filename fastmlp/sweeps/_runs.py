@@ -11,7 +11,7 @@ import numpy as np
 
 from .._many import pool, stacks
 from .._many.engines import Engine
-from .._model.clone import like
+from .._model.clone import clone
 from ._methods import Plan, Round
 from ._schema import KEY, StoreError
 from ._space import PARAMETERS, Config
@@ -153,7 +153,7 @@ class Conductor:
         pieces: list[Piece] = []
         for group in groups.values():
             first = group[0]
-            template = like(self.work.model(first.config))
+            template = clone(self.work.model(first.config))
             rows = min(first.config["batch_size"], len(self.work.parts[first.fold - 1].x))
             share = max(1, self.engine.n_workers // len(groups))
             how = stacks.plan(template, len(group), rows, share)

@@ -16,7 +16,7 @@ from .._many.cross_validation import scores
 from .._many.engines import Progress
 from .._many.group import Group
 from .._model.architecture import parse_hidden
-from .._model.clone import like
+from .._model.clone import clone
 from .._training import data
 from ..errors import DivergedError
 from ..models import Sequential, mlp
@@ -152,7 +152,7 @@ def train(work: Work, piece: Piece, progress: Progress) -> list[Outcome]:
     Tiny ones go through the kernels side by side, the others one after the other.
     """
     rows = work.parts[piece.fold]
-    template = like(work.model(piece.config))
+    template = clone(work.model(piece.config))
     data.checked(template, rows.x, rows.y, None)
     n = len(rows.x)
     size = min(piece.config["batch_size"], n)
@@ -213,7 +213,7 @@ def _alone(
     """Train one of a piece's networks."""
     threads.raise_if_cancelled()
     start, rows = time.perf_counter(), work.parts[piece.fold]
-    model = like(template, piece.seeds[place])
+    model = clone(template, piece.seeds[place])
     size = min(piece.config["batch_size"], len(rows.x))
     arguments = {"epochs": piece.epochs, "batch_size": size, "shuffle": size < len(rows.x)}
     outcome = Outcome(piece.runs[place], parameters=template.count_params())

@@ -23,15 +23,15 @@ def quick_disk(monkeypatch):
 
 def interrupted(run, *args, epochs=5):
     """Start a training, press Ctrl-C after some epochs, and return the outcome."""
-    real = checkpoint.Checkpoint.pass_by
+    real = checkpoint.Checkpoint.write_if_due
 
-    def pass_by(self, training):
+    def write_if_due(self, training):
         if training.done == epochs:
             os.kill(os.getpid(), signal.SIGINT)
         real(self, training)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint.Checkpoint, "pass_by", pass_by)
+        patch.setattr(checkpoint.Checkpoint, "write_if_due", write_if_due)
         keeping = ("--checkpoint", "run.fmlp", "--checkpoint-every", "epoch")
         outcome = run("train", *args, *keeping)
     assert outcome.code == 130

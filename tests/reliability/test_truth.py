@@ -40,7 +40,7 @@ def close(found, expected, tolerance):
 def test_gradients_are_central_differences(case):
     model, x, y, weight = case
     found = gradients(model, x, y, weight)
-    views = [view for layer in model.dense_layers for view in layer._views()]
+    views = [view for layer in model.dense_layers for view in layer.views()]
     expected = [
         central_difference(lambda: loss_of(model, x, y, weight), view, 1e-4) for view in views
     ]

@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from fastmlp._kernels.formulas import (
     sgd_update,
     soft_threshold,
 )
+
+if TYPE_CHECKING:
+    from fastmlp._kernels.interface import Arithmetic
 
 # Overflow is found by looking at the numbers, as in the compiled kernels, not by a warning.
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -125,16 +128,16 @@ class ReferenceNetwork:
         """Return layer i's biases, (n_out,)."""
         return self._parameters[i][1]
 
-    def weights_slot(self, s: int, i: int) -> Array:
+    def weights_slot(self, slot: int, i: int) -> Array:
         """Return the optimizer's state of layer i's weights.
 
         Slot 0 holds Adam's m, SGD's velocity or Adagrad's sums; slot 1 Adam's or RMSprop's v.
         """
-        return self._slots[s][i][0]
+        return self._slots[slot][i][0]
 
-    def bias_slot(self, s: int, i: int) -> Array:
+    def bias_slot(self, slot: int, i: int) -> Array:
         """Return the optimizer's state of layer i's biases."""
-        return self._slots[s][i][1]
+        return self._slots[slot][i][1]
 
     def weights_gradient(self, i: int) -> Array:
         """Return what `gradients` left for layer i's weights."""
@@ -212,7 +215,7 @@ class ReferenceNetwork:
         self._reset_means()
 
     def end(self) -> None:
-        """Let go of the data."""
+        """Release the data."""
         self._data = None
 
     @_quiet
@@ -220,7 +223,7 @@ class ReferenceNetwork:
         self, n_epochs: int, losses: Array, metrics: Array, *,
         n_threads: int, automatic: bool = True, max_seconds: float = 0.1, max_steps: int = 0,
     ) -> int:  # fmt: skip
-        """Train on, from wherever the session stands, even inside an epoch.
+        """Train on from the session's present position, which may be within an epoch.
 
         Stops when `n_epochs` epochs have ended in this call, after `max_seconds`, after
         `max_steps` steps (0: no limit), or when the run diverges.
@@ -301,7 +304,7 @@ class ReferenceNetwork:
             self.diverged = (self.epoch, self.finite())
 
     @_quiet
-    def apply_gradients(self, *, n_threads: int) -> None:
+    def apply_gradients(self, *, n_threads: int, automatic: bool = True) -> None:
         """Make one optimizer step with the gradients that `gradients` left."""
         self.step += 1
         s = self._settings
@@ -349,7 +352,7 @@ class ReferenceNetwork:
                 weight_decay=s["weight_decay"] if s["optimizer"] == "adamw" else 0.0,
             )  # fmt: skip
 
-    def finite(self) -> int:
+    def finite(self, n_threads: int = 1) -> int:
         """Return the first layer with a weight or a moment that is not finite, or -1."""
         for i in range(self.n_layers):
             arrays = (*self._parameters[i], *self._slots[0][i], *self._slots[1][i])
@@ -448,3 +451,7 @@ class ReferenceNetwork:
         last, delta = self._activations[-1], self._settings["huber_delta"]
         rows = [metric_rows(m, last, y, z, a, delta) for m in self._settings["metrics"]]
         return [float(r.mean(dtype=np.float64)) for r in rows]
+
+
+if TYPE_CHECKING:
+    _reference: type[Arithmetic] = ReferenceNetwork

@@ -1,16 +1,16 @@
-"""Training one network in several processes, or as if in several: batches cut into shards.
+"""Train one network on several processes: rows and batches are cut into shards.
 
-    fit -> _fit.Run          the fit loop: what the processes agree on, who writes files
-             _alike.py         what all must have been given alike
-             _session.py     one step: parts of a batch forward and back, then the same update
-               _exchange.py  gradients added across processes while earlier layers go back
-               _rows.py      which rows are whose, of arrays and of files
-           _evaluation.py    losses and metrics of rows that several processes hold
-           _ranks.py         the processes, and how an error of one becomes an error of all
+fit         the fit loop on all ranks: `ShardedRun`
+agreement   check that all ranks have the same model, arguments and data
+session     one step: the shards' gradients, their sum, then the same update on every rank
+allreduce   add gradients across ranks while earlier layers still go backward
+shards      the rows of each shard, of arrays and of files
+evaluation  losses and metrics of rows that several ranks hold
+ranks       the processes, and how an error on one is raised on all
 
-The rows are cut into as many shards as asked for, whatever the number of processes; every batch
-takes its share from each. With the shards' gradients added in one fixed tree, the result has the
-same bits in one process, in two and in four.
+The number of shards does not depend on the number of processes, and every batch has rows of each
+shard. The shards' gradients are added in one fixed tree, so the result has the same bits on one
+process, on two and on four.
 """
 
 from __future__ import annotations

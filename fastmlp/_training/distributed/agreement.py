@@ -1,4 +1,4 @@
-"""What ranks must have been given alike, and the error if they have not."""
+"""Check that all ranks have the same model, arguments and data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..._model.model import Model
 
 
-def described(model: Model, arguments: Arguments, data: tuple[Any, Any]) -> dict[str, Any]:
-    """Return what all ranks must have been given alike, or its digest, by what messages call it."""
+def describe(model: Model, arguments: Arguments, data: tuple[Any, Any]) -> dict[str, Any]:
+    """Return what must be the same on all ranks, or its digest, by the name in messages."""
     assert model.optimizer is not None and model.loss is not None
     layers = [
         [layer.units, layer.activation, layer.use_bias, repr(layer.kernel_regularizer),
@@ -31,10 +31,10 @@ def described(model: Model, arguments: Arguments, data: tuple[Any, Any]) -> dict
         "The version of fastmlp": __version__,
         "The instruction set (FASTMLP_ISA)": _kernels.isa(),
         "The model": _digest([model.n_inputs, model.dtype.name, layers, rates, compiled]),
-        "What fit is given": _digest({**arguments.to_dict(), "verbose": 0}),
+        "The arguments of fit": _digest({**arguments.to_dict(), "verbose": 0}),
     }
     if model.resumed is not None:
-        parts["The run to go on with"] = _digest([model.resumed.progress, model.resumed.seed])
+        parts["The run to resume"] = _digest([model.resumed.progress, model.resumed.seed])
     return parts | describe_data(*data)
 
 
@@ -44,8 +44,8 @@ def _digest(value: Any) -> dict[str, str]:
 
 
 def check_same(ranks: Ranks, found: dict[str, Any]) -> None:
-    """Raise, on all ranks alike, unless all have described the same."""
-    everyone = ranks.gather(found)
+    """Raise DataError, the same on all ranks, unless all descriptions are the same."""
+    everyone = ranks.allgather(found)
     for rank, other in enumerate(everyone):
         for name, value in everyone[0].items():
             if other.get(name) == value:

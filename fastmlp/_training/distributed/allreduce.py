@@ -1,4 +1,4 @@
-"""Gradients added across processes, while those of earlier layers are still being formed."""
+"""Add gradients across ranks, while those of earlier layers are still being computed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 
 from .ranks import Ranks, wait
 
-_ENOUGH = 1 << 16  # numbers that are worth an exchange of their own
+_ENOUGH = 1 << 16  # numbers that justify an exchange of their own
 
 
 def buckets(slices: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
-    """Group layers, the last one first, into exchanges of some size.
+    """Group layers, the last one first, into exchanges that are large enough.
 
     Parameters
     ----------
     slices : list of (start, stop)
-        Where each layer's numbers are.
+        Place of each layer's numbers in the gradient.
 
     Returns
     -------
     list of (top, bottom, start, stop)
-        Layers and their numbers.
+        First and last layer of each group, and the place of their numbers.
     """
     found, top = [], len(slices) - 1
     for layer in range(len(slices) - 1, -1, -1):
@@ -37,10 +37,11 @@ def buckets(slices: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
 
 
 def merges(leaf: int, last: bool) -> tuple[int, int]:
-    """Say where the fixed tree puts a leaf, and how many sums follow it.
+    """Return the level of a leaf in the fixed tree, and the number of sums that follow it.
 
-    The tree is that of a binary counter: two neighbours of one size are added at once. What is
-    left at the end, if the leaves are no power of two, is added from the right.
+    The tree is that of a binary counter: two neighbouring sums of the same size are added at
+    once. If the number of leaves is not a power of two, the remaining sums are added from the
+    right.
 
     Parameters
     ----------
@@ -51,9 +52,9 @@ def merges(leaf: int, last: bool) -> tuple[int, int]:
     Returns
     -------
     level : int
-        Sums waiting before it, which is where it goes.
+        Number of sums waiting before the leaf.
     n_sums : int
-        Each adds the highest level to the one below.
+        Each sum adds the highest level to the one below.
     """
     level = leaf.bit_count()
     if last:
@@ -62,7 +63,7 @@ def merges(leaf: int, last: bool) -> tuple[int, int]:
 
 
 def add(total: np.ndarray, other: np.ndarray) -> None:
-    """Add in place; what overflows makes the step diverge, which is noticed there."""
+    """Add in place; an overflow makes the step diverge, which the step notices."""
     with np.errstate(over="ignore", invalid="ignore"):
         total += other
 
@@ -90,7 +91,7 @@ def tree_sum(rows: Iterable[np.ndarray], out: np.ndarray) -> None:
 
 
 def _private(comm: Any) -> tuple[Any, Any]:
-    """Return two duplicates of a communicator, made once, that nobody else sends by."""
+    """Return two duplicates of a communicator, made once, that only this module uses."""
     global _key
     from mpi4py import MPI
 
@@ -107,23 +108,23 @@ _key: Any = None
 
 
 class Exchange:
-    """Adds a flat array's slices over all ranks, in place; this one for a rank alone."""
+    """Adds a flat array's slices over all ranks, in place; this base class is for one rank."""
 
     def start(self, start: int, stop: int) -> None:
-        """Begin with the numbers [start, stop), which stay as they are until `finish`."""
+        """Begin with the numbers [start, stop), which must not change until `finish`."""
 
     def progress(self) -> None:
-        """Let what has begun go on, if it can."""
+        """Continue the exchanges that have begun, without waiting."""
 
     def finish(self) -> None:
-        """Wait until all sums are there."""
+        """Wait until all sums are complete."""
 
 
 class FastExchange(Exchange):
-    """As MPI's own reduction adds them, in whatever order that is.
+    """Exchange by MPI's own reduction, whose order of additions is not fixed.
 
-    On one machine it is the processors that move the numbers, and nothing is gained by doing so
-    while they compute: then all go at once, by the reduction that waits.
+    On one machine the processors themselves move the numbers, so that doing it during computation
+    gains nothing: then one blocking reduction adds all numbers at the end.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ class FastExchange(Exchange):
 
         self._array, self._mpi, self._comm = array, MPI, _private(ranks.comm)[0]
         if overlap is None:
-            overlap = len(set(ranks.gather(MPI.Get_processor_name()))) > 1
+            overlap = len(set(ranks.allgather(MPI.Get_processor_name()))) > 1
         self._overlap = overlap
         self._requests: list[Any] = []
         self._waiting: list[tuple[int, int]] = []
@@ -153,13 +154,13 @@ class FastExchange(Exchange):
         self._requests.append(self._comm.Iallreduce(self._mpi.IN_PLACE, part))
 
     def progress(self) -> None:
-        """Let the library do its part."""
+        """Let MPI continue its requests."""
         if self._requests:
             self._mpi.Request.Testall(self._requests)
 
     def finish(self) -> None:
-        """Wait until all sums are there."""
-        if self._waiting:  # one after another downwards: a stretch
+        """Wait until all sums are complete."""
+        if self._waiting:  # the slices are adjacent, the last one first
             whole = self._array[self._waiting[-1][0] : self._waiting[0][1]]
             self._comm.Allreduce(self._mpi.IN_PLACE, whole)
             self._waiting.clear()
@@ -168,10 +169,10 @@ class FastExchange(Exchange):
 
 
 class TreeExchange(Exchange):
-    """In one fixed tree: MPI moves the numbers, they are added here.
+    """Exchange by one fixed tree of additions: MPI moves the numbers, this class adds them.
 
-    Each rank gets everyone's numbers for its part of a slice, adds them, and gives the sums to
-    all. That is as much as a ring moves, 2 (size - 1) / size times the array.
+    Each rank receives all ranks' numbers for its part of a slice, adds them, and sends the sums
+    to all. That moves as much as a ring does, 2 (size - 1) / size times the array.
 
     Parameters
     ----------
@@ -185,7 +186,7 @@ class TreeExchange(Exchange):
 
         self._array, self._mpi, self._ranks = array, MPI, ranks
         self._type = MPI.FLOAT if array.dtype.itemsize == 4 else MPI.DOUBLE
-        # Two, for all ranks must begin what is collective on one in the same order.
+        # Two, because all ranks must begin the collective calls of a communicator in one order.
         self._scatter, self._gather = _private(ranks.comm)
         self._space: dict[tuple[int, int], np.ndarray] = {}
         self._scattering: deque[tuple[Any, int, int, np.ndarray]] = deque()
@@ -206,7 +207,7 @@ class TreeExchange(Exchange):
         rows = self._space.get((start, stop))
         if rows is None:
             rows = self._space[start, stop] = np.empty((size, mine), self._array.dtype)
-        # To itself a rank sends nothing.
+        # A rank does not send to itself.
         sent = [0 if rank == own else count for rank, count in enumerate(counts)]
         got = [0 if rank == own else mine for rank in range(size)]
         request = self._scatter.Ialltoallv(
@@ -216,14 +217,14 @@ class TreeExchange(Exchange):
         self._scattering.append((request, start, stop, rows))
 
     def progress(self) -> None:
-        """Add what has arrived, and give the sums to all."""
+        """Add the numbers that have arrived, and send the sums to all."""
         while self._scattering and self._scattering[0][0].Test():
             self._add()
         if self._gathering:
             self._mpi.Request.Testall(self._gathering)
 
     def finish(self) -> None:
-        """Wait until all sums are there."""
+        """Wait until all sums are complete."""
         while self._scattering:
             wait([self._scattering[0][0]])
             self._add()
@@ -245,14 +246,14 @@ class TreeExchange(Exchange):
 
 
 def exchange_of(ranks: Ranks, array: np.ndarray, fast: bool) -> Exchange:
-    """Return what adds an array over the ranks.
+    """Return the exchange that adds an array over the ranks.
 
     Parameters
     ----------
     ranks : Ranks
     array : ndarray
     fast : bool
-        Whether the order of the sums may be MPI's.
+        Whether the order of additions may be that of MPI.
     """
     if ranks.size == 1:
         return Exchange()

@@ -1,4 +1,4 @@
-"""The fit loop of several processes: what they agree on before it, in it and after it."""
+"""The fit loop on all ranks: common arguments, callbacks on rank 0, the same errors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .. import lifecycle
 from ..arguments import Arguments
 from ..checkpoint import Checkpoint
 from ..data import Rows
-from ..resume import Resumed
+from ..loop import Keeper, Run, Stored
 from ..stream import StreamRows
-from .agreement import check_same, described
+from .agreement import check_same, describe
 from .evaluation import evaluate
-from .ranks import Delivered, Ranks, Signals, as_ranks
-from .session import Session
-from .shards import ArrayShard, Plan, Shard, StreamShard, cut_stream, merged, moments_of
+from .ranks import InterruptedEverywhere, Ranks, RankSignals, as_ranks
+from .session import ShardedSession
+from .shards import ArrayShard, Shard, ShardPlan, StreamShard, cut_stream, merged, moments_of
 
 if TYPE_CHECKING:
     from ..._model.model import Attempt, Model
@@ -33,11 +33,11 @@ _SHARDS = 4
 Data = tuple[Rows | ParquetStream, Rows | ParquetStream | None]
 
 
-# ---- what only rank 0 does, and what it decides --------------------------------------------------
+# ---- callbacks that only rank 0 runs, and its decisions -----------------------------------------
 
 
-class _Elsewhere(Callback):
-    """Stands on other ranks for a callback that writes files: hooks of the same names do nothing.
+class _SilentCallback(Callback):
+    """Replaces a callback that writes files on other ranks: the same hooks do nothing.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class _Elsewhere(Callback):
                 setattr(self, name, lambda *arguments, **named: None)
 
 
-class _Decisions(Callback):
-    """Called after all others: what rank 0's callbacks have decided holds everywhere.
+class _RankZeroDecides(Callback):
+    """Callback after all others: broadcast the decisions of rank 0's callbacks.
 
     Parameters
     ----------
@@ -59,63 +59,63 @@ class _Decisions(Callback):
     model : Model
     """
 
-    epoch_period = 1 << 60  # asks for no epoch of its own
+    epoch_period = 1 << 60  # needs no epochs of its own
 
     def __init__(self, ranks: Ranks, model: Model) -> None:
         self._ranks, self._trained = ranks, model
 
-    def _agree(self) -> None:
+    def _broadcast(self) -> None:
         optimizer = self._trained.optimizer
         assert optimizer is not None
         rate = None if optimizer.schedule is not None else optimizer.learning_rate
-        decided = self._ranks.share((self._trained.stop_training, rate))
+        decided = self._ranks.broadcast((self._trained.stop_training, rate))
         self._trained.stop_training = decided[0]
         if rate is not None and decided[1] != rate:
             optimizer.learning_rate = decided[1]
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Take over the rate."""
-        self._agree()
+        """Broadcast the learning rate."""
+        self._broadcast()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Take over the rate, and whether to stop."""
-        self._agree()
+        """Broadcast the learning rate, and whether to stop."""
+        self._broadcast()
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Take over the rate."""
-        self._agree()
+        """Broadcast the learning rate."""
+        self._broadcast()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Take over the rate, and whether to stop."""
-        self._agree()
+        """Broadcast the learning rate, and whether to stop."""
+        self._broadcast()
 
 
 def _callbacks_of(ranks: Ranks, callbacks: list[Callback]) -> list[Callback]:
     if ranks.first:
         return callbacks
     writers = (ModelCheckpoint, CSVLogger)
-    return [_Elsewhere(c) if isinstance(c, writers) else c for c in callbacks]
+    return [_SilentCallback(c) if isinstance(c, writers) else c for c in callbacks]
 
 
 # ---- how many shards ----------------------------------------------------------------------------
 
 
 def shards_for(size: int, shards: int | None, fast_reduce: bool) -> int:
-    """Return the number of shards: as asked for, if so many ranks can have them.
+    """Return the number of shards, checked against the number of ranks.
 
     Parameters
     ----------
     size : int
-        Of the communicator.
+        Number of ranks.
     shards : int or None
-        None: 4, the same on 1, 2 and 4 ranks; or one a rank.
+        None means 4, the same on 1, 2 and 4 ranks; otherwise one for each rank.
     fast_reduce : bool
-        Whether sums need no order.
+        Whether the order of additions may vary.
 
     Raises
     ------
     ValueError
-        If they cannot: each has equally many, and for the sums' order a power of two.
+        If the ranks cannot have equally many, or not a power of two where the order is fixed.
     """
     if shards is None:
         shards = _SHARDS if _SHARDS % size == 0 else size
@@ -123,7 +123,7 @@ def shards_for(size: int, shards: int | None, fast_reduce: bool) -> int:
     if shards % size or (not fast_reduce and size > 1 and each & (each - 1)):
         rule = "a multiple of it" if fast_reduce else "it times a power of two"
         raise ValueError(
-            f"shards must suit the number of ranks, {size}: {rule}. Received: shards={shards}"
+            f"shards must fit the number of ranks, {size}: {rule}. Received: shards={shards}"
         )
     return shards
 
@@ -131,17 +131,19 @@ def shards_for(size: int, shards: int | None, fast_reduce: bool) -> int:
 # ---- the loop ----------------------------------------------------------------------------------
 
 
-class Run(lifecycle.Run):
+class ShardedRun(Run):
     """One call of fit on all ranks: the same loop, over shards.
 
     Parameters
     ----------
     ranks : Ranks
     model, arguments, callbacks, checkpoint
-        As for `training.Run`.
+        As for `Run`.
     data : tuple
-        Rows or a stream, to train on and to validate on; the latter may be None.
+        Rows or a stream to train on, and rows, a stream or None to validate on.
     """
+
+    session: ShardedSession
 
     def __init__(
         self,
@@ -154,24 +156,23 @@ class Run(lifecycle.Run):
     ) -> None:
         assert arguments.shards is not None
         self.ranks, self.data = ranks, data
-        self.signals = Signals(ranks.size > 1)
+        self.signals = RankSignals(ranks.size > 1)
         if checkpoint is not None:
             checkpoint.writes, checkpoint.interrupts = ranks.first, self.signals
         train, validation = data
         rows: Any = StreamRows(train) if isinstance(train, ParquetStream) else train
-        self.plan = Plan(len(rows.x), arguments.batch_size, arguments.shards)
+        self.plan = ShardPlan(len(rows.x), arguments.batch_size, arguments.shards)
         callbacks = _callbacks_of(ranks, callbacks)
-        held: Any = validation
-        super().__init__(model, rows, held, arguments, callbacks, checkpoint)
+        super().__init__(model, rows, validation, arguments, callbacks, checkpoint)
         if not ranks.first:
             self.verbose, self.line = 0, type(self.line)("fit", 1, enabled=False)
         for hooks in (self.epoch_hooks, self.batch_hooks):
             if hooks and ranks.size > 1:
-                hooks.append(_Decisions(ranks, model))
+                hooks.append(_RankZeroDecides(ranks, model))
         assert model.loss is not None
         kind = metric_kind(model.loss, rows.y, self.network.n_outputs)
         names = [metric.engine_name(kind, self.network.n_outputs) for metric in self.counted]
-        self.session: Session = Session(
+        self.session = ShardedSession(
             ranks, self.network, model.loss, [name for name in names if name is not None],
             self.plan, self.signals, arguments.fast_reduce,
         )  # fmt: skip
@@ -185,18 +186,18 @@ class Run(lifecycle.Run):
         assert self.arguments.shards is not None
         return -(-super()._rows_at_a_time() // self.arguments.shards)
 
-    def begin(self, seed: int, resumed: Resumed | None) -> None:
-        """Begin with rank 0's weights and rows of its own."""
-        with self.ranks.together():
+    def begin(self, seed: int, resumed: Stored | None) -> None:
+        """Begin a session with rank 0's weights, on this rank's rows."""
+        with self.ranks.collectively():
             streams = self._cut(seed)
-        self._learn_targets(streams)
-        self.ranks.spread(self.session.step.state())
-        self.network.step = self.ranks.share(self.network.step)
-        with self.ranks.together():
+        self._read_moments(streams)
+        self.ranks.broadcast_arrays(self.session.step.state())
+        self.network.step = self.ranks.broadcast(self.network.step)
+        with self.ranks.collectively():
             super().begin(seed, resumed)
 
     def _cut(self, seed: int) -> list[ParquetStream]:
-        """Make this rank's shards; return their streams, if rows are streamed."""
+        """Make this rank's shards; return their streams if rows are streamed."""
         train, own, plan = self.data[0], self.session.own, self.plan
         whole = plan.n_batches == 1  # a sum over all rows has no order
         order = seed if self.arguments.shuffle and not whole else None
@@ -215,54 +216,54 @@ class Run(lifecycle.Run):
         self.session.shards = shards
         return streams
 
-    def _learn_targets(self, streams: list[ParquetStream]) -> None:
-        """Read what a metric asks of the targets, if one does."""
+    def _read_moments(self, streams: list[ParquetStream]) -> None:
+        """Read the targets' mean and deviation if a metric needs them."""
         streamed = isinstance(self.data[0], ParquetStream)
         if not streamed or not any(isinstance(metric, R2Score) for metric in self.counted):
             return
         found = []
-        with self.ranks.together():
+        with self.ranks.collectively():
             found = [moments_of(stream, self.model.dtype.name).state for stream in streams]
-        everyone = [state for states in self.ranks.gather(found) for state in states]
-        self.rows.moments = merged(everyone)  # type: ignore[attr-defined]
+        everyone = [state for states in self.ranks.allgather(found) for state in states]
+        self.rows.moments = merged(everyone)
 
-    def begin_callbacks(self, resumed: Resumed | None) -> None:
-        """Tell the callbacks that training begins, or goes on."""
-        with self.ranks.together():
+    def begin_callbacks(self, resumed: Stored | None) -> None:
+        """Call the callbacks' hooks for the beginning of training, or for its resumption."""
+        with self.ranks.collectively():
             super().begin_callbacks(resumed)
 
-    def carry_out(
-        self, hooks: list[Callback], keeper: Checkpoint | None, resumed: Resumed | None
+    def run_to_end(
+        self, hooks: list[Callback], keeper: Keeper | None, resumed: Stored | None
     ) -> None:
-        """Train to the end, where only rank 0 speaks."""
-        quiet = nullcontext() if self.ranks.first else redirect_stdout(_Nowhere())
+        """Train to the end; only rank 0 prints."""
+        quiet = nullcontext() if self.ranks.first else redirect_stdout(_NullStream())
         with quiet, nullcontext() if keeper else self.signals:
-            super().carry_out(hooks, keeper, resumed)
+            super().run_to_end(hooks, keeper, resumed)
 
-    def rest(self) -> None:
-        """Pass a point at which the run could be left, and gone on with later."""
-        super().rest()
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint if one is due; the run can be resumed from this point."""
+        super().checkpoint_if_due()
         if self.signals.waiting:
             self.signals.deliver()
 
-    def validated(self) -> list[float]:
+    def validation_values(self) -> list[float]:
         """Return the loss and the metrics of the validation rows."""
         assert self.data[1] is not None and self.arguments.shards is not None
         shards = self.arguments.shards
         return evaluate(self.ranks, self.model, self.data[1], shards, self.test_batch_hooks)
 
-    def divergence(self) -> DivergedError:
-        """Put rank 0's snapshot back on all, and make the error that says what happened."""
-        error = super().divergence()
-        self.ranks.spread(self.session.step.state()[:1])
+    def divergence(self, epoch: int, index: int) -> DivergedError:
+        """Put rank 0's snapshot back on all ranks; return the error."""
+        error = super().divergence(epoch, index)
+        self.ranks.broadcast_arrays(self.session.step.state()[:1])
         return error
 
 
-class _Nowhere:
-    """Takes what other ranks print."""
+class _NullStream:
+    """Discards what other ranks print."""
 
     def write(self, text: str) -> int:
-        """Take it."""
+        """Discard the text."""
         return len(text)
 
     def flush(self) -> None:
@@ -285,14 +286,15 @@ def fit(
     ----------
     comm : mpi4py.MPI.Comm, Ranks or None
     model : Model
-        Compiled; it begins with rank 0's weights everywhere.
+        Compiled; all ranks begin with rank 0's weights.
     prepare : callable
-        Makes data of arguments: rows or a stream, to train on and, or None, to validate on.
+        Returns the data for given arguments: rows or a stream to train on, and rows, a stream or
+        None to validate on.
     arguments : Arguments
     callbacks : list of Callback
-        Called on all ranks, but that rank 0 alone writes files, and that its decisions hold.
+        Called on all ranks, except those that write files; rank 0's decisions are broadcast.
     attempt : Attempt
-        Is told when training begins.
+        Accepted when training begins.
     checkpoint, checkpoint_every
         As for `Sequential.fit`; rank 0 writes.
 
@@ -303,31 +305,31 @@ def fit(
     """
     ranks = as_ranks(comm)
     with ranks.limited_threads():
-        with ranks.together():
-            arguments = _settled(ranks, model, arguments)
+        with ranks.collectively():
+            arguments = _with_shards(ranks, model, arguments)
             data = prepare(arguments)
-            found = described(model, arguments, data) if ranks.size > 1 else {}
+            found = describe(model, arguments, data) if ranks.size > 1 else {}
         check_same(ranks, found)
-        model.seed, model.n_fits = ranks.share((model.seed, model.n_fits))
-        return _carried_out(
+        model.seed, model.n_fits = ranks.broadcast((model.seed, model.n_fits))
+        return _run_to_end(
             ranks, model, data, arguments, callbacks, attempt, checkpoint, checkpoint_every
         )
 
 
-def _settled(ranks: Ranks, model: Model, arguments: Arguments) -> Arguments:
-    """Return the arguments, those of a run that is resumed, with a number of shards."""
+def _with_shards(ranks: Ranks, model: Model, arguments: Arguments) -> Arguments:
+    """Return the arguments, or those of a resumed run, with the number of shards set."""
     if model.resumed is not None:
         if arguments.shards is None and not model.resumed.is_sharded:
             raise ValueError(
-                f"The run in {model.resumed.path} was begun without shards, and goes on without "
-                "comm. Received: comm"
+                f"The run in {model.resumed.path} was begun without shards and must be resumed "
+                "without comm. Received: comm"
             )
         arguments = model.resumed.arguments(arguments)
     arguments.shards = shards_for(ranks.size, arguments.shards, arguments.fast_reduce)
     return arguments
 
 
-def _carried_out(
+def _run_to_end(
     ranks: Ranks,
     model: Model,
     data: Data,
@@ -337,22 +339,22 @@ def _carried_out(
     checkpoint: Any,
     checkpoint_every: Any,
 ) -> History:
-    """Train; an error that the other ranks do not know of by themselves ends them as well."""
+    """Train; an error on one rank that the others do not raise themselves ends them as well."""
     begun = False
 
-    def made(arguments: Arguments, hooks: list[Callback], keeper: Checkpoint | None) -> Run:
+    def make(arguments: Arguments, hooks: list[Callback], keeper: Checkpoint | None) -> Run:
         nonlocal begun
         begun = True
-        with ranks.together():
-            return Run(ranks, model, data, arguments, hooks, keeper)
+        with ranks.collectively():
+            return ShardedRun(ranks, model, data, arguments, hooks, keeper)
 
     try:
-        return lifecycle.carried_out(
-            model, made, arguments, callbacks, attempt, data, checkpoint, checkpoint_every
+        return lifecycle.run_to_end(
+            model, make, arguments, callbacks, attempt, data, checkpoint, checkpoint_every
         )
     except BaseException as error:
-        if not begun:  # where the others wait, in `made`, they hear of it
-            ranks.agree(error)
-        if error is ranks.agreed or isinstance(error, (DivergedError, Delivered)):
+        if not begun:  # the others wait in `make`, where they raise it
+            ranks.raise_everywhere(error)
+        if error is ranks.raised or isinstance(error, (DivergedError, InterruptedEverywhere)):
             raise
         ranks.abort(error)

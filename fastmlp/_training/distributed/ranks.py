@@ -1,4 +1,4 @@
-"""The processes that train one network together: what they share, and how they fail together."""
+"""The processes that train one network: collective calls, errors raised on all, signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...errors import DataError, DivergedError, ModelFileError, RankError
 T = TypeVar("T")
 _PATIENCE = 1.0  # seconds
 
-# Of what kind an error is on the ranks that only hear of it.
+# Exception types that are raised again on the ranks that did not fail themselves.
 _KINDS = {
     kind.__name__: kind
     for kind in (DataError, ModelFileError, ValueError, FileExistsError, MemoryError)
@@ -35,103 +35,103 @@ class Ranks:
     ----------
     comm : mpi4py.MPI.Comm or None
     describe : callable, optional
-        Makes one line of an error that ends all processes; by default its traceback is printed
-        as well.
+        Returns one line for an error that ends all processes. By default the traceback is
+        printed as well.
 
     Attributes
     ----------
     rank, size : int
     comm : mpi4py.MPI.Comm or None
-    agreed : BaseException or None
-        What was last raised on all ranks.
+    raised : BaseException or None
+        The error that was last raised on all ranks.
     """
 
     def __init__(self, comm: Any = None, describe: Callable[[BaseException], str] | None = None):
         self.comm, self._describe = comm, describe
-        self.agreed: BaseException | None = None
+        self.raised: BaseException | None = None
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
+        """Whether this is rank 0, which alone writes files and prints."""
         return self.rank == 0
 
-    def share(self, value: T) -> T:
-        """Return rank 0's value on all."""
+    def broadcast(self, value: T) -> T:
+        """Return rank 0's value on all ranks."""
         if self.size == 1:
             return value
-        self._meet()
+        self._barrier()
         shared: T = self.comm.bcast(value)
         return shared
 
-    def gather(self, value: T) -> list[T]:
-        """Return everyone's values, by rank, on all."""
+    def allgather(self, value: T) -> list[T]:
+        """Return every rank's value, in the order of ranks, on all ranks."""
         if self.size == 1:
             return [value]
-        self._meet()
+        self._barrier()
         everyone: list[T] = self.comm.allgather(value)
         return everyone
 
-    def _meet(self) -> None:
-        """Wait until all are here, which may be long: one reads a file, or writes one."""
+    def _barrier(self) -> None:
+        """Wait for all ranks, without a busy loop: one of them may read or write a large file."""
         request, soon = self.comm.Ibarrier(), time.monotonic() + 0.01
         while not request.Test():
             time.sleep(0 if time.monotonic() < soon else 0.001)
 
-    def spread(self, arrays: list[Any]) -> None:
-        """Copy rank 0's arrays into everyone's."""
+    def broadcast_arrays(self, arrays: list[Any]) -> None:
+        """Copy rank 0's arrays into those of all ranks."""
         for array in arrays if self.size > 1 else ():
             self.comm.Bcast(array)
 
     # ---- errors ----
 
-    def agree(self, error: BaseException | None = None) -> None:
-        """Raise on every rank if any rank has an error; to be called by all.
+    def raise_everywhere(self, error: BaseException | None = None) -> None:
+        """Raise an error on every rank if any rank has one; every rank calls this.
 
         Parameters
         ----------
         error : BaseException or None
-            This rank's.
+            This rank's error.
         """
         if self.size == 1:
             if error is not None:
-                self.agreed = error
+                self.raised = error
                 raise error
             return
         mine = None if error is None else (type(error).__name__, str(error), socket.gethostname())
-        found = self.gather(mine)
+        found = self.allgather(mine)
         failed = {rank: report for rank, report in enumerate(found) if report is not None}
         if not failed:
             return
         name, text, host = failed[min(failed)]
         same = [rank for rank, report in failed.items() if report[:2] == (name, text)]
         if error is not None and self.rank in same:
-            self.agreed = error
+            self.raised = error
         else:
             whose = f"rank {same[0]} of {self.size}, on {host}"
             if len(same) > 1:
                 whose = f"ranks {', '.join(map(str, same))} of {self.size}"
-            # What a rank may have met itself matters less than that all raise the same.
-            self.agreed = _KINDS.get(name, RankError)(f"{text} ({whose})")
-        raise self.agreed from (None if self.agreed is error else error)
+            # All ranks raise the same error, also those that have another one of their own.
+            self.raised = _KINDS.get(name, RankError)(f"{text} ({whose})")
+        raise self.raised from (None if self.raised is error else error)
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Within it each rank works by itself; an error of one is raised on all at the end."""
+    def collectively(self) -> Iterator[None]:
+        """Return a context in which ranks work separately; an error on one is raised on all."""
         try:
             yield
         except Exception as error:
-            self.agree(error)
+            self.raise_everywhere(error)
         else:
-            self.agree()
+            self.raise_everywhere()
 
     def abort(self, error: BaseException) -> NoReturn:
-        """Say what happened and end all processes, when the others cannot hear of it."""
+        """Print the error and end all processes, when the others cannot raise it."""
         if self.size == 1:
             raise error
         if not self.first:
-            time.sleep(_PATIENCE)  # where all fail, one is to speak
+            time.sleep(_PATIENCE)  # if all fail, rank 0 prints
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, (DataError, ModelFileError)):
             text = str(error)
@@ -150,7 +150,10 @@ class Ranks:
 
     @contextlib.contextmanager
     def limited_threads(self) -> Iterator[None]:
-        """Within it ranks that share a machine share its processors, unless told otherwise."""
+        """Return a context in which the ranks of one machine divide its processors.
+
+        A number of threads that was set explicitly stays.
+        """
         before = threads.worker.n_threads
         each = self._threads_each() if self.size > 1 else 0
         if each and threads.resolve()[1] and "OMP_NUM_THREADS" not in os.environ:
@@ -166,7 +169,7 @@ class Ranks:
             if hasattr(os, "sched_getaffinity")
             else range(os.cpu_count() or 1)
         )
-        everyone = self.gather((socket.gethostname(), mine))
+        everyone = self.allgather((socket.gethostname(), mine))
         sharing = sum(
             1 for host, processors in everyone
             if host == everyone[self.rank][0] and processors & mine
@@ -174,15 +177,15 @@ class Ranks:
         return max(1, threads.available() // sharing)
 
 
-class Delivered(KeyboardInterrupt):
-    """Ctrl-C, as all ranks have heard of it."""
+class InterruptedEverywhere(KeyboardInterrupt):
+    """Ctrl-C, raised on all ranks after the same step."""
 
 
-class Signals(Interrupts):
-    """Ctrl-C, or the signal by which a launcher ends ranks, heard by one rank and obeyed by all.
+class RankSignals(Interrupts):
+    """Ctrl-C, or a launcher's SIGTERM: one rank receives it, all stop after the same step.
 
-    A signal is only noted; `waiting` is set on all ranks after the same step, once they know. A
-    second one does what it would have done.
+    A first signal is only noted. The ranks exchange the note with their next step and then set
+    `waiting` on all. A second signal has its usual effect.
 
     Parameters
     ----------
@@ -192,7 +195,7 @@ class Signals(Interrupts):
     Attributes
     ----------
     noted : bool
-        Whether this rank has had a signal.
+        Whether this rank has received a signal.
     """
 
     def __init__(self, launched: bool) -> None:
@@ -219,11 +222,11 @@ class Signals(Interrupts):
     def deliver(self) -> NoReturn:
         """End the run."""
         self.waiting = False
-        raise Delivered
+        raise InterruptedEverywhere
 
 
 def wait(requests: list[Any]) -> None:
-    """Wait for MPI's requests, giving way to whoever else needs this processor meanwhile."""
+    """Wait for MPI's requests, and yield the processor to other processes meanwhile."""
     if not requests:
         return
     test = type(requests[0]).Testall

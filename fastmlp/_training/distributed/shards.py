@@ -1,4 +1,4 @@
-"""Which rows of arrays and files are whose, and what each shard gives to a batch."""
+"""The rows of each shard, of arrays and of files, and its share of each batch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..data import Rows
 Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
-class Plan:
-    """How rows and batches are cut: every batch takes its share from each shard.
+class ShardPlan:
+    """How rows and batches are cut: every batch has a share of rows from each shard.
 
-    Shards are stretches of the rows, as they are given. Shares differ by one row at most.
+    Shards are contiguous rows in the given order. Shares differ by one row at most.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class Plan:
     Attributes
     ----------
     n_batches : int
-        Of an epoch; the last may be smaller.
+        In an epoch; the last one may be smaller.
     starts : list of int
-        Where each shard begins, and where the last one ends.
+        First row of each shard, and the end of the last one.
     """
 
     def __init__(self, n_rows: int, batch_size: int, n_shards: int) -> None:
@@ -52,45 +52,45 @@ class Plan:
         self.starts = [0, *np.cumsum(sizes).tolist()]
 
     def size(self, batch: int) -> int:
-        """Return the rows of a batch."""
+        """Return the number of rows of a batch."""
         return min(self.batch_size, self.n_rows - batch * self.batch_size)
 
     def share(self, batch: int, shard: int) -> tuple[int, int]:
-        """Return the place in a batch of the rows that a shard gives, and their number."""
+        """Return the first row in a batch of a shard's share, and the share's size."""
         each, rest = divmod(self.size(batch), self.n_shards)
         return shard * each + min(shard, rest), each + (shard < rest)
 
 
 def random(seed: int, *key: int) -> np.random.Generator:
-    """Return the numbers that belong to a seed and a place in the run."""
+    """Return the random generator for a seed and a position in the run."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 class Shard(Protocol):
-    """Gives its share to one batch after another."""
+    """The rows of one shard, batch by batch."""
 
     def part(self, epoch: int, batch: int) -> Part:
-        """Return inputs, targets and weights."""
+        """Return inputs, targets and weights of the share of a batch."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release files and buffers."""
 
 
 class ArrayShard:
-    """A stretch of arrays, in a new order every epoch.
+    """A shard of arrays, in a new order every epoch.
 
     Parameters
     ----------
     rows : Rows
         Of all shards.
-    plan : Plan
+    plan : ShardPlan
     index : int
         Which shard.
     seed : int or None
         None: the order is that of the arrays.
     """
 
-    def __init__(self, rows: Rows, plan: Plan, index: int, seed: int | None) -> None:
+    def __init__(self, rows: Rows, plan: ShardPlan, index: int, seed: int | None) -> None:
         self._rows, self._plan, self._index, self._seed = rows, plan, index, seed
         self._epoch, self._order = -1, np.empty(0, np.intp)
 
@@ -109,30 +109,30 @@ class ArrayShard:
         return x[chosen], y[chosen], None if weight is None else weight[chosen]
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release files and buffers."""
 
 
 class StreamShard:
-    """A stretch of a file's rows, read through a buffer that is shuffled.
+    """A shard of a file, read through a buffer that is shuffled.
 
     Parameters
     ----------
     stream : ParquetStream
-        This shard's rows alone, as `cut_stream` returns them.
-    plan : Plan
+        Only this shard's rows, as `cut_stream` returns them.
+    plan : ShardPlan
     index : int
     seed : int or None
         None: the order is that of the file.
     epochs : int
     dtype : dtype
     check : callable
-        Called with every part's targets; returns them as the network takes them.
+        Called with the targets of each part; returns them converted for the network.
     """
 
     def __init__(
         self,
         stream: ParquetStream,
-        plan: Plan,
+        plan: ShardPlan,
         index: int,
         seed: int | None,
         epochs: int,
@@ -150,7 +150,7 @@ class StreamShard:
         self._order = np.empty(0, np.intp)
 
     def part(self, epoch: int, batch: int) -> Part:
-        """Return inputs, targets and weights; waits until they are read."""
+        """Return inputs, targets and weights; wait until they are read."""
         start = batch * self._each
         n = self._plan.share(batch, self._index)[1]
         if n == 0:
@@ -181,7 +181,7 @@ class StreamShard:
         def order(epoch: int) -> list[int]:
             if seed is None:
                 return groups
-            # No buffer has this number: their orders are others.
+            # No buffer has this number, so that its order is another one.
             return random(seed, epoch, index, 2**32 - 1).permutation(groups).tolist()
 
         epochs, skip = range(epoch, self._epochs), number * self._size
@@ -190,7 +190,7 @@ class StreamShard:
         )
 
     def close(self) -> None:
-        """Let go of the file and the buffers."""
+        """Release the file and the buffers."""
         self._running.close()
         self._prefetcher = self._buffer = None
 
@@ -199,25 +199,25 @@ class StreamShard:
 
 
 def groups_of(stream: ParquetStream) -> list[int]:
-    """Return the row groups that have rows of a stream."""
+    """Return the row groups that contain rows of a stream."""
     return [group for group in range(stream.n_groups) if stream.kept_rows(group)]
 
 
 def cut_stream(stream: ParquetStream, starts: list[int], wanted: list[int]) -> list[ParquetStream]:
-    """Return streams of stretches of a stream's rows.
+    """Return streams of contiguous parts of a stream's rows.
 
     Parameters
     ----------
     stream : ParquetStream
     starts : list of int
-        Where each stretch begins, and where the last one ends.
+        First row of each part, and the end of the last one.
     wanted : list of int
-        Which stretches.
+        Indices of the parts to return.
 
     Returns
     -------
     list of ParquetStream
-        Each shuffles its share of the rows that the stream would shuffle together.
+        The buffers of all parts together have as many rows as the stream's buffer.
     """
     places = _file_rows(stream, starts)
     share = -(-stream.buffer_rows(1) // (len(starts) - 1))
@@ -238,14 +238,14 @@ def _within(
 ) -> Callable[[np.ndarray], np.ndarray]:
     def both(rows: np.ndarray) -> np.ndarray:
         inside = (rows >= first) & (rows < last)
-        # Whole row groups lie outside: most are, of a file with many.
+        # Most row groups of a large file lie outside.
         return inside if keeps is None or not inside.any() else inside & keeps(rows)
 
     return both
 
 
 def _file_rows(stream: ParquetStream, starts: list[int]) -> list[int]:
-    """Return where in the file those of a stream's rows are that have these numbers in it."""
+    """Return the rows of the file at which these rows of a stream are."""
     if stream._keeps is None:
         return starts
     kept = [stream.kept_rows(group) for group in range(stream.n_groups)]
@@ -260,7 +260,7 @@ def _file_rows(stream: ParquetStream, starts: list[int]) -> list[int]:
 
 
 def moments_of(stream: ParquetStream, dtype: str) -> Moments:
-    """Return mean and deviation of a stream's targets, read by themselves."""
+    """Return mean and deviation of a stream's targets, and read no other column."""
     state, moments = stream.preprocessing, Moments()
     for table in stream.tables([state.target.name], groups_of(stream)):
         y = state.targets(table, dtype)
@@ -271,7 +271,7 @@ def moments_of(stream: ParquetStream, dtype: str) -> Moments:
 
 
 def merged(states: list[list[list[float]]]) -> Moments:
-    """Return moments of numbers whose parts several processes have, in the order given."""
+    """Return the moments of numbers whose parts are on several processes, in the given order."""
     total = Moments()
     bounds = [state[-1] for state in states]
     lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
@@ -284,7 +284,7 @@ def merged(states: list[list[list[float]]]) -> Moments:
 
 
 def even_starts(n_rows: int, n_shards: int) -> list[int]:
-    """Return where each of so many stretches of rows begins, and where the last one ends."""
+    """Return the first row of each of `n_shards` contiguous parts, and the end of the last one."""
     return [n_rows * shard // n_shards for shard in range(n_shards + 1)]
 
 
