@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp import datasets, initializers, inspection, layers, lecture, models, regularizers
+from fastmlp._training import evaluation
 from fastmlp.errors import DataError
 from fastmlp.inspection import Feature, _layers
 from fastmlp.preprocessing import Preprocessing
@@ -61,8 +62,10 @@ def test_rows_are_stacked_as_memory_allows_and_no_bit_depends_on_it(monkeypatch)
     model = models.mlp([8], 3, 1, seed=1)
     model.compile("adam", "mse")
     calls = []
-    predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda x, **o: calls.append(len(x)) or predict(x, **o))
+    predict = evaluation.predict
+    monkeypatch.setattr(
+        evaluation, "predict", lambda model, x: calls.append(len(x)) or predict(model, x)
+    )
     whole = inspection.permutation_importance(model, x, y, 5)
     curve = inspection.partial_dependence(model, x, 1)
     assert calls == [40, 15 * 40, 40 * 40]
@@ -96,8 +99,10 @@ def test_columns_of_a_feature_are_shuffled_together(monkeypatch):
     model = linear([0.0, 1.0, 2.0, 3.0])
     colour = Feature("colour", (1, 2, 3), "categorical", ("red", "green", "blue"))
     seen = []
-    predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda x, **o: seen.append(x.copy()) or predict(x, **o))
+    predict = evaluation.predict
+    monkeypatch.setattr(
+        evaluation, "predict", lambda model, x: seen.append(x.copy()) or predict(model, x)
+    )
     found = inspection.permutation_importance(
         model, x, codes + 1.0, 3, features=[Feature("size", (0,)), colour]
     )
@@ -175,7 +180,7 @@ def test_a_loss_in_python():
         ({"seed": -1}, ValueError, "seed must be"),
         ({"metric": "acuracy"}, ValueError, "Did you mean 'accuracy'?"),
         ({"metric": "categorical_accuracy"}, ValueError, "needs at least 2 units"),
-        ({"metric": "sparse_categorical_accuracy"}, ValueError, "in the form that the loss does"),
+        ({"metric": "sparse_categorical_accuracy"}, ValueError, "in the same form as the loss"),
         ({"features": ["a"]}, ValueError, "a name for each of the 2 columns of x. Received: 1"),
         ({"features": [Feature("a", (2,))]}, ValueError, r"from 0 to 1. Received: \(2,\)"),
         ({"features": [1]}, ValueError, "Received: 1"),

@@ -16,7 +16,7 @@ def read(path: str) -> str | None:
 
 
 def own(controller: str) -> list[str]:
-    """List the directories of this process's control groups, and of those around them."""
+    """List the directories of this process's control groups, and of their parents."""
     found = {ROOT: None, f"{ROOT}/{controller}": None}  # all that a container shows
     for line in (read(MEMBERSHIP) or "").splitlines():
         fields = line.split(":", 2)

@@ -82,6 +82,7 @@ def is_sharded(model: Model, given: Arguments, comm: Any) -> bool:
         return True
     if given.fast_reduce:
         raise ValueError(
-            "fast_reduce needs comm or shards, whose gradients it adds. Received: fast_reduce=True"
+            "fast_reduce sets how gradients are added: it needs comm or shards. "
+            "Received: fast_reduce=True"
         )
     return False

@@ -1,6 +1,6 @@
 """Hooks into training, under Keras's names.
 
-_base           the base class, and how hooks are called
+_base           the base classes, and the hooks that a callback overrides
 _stopping       EarlyStopping, TerminateOnNaN
 _learning_rate  ReduceLROnPlateau, LearningRateScheduler
 _files          ModelCheckpoint, CSVLogger

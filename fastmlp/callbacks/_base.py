@@ -51,30 +51,30 @@ class Callback:
     # ---- training ----
 
     def check(self) -> None:
-        """Raise if this training is not one for this callback.
+        """Raise if this callback cannot be used in this training.
 
         Called for all callbacks before the first `on_train_begin`, when `model` and `params` are
-        set: it changes nothing, so that a call of fit that is refused leaves no traces.
+        set. It must not change anything, so that a call of fit that is refused has no effect.
         """
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """After the last epoch; `logs` are those of it."""
+        """After the last epoch; `logs` are the epoch's."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before an epoch, counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """After an epoch; `logs` hold its loss and metrics, and the validation's if it had one."""
+        """After an epoch; `logs` have its loss and metrics, and those of its validation."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch, counted from 0 in each epoch."""
         self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch; `logs` hold the mean loss of the epoch so far."""
+        """After a batch; `logs` have the mean loss of the epoch so far."""
         self.on_batch_end(batch, logs)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -89,7 +89,7 @@ class Callback:
         """Before an evaluation, of `evaluate` or on validation data."""
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """After an evaluation; `logs` hold its loss and metrics."""
+        """After an evaluation; `logs` have its loss and metrics."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before each part of the rows that `evaluate` hands to the kernels at once."""
@@ -112,22 +112,22 @@ class Callback:
     # ---- checkpoints ----
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of this callback, so that a resumed run is the same.
+        """Return the state that a checkpoint stores, so that a resumed run is the same.
 
         Returns
         -------
         dict
-            JSON values; also NumPy arrays and lists of them, under keys of their own.
+            JSON values, NumPy arrays and lists of arrays.
         """
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `get_state` returned."""
+        """Set the state that `get_state` returned."""
 
     def on_train_resume(self, state: dict[str, Any]) -> None:
-        """Before training goes on from a checkpoint, in place of `on_train_begin`.
+        """Before training resumes from a checkpoint, in place of `on_train_begin`.
 
-        By default calls `on_train_begin`, then `set_state`.
+        By default it calls `on_train_begin`, then `set_state`.
         """
         self.on_train_begin({})
         self.set_state(state)
@@ -139,7 +139,7 @@ HOOKS = tuple(
 
 
 class Configured(Callback):
-    """A callback whose arguments are plain values, kept under their names."""
+    """A callback whose arguments are plain values, stored as attributes of the same names."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""
@@ -158,18 +158,18 @@ class Configured(Callback):
 
 
 class Monitor(Configured):
-    """A callback that watches one figure of the logs.
+    """A callback that monitors one value of the logs.
 
     Parameters
     ----------
     monitor : str
         A key of the logs.
     mode : {'auto', 'min', 'max'}
-        Whether small or large is good.
+        Whether small or large values are better.
     min_delta : float
-        What is no more than this better counts as no improvement.
+        Smallest change that counts as an improvement.
     verbose : {0, 1, 2}
-        From 1 on it prints what it does.
+        1 or 2 print a line for each action.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
@@ -187,7 +187,7 @@ class Monitor(Configured):
         self._sign = 1.0
 
     def require_monitor(self) -> None:
-        """Raise unless the figure will be there; find out which way it is good."""
+        """Raise unless the logs will have the value; find out whether large ones are better."""
         known = self.params["metrics"]
         name = self.monitor.removeprefix("val_")
         if self.monitor not in known:
@@ -208,16 +208,16 @@ class Monitor(Configured):
 
     @property
     def worst(self) -> float:
-        """What every figure is better than."""
+        """The value that every other value improves on."""
         return self._sign * float("inf")
 
     def better(self, value: float, than: float) -> bool:
-        """Whether `value` is an improvement on `than`; NaN never is."""
+        """Return whether `value` is an improvement on `than`; NaN never is."""
         return self._sign * (than - value) > self.min_delta
 
 
 def as_list(callbacks: Callback | Iterable[Callback] | None) -> list[Callback]:
-    """Return the callbacks given to fit as a list, each checked to be one."""
+    """Return the callbacks given to fit as a list; raise ValueError for any other object."""
     if callbacks is None:
         return []
     if isinstance(callbacks, Callback):
@@ -225,7 +225,7 @@ def as_list(callbacks: Callback | Iterable[Callback] | None) -> list[Callback]:
     given = _arguments.items("callbacks", callbacks, "callbacks.Callback objects")
     for callback in given:
         if isinstance(callback, History):
-            continue  # every fit makes one of its own
+            continue  # each fit makes its own
         if not isinstance(callback, Callback):
             raise ValueError(
                 "callbacks must be callbacks.Callback objects. "
@@ -235,10 +235,10 @@ def as_list(callbacks: Callback | Iterable[Callback] | None) -> list[Callback]:
 
 
 def overriding(callbacks: Iterable[Callback], *hooks: str) -> list[Callback]:
-    """Return those callbacks that override one of these hooks, and have a use for it."""
+    """Return the callbacks that override one of these hooks and need it."""
 
     def overrides(callback: Callback, hook: str) -> bool:
-        # Through __func__: a function put on the object counts as well.
+        # A function that is set on the object has no __func__, and counts as well.
         own = getattr(getattr(callback, hook), "__func__", None)
         return own is not getattr(Callback, hook) and hook not in callback.idle_hooks
 

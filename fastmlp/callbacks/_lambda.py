@@ -10,7 +10,7 @@ from ._base import HOOKS, Callback
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions, for hooks that are short.
+    """A callback made of functions, for short hooks.
 
     Parameters
     ----------

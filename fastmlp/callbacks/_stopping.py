@@ -12,27 +12,27 @@ from ._base import Configured, Logs, Monitor
 
 
 class EarlyStopping(Monitor):
-    """Stop when a figure has not improved for a while.
+    """Stop training when a monitored value has stopped improving.
 
     Parameters
     ----------
     monitor : str
         A key of the logs, such as 'val_loss'.
     min_delta : float
-        What is no more than this better counts as no improvement.
+        Smallest change that counts as an improvement.
     patience : int
         Epochs without improvement after which training stops.
     verbose : {0, 1}
         1 prints a line when it stops.
     mode : {'auto', 'min', 'max'}
-        Whether small or large is good; 'auto' asks the metric, and takes losses to be good when
-        small.
+        Whether small or large values are better. 'auto' uses the metric's direction; smaller
+        losses are better.
     baseline : float, optional
-        Patience starts anew only with a value better than this.
+        Only a value better than this resets the patience.
     restore_best_weights : bool
-        Whether the model ends with the weights of its best epoch.
+        Whether to set the weights of the best epoch at the end.
     start_from_epoch : int
-        Epochs at the start that do not count.
+        Number of epochs at the start that are ignored.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class EarlyStopping(Monitor):
         self.best_weights: list[np.ndarray] | None = None
 
     def check(self) -> None:
-        """Require the figure."""
+        """Require the monitored value."""
         self.require_monitor()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Start to count afresh."""
+        """Reset the counts and the best value."""
         self.require_monitor()
         self._reset()
 
@@ -90,30 +90,30 @@ class EarlyStopping(Monitor):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Put the best weights back, if asked."""
+        """Restore the best weights if `restore_best_weights` is set."""
         if self.stopped_epoch and self.verbose:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
 
     def get_state(self) -> dict[str, Any]:
-        """Return the count, the best figure and its weights."""
+        """Return the count, the best value and its weights."""
         names = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
         return {name: getattr(self, name) for name in names}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `get_state` returned."""
+        """Set the state that `get_state` returned."""
         self.wait, self.stopped_epoch = int(state["wait"]), int(state["stopped_epoch"])
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
         self.best_weights = state["best_weights"]
 
 
 class TerminateOnNaN(Configured):
-    """Let training that diverges end as if it had been stopped, rather than by an error.
+    """End training that diverges without an error.
 
-    Training notices every loss, weight and moment that is not finite by itself. With this
-    callback it prints a line, puts the latest finite weights back and returns the history up to
-    the epoch before.
+    Training always notices a loss, weight or moment that is not finite, and raises DivergedError.
+    With this callback it prints a line instead, restores the latest finite weights and returns
+    the history up to the epoch before.
     """
 
     def __init__(self) -> None:

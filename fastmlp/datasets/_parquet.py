@@ -297,6 +297,43 @@ class ParquetStream:
             if len(x):
                 yield x, y
 
+    def kept(self, rows: np.ndarray) -> np.ndarray:
+        """Return which rows of the file, given by their numbers, belong to this stream."""
+        return np.ones(len(rows), bool) if self._keeps is None else self._keeps(rows)
+
+    def file_rows(self, places: Sequence[int]) -> list[int]:
+        """Return the numbers in the file of rows of this stream; its length gives the file's."""
+        if self._keeps is None:
+            return list(places)
+        counts = [self.kept_rows(group) for group in range(self.n_groups)]
+        ends = np.cumsum(counts)
+        found = []
+        for place in places:
+            if place == self.n_rows:
+                found.append(self._starts[-1])
+                continue
+            group = int(np.searchsorted(ends, place, side="right"))
+            rows = self._starts[group] + np.arange(self._sizes[group])
+            found.append(int(rows[self._keeps(rows)][place - (ends[group] - counts[group])]))
+        return found
+
+    def part(self, first: int, last: int, n_rows: int, buffer_rows: int) -> ParquetStream:
+        """Return the stream of those `n_rows` rows that are from `first` up to `last` in the file.
+
+        It shuffles `buffer_rows` rows together.
+        """
+        part, keeps = object.__new__(ParquetStream), self._keeps
+
+        def within(rows: np.ndarray) -> np.ndarray:
+            inside = (rows >= first) & (rows < last)
+            # Most row groups of a large file lie outside.
+            return inside if keeps is None or not inside.any() else inside & keeps(rows)
+
+        changed = {"_keeps": within, "_buffer_rows": buffer_rows, "n_rows": n_rows,
+                   "held_out": None}  # fmt: skip
+        vars(part).update(vars(self) | changed)
+        return part
+
     def __repr__(self) -> str:
         return f"<ParquetStream {self.path!r}: {self.n_rows} rows, {self.n_inputs} inputs>"
 

@@ -1,38 +1,35 @@
-"""Models and runs from files."""
+"""`load_model` and `resume`: read models and runs from files."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._sequential import Sequential, from_bytes
 
-if TYPE_CHECKING:
-    from ._sequential import Sequential
-
 
 def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
-    """Read a model from a file; no code of the file's is ever run.
+    """Read a model from a file; no code in the file is ever executed.
 
     Parameters
     ----------
     path : str or Path
     custom_objects : mapping of str to function or class, optional
-        Losses, metrics, optimizers and schedules of one's own that the model was compiled with,
-        by name. Without them it is read all the same, and has to be compiled again.
+        Losses, metrics, optimizers and schedules, written in Python, that the model was compiled
+        with, by name. Without them the model is read as well, but must be compiled again.
 
     Returns
     -------
     Sequential
-        With its compilation, the optimizer's state and the history: a further `fit` goes on.
+        With its compilation, the optimizer's state and the history, so that `fit` continues.
         An `ensembles.Ensemble` if the file holds one.
 
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged or no model.
+        If the file is missing, damaged or not a model.
     """
     from .._saving.fmlp import read
 
@@ -40,17 +37,17 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
 
 
 def resume(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
-    """Read a run from the checkpoint that `fit` wrote, to go on with.
+    """Read a run from the checkpoint that `fit` wrote, to resume it.
 
     ``models.resume("run.fmlp").fit(x, y)`` trains up to the epochs that the run was started
-    for, and ends with the bits that it would have had without a break. Nothing but data and
-    callbacks need be given again; data must be the same, to the bit. A run of `streaming.fit`
-    goes on by it: ``streaming.fit(models.resume("run.fmlp"), stream)``.
+    with, and ends with the same bits as without the interruption. Only data and callbacks must be
+    given again; the data must be the same, to the bit. ``streaming.fit(models.resume("run.fmlp"),
+    stream)`` resumes a run of `streaming.fit`.
 
     Parameters
     ----------
     path : str or Path
-        What `fit` was given as `checkpoint`; it goes on to be written there.
+        The checkpoint. The resumed run writes to it as well.
     custom_objects : mapping of str to function or class, optional
         As for `load_model`.
 
@@ -61,9 +58,9 @@ def resume(path: str | Path, custom_objects: Mapping[str, Any] | None = None) ->
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged or holds no run.
+        If the file is missing, damaged or does not hold a run.
     ValueError
-        If it needs something in `custom_objects` that is not there.
+        If `custom_objects` lacks an object that the run needs.
     """
     from .._saving import fmlp
     from .._saving.untrusted import BadFileError
@@ -73,7 +70,7 @@ def resume(path: str | Path, custom_objects: Mapping[str, Any] | None = None) ->
     try:
         model, table, arrays = fmlp.read_model(data, Sequential, custom)
         if table is None:
-            raise BadFileError("it holds a model but no run; models.load_model reads it")
+            raise BadFileError("it holds a model but not a run; models.load_model reads it")
         resumed = Resumed(os.fspath(path), table, arrays)
     except fmlp.WRONG as error:
         raise fmlp.unusable(str(path), error) from None

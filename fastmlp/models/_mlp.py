@@ -1,17 +1,14 @@
-"""A multilayer perceptron from a few words: widths, activations, penalties and rates as strings."""
+"""`mlp`: make a multilayer perceptron from widths, activations, penalties and rates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .. import regularizers
 from .._model.architecture import MAX_LAYERS, parse_layer_values, parse_units
 from .._utils import arguments
 from ..layers import Dense, Dropout, InputLayer
-
-if TYPE_CHECKING:
-    from ._sequential import Sequential
+from ._sequential import Sequential
 
 
 def _penalty(
@@ -53,6 +50,7 @@ def mlp(
     activation : str or sequence of str
         Of the hidden layers: one for all, or one per layer.
     output_activation : str
+        Of the last layer.
     l1, l2 : float or sequence of float
         Penalties on weights: one for all Dense layers, or one per layer, output included.
     dropout : float or sequence of float
@@ -60,19 +58,18 @@ def mlp(
     seed, dtype
         See `Sequential`.
     proximal : bool
-        Whether the L1 penalty is taken by proximal steps, which make weights exactly zero.
+        Whether proximal steps apply the L1 penalty, which makes weights exactly zero.
     group_l1 : float or sequence of float
-        Group penalties, likewise; a layer with one has neither of the others.
+        Group penalties on weights: one for all Dense layers, or one per layer. A layer with a
+        group penalty can have neither l1 nor l2.
     groups : {'units', 'inputs'}
-        What a group is; see `regularizers.GroupL1`.
+        Definition of a group; see `regularizers.GroupL1`.
 
     Returns
     -------
     Sequential
         Not compiled.
     """
-    from ._sequential import Sequential
-
     if isinstance(units, str):
         hidden = parse_units(units)
     else:

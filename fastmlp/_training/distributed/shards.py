@@ -219,44 +219,9 @@ def cut_stream(stream: ParquetStream, starts: list[int], wanted: list[int]) -> l
     list of ParquetStream
         The buffers of all parts together have as many rows as the stream's buffer.
     """
-    places = _file_rows(stream, starts)
+    places = stream.file_rows(starts)
     share = -(-stream.buffer_rows(1) // (len(starts) - 1))
-    found = []
-    for index in wanted:
-        part = object.__new__(ParquetStream)
-        vars(part).update(vars(stream))
-        part._keeps = _within(stream._keeps, places[index], places[index + 1])
-        part._buffer_rows = share
-        part.n_rows = starts[index + 1] - starts[index]
-        part.held_out = None
-        found.append(part)
-    return found
-
-
-def _within(
-    keeps: Callable[[np.ndarray], np.ndarray] | None, first: int, last: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    def both(rows: np.ndarray) -> np.ndarray:
-        inside = (rows >= first) & (rows < last)
-        # Most row groups of a large file lie outside.
-        return inside if keeps is None or not inside.any() else inside & keeps(rows)
-
-    return both
-
-
-def _file_rows(stream: ParquetStream, starts: list[int]) -> list[int]:
-    """Return the rows of the file at which these rows of a stream are."""
-    if stream._keeps is None:
-        return starts
-    kept = [stream.kept_rows(group) for group in range(stream.n_groups)]
-    ends = np.cumsum(kept)
-    found = []
-    for start in starts[:-1]:
-        group = int(np.searchsorted(ends, start, side="right"))
-        rows = stream._starts[group] + np.arange(stream._sizes[group])
-        rows = rows[stream._keeps(rows)]
-        found.append(int(rows[start - (ends[group] - kept[group])]))
-    return [*found, stream._starts[-1]]
+    return [stream.part(places[i], places[i + 1], starts[i + 1] - starts[i], share) for i in wanted]
 
 
 def moments_of(stream: ParquetStream, dtype: str) -> Moments:
@@ -264,8 +229,7 @@ def moments_of(stream: ParquetStream, dtype: str) -> Moments:
     state, moments = stream.preprocessing, Moments()
     for table in stream.tables([state.target.name], groups_of(stream)):
         y = state.targets(table, dtype)
-        if stream._keeps is not None:
-            y = y[stream._keeps(table.first_row + np.arange(len(y)))]
+        y = y[stream.kept(table.first_row + np.arange(len(y)))]
         moments.add(y[:, 0].astype(np.float64))
     return moments
 
