@@ -1,4 +1,4 @@
-"""The control groups that this process is in."""
+"""The control groups of this process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def read(path: str) -> str | None:
 
 
 def own(controller: str) -> list[str]:
-    """List the directories of this process's control groups, and of their parents."""
-    found = {ROOT: None, f"{ROOT}/{controller}": None}  # all that a container shows
+    """Return the directories of this process's control groups and of their parents."""
+    found = {ROOT: None, f"{ROOT}/{controller}": None}  # a container shows only these
     for line in (read(MEMBERSHIP) or "").splitlines():
         fields = line.split(":", 2)
         if len(fields) != 3:

@@ -1,8 +1,8 @@
-"""What each kernel computes, in plain NumPy: the specification they are tested against.
+"""What each kernel computes, in plain NumPy: the specification for tests.
 
 Sizes: `n` rows, `n_in` inputs and `n_out` units of one dense layer. Arrays: `x` (n, n_in) goes in,
-`z` (n, n_out) is the linear part, `a` (n, n_out) what the activation makes of it; a leading `d`
-means "derivative of the loss by". One layer and its way back, for an activation f:
+`z` (n, n_out) is the linear part and `a` (n, n_out) the activation; a leading `d` means "derivative
+of the loss by". Forward and backward pass of a layer with activation f:
 
     z = x @ w + b        a  = f(z)
     dz = da * f'(z)      dw = x.T @ dz      db = dz.sum(0)      dx = dz @ w.T
@@ -67,7 +67,7 @@ def normal_density(z: Array) -> Array:
     return np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
 
-# name: (f(z), f'(z) from z and a = f(z)). A kink, z = 0, has the derivative from its left.
+# name: (f(z), f'(z) from z and a = f(z)). The derivative at a kink, z = 0, is that from the left.
 _ACTIVATIONS: dict[str, tuple[Any, Any]] = {
     "linear": (lambda z: z, lambda z, a: np.ones_like(z)),
     "relu": (lambda z: np.maximum(z, 0), lambda z, a: (z > 0).astype(z.dtype)),
@@ -93,7 +93,7 @@ ACTIVATIONS = tuple(_ACTIVATIONS)
 
 
 def activation_forward(name: str, z: Array) -> Array:
-    """Return a = f(z), elementwise but for softmax, which normalises each row; (n, n_out)."""
+    """Return a = f(z), (n, n_out): elementwise, except softmax, which normalises each row."""
     return _ACTIVATIONS[name][0](z)
 
 
@@ -112,7 +112,7 @@ def _clip(p: Array) -> Array:
 
 
 def _shares(a: Array) -> Array:
-    """Return a divided by its sum over each row; of a row of zeros, zeros."""
+    """Return a divided by its sum over each row; zeros for a row of zeros."""
     total = a.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((a == 0) & (total == 0), 0, a / total)
@@ -168,7 +168,7 @@ METRICS = (*LOSSES, "binary_accuracy", "categorical_accuracy", "sparse_categoric
 
 
 def _targets(loss: str, y: Array, n_out: int) -> tuple[str, Array]:
-    """Turn a sparse loss, with class indices y (n, 1), into the dense one with rows of 0 and 1."""
+    """Return the dense loss and one-hot y of a sparse loss with class indices y (n, 1)."""
     if loss == "sparse_categorical_crossentropy":
         return "categorical_crossentropy", (y == np.arange(n_out)).astype(y.dtype)
     return loss, y
@@ -241,7 +241,7 @@ def metric_rows(
 
 def penalty_value(w: Array, l1: float, l2: float) -> float:
     """Return l1 * sum(|w|) + l2 * sum(w**2), for an array of any shape."""
-    # 0 * inf would be NaN: a lambda of 0 asks nothing of w.
+    # Without penalty the value is 0 even for infinite w, where 0 * inf would be NaN.
     first = l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
     return first + (l2 * float(np.square(w, dtype=np.float64).sum()) if l2 else 0.0)
 
@@ -263,10 +263,10 @@ def group_penalty_value(w: Array, group: float, by_input: bool) -> float:
 
 
 # ---- proximal steps, which follow an optimizer's: w changes in place ----------------------------
-# The optimizer has moved each weight by its gradient / d; w becomes the minimiser of
-# sum(d * (w - z)**2) / 2 + penalty(w), where z is what it was.
+# The optimizer has moved each weight by gradient / d, to z. Then w becomes the minimiser of
+# sum(d * (w - z)**2) / 2 + penalty(w).
 
-PROX_STEPS = 10  # thresholds are at most so many learning rates
+PROX_STEPS = 10  # largest threshold, in learning rates
 
 
 def proximal_metric(
@@ -367,7 +367,7 @@ def adam_update(
     w: Array, g: Array, m: Array, v: Array, *, lr: float, betas: Any, epsilon: float, t: int,
     weight_decay: float,
 ) -> None:  # fmt: skip
-    """Move m and v towards g and g**2; then w -= lr_t * m / (sqrt(v) + epsilon).
+    """Update m and v with g and g**2; then w -= lr_t * m / (sqrt(v) + epsilon).
 
     With (b1, b2) = betas, in step t = 1, 2, ...: m = b1 * m + (1 - b1) * g, v likewise with b2,
     lr_t = lr * sqrt(1 - b2**t) / (1 - b1**t). AdamW first sets w -= lr * weight_decay * w.
@@ -383,7 +383,7 @@ def adam_update(
 def clip_gradients(
     gradients: list[Array], clip_norm: float, clip_array_norm: float, clip_value: float
 ) -> list[Array]:
-    """Scale gradients down to a largest Euclidean norm, then cut each entry.
+    """Scale gradients to at most a Euclidean norm, then clip each entry.
 
     `clip_norm` bounds the norm of all arrays together, `clip_array_norm` that of each by itself and
     goes before it; entries end within +-`clip_value`; 0 turns any of them off.

@@ -1,4 +1,4 @@
-"""Free memory, by the machine, the control groups and the limits of the process."""
+"""Free memory: the least of what the machine, control groups and process limits leave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from . import cgroups
 
-# Smaller requests are not checked, which saves the time of reading the system's files.
+# Smaller requests are not checked.
 ENOUGH_TO_ASK = 1 << 26
 
 
@@ -22,7 +22,7 @@ def _fields(path: str, unit: int = 1) -> dict[str, int]:
 
 
 def _machine() -> int | None:
-    """Return the free bytes of the machine; None if the system does not report them."""
+    """Return the free bytes of the machine; None if unknown."""
     fields = _fields("/proc/meminfo", 1024)
     if "MemAvailable" in fields:
         return fields["MemAvailable"] + fields.get("SwapFree", 0)
@@ -38,14 +38,14 @@ def _number(path: str) -> int | None:
 
 
 def _left_in_group(group: str) -> int | None:
-    """Return the free bytes of a control group, version 2 or 1; None without a limit."""
+    """Return the free bytes of a control group (version 1 or 2); None without a limit."""
     for limits, usage, cached in (
         (("memory.max", "memory.high"), "memory.current", "inactive_file"),
         (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
     ):
         found = [n for name in limits if (n := _number(f"{group}/{name}")) is not None]
         if found:
-            # Usage includes the cache of files, which the system frees on demand.
+            # Usage includes cached files, whose pages are freed on demand.
             used = _number(f"{group}/{usage}") or 0
             used -= min(used, _fields(f"{group}/memory.stat").get(cached, 0))
             return max(min(found) - used, 0)
@@ -53,7 +53,7 @@ def _left_in_group(group: str) -> int | None:
 
 
 def _left_in_process() -> int | None:
-    """Return the bytes that the process may still map; None without a limit."""
+    """Return the bytes that RLIMIT_AS and RLIMIT_DATA leave; None without a limit."""
     try:
         import resource
     except ImportError:
@@ -70,22 +70,22 @@ def _left_in_process() -> int | None:
 
 
 def available() -> int:
-    """Return the free bytes for this process; 2**60 if the system does not report them."""
+    """Return how many bytes this process can still allocate; 2**60 if unknown."""
     found = [_machine(), _left_in_process()]
     found += [_left_in_group(group) for group in cgroups.own("memory")]
     return min((n for n in found if n is not None), default=1 << 60)
 
 
 def require(n_bytes: float, what: str, of: str, help: str = "") -> None:
-    """Raise MemoryError if memory is not sufficient: the system would kill the process.
+    """Raise MemoryError if this much memory is not free: the system would kill the process.
 
     Parameters
     ----------
     n_bytes : float
     what, of : str
-        The use of the memory, for the message: "training" of "model 'a'".
+        Subject of the message: `what` of `of` needs the memory.
     help : str, optional
-        How to need less.
+        End of the message: how to need less.
     """
     if n_bytes < ENOUGH_TO_ASK:
         return

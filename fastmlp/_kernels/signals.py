@@ -1,9 +1,9 @@
-"""Signals that arrive while the kernels make a step.
+"""Handle signals that arrive during a step of the kernels.
 
-Python runs a signal's handler between two of its instructions, and a step of the kernels is a
-single one. Run within a step, a handler that raises would leave half of the weights updated, and
-one that saves the model would save them. So handlers are deferred: the kernels notice the signal,
-cancel the step and put the weights back, and then the handler runs.
+Python runs a signal's handler between two bytecode instructions, so a handler would wait for the
+end of the step. Run during the step, a handler that raises would leave half of the weights
+updated, and a handler that saves the model would save them. Handlers are therefore deferred: the
+kernels see the signal, abandon the step, restore the weights, and then the handler runs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-# Numbers in the order in which handlers are restored: Ctrl-C, which raises, at the end.
+# Numbers in the order in which handlers are restored: SIGINT, whose handler raises, comes last.
 _NUMBERS = sorted(signal.valid_signals(), key=lambda number: (number == signal.SIGINT, number))
-# Handlers, with their signals, that returned: a timer's would otherwise cancel step after step.
+# Handlers that returned without an exception: they need not abandon a step (timers).
 _harmless: list[tuple[int, Any]] = []
 _begun: list[Signals] = []
 
@@ -26,7 +26,7 @@ def _no_halt() -> bool:
     return False
 
 
-# Returns whether this thread's work has been cancelled; `threads` sets it.
+# Whether a thread that trains one of many networks must stop; set by `fastmlp.threads`.
 halted: Callable[[], bool] = _no_halt
 
 
@@ -36,7 +36,7 @@ class Signals:
     Attributes
     ----------
     error : BaseException or None
-        Raised by a handler nevertheless; `end` raises it again.
+        Exception of a handler that ran in between; raised by `end`.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Signals:
         self._seen: list[tuple[int, FrameType | None]] = []
 
     def begin(self) -> None:
-        """Defer handlers if this is the thread that runs them."""
+        """Defer handlers, if this is the thread that runs them."""
         if threading.current_thread() is not threading.main_thread():
             return
         _begun.append(self)
@@ -55,7 +55,7 @@ class Signals:
                 if callable(handler):
                     self._handlers[number] = handler
                     signal.signal(number, self._note)
-        except ValueError:  # a subinterpreter, which cannot handle signals
+        except ValueError:  # an interpreter that does not handle signals
             self.restore()
         except BaseException:
             self.restore()
@@ -65,7 +65,7 @@ class Signals:
         self._seen.append((number, frame))
 
     def asked(self) -> bool:
-        """Return whether to cancel the step, because of a signal or of cancelled work."""
+        """Return whether to abandon the step, because of a signal or a halted thread."""
         return halted() or any(
             number == signal.SIGINT or (number, self._handlers.get(number)) not in _harmless
             for number, _ in self._seen
@@ -77,9 +77,9 @@ class Signals:
             while signal.getsignal(number) == self._note:
                 try:
                     signal.signal(number, handler)
-                except ValueError:  # a thread or interpreter that must not
+                except ValueError:  # not allowed in this thread or interpreter
                     break
-                except BaseException as error:  # of another signal: `end` raises it
+                except BaseException as error:  # raised by a handler of another signal
                     self.error = self.error or error
         if self in _begun:
             _begun.remove(self)
