@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .._model.model import all_or_nothing
+from .._model.model import Model, all_or_nothing
 from .._utils import arguments, arrays
-
-if TYPE_CHECKING:
-    from .._model.model import Model
 from ._features import Feature, check_columns, predictions, single_column
 
 _CURVES = 50  # single rows whose curves are kept
@@ -114,8 +111,6 @@ def partial_dependence(
     -------
     PartialDependence
     """
-    from .._model.model import Model
-
     x = arguments.instance("model", model, Model).checked_inputs(x)
     if postprocess is not None:
         arguments.function("postprocess", postprocess)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import losses, metrics
 from .._model.compatibility import check_last, metric_kind
-from .._model.model import all_or_nothing
+from .._model.model import Model, all_or_nothing
 from .._training import data, evaluation
 from .._utils import arguments, arrays
 from ..errors import DataError
-
-if TYPE_CHECKING:
-    from .._model.model import Model
 from ._features import Feature, named_features, predictions
 
 
@@ -141,8 +138,6 @@ def permutation_importance(
     DataError
         If x and y do not have these shapes or have a single row.
     """
-    from .._model.model import Model
-
     arguments.instance("model", model, Model)
     arguments.integer("n_repeats", n_repeats)
     arguments.integer("seed", seed, 0)

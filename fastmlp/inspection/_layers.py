@@ -6,17 +6,14 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .._model.model import all_or_nothing
+from .._model.model import Model, all_or_nothing
 from .._training import data, evaluation
 from .._utils import arguments
-
-if TYPE_CHECKING:
-    from .._model.model import Model
-    from ..layers import Dense
+from ..layers import Dense
 
 # Limits of the error signal as a share of the output's. Fresh networks that train well stay
 # between 1e-4 and 10; fifteen layers with the lecture's initial weights have 1e-11.
@@ -126,8 +123,6 @@ def layer_report(model: Model, x: Any, y: Any = None) -> LayerReport:
     LayerReport
         Its verdict names vanishing and exploding gradients, dead layers and saturation.
     """
-    from .._model.model import Model
-
     x = arguments.instance("model", model, Model).checked_inputs(x)
     model.ready(trained=y is not None)
     if y is not None:

@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from ..models import Sequential
     from ..preprocessing import Preprocessing
 
-__all__ = [
-    "CATALOGUE",
-    "EPOCHS",
-    "Entry",
-    "Result",
-    "Row",
-    "build",
-    "data",
-    "preprocessing",
-    "repair",
-    "rows",
-    "train",
-]
-
 EPOCHS = 1000
 REPAIR_INTERVAL = (0.5, 1.0)
 REPAIR_FACTOR = 0.1
