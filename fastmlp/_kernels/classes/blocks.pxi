@@ -1,7 +1,7 @@
-# Memory that the kernels and NumPy share.
+# Memory shared by the kernels and NumPy.
 
 cdef class _Block:
-    """Memory that NumPy arrays may look into; freed when the last of them is gone."""
+    """Memory that NumPy arrays may view; freed with the last of them."""
     cdef void* base
     cdef real* data
     cdef readonly Py_ssize_t n_bytes
@@ -30,7 +30,7 @@ cdef class _Block:
 
 
 cdef class _Input:
-    """A read-only (or writable) look into a C-contiguous array of the network's type."""
+    """A read-only or writable view of a C-contiguous array of the network's type."""
     cdef Py_buffer view
     cdef bint held
 
@@ -54,7 +54,7 @@ cdef bint _is_forked = False    # whether this is a child of the process that lo
 
 
 cdef bint block_finite(const real* data, Py_ssize_t n, int n_threads) noexcept:
-    """Whether n numbers are finite, in shares of whole vectors."""
+    """Return whether n numbers are finite; threads share them in whole vectors."""
     cdef Py_ssize_t piece = ENOUGH_TO_SHARE, k, n_pieces = (n + piece - 1) // piece
     cdef int bad = 0
     if n_pieces < 2 or n_threads < 2 or _is_forked:

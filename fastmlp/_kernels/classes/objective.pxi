@@ -1,4 +1,4 @@
-# What a network is trained for, and by which rule.
+# The objective of training: penalties, loss, metrics, optimizer.
 
 cdef double _penalty_value(penalty_rule pen, view) except? -1:
     cdef double total = 0
@@ -22,12 +22,12 @@ cdef class _Objective(_Workspace):
 
     @property
     def regime(self):
-        """Which loops train it: "tiny" (tiny.h), "shallow" (shallow.h) or "layers"."""
+        """The loops that train this network: "tiny" (tiny.h), "shallow" (shallow.h) or "layers"."""
         return "tiny" if self.s.tiny else "shallow" if self.s.shallow else "layers"
 
     @property
     def smooth(self):
-        """Whether the loss that is reported is that of the logits, unclipped; may be set."""
+        """Whether the reported cross-entropy is computed from logits, without clip; can be set."""
         return bool(self.s.smooth)
 
     @smooth.setter
@@ -39,7 +39,7 @@ cdef class _Objective(_Workspace):
                     double group=0.0, bint by_input=False):
         """Set layer i's lambdas: l1 * sum|w| + l2 * sum(w**2), and the same for its biases.
 
-        With `proximal` the L1 part is no gradient but a proximal step. `group` adds
+        With `proximal` the L1 part is a proximal step instead of a gradient. `group` adds
         group * sum over groups of sqrt(size) * norm, by proximal steps: a group is a unit's
         incoming weights, or with `by_input` an input's outgoing ones.
         """
@@ -58,13 +58,13 @@ cdef class _Objective(_Workspace):
             self.s.grouped |= self.s.layers[h].group_lambda != 0
 
     def freeze(self, int i, bint frozen):
-        """Say whether steps leave layer i's weights and biases as they are."""
+        """Set whether training leaves layer i's weights and biases unchanged."""
         cdef int h
         self._layer(i).frozen = frozen
         self.s.frozen = any([self.s.layers[h].frozen for h in range(self.s.n_layers)])
 
     def set_dropout(self, int i, double rate):
-        """Set the rate of dropout of layer i's input."""
+        """Set the dropout rate of layer i's input."""
         if self._layer(i).dropout != rate:
             self._layer(i).dropout = rate
             self._choose_loops()
@@ -77,7 +77,7 @@ cdef class _Objective(_Workspace):
             self._choose_loops()
 
     cdef _choose_loops(self):
-        """Decide anew what depends on the layers' kinds, work space included."""
+        """Recompute everything that depends on the kinds of layers, including the work space."""
         cdef int h
         for h in range(self.s.n_layers):
             self.s.layers[h].may_skip = may_skip(&self.s, h)
@@ -86,7 +86,7 @@ cdef class _Objective(_Workspace):
         self._release()
 
     cdef _swap_penalty(self, int i, pen):
-        """Set layer i's lambdas of gradients and return those it had."""
+        """Set layer i's penalty coefficients and return the previous ones."""
         cdef Layer* layer = self._layer(i)
         # By way of double: Cython takes `real` for float in every conversion from Python.
         cdef double l1 = pen[0], l2 = pen[1], bias_l1 = pen[2], bias_l2 = pen[3]
@@ -98,7 +98,7 @@ cdef class _Objective(_Workspace):
         return had
 
     cdef void _measure_groups(self) noexcept:
-        """Norms of the groups of the present weights, which Python may have changed."""
+        """Compute the group norms of the present weights, which Python may have changed."""
         cdef unsigned long long state = denormals_off()
         if self.s.grouped:
             group_team(&self.s, False, 0, 1)
@@ -125,7 +125,7 @@ cdef class _Objective(_Workspace):
                   double weight_decay=0.0, long long initial_step=0,
                   double initial_accumulator=0.1, double huber_delta=1.0, double clip_norm=0.0,
                   double clip_array_norm=0.0, double clip_value=0.0):
-        """Choose loss, metrics and optimizer; the optimizer starts anew."""
+        """Set loss, metrics and optimizer, and reset the optimizer."""
         cdef State* s = &self.s
         cdef int i
         s.loss = _code(loss, LOSSES, "loss")
@@ -156,7 +156,7 @@ cdef class _Objective(_Workspace):
                  double epsilon=1e-7, double weight_decay=0.0, long long initial_step=0,
                  double initial_accumulator=0.1, double huber_delta=1.0, double clip_norm=0.0,
                  double clip_array_norm=0.0, double clip_value=0.0):
-        """Set the optimizer's numbers and Huber's, from the next step on; moments stay."""
+        """Set the optimizer's and Huber's parameters from the next step on; keep the moments."""
         cdef State* s = &self.s
         kind = OPTIMIZERS[_code(optimizer, OPTIMIZERS, "optimizer")]
         if kind == "sgd":
@@ -206,7 +206,7 @@ cdef class _Objective(_Workspace):
 
     @property
     def step(self):
-        """Optimizer steps done."""
+        """Number of optimizer steps done."""
         return self.s.step
 
     @step.setter
@@ -215,7 +215,7 @@ cdef class _Objective(_Workspace):
 
     @property
     def learning_rate(self):
-        """Rate of the next step."""
+        """Learning rate of the next step."""
         return self.s.learning_rate
 
     @learning_rate.setter
@@ -223,7 +223,7 @@ cdef class _Objective(_Workspace):
         self.s.learning_rate = value
 
     def set_rates(self, rates, long long first_step=0):
-        """Set the rates of the optimizer's steps from `first_step` on; the last one stays.
+        """Set the learning rates of steps from `first_step` on; the last one is kept afterwards.
 
         None goes back to `learning_rate`.
         """

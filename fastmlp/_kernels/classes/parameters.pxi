@@ -1,6 +1,6 @@
-# The first of the classes that a network is made of, each of which adds to the one before:
-# _Parameters, _Workspace (workspace.pxi), _Objective (objective.pxi), _Session (session.pxi) and
-# Network (network.pyx).
+# The first of the classes of a network, each derived from the one before: _Parameters,
+# _Workspace (workspace.pxi), _Objective (objective.pxi), _Session (session.pxi), Network
+# (network.pyx).
 
 cdef enum:
     ROW_WORK = 200      # operations that a row costs besides those of weights
@@ -12,7 +12,7 @@ cdef double UNDO_SECONDS = 0.5
 
 
 cdef class _Parameters:
-    """The layers, their parameters and what of the same shape an optimizer keeps."""
+    """The layers, their parameters and the optimizer's moments."""
 
     cdef State s
     cdef _Block _params
@@ -200,8 +200,8 @@ cdef class _Parameters:
         return np.ndarray(self.s.n_params, DTYPE, self._params).copy()
 
     def padding(self):
-        """Return what lies beside the numbers in use: of the parameters, of each moment, and of
-        the stored gradient if there is one. All of it stays zero."""
+        """Return the padding of the parameters, of each moment, and of the stored gradient if
+        there is one. All of it stays zero."""
         cdef Layer* layer
         used = np.zeros(self.s.n_params, bool)
         for i in range(self.s.n_layers):
@@ -234,7 +234,7 @@ cdef class _Parameters:
         block_copy(self._kept.data, self.s.params, self.s.n_params, n_threads)
 
     def put_back(self):
-        """Set the parameters to what they were when `keep` was last called."""
+        """Restore the parameters copied by the last `keep`."""
         if self._kept is None:
             raise RuntimeError("put_back() needs a copy: call keep() first.")
         block_copy(self.s.params, self._kept.data, self.s.n_params, 1)

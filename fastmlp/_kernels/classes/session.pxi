@@ -1,7 +1,7 @@
-# Training on data that is held for many calls.
+# Training on data that is held during many calls.
 
 cdef class _Session(_Objective):
-    """The data, the loop over them and where it stands."""
+    """The data, the training loop and its position."""
 
     cdef list _session
     cdef bint _unchecked    # whether weights may have been set to what is not finite
@@ -14,11 +14,11 @@ cdef class _Session(_Objective):
         free(self.s.parts)
 
     def in_parts(self, int batch_size):
-        """Whether it trains on such batches in parts, whose gradients are added up."""
+        """Return whether such batches are split into parts whose gradients are added."""
         return rows_of_part(&self.s, batch_size) > 0
 
     def begin(self, x, y, sample_weight=None, *, int batch_size, bint shuffle, seed):
-        """Begin training on these arrays, at epoch 0; they are held until `end`."""
+        """Start training on these arrays at epoch 0; they are held until `end`."""
         cdef State* s = &self.s
         n = len(x)
         if n < 1 or batch_size < 1:
@@ -52,7 +52,7 @@ cdef class _Session(_Objective):
         memset(self.s.metric_sums, 0, self.s.n_metrics * sizeof(double))
 
     def end(self):
-        """Let go of the data."""
+        """Release the data."""
         self._session = []
         self._undo = None
         self.s.undo = NULL
@@ -61,7 +61,7 @@ cdef class _Session(_Objective):
 
     def run(self, long long n_epochs, losses, metrics, *, int n_threads, bint automatic=True,
             double max_seconds=0.1, long long max_steps=0):
-        """Train on from where the session stands; return how many epochs ended."""
+        """Continue training; return how many epochs ended."""
         cdef State* s = &self.s
         cdef double[::1] losses_out = losses
         cdef double[:, ::1] metrics_out = metrics
@@ -71,7 +71,7 @@ cdef class _Session(_Objective):
                 raise RuntimeError("run() needs a session: call begin() first.")
             if (losses_out.shape[0] < n_epochs or metrics_out.shape[0] < n_epochs
                     or metrics_out.shape[1] != s.n_metrics):
-                raise ValueError("losses and metrics have no room for the epochs asked for.")
+                raise ValueError("losses and metrics must have room for n_epochs epochs.")
             if n_epochs < 1 or s.diverged_layer != -2:
                 return 0
             team = self._team(s.batch_size, n_threads, automatic)
@@ -128,7 +128,7 @@ cdef class _Session(_Objective):
         return s.epochs_ended
 
     cdef void _note_run(self) noexcept:
-        """Note what all steps of a call had in common, and what its parts went through."""
+        """Record the kernels and regimes that the steps of a call used."""
         cdef State* s = &self.s
         cdef _Objective part
         cdef int h
@@ -141,11 +141,11 @@ cdef class _Session(_Objective):
 
     @property
     def ran(self):
-        """Names, as in `RAN`, of what training has gone through since the network was made."""
+        """Names, as in `RAN`, of the kernels and regimes used since the network was created."""
         return tuple(name for i, name in enumerate(RAN) if self.s.ran >> i & 1)
 
     cdef int _whole_rows(self, long long n_rows, int batch_size) noexcept:
-        """Rows of the largest batch that is not taken in parts; at least 1."""
+        """Rows of the largest batch that is not split into parts; at least 1."""
         cdef int last = <int>(n_rows % batch_size)
         if not rows_of_part(&self.s, batch_size):
             return batch_size
@@ -182,7 +182,7 @@ cdef class _Session(_Objective):
         return max(total - held, 0.0)
 
     cdef _open_undo(self):
-        """Memory to undo a step with, if one may have to be left half done."""
+        """Allocate memory to undo a step, if it may be abandoned halfway."""
         cdef State* s = &self.s
         s.undo = NULL
         # Others form the whole gradient before they change a weight, or change all at once.
@@ -196,7 +196,7 @@ cdef class _Session(_Objective):
         s.undo = self._undo.data
 
     cdef _open_parts(self, int n_threads):
-        """Work space for batches in parts, if the session's batches are taken so."""
+        """Allocate work space for parts, if the session's batches are split."""
         cdef State* s = &self.s
         cdef State** parts
         cdef _Objective part
@@ -227,7 +227,7 @@ cdef class _Session(_Objective):
         s.parts = parts
 
     cdef void _open_window(self) noexcept:
-        """Decide which layers' updates may wait. In caches nothing is gained by it."""
+        """Choose the layers whose updates are postponed; not if all weights fit into a cache."""
         cdef State* s = &self.s
         cdef int h, slot
         # Groups, and parts of a batch, need all of their weights.
@@ -247,7 +247,7 @@ cdef class _Session(_Objective):
 
     @property
     def epoch(self):
-        """Epochs ended in this session."""
+        """Number of epochs ended in this session."""
         return self.s.epoch
 
     @epoch.setter
@@ -257,7 +257,7 @@ cdef class _Session(_Objective):
 
     @property
     def batch(self):
-        """Batches done in the present epoch."""
+        """Number of batches done in the present epoch."""
         return self.s.batch
 
     @batch.setter
@@ -268,8 +268,8 @@ cdef class _Session(_Objective):
 
     @property
     def progress(self):
-        """Where the session stands: epoch, batch, rows done and summed, their sums of the loss
-        and of each metric. Set after `begin`, it resumes a session within an epoch."""
+        """Position of the session: epoch, batch, rows done and summed, their sums of the loss and
+        of each metric. Set after `begin` to resume a session within an epoch."""
         cdef State* s = &self.s
         return (s.epoch, s.batch, s.rows_done, s.rows_summed, s.loss_sum,
                 [s.metric_sums[i] for i in range(s.n_metrics)])
@@ -291,12 +291,12 @@ cdef class _Session(_Objective):
 
     @property
     def threads_used(self):
-        """Threads that took part in the last run()."""
+        """Number of threads in the last run()."""
         return self.s.threads_used
 
     @property
     def window(self):
-        """Steps that a row of weights could wait for updates in the last run(); 1: none did."""
+        """Most steps by which an update could be postponed in the last run(); 1: not postponed."""
         return self.s.window.size
 
     @property

@@ -1,6 +1,6 @@
-# A step in parts. The rows of a batch go forward and back in parts, in one process or in several;
-# each part's gradient is stored, a layer at a time, so that the caller can add it to the others'
-# while earlier layers still go back. Then every process makes the same step.
+# A step in parts, in one or several processes. Each part of a batch has its own forward and
+# backward pass. Its gradient is stored layer by layer, so that the caller can add it to the others'
+# during the backward pass of earlier layers. Then every process makes the same step.
 
 cdef class PartStep:
     """The steps of one network, each made of the gradients of parts of a batch.
@@ -23,7 +23,7 @@ cdef class PartStep:
         network._slot(1)
 
     def begin(self, seed):
-        """Begin, with the seed of dropout; what the network was trained on before is let go of."""
+        """Start with the seed of dropout; release the data of the previous training."""
         cdef State* s = &self.net.s
         cdef int h
         self.net.end()
@@ -39,24 +39,24 @@ cdef class PartStep:
             s.layers[h].may_wait = s.layers[h].n_late = 0
 
     def end(self):
-        """Let go of work space that others could not use."""
+        """Release work space that only this object uses."""
         self.net.s.first_row = 0
         self.net._release()
 
     @property
     def slices(self):
-        """Where each layer's numbers, (start, stop), are in a gradient."""
+        """Return each layer's range (start, stop) in a gradient."""
         cdef State* s = &self.net.s
         return [(s.layers[h].w_at, s.layers[h].b_at + s.layers[h].ld) for h in range(s.n_layers)]
 
     def gradient(self, int level=0):
-        """View of a stored gradient, flat and with padding; level 0 is the one that is applied."""
+        """View of a stored gradient, flat and with padding; the gradient of level 0 is applied."""
         while len(self._levels) <= level:
             self._levels.append(_Block(self.net.s.n_params, (len(self._levels) + 3) * 1088))
         return np.ndarray(self.net.s.n_params, DTYPE, self._levels[level])
 
     def state(self):
-        """Views of all that a step changes: parameters, and both moments."""
+        """Views of all arrays that a step changes: parameters and both moments."""
         blocks = [self.net._params, self.net._slot(0), self.net._slot(1)]
         return [np.ndarray(self.net.s.n_params, DTYPE, block) for block in blocks]
 
@@ -164,7 +164,7 @@ cdef class PartStep:
                     self.net._swap_penalty(h, pen)
 
     cdef _forward_again(self):
-        """Take the part forward once more: a loss in Python has used the work space since."""
+        """Repeat the forward pass of the part, because a Python loss has used the work space."""
         cdef State* s = &self.net.s
         cdef int team = self._team
         done = False
@@ -184,7 +184,7 @@ cdef class PartStep:
             self.net._unwatch()
 
     def penalty(self):
-        """The penalty, of the part that has just gone back with it."""
+        """The penalty, computed in the backward pass of the last part."""
         return penalty_sum(&self.net.s, 0)
 
     def apply(self, *, int n_threads, bint automatic=True):

@@ -1,4 +1,4 @@
-# Stack: networks of one shape trained side by side, a lane of the vectors each; see stacked.h and
+# Stack: networks of one shape trained side by side, one per lane of the vectors; see stacked.h and
 # stacked_layers.h.
 
 cdef extern from "stacked.h" nogil:
@@ -61,7 +61,7 @@ cdef struct StackedRun:
 
 
 cdef void stacked_load(const stacked_net* s, StackedRun* run, int n) noexcept nogil:
-    """Bring the rows of a batch into the vectors' lanes."""
+    """Copy the rows of a batch into the lanes of the vectors."""
     cdef int i, e, k
     cdef long long row, first = run.batch * run.batch_size
     cdef const real* source
@@ -128,7 +128,7 @@ cdef void stacked_train(State* c, stacked_net* s, StackedRun* run, long long n_e
 
 
 cdef class Stack:
-    """Networks like `template` side by side, each with the bits of that network alone.
+    """Networks like `template` trained side by side, each with the bits of training it alone.
 
     Parameters
     ----------
@@ -270,15 +270,15 @@ cdef class Stack:
 
     @property
     def ran(self):
-        """Names of what training has gone through, as `Network.ran`, "stacked_" before each."""
+        """Names of kernels and regimes as in `Network.ran`, each with the prefix "stacked_"."""
         return tuple("stacked_" + name for i, name in enumerate(RAN) if self.c.ran >> i & 1)
 
     def finite(self):
-        """Whether each network's weights and second moments have been finite all along."""
+        """Whether each network's weights and second moments have always been finite."""
         return [self.s.finite[e] == self.s.finite[e] for e in range(self.run_.n_members)]
 
     def needed_bytes(self, int batch_size, *, bint weighted):
-        """Return the bytes of work space that batches of so many rows take."""
+        """Return the bytes of work space for batches of this number of rows."""
         return (float(batch_size) * VL * sizeof(real)
                 * (self.s.n_in + self.s.n_targets + 3 * self.s.n_out + weighted))
 
@@ -320,13 +320,13 @@ cdef class Stack:
         run.epoch = run.batch = run.loaded = 0
 
     def run(self, long long n_epochs, losses, *, double max_seconds=0.1):
-        """Train on; losses [n_epochs, LANES] receives a value for each epoch and network. Return
-        how many epochs ended."""
+        """Continue training; losses [n_epochs, LANES] receives a value for each epoch and network.
+        Return how many epochs ended."""
         cdef double[:, ::1] out = losses
         if self._session is None:
             raise RuntimeError("run() needs a session: call begin() first.")
         if out.shape[0] < n_epochs or out.shape[1] != VL:
-            raise ValueError("losses has no room for the epochs asked for.")
+            raise ValueError("losses must have room for n_epochs epochs.")
         PyErr_CheckSignals()
         if n_epochs < 1:
             return 0
@@ -342,7 +342,7 @@ cdef class Stack:
 
 
 def stackable(Network network):
-    """Whether `Stack` serves such networks."""
+    """Return whether `Stack` can train such networks."""
     cdef State* s = &network.s
     cdef int h
     if clips(s) or s.n_outputs > STACKED_OUTPUTS or s.n_params > 100_000:

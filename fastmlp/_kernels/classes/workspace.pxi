@@ -1,4 +1,4 @@
-# Memory for a batch on its way through a network, and how many threads it takes.
+# Memory for the passes of a batch, and the number of threads.
 
 _networks = weakref.WeakSet()
 
@@ -15,7 +15,7 @@ if hasattr(os, "register_at_fork"):
 
 
 cdef int ask_for_signals(void* signals) noexcept nogil:
-    """What `watch` calls: let signals in, and return whether one of them is to end the work."""
+    """Let signals in, and return whether one of them ends the work; called by `watch`."""
     with gil:
         try:
             PyErr_CheckSignals()
@@ -26,7 +26,7 @@ cdef int ask_for_signals(void* signals) noexcept nogil:
 
 
 cdef watch_for_signals(State* s, double n, double passes):
-    """Begin to watch if the work is long; return what the caller ends then, else None."""
+    """Watch for signals if the work is long; return the Signals that the caller ends, or None."""
     s.own.on = s.own.cancelled = s.watched = s.abandoned = 0
     if n * (passes * s.n_weights + ROW_WORK) < LONG_WORK:
         return None
@@ -39,17 +39,17 @@ cdef watch_for_signals(State* s, double n, double passes):
 
 
 cdef class _Workspace(_Parameters):
-    """Work space, which is made when it is needed and grows with the batches."""
+    """Work space, allocated when needed and enlarged for larger batches."""
 
     cdef _Block _scratch
     cdef list _work
     cdef list _parts        # networks that lend the threads work space, see parts.pxi
     cdef _Block _part_gradients
     cdef bint _skip_wanted
-    cdef long long _uses    # of the work space, counted: who goes on later can tell
+    cdef long long _uses    # number of uses of the work space, to notice a use in between
     cdef public long long writes    # of weights by Python, counted likewise
     cdef public unsigned long long in_loss  # the thread in which a loss in Python is called, or 0
-    cdef object _lock       # of whoever uses the work space
+    cdef object _lock       # held while the work space is used
     cdef readonly object trainer  # a lock of the thread that trains, see training.py
     cdef object _signals    # while they are watched for
     cdef object __weakref__
@@ -63,11 +63,11 @@ cdef class _Workspace(_Parameters):
 
     @property
     def lock(self):
-        """Of whoever uses the work space; a thread that has it may take it again."""
+        """Reentrant lock, held while the work space is used."""
         return self._lock
 
     def _forked(self):
-        """Free the locks of threads that a forked child does not have."""
+        """Release locks of threads that do not exist in a forked child."""
         if self._lock.acquire(blocking=False):
             self._lock.release()
         else:
@@ -92,7 +92,7 @@ cdef class _Workspace(_Parameters):
         self._signals = watch_for_signals(&self.s, n, passes)
 
     cdef _unwatch(self):
-        """Run the handlers of signals that have come; they may raise."""
+        """Run the handlers of signals that have arrived; they may raise."""
         self.s.own.on = self.s.own.cancelled = self.s.watched = 0
         if self._signals is not None:
             signals, self._signals = self._signals, None
@@ -180,7 +180,7 @@ cdef class _Workspace(_Parameters):
         return (n + PANEL + 63) // 64 * 64 + 64
 
     cdef double _work_bytes(self, int n, int n_threads, int batch=0, int scored=0):
-        """Bytes that `_reserve` makes, all but those of small arrays."""
+        """Bytes that `_reserve` allocates, without small arrays."""
         cdef State* s = &self.s
         cdef Layer* layer
         cdef int h
@@ -230,8 +230,8 @@ cdef class _Workspace(_Parameters):
         return self._scratch.n_bytes if self._work else 0
 
     cdef int _team(self, double rows, int n_threads, bint automatic, bint forward=False):
-        """Threads for a step on so many rows: one if waking and waiting for the others would cost
-        more than they give. What only goes forward has a third of the work."""
+        """Return the number of threads for a step on n rows: one if starting the others would take
+        longer than they save. A forward pass alone has a third of the work of a step."""
         cdef double enough = 3e6 if forward else 6e5 if self.s.shallow else 2e6
         if _is_forked:
             return 1    # the OpenMP runtime's threads are the parent's
@@ -242,7 +242,7 @@ cdef class _Workspace(_Parameters):
         return n_threads
 
     cdef void _keep_place(self, int n) noexcept:
-        """Rows of a batch lie where they are given."""
+        """Keep the rows of a batch in their order."""
         cdef int i
         self.s.ordered = 0
         for i in range(n):
