@@ -339,5 +339,5 @@ def test_what_no_stack_can_hold_is_refused():
     with pytest.raises(ValueError, match="shape"):
         stack.begin(np.zeros((5, 2), "float32"), x, batch_size=5, shuffle=False, seeds=[0, 0])
     stack.begin(x, x, batch_size=5, shuffle=False, seeds=[0, 0])
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="room for"):
         stack.run(2, np.empty((1, module.LANES)))
