@@ -1,7 +1,7 @@
 """Rules that draw initial weights and biases, under Keras's names.
 
-Every initializer is called with a shape and returns an array. A seed of one's own makes it
-draw the same values whatever model it is used in; without one it draws from the model's seed.
+Every initializer is called with a shape and returns an array. With a seed, it draws the same values
+in every model; without one, it draws from the model's seed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _check_seed(seed: Any) -> Seed:
 
 
 def _drawn(shape: Shape, draw: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Return what `draw` gives, in pieces, so that Ctrl-C does not wait for all of it."""
+    """Call `draw` piece by piece, so that Ctrl-C need not wait for all values."""
     n = math.prod(shape)
     values = np.empty(n)
     for start in range(0, n, _PIECE):
@@ -47,7 +47,7 @@ def _fans(shape: Shape) -> tuple[int, int]:
 
 
 class Initializer:
-    """Base class: a subclass says in `draw` how values are drawn."""
+    """Base class: a subclass defines `draw`, which draws the values."""
 
     def __init__(self) -> None:
         self.seed: Seed = None
@@ -67,7 +67,7 @@ class Initializer:
         dtype : {'float32', 'float64'}
             Values are drawn in float64 and rounded, so that both types share one stream.
         rng : numpy.random.Generator, optional
-            Drawn from when the initializer has no seed of its own.
+            Used if the initializer has no seed.
 
         Returns
         -------
@@ -304,7 +304,7 @@ class VarianceScaling(Initializer):
 
 
 class _Scaled(VarianceScaling):
-    """A VarianceScaling with a name of its own; the seed is its only argument."""
+    """A VarianceScaling with fixed settings; the seed is its only argument."""
 
     rule: tuple[float, str, str]
 
@@ -417,10 +417,10 @@ class Orthogonal(Initializer):
         self.seed = _check_seed(seed)
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        """Return an orthogonal matrix, uniformly distributed over all of them."""
+        """Return an orthogonal matrix, drawn uniformly from all of them."""
         n_in, n_out = _two_widths("Orthogonal", shape)
         q, r = np.linalg.qr(rng.standard_normal((max(n_in, n_out), min(n_in, n_out))))
-        q *= np.sign(np.diag(r))  # makes the factorisation unique, and with it the law uniform
+        q *= np.sign(np.diag(r))  # makes the factorisation unique, and so the distribution uniform
         return self.gain * (q if n_in >= n_out else q.T)
 
 
@@ -462,7 +462,7 @@ _TABLE: dict[str, type[Initializer]] = {
 
 
 def get(identifier: Any) -> Initializer:
-    """Return the initializer that `identifier` means.
+    """Return the initializer that `identifier` names.
 
     Parameters
     ----------
@@ -475,6 +475,6 @@ def get(identifier: Any) -> Initializer:
     Raises
     ------
     ValueError
-        If there is none of that name; the message suggests the nearest.
+        If the name is unknown; the message suggests the nearest.
     """
     return _arguments.resolve("initializer", identifier, Initializer, _TABLE)

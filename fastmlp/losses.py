@@ -1,10 +1,11 @@
-"""Losses under Keras's names: functions of one value per row, and classes of one value in all.
+"""Losses under Keras's names: functions return one value per row, classes one value in all.
 
-A loss has one value for the same outputs wherever it is reported: these functions, the classes,
-`fit`, `evaluate`, metrics and ensembles agree. A cross-entropy is Keras's: outputs are divided by
-their sum (for the binary one they stay as they are) and clipped to [1e-7, 1 - 1e-7]. A row costs at
-most 16.12, and a row of outputs that are all 0 costs just that. Training still follows the gradient
-of the logits behind a sigmoid or softmax, which the clip does not stop.
+For the same outputs, a loss has the same value wherever it is reported: by these functions and
+classes, `fit`, `evaluate`, metrics and ensembles. Cross-entropies are defined as in Keras: outputs
+are divided by their sum (except for the binary one) and clipped to [1e-7, 1 - 1e-7]. The loss of a
+row is at most 16.12, which is also the loss of a row whose outputs are all 0. In training, the
+gradient is taken with respect to the logits before a sigmoid or softmax, so the clip does not
+make it zero.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def _pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
 def _classes_and_probabilities(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     given, pred = _numbers("y_true", y_true).reshape(-1), _numbers("y_pred", y_pred)
     if pred.ndim == 2 and len(given) == len(pred):
-        with np.errstate(invalid="ignore"):  # of NaN, which is none of the classes
+        with np.errstate(invalid="ignore"):  # NaN, which is not a class
             good = (given >= 0) & (given < pred.shape[1])
         if not good.all():
             raise ValueError(
-                f"y_true must hold class indices from 0 to {pred.shape[1] - 1}, one a column of "
-                f"y_pred. Received: {given[~good][0]:g}"
+                f"y_true must hold class indices from 0 to {pred.shape[1] - 1}, one for each "
+                f"column of y_pred. Received: {given[~good][0]:g}"
             )
         return given.astype(np.intp), pred
     raise ValueError(
@@ -146,9 +147,9 @@ def binary_crossentropy(y_true: Any, y_pred: Any) -> np.ndarray:
 
 
 def _clipped_shares(pred: np.ndarray) -> np.ndarray:
-    """Return each row's outputs scaled to sum to one and clipped; what are all 0 stay 0 first."""
+    """Return each row's outputs divided by their sum, and clipped; rows of 0 are only clipped."""
     total = pred.sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0, or outputs that cancel
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0, or outputs whose sum is 0
         shares = np.where((pred == 0) & (total == 0), 0.0, pred / total)
     return np.clip(shares, FLOOR, 1 - FLOOR)
 
@@ -193,14 +194,14 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any) -> np.ndarray:
 class Loss(Configurable):
     """Base class: called with (y_true, y_pred, sample_weight=None), it returns one float.
 
-    A loss of one's own is a subclass that defines `call`, or just a function that returns what
-    `call` does. Training then makes its steps from Python, with the same kernels forward and
-    backward: for small networks slower than with a loss of this module, for large ones hardly.
+    To write a loss, define `call` in a subclass, or pass a function that returns what `call` does.
+    Training then makes its steps from Python, with the same kernels forward and backward. This is
+    slower for small networks, but hardly for large ones.
 
     Attributes
     ----------
     name : str
-        The engine's and Keras's name of the loss; by default the class's in snake case.
+        Name of the loss in the kernels and in Keras; by default the class name in snake case.
     """
 
     name: str
@@ -213,23 +214,23 @@ class Loss(Configurable):
 
     @property
     def in_python(self) -> bool:
-        """Whether the loss is written in Python, by a user."""
+        """Whether the loss is written in Python and not known to the kernels."""
         return type(self).call is not Loss.call
 
     def call(self, y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
-        """Return each row's loss and its gradient by that row's outputs.
+        """Return each row's loss and its gradient with respect to that row's outputs.
 
         Parameters
         ----------
         y_true : ndarray of shape (n, m)
-            Rows of y in the model's type; m need not be the number of outputs.
+            Rows of y in the model's type; m can differ from the number of outputs.
         y_pred : ndarray of shape (n, n_outputs)
-            Outputs of the model for these rows, after the last activation.
+            The model's outputs for these rows, after the last activation.
 
         Returns
         -------
         values : ndarray of shape (n,)
-            Each row's loss; without weights, penalty or division by n.
+            Each row's loss, without sample weights, penalty or division by n.
         gradient : ndarray of shape (n, n_outputs)
             d values[i] / d y_pred[i, j].
         """
@@ -238,7 +239,7 @@ class Loss(Configurable):
     def values_and_gradient(
         self, y_true: np.ndarray, y_pred: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `call` does, as float64 and checked to have the shapes it should."""
+        """Return the result of `call` as float64, with its shapes checked."""
         y_true, y_pred = arrays.read_only(y_true), arrays.read_only(y_pred)
         with arrays.unwritten(f"Loss {self.name!r}"):
             result = self.call(y_true, y_pred)
@@ -247,7 +248,7 @@ class Loss(Configurable):
         if pair is not None:
             with contextlib.suppress(TypeError, ValueError):
                 values, gradient = (np.asarray(part, np.float64) for part in pair)
-                # (n,) and (n, 1) mean the same, as everywhere; nothing is broadcast.
+                # (n,) and (n, 1) mean the same; nothing is broadcast.
                 by_output = {(n, width), (n,) if width == 1 else (n, width)}
                 if values.shape in ((n,), (n, 1)) and gradient.shape in by_output:
                     return values.reshape(n), gradient.reshape(n, width)
@@ -333,7 +334,7 @@ class FunctionLoss(Loss):
         return result
 
     def get_config(self) -> dict[str, Any]:
-        """Return nothing: a function is no data."""
+        """Return an empty dictionary: a function cannot be saved as data."""
         return {}
 
     def __repr__(self) -> str:
@@ -355,12 +356,12 @@ class MeanAbsoluteError(Loss):
 
 
 class Huber(Loss):
-    """A square for small errors, a line for large ones.
+    """Quadratic for small errors, linear for large ones.
 
     Parameters
     ----------
     delta : float
-        Where the one turns into the other.
+        The error at which the square turns into the line.
     """
 
     name = "huber"
@@ -376,14 +377,14 @@ class Huber(Loss):
 
 
 class Poisson(Loss):
-    """Negative log-likelihood of counts, up to a term without the prediction."""
+    """Negative log-likelihood of counts, up to a term that does not depend on the prediction."""
 
     name = "poisson"
     function = poisson
 
 
 class BinaryCrossentropy(Loss):
-    """Negative log-likelihood of labels 0 and 1, or of any probability between."""
+    """Negative log-likelihood of labels 0 and 1, or of probabilities."""
 
     name = "binary_crossentropy"
     function = binary_crossentropy
@@ -422,14 +423,14 @@ _FUNCTIONS = [(cls.function, cls) for cls in _CLASSES]
 
 
 def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Loss:
-    """Return the loss that `identifier` means.
+    """Return the loss that `identifier` names.
 
     Parameters
     ----------
     identifier : str, function, Loss class or object, or saved configuration
-        A function that is not of this module is a loss of one's own; see `Loss.call`.
+        A function from outside this module is a loss written in Python; see `Loss.call`.
     custom : mapping of str to function or class, optional
-        Losses of one's own, by their names.
+        Losses that are not part of fastmlp, by name.
 
     Returns
     -------
@@ -438,7 +439,7 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Loss:
     Raises
     ------
     ValueError
-        If there is none of that name; the message suggests the nearest.
+        If the name is unknown; the message suggests the nearest.
     """
     if isinstance(identifier, dict) and custom:
         own = custom.get(str(identifier.get("class_name")))
@@ -453,7 +454,7 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Loss:
 
 
 def saved(loss: Loss) -> dict[str, Any]:
-    """Return what `get` makes the same loss from, with its name in `custom` if it is in Python."""
+    """Return a loss as plain JSON values for `get`; a function is saved by its name."""
     if isinstance(loss, FunctionLoss):
         return {"class_name": loss.name, "config": {}}
     return _arguments.saved(loss)

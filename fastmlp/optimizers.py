@@ -1,4 +1,7 @@
-"""Update rules. An optimizer object holds settings; the state lives with the network."""
+"""Update rules. An optimizer object holds settings; the network holds its state.
+
+The arithmetic of a step is in `_kernels/simd/optimizers.h`.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,22 @@ def _step(name: str, value: int) -> int:
 
 
 class Optimizer(Configurable):
-    """Base class: a learning rate and, if asked, clipping of gradients.
+    """Base class: a learning rate and, optionally, clipping of gradients.
 
-    Every setting may be changed at any time, under its name: ``optimizer.clipnorm = 1``. Training
-    takes it up before its next step, and keeps the optimizer's state.
+    Every setting can be assigned at any time: ``optimizer.clipnorm = 1``. Training uses it from
+    its next step on, and keeps the optimizer's state.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
-        May be changed at any time; training reads it before it goes on. A schedule, one of
-        `schedules`, gives every step of the optimizer a rate of its own.
+        A schedule from `schedules` gives each step of the optimizer its rate.
     global_clipnorm : float, optional
-        The gradient, of all weights and biases together, is scaled down to this Euclidean norm.
+        Scale down the gradient of all weights and biases together to this Euclidean norm.
     clipvalue : float, optional
-        Each entry of a gradient is cut to [-clipvalue, clipvalue].
+        Clip each entry of the gradient to [-clipvalue, clipvalue].
     clipnorm : float, optional
-        The gradient of each layer's weights, and of its biases, is scaled down to this Euclidean
-        norm by itself. Not together with global_clipnorm.
+        Scale down the gradient of each layer's weights, and of its biases, to this Euclidean norm
+        separately. Cannot be combined with global_clipnorm.
     """
 
     rule: str
@@ -82,7 +84,7 @@ class Optimizer(Configurable):
 
     @property
     def learning_rate(self) -> Any:
-        """Step size, finite and at least 0; or the schedule that gives it."""
+        """Step size, finite and at least 0; or its schedule."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -94,12 +96,12 @@ class Optimizer(Configurable):
 
     @property
     def schedule(self) -> schedules.LearningRateSchedule | None:
-        """The schedule that gives the learning rate; None if it is a number."""
+        """The schedule of the learning rate; None if the rate is a number."""
         rate = self._learning_rate
         return rate if isinstance(rate, schedules.LearningRateSchedule) else None
 
     def rates(self, first_step: int, n_steps: int) -> np.ndarray:
-        """Return the learning rates of `n_steps` steps; `first_step` steps come before them."""
+        """Return the learning rates of `n_steps` steps, after the first `first_step` steps."""
         if self.schedule is None:
             return np.full(n_steps, self._learning_rate, np.float64)
         rates: np.ndarray = self.schedule(np.arange(first_step, first_step + n_steps))
@@ -117,7 +119,7 @@ class Optimizer(Configurable):
 
     @property
     def square_slots(self) -> tuple[int, ...]:
-        """Those of `slots` that hold squares, never below 0."""
+        """Those of `slots` that hold squares, which are at least 0."""
         return self.slots[-1:]
 
     def get_config(self) -> dict[str, Any]:
@@ -185,17 +187,17 @@ class SGD(Optimizer):
 
     @property
     def slots(self) -> tuple[int, ...]:
-        """The velocity, if there is momentum."""
+        """The velocity if momentum is not 0, else none."""
         return (0,) if self.momentum else ()
 
     @property
     def square_slots(self) -> tuple[int, ...]:
-        """None: a velocity has a sign."""
+        """None, because a velocity can be negative."""
         return ()
 
 
 class RMSprop(Optimizer):
-    """Gradients over a running root mean square: w -= rate * g / (sqrt(v) + epsilon).
+    """Gradients divided by a running root mean square: w -= rate * g / (sqrt(v) + epsilon).
 
     Parameters
     ----------
@@ -233,13 +235,13 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Gradients over the root of their summed squares: w -= rate * g / sqrt(a + epsilon).
+    """Gradients divided by the root of their summed squares: w -= rate * g / sqrt(a + epsilon).
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
     initial_accumulator_value : float
-        What the sum a of squares starts at.
+        Initial value of the sum a of squares.
     epsilon : float
     global_clipnorm, clipvalue, clipnorm
         See `Optimizer`.
@@ -292,7 +294,7 @@ class Adam(Optimizer):
         Decay of the mean m of gradients and of the mean v of their squares; in [0, 1).
     epsilon : float
     initial_step : int
-        Steps that the bias correction counts as done before the first.
+        Steps that the bias correction counts before the first step.
     global_clipnorm, clipvalue, clipnorm
         See `Optimizer`.
 
@@ -336,7 +338,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam after weights and biases have shrunk: w -= rate * weight_decay * w.
+    """Adam with decoupled weight decay: before each step, w -= rate * weight_decay * w.
 
     Parameters
     ----------
@@ -389,13 +391,13 @@ _TABLE: dict[str, type[Optimizer]] = {
 
 
 def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Optimizer:
-    """Return the optimizer that `identifier` means.
+    """Return the optimizer that `identifier` names.
 
     Parameters
     ----------
     identifier : str, Optimizer class or object, or saved configuration
     custom : mapping of str to class, optional
-        Optimizers and schedules of one's own, by their names.
+        Optimizers and schedules that are not part of fastmlp, by name.
 
     Returns
     -------
@@ -404,7 +406,7 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Optimizer:
     Raises
     ------
     ValueError
-        If there is none of that name; the message suggests the nearest.
+        If the name is unknown; the message suggests the nearest.
     """
     if custom and isinstance(identifier, dict) and isinstance(identifier.get("config"), dict):
         config = identifier["config"]

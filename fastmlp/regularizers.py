@@ -1,10 +1,13 @@
-"""Penalties on weights, Keras's convention: l1 * sum(|w|) + l2 * sum(w**2), never halved.
+"""Penalties on weights, in Keras's convention: l1 * sum(|w|) + l2 * sum(w**2), never halved.
 
-An L1 penalty can be taken in two ways. As Keras takes it, its subgradient l1 * sign(w) joins the
-gradient: weights hover about zero and never stay there. With ``proximal=True`` the optimizer steps
-by the gradient of the rest, and then each weight moves towards zero by what the rule would have
-made of a gradient of l1, and stops at zero: weights become exactly zero. `GroupL1` does the same
-with whole groups of weights.
+There are two ways to apply an L1 penalty. By default, as in Keras, its subgradient l1 * sign(w) is
+added to the gradient, and weights come close to zero but do not stay there. With ``proximal=True``
+the optimizer first steps along the gradient of the rest. Then each weight moves towards zero by
+the step that the rule would make for a gradient of l1, and stops at zero, so that weights become
+exactly zero. `GroupL1` does the same with whole groups of weights.
+
+The arithmetic is in `_kernels/simd/optimizers.h`, that of group penalties in
+`_kernels/simd/groups.h`.
 """
 
 from __future__ import annotations
@@ -20,19 +23,18 @@ GROUPS = ("units", "inputs")
 
 
 class Regularizer(Configurable):
-    """Base class: a penalty with an l1 and an l2 coefficient, or one of groups.
+    """Base class: a penalty with an l1 and an l2 coefficient, or a penalty on groups.
 
-    Coefficients may be changed at any time; training and `evaluate` take them up before their
-    next step.
+    Coefficients can be assigned at any time; training uses them from its next step on.
 
     Attributes
     ----------
     l1, l2 : float
         Finite and at least 0.
     proximal : bool
-        Whether the L1 part is taken by proximal steps, which make weights exactly zero.
+        Whether the L1 part is applied by proximal steps, which make weights exactly zero.
     group : float
-        The groups' coefficient; 0 unless it is a `GroupL1`.
+        Coefficient of the group penalty; 0 for all classes but `GroupL1`.
     groups : {'units', 'inputs'}
     """
 
@@ -45,7 +47,7 @@ class Regularizer(Configurable):
         "l2": _arguments.non_negative,
         "proximal": _arguments.flag,
     }
-    _fixed: ClassVar[dict[str, float]] = {}  # what a penalty of this kind has always
+    _fixed: ClassVar[dict[str, float]] = {}  # settings that this class does not let change
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, proximal: bool = False) -> None:
         self.l1, self.l2, self.proximal = l1, l2, proximal
@@ -73,7 +75,7 @@ class Regularizer(Configurable):
         return float(self.l1 * np.abs(w).sum() + self.l2 * np.square(w).sum())
 
     def subgradient(self, w: np.ndarray) -> np.ndarray:
-        """Return the derivative of the part that is not smooth, l1 * sign(w), 0 at 0."""
+        """Return the derivative of the part that is not smooth: l1 * sign(w), 0 at 0."""
         result: np.ndarray = self.l1 * np.sign(w)
         return result
 
@@ -101,10 +103,10 @@ class L1(Regularizer):
     ----------
     l1 : float
     proximal : bool
-        False, Keras's way: the gradient above is added to the loss's; no weight stays at zero.
-        True: soft thresholding after each step of the optimizer, whose moments do not see the
-        penalty; weights become exactly zero. The threshold is what the rule makes of a gradient
-        that has always been l1, and at most 10 learning rates: for Adam, in step t,
+        False, as in Keras: the gradient above is added to the loss's; no weight stays at zero.
+        True: soft thresholding after each step of the optimizer, so that weights become exactly
+        zero; the optimizer's moments do not include the penalty. The threshold is the step that
+        the rule makes for a constant gradient of l1, at most 10 learning rates: for Adam in step t
         ``rate * sqrt(1 - beta_2**t) * l1 / (sqrt(v) + epsilon)``; for RMSprop
         ``rate * l1 / (sqrt(v) + epsilon)``, for Adagrad likewise; for SGD ``rate * l1``, with
         momentum times ``(1 - momentum**t) / (1 - momentum)``, t + 1 for t with Nesterov's.
@@ -145,7 +147,7 @@ class L1L2(Regularizer):
     ----------
     l1, l2 : float
     proximal : bool
-        Whether the L1 part is taken by proximal steps; see `L1`.
+        Whether the L1 part is applied by proximal steps; see `L1`.
     """
 
 
@@ -159,8 +161,9 @@ class GroupL1(Regularizer):
     """Penalty v * sum over groups of sqrt(group size) * ||group||, the group lasso's.
 
     ||.|| is the Euclidean norm, and a group's size the number of its weights. A group becomes
-    zero as a whole or not at all. Biases belong to no group. Always taken by proximal steps,
-    after each step of the optimizer and in the metric of that step, bounded as for `L1`.
+    zero as a whole or not at all. Biases belong to no group. The penalty is always applied by a
+    proximal step after each step of the optimizer, in the metric of that step, with the bound of
+    `L1`.
 
     Parameters
     ----------
@@ -168,11 +171,11 @@ class GroupL1(Regularizer):
         Finite and at least 0.
     groups : {'units', 'inputs'}
         'units': a group is the incoming weights of one unit of the layer, a column of its matrix
-        of shape (n_in, units), of size n_in. With them zero the unit is a constant, the
+        of shape (n_in, units), of size n_in. If they are zero, the unit is constant: the
         activation of its bias.
         'inputs': a group is the outgoing weights of one of the layer's inputs, a row of the
-        matrix, of size units. With them zero nothing sees that input: on the first layer a column
-        of x (selection of features), on a later one a unit of the layer below.
+        matrix, of size units. If they are zero, the layer ignores that input: on the first layer
+        a column of x (feature selection), on a later layer a unit of the layer below.
         `Sequential.prune` removes either.
 
     References
@@ -190,7 +193,7 @@ class GroupL1(Regularizer):
 
     @property
     def v(self) -> float:
-        """The groups' coefficient."""
+        """Coefficient of the penalty."""
         return self.group
 
     @v.setter
@@ -198,7 +201,7 @@ class GroupL1(Regularizer):
         self.group = _arguments.non_negative("v", value)
 
     def norms(self, w: Any) -> np.ndarray:
-        """Return the groups' norms, from weights of shape (n_in, units)."""
+        """Return the norm of each group of weights of shape (n_in, units)."""
         w = np.asarray(w, dtype=np.float64)
         if w.ndim != 2:
             raise ValueError(f"w must have shape (n_in, units). Received: shape {w.shape}")
@@ -212,7 +215,7 @@ class GroupL1(Regularizer):
         return self.group * np.sqrt(size) * w / np.where(norms > 0, norms, 1)
 
     def __call__(self, w: Any) -> float:
-        """Return v * sum over groups of sqrt(size) * norm, of weights of shape (n_in, units)."""
+        """Return v * sum over groups of sqrt(size) * norm, for weights of shape (n_in, units)."""
         w = np.asarray(w, dtype=np.float64)
         norms = self.norms(w)
         return float(self.group * np.sqrt(w.size / max(len(norms), 1)) * norms.sum())
@@ -237,7 +240,7 @@ _TABLE: dict[str, type[Regularizer]] = {
 
 
 def get(identifier: Any) -> Regularizer | None:
-    """Return the regularizer that `identifier` means; None stays None.
+    """Return the regularizer that `identifier` names; None stays None.
 
     Parameters
     ----------
@@ -250,7 +253,7 @@ def get(identifier: Any) -> Regularizer | None:
     Raises
     ------
     ValueError
-        If there is none of that name; the message suggests the nearest.
+        If the name is unknown; the message suggests the nearest.
     """
     if identifier is None:
         return None
@@ -258,7 +261,7 @@ def get(identifier: Any) -> Regularizer | None:
 
 
 def one_per_layer(name: str, values: Any, n_layers: int) -> list[float]:
-    """Spread lambdas over the Dense layers, output included.
+    """Return one lambda for each Dense layer, output included.
 
     Parameters
     ----------
@@ -309,7 +312,7 @@ def parse_lambdas(text: str, n_layers: int, name: str = "lambda") -> list[float]
     Raises
     ------
     ValueError
-        If a part is no number, is negative or not finite, or if the count fits neither rule.
+        If a part is not a number, negative or not finite, or if the count fits neither rule.
     """
     values = []
     for part in text.split(","):

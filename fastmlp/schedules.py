@@ -1,7 +1,9 @@
 """Learning rates as functions of the optimizer's step, under Keras's names.
 
-A schedule takes the place of the number: ``Adam(learning_rate=CosineDecay(0.001, 10_000))``. It
-is called with the number of steps that the optimizer has made before, 0 for the first.
+A schedule replaces the number: ``Adam(learning_rate=CosineDecay(0.001, 10_000))``. It is called
+with the number of steps that the optimizer has already made, 0 for the first step.
+
+The arithmetic of each schedule is its method `rates`; `_training/rates.py` applies it in training.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ __all__ = [
 
 
 class LearningRateSchedule:
-    """Base class: a subclass says in `rates` what the rate of each step is.
+    """Base class: a subclass defines `rates`, which returns the rate of each step.
 
     Parameters
     ----------
     name : str, optional
-        Kept, and used for nothing.
+        Stored, but not used.
     """
 
     def __init__(self, name: str | None = None) -> None:
@@ -42,7 +44,7 @@ class LearningRateSchedule:
         self.name = name
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
-        """Return the rates of `steps`, a float64 array; finite and at least 0."""
+        """Return the rates of `steps`, a float64 array; they must be finite and at least 0."""
         raise NotImplementedError(f"{type(self).__name__} must define rates(steps)")
 
     def __call__(self, step: Any) -> Any:
@@ -51,18 +53,18 @@ class LearningRateSchedule:
         Parameters
         ----------
         step : int or array-like of int
-            Steps made before; 0 for the first.
+            Steps already made; 0 for the first step.
 
         Returns
         -------
         float, or ndarray of float64
         """
         steps = np.asarray(step, np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):  # the check below says more
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
             values = np.asarray(self.rates(np.atleast_1d(steps)), np.float64)
         if values.shape != np.atleast_1d(steps).shape:
             raise ValueError(
-                f"{type(self).__name__}.rates must return one rate a step. "
+                f"{type(self).__name__}.rates must return one rate per step. "
                 f"Received: shape {values.shape} for {steps.size} steps"
             )
         if not (np.isfinite(values).all() and (values >= 0).all()):
@@ -98,10 +100,10 @@ class ExponentialDecay(LearningRateSchedule):
     ----------
     initial_learning_rate : float
     decay_steps : int
-        Steps that one factor of `decay_rate` takes.
+        Steps in which the rate falls by the factor `decay_rate`.
     decay_rate : float
     staircase : bool
-        Whether the exponent is rounded down, so that the rate falls every `decay_steps` steps.
+        Whether to round the exponent down, so that the rate falls every `decay_steps` steps.
     name : str, optional
     """
 
@@ -169,7 +171,7 @@ class InverseTimeDecay(LearningRateSchedule):
     decay_steps : int
     decay_rate : float
     staircase : bool
-        Whether step / decay_steps is rounded down.
+        Whether to round step / decay_steps down.
     name : str, optional
     """
 
@@ -198,7 +200,7 @@ class InverseTimeDecay(LearningRateSchedule):
 
 
 class PolynomialDecay(LearningRateSchedule):
-    """(initial - end) * (1 - step / decay_steps) ** power + end, then `end`.
+    """(initial - end) * (1 - step / decay_steps) ** power + end; after `decay_steps`, `end`.
 
     Parameters
     ----------
@@ -207,8 +209,8 @@ class PolynomialDecay(LearningRateSchedule):
     end_learning_rate : float
     power : float
     cycle : bool
-        Whether, instead of staying at the end, the decay goes on from higher up: decay_steps
-        grows to the next multiple that is not below the step.
+        Whether to restart the decay instead of staying at the end: `decay_steps` is replaced by
+        its smallest multiple that is not below the step.
     name : str, optional
     """
 
@@ -275,12 +277,11 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 
 class CosineDecay(LearningRateSchedule):
-    """Half a cosine, from the initial rate down to alpha times it; before that a warm-up if asked.
+    """Half a cosine from the initial rate down to alpha times it, optionally after a warm-up.
 
     With t = min(step, decay_steps) / decay_steps the rate is
-    initial_learning_rate * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha). With a warm-up it first
-    rises in a line from `initial_learning_rate` to `warmup_target`, which the cosine then starts
-    from.
+    initial_learning_rate * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha). With a warm-up the rate
+    first rises linearly from `initial_learning_rate` to `warmup_target`, where the cosine starts.
 
     Parameters
     ----------
@@ -288,7 +289,7 @@ class CosineDecay(LearningRateSchedule):
     decay_steps : int
         Steps of the cosine, without those of the warm-up.
     alpha : float
-        The last rate as a share of the one that the cosine starts from; at most 1.
+        The last rate divided by the rate at which the cosine starts; in [0, 1].
     name : str, optional
     warmup_target : float, optional
         None: no warm-up.
@@ -322,7 +323,7 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_steps = _arguments.integer("warmup_steps", warmup_steps, 0)
         if self.warmup_steps and self.warmup_target is None:
             raise ValueError(
-                "warmup_steps needs a rate to rise to, warmup_target. "
+                "warmup_steps requires warmup_target, the rate to rise to. "
                 f"Received: warmup_steps={warmup_steps}, warmup_target=None"
             )
 
@@ -350,14 +351,14 @@ _TABLE = {_arguments.snake_case(cls.__name__): cls for cls in _CLASSES}
 
 
 def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> LearningRateSchedule:
-    """Return the schedule that `identifier` means.
+    """Return the schedule that `identifier` describes.
 
     Parameters
     ----------
     identifier : LearningRateSchedule or dict
         A schedule, or {'class_name': ..., 'config': ...} as a saved optimizer holds it.
     custom : mapping of str to class, optional
-        Schedules of one's own, by their names.
+        Schedules that are not part of fastmlp, by name.
 
     Returns
     -------

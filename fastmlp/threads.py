@@ -1,4 +1,4 @@
-"""How many threads the kernels use."""
+"""Choose how many threads the kernels use."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _explicit: int | None = None
 
 
 class Worker(threading.local):
-    """What holds in one Python thread: those that train networks side by side set it.
+    """Settings of one Python thread, made where several threads train networks.
 
     Attributes
     ----------
     n_threads : int or None
-        How many threads the kernels get, whatever anyone asks for.
+        Threads for the kernels; takes precedence over all other settings.
     halt : threading.Event or None
         Once set, training in this thread ends as Ctrl-C ends it in the main thread.
     """
@@ -36,17 +36,17 @@ worker = Worker()
 
 
 def halted() -> bool:
-    """Return whether this thread has been told to stop."""
+    """Return whether this thread's work was cancelled."""
     return worker.halt is not None and worker.halt.is_set()
 
 
 def raise_if_cancelled() -> None:
-    """Raise KeyboardInterrupt in a thread that has been told to stop."""
+    """Raise KeyboardInterrupt if this thread's work was cancelled."""
     if halted():
         raise KeyboardInterrupt
 
 
-signals.halted = halted  # also in the midst of a step
+signals.halted = halted  # so that the kernels check it during a step
 
 
 _counted: tuple[int, float] | None = None
@@ -54,7 +54,7 @@ _forked = False
 
 
 def _after_fork_in_child() -> None:
-    # The OpenMP runtime's worker threads do not survive fork; waiting for them would hang.
+    # A fork does not copy the OpenMP runtime's worker threads; waiting for them would hang.
     global _forked
     _forked = True
 
@@ -65,7 +65,7 @@ if hasattr(os, "register_at_fork"):
 
 def _checked(n: int) -> int:
     try:
-        # More than so many the system may refuse, and the OpenMP runtime then ends the process.
+        # The system may refuse more threads, and the OpenMP runtime would end the process.
         count = 0 if isinstance(n, bool) else operator.index(n)
         if 1 <= count <= MAX_THREADS:
             return count
@@ -78,7 +78,7 @@ def _checked(n: int) -> int:
 
 
 def _quota_of(group: str) -> float | None:
-    """CPUs that one control group allows, of version 2 or 1, or None where it sets no limit."""
+    """Return the CPUs that one control group (version 2 or 1) allows; None without a limit."""
     together = cgroups.read(f"{group}/cpu.max")
     if together is None:
         cfs = f"{group}/cpu.cfs"
@@ -92,15 +92,15 @@ def _quota_of(group: str) -> float | None:
 
 
 def _cgroup_quota() -> float | None:
-    """CPUs that the control groups allow, or None where they set no limit."""
+    """Return the CPUs that the control groups allow; None without a limit."""
     quotas = [quota for group in cgroups.own("cpu") if (quota := _quota_of(group)) is not None]
     return min(quotas, default=None)
 
 
 def available() -> int:
-    """Count the processors this process may use: its affinity, cut by its cgroup's quota.
+    """Count the processors that this process may use: its affinity, limited by its cgroup's quota.
 
-    Asked of the system at most once a second, for one prediction takes only microseconds.
+    The system is asked at most once a second, because a prediction takes only microseconds.
     """
     global _counted
     now = time.monotonic()
@@ -119,17 +119,17 @@ def _count() -> int:
 
 
 def _from_environment() -> int | None:
-    """Return what OMP_NUM_THREADS says; None if that is not a positive integer."""
+    """Return the value of OMP_NUM_THREADS; None if it is not a positive integer."""
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if not (text.isascii() and text.isdigit()):
         return None
     digits = text.lstrip("0")
-    # More than so many the system may refuse; Python converts no number of 5,000 digits.
+    # The system may refuse more threads; Python cannot convert a number of 5,000 digits.
     return min(int(digits[:6]), MAX_THREADS) if digits else None
 
 
 def _omp_default() -> int:
-    """Count the OpenMP runtime's threads as nobody has limited them: a limit is a thread's own."""
+    """Return the OpenMP runtime's thread count in a new thread, which no caller has limited."""
     counts: list[int] = []
     thread = threading.Thread(target=lambda: counts.append(cpu.omp_max_threads()))
     thread.start()
@@ -140,12 +140,12 @@ def _omp_default() -> int:
 def _limited_before() -> list[Any]:
     """Find the libraries that threadpoolctl limited before the kernels' runtime was loaded.
 
-    It reaches only what is loaded, so their counts stand for the one that ours would have.
+    threadpoolctl limits only loaded libraries, so their counts are used for this runtime as well.
     """
     threadpoolctl = sys.modules.get("threadpoolctl")
     if threadpoolctl is None or any(name.endswith("_NUM_THREADS") for name in os.environ):
         return []
-    usual = min(available(), 64)  # OpenBLAS takes no more by itself
+    usual = min(available(), 64)  # OpenBLAS's default maximum
     libraries = threadpoolctl.ThreadpoolController().lib_controllers
     return [library for library in libraries if (library.num_threads or usual) < usual]
 
@@ -157,33 +157,33 @@ _witnesses = _limited_before()
 def _automatic() -> int:
     count = _from_environment() or available()
     limit = cpu.omp_max_threads()
-    # The runtime's default is none: environment and affinity may have changed since its start.
+    # The runtime's default is not a limit: environment and affinity may have changed since.
     if limit != _omp_threads:
         count = min(count, limit)
     return min([count, *(library.num_threads for library in _witnesses)])
 
 
 def resolve(n: int | None = None) -> tuple[int, bool]:
-    """Decide on a number of threads.
+    """Choose the number of threads.
 
-    In a thread that trains one of many networks it is what `worker` says. Elsewhere the first of
-    these that is set counts: the argument, `set_num_threads`, the environment
-    variable ``OMP_NUM_THREADS``, of which at most 1024 count and other text does not; otherwise
-    one thread a processor this process may use. A count given to fastmlp itself is exact; the
-    others are what work large enough to share gets, and no more than a limit that the calling
-    thread has set on the OpenMP runtime, as threadpoolctl does.
+    In a thread that trains one of many networks it is `worker.n_threads`. Elsewhere the first of
+    these that is set counts: the argument, `set_num_threads`, the environment variable
+    ``OMP_NUM_THREADS`` (limited to 1024; ignored if it is not a positive integer). Otherwise there
+    is one thread for each processor that this process may use. The argument and `set_num_threads`
+    are exact. The other counts are maxima: small jobs use fewer threads, and a limit that the
+    calling thread has set on the OpenMP runtime, as threadpoolctl does, applies.
 
     Parameters
     ----------
     n : int, optional
-        An explicit count; obeyed even above the number of processors.
+        An exact count, which may exceed the number of processors.
 
     Returns
     -------
     threads : int
         At least 1; 1 in a forked child, where the OpenMP runtime cannot run more.
     automatic : bool
-        Whether the kernels may use fewer for work too small to share.
+        Whether the kernels may use fewer threads for small jobs.
 
     Raises
     ------
@@ -199,12 +199,12 @@ def resolve(n: int | None = None) -> tuple[int, bool]:
 
 
 def set_num_threads(n: int | None) -> None:
-    """Set the number of threads of every later call; ``None`` goes back to automatic.
+    """Set the number of threads for all later calls; ``None`` restores the automatic choice.
 
     Parameters
     ----------
     n : int or None
-        A positive count is obeyed even above the number of processors.
+        An exact count, which may exceed the number of processors.
 
     Raises
     ------

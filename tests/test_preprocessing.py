@@ -82,7 +82,7 @@ def test_dropped_columns_may_hold_anything():
     t = table(id=["a", 1], a=[1, 2], y=[1, 2])
     state = Preprocessing.fit(t, "y", "regression", drop=["id"])
     assert state.input_names == ["a"]
-    assert "no input columns" in message(Preprocessing.fit, t, "y", "regression", drop=["id", "a"])
+    assert "no input column" in message(Preprocessing.fit, t, "y", "regression", drop=["id", "a"])
 
 
 @pytest.mark.parametrize(("impute", "fill"), [("mean", 3), ("median", 2)])

@@ -130,7 +130,7 @@ def test_a_schedule_of_ones_own():
         (lambda: schedules.CosineDecay(1, 2, alpha=2), r"alpha must be a number in \[0, 1\]"),
         (
             lambda: schedules.CosineDecay(1, 2, warmup_steps=3),
-            "warmup_steps needs a rate to rise to",
+            "warmup_steps requires warmup_target",
         ),
         (
             lambda: schedules.PiecewiseConstantDecay([3, 2], [1, 2, 3]),
@@ -164,7 +164,7 @@ def test_rates_of_ones_own_are_checked():
 
     with pytest.raises(ValueError, match=r"Received: -1.0 from Negative\(\) at step 2"):
         Negative()(np.arange(5))
-    with pytest.raises(ValueError, match=r"one rate a step. Received: shape \(0,\) for 1 steps"):
+    with pytest.raises(ValueError, match=r"one rate per step. Received: shape \(0,\) for 1 steps"):
         Short()(3)
     with pytest.raises(NotImplementedError, match=r"LearningRateSchedule must define rates"):
         schedules.LearningRateSchedule()(0)

@@ -1,7 +1,7 @@
-"""Metrics under Keras's names, and scores that need all predictions at once.
+"""Metrics under Keras's names.
 
 _metrics    the classes, and the lookup by name
-_functions  the scores as functions: AUC, R2, log loss and others
+_functions  metrics as functions: accuracies, AUC, R2, precision, recall
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ from ._metrics import (
     TopKCategoricalAccuracy,
     get,
 )
+
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
 
 __all__ = [
     "AUC",

@@ -1,4 +1,4 @@
-"""Metrics as functions: of one value per row, and of one value for a whole set of predictions."""
+"""Metrics as functions: some return one value per row, others one value for all rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..losses import _classes_and_probabilities, _numbers, _pair
 def binary_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return each row's share of outputs on the right side of 0.5.
 
-    A prediction of 0.5 is class 0; one that is NaN is on neither side.
+    A prediction of 0.5 is class 0; NaN counts as wrong.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def binary_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
 
 
 def _largest(pred: np.ndarray) -> np.ndarray:
-    """Return each row's first largest output; -1, which is no class, where one is NaN."""
+    """Return the index of each row's first largest output; -1 if the row has a NaN."""
     return np.where(np.isnan(pred).any(axis=1), -1, pred.argmax(axis=1))
 
 
@@ -80,7 +80,7 @@ def _targets_below(y_pred: np.ndarray, target: np.ndarray, k: int) -> np.ndarray
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
     """Return 1 for each row whose class has one of the k largest outputs, else 0.
 
-    Outputs that are equal share the best place among them.
+    Equal outputs share the best rank among them.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarr
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
     """Return 1 for each row whose class has one of the k largest outputs, else 0.
 
-    Outputs that are equal share the best place among them.
+    Equal outputs share the best rank among them.
 
     Parameters
     ----------
@@ -165,8 +165,8 @@ def root_mean_squared_error(y_true: Any, y_pred: Any, sample_weight: Any = None)
 def r2_score(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     """Return the coefficient of determination, the mean over outputs of 1 - residual / total.
 
-    residual = sum_i(w_i * (y_i - p_i)**2), total = sum_i(w_i * (y_i - mean of y)**2). An output
-    whose y is the same in all rows that have a weight counts 1 if every prediction equals it,
+    residual = sum_i(w_i * (y_i - p_i)**2), total = sum_i(w_i * (y_i - mean of y)**2). For an
+    output whose y is constant in all rows with a weight, it is 1 if every prediction equals y,
     else 0.
 
     Parameters
@@ -186,9 +186,9 @@ def r2_score(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
 
 
 def constant(y: np.ndarray) -> np.ndarray:
-    """Return which columns of y (n, k) hold one number; by rounding their variance may be above 0.
+    """Return which columns of y (n, k) are constant; rounding can make their variance positive.
 
-    The mean of ten times 0.1 is not 0.1.
+    For example, the mean of ten times 0.1 is not 0.1.
     """
     return y.min(axis=0, initial=np.inf) >= y.max(axis=0, initial=-np.inf)
 
@@ -201,11 +201,11 @@ def determination(residual: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def auc(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
-    """Return the area under the receiver operating characteristic, exactly, by ranks.
+    """Return the area under the receiver operating characteristic, computed exactly from ranks.
 
-    It is the weighted share of pairs of a row of class 1 and one of class 0 whose predictions
-    are in that order; a tie counts one half. With several outputs it is the mean over them, each
-    against the rest.
+    It is the weighted share of pairs of a class-1 row and a class-0 row in which the former has
+    the larger prediction; a tie counts one half. With several outputs it is the mean over the
+    outputs, each class against the rest.
 
     Parameters
     ----------

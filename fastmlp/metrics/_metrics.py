@@ -1,8 +1,8 @@
-"""Metrics: what is reported beside the loss, never with a penalty or sample weights in it.
+"""Metrics: figures reported next to the loss, without penalty and sample weights.
 
-Means over rows are computed by the kernels on the way: while training over an epoch's batches,
-each with the weights that it met. Others, such as the AUC, are computed from all predictions; see
-`Score`. Called with arrays, a metric takes sample weights as well.
+The kernels compute means over rows as they train: over an epoch's batches, each with the weights
+that the network has at that time. Other metrics, such as the AUC, are computed from all
+predictions; see `Score`. A metric that is called with arrays also takes sample weights.
 """
 
 from __future__ import annotations
@@ -16,96 +16,41 @@ import numpy as np
 from .. import losses
 from .._utils import arguments as _arguments
 from .._utils import arrays
-from ..losses import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    huber,
-    mean_absolute_error,
-    mean_squared_error,
-    poisson,
-    sparse_categorical_crossentropy,
-)
 from . import _functions
 from ._functions import (
     auc,
-    binary_accuracy,
-    categorical_accuracy,
     precision,
     r2_score,
     recall,
     root_mean_squared_error,
-    sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
 
-__all__ = [
-    "AUC",
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "Huber",
-    "LogLoss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Metric",
-    "Poisson",
-    "Precision",
-    "R2Score",
-    "Recall",
-    "RootMeanSquaredError",
-    "Score",
-    "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy",
-    "TopKAccuracy",
-    "TopKCategoricalAccuracy",
-    "auc",
-    "binary_accuracy",
-    "binary_crossentropy",
-    "categorical_accuracy",
-    "categorical_crossentropy",
-    "get",
-    "huber",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "poisson",
-    "precision",
-    "r2_score",
-    "recall",
-    "root_mean_squared_error",
-    "sparse_categorical_accuracy",
-    "sparse_categorical_crossentropy",
-    "sparse_top_k_categorical_accuracy",
-    "top_k_categorical_accuracy",
-]
-
 
 class Metric:
-    """A metric and the name it is reported under.
+    """A metric and the name under which it is reported.
 
     Called with (y_true, y_pred, sample_weight=None), it returns one float.
 
     Parameters
     ----------
     name : str, optional
-        The key in History; the class's own name by default.
+        The key in History; by default the class name in snake case.
 
     Attributes
     ----------
     larger_is_better : bool
-        What mode='auto' of callbacks goes by.
+        Determines mode='auto' of callbacks.
     y_forms : set of str
         'columns' and 'indices': the forms of y that the metric reads.
     needs_classes : bool
-        Whether it means nothing for a single output.
+        Whether it needs more than one output.
     on_training : bool
-        Whether `fit` reports it for the training rows as well.
+        Whether `fit` also reports it for the training rows.
     """
 
-    engine: str | None = None  # None: it depends on the loss, or the engine does not know it
+    engine: str | None = None  # None: depends on the loss, or unknown to the kernels
     larger_is_better = False
     y_forms = frozenset({"columns", "indices"})
     needs_classes = False
@@ -115,22 +60,22 @@ class Metric:
         self.name = _arguments.label(name) or _arguments.snake_case(type(self).__name__)
 
     def engine_name(self, loss: str, n_outputs: int) -> str | None:
-        """Return the engine's name for what `finish` starts from, a mean over rows.
+        """Return the kernels' name of the mean over rows from which `finish` computes the metric.
 
-        None: the metric is no such mean; it is computed by a call, from all predictions.
+        None: the metric is not such a mean; a call computes it from all predictions.
         """
         return self.engine
 
     def of(self, y_true: Any, y_pred: Any, loss: losses.Loss, kind: str) -> float:
-        """Return what `evaluate` reports of a model's predictions, from all of them.
+        """Return the metric as `evaluate` reports it, from all predictions of a model.
 
         Parameters
         ----------
         y_true, y_pred : ndarray
         loss : Loss
-            The model's; Huber's delta is taken from it.
+            The model's loss, which has Huber's delta.
         kind : str
-            As `_fit_data.metric_kind` names the form of y.
+            The form of y; see `_model.compatibility.metric_kind`.
 
         Returns
         -------
@@ -144,7 +89,7 @@ class Metric:
         return float(self.finish(means, y_true)[0])
 
     def finish(self, means: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Turn the engine's means over the rows of y, one an epoch, into the metric's values."""
+        """Turn the kernels' means over the rows of y, one per epoch, into the metric's values."""
         return means
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
@@ -170,7 +115,7 @@ class Metric:
         return _functions.mean(FUNCTIONS[name](y_true, y_pred), sample_weight)
 
     def read(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
-        """Call the metric on arrays that it must not write into, as training does."""
+        """Call the metric with read-only arrays."""
         with arrays.unwritten(f"Metric {self.name!r}"):
             return float(self(arrays.read_only(y_true), arrays.read_only(y_pred)))
 
@@ -189,17 +134,17 @@ class Metric:
 
 
 class Score(Metric):
-    """Base class of metrics that are no mean over rows: computed from all predictions at once.
+    """Base class of metrics that are not means over rows: computed from all predictions at once.
 
-    A metric of one's own is a subclass that defines ``__call__``. For the training rows `fit`
-    predicts them all at each epoch's end, with the weights that the epoch ends with; other
-    metrics are means over the epoch's batches, each with the weights that it met.
+    To write a metric, define ``__call__`` in a subclass. For the training rows, `fit` predicts all
+    rows at the end of each epoch, with the weights at that time. Other metrics are means over the
+    epoch's batches, each with the weights that the network had at that time.
 
     Parameters
     ----------
     name : str, optional
     on_training : bool
-        False saves that pass: the metric is then reported for validation and by `evaluate` only.
+        False saves that prediction: the metric is reported only for validation and by `evaluate`.
     """
 
     larger_is_better = True
@@ -279,7 +224,7 @@ class MeanAbsoluteError(Metric):
 class Huber(Metric):
     """Huber's loss as a metric, with the delta of the loss where that is Huber's, else 1.
 
-    Called with arrays it knows no loss: delta is 1.
+    Called with arrays, it uses delta = 1.
     """
 
     engine = "huber"
@@ -312,7 +257,7 @@ class SparseCategoricalCrossentropy(Metric):
 class RootMeanSquaredError(Metric):
     """Root of the mean over outputs and rows of (y_true - y_pred)**2.
 
-    While training: of the mean over the epoch's batches, like the mean squared error.
+    In training, the root of the mean over the epoch's batches.
     """
 
     engine = "mean_squared_error"
@@ -329,8 +274,8 @@ class RootMeanSquaredError(Metric):
 class R2Score(Score):
     """Coefficient of determination, 1 - residual / total; the mean over outputs.
 
-    With one output it costs nothing: while training it follows from the mean squared error over
-    the epoch's batches. With several it is computed as `Score` says.
+    With one output it needs no extra pass: in training it follows from the mean squared error over
+    the epoch's batches. With several outputs it is computed as described in `Score`.
 
     Parameters
     ----------
@@ -356,7 +301,7 @@ class R2Score(Score):
 
 
 class AUC(Score):
-    """Area under the receiver operating characteristic, exact; of several outputs the mean.
+    """Area under the receiver operating characteristic, exact; the mean over several outputs.
 
     Parameters
     ----------
@@ -383,7 +328,7 @@ class _Thresholded(Score):
 
 
 class Precision(_Thresholded):
-    """Share of class 1 among what is predicted as class 1; all outputs together.
+    """Share of class 1 among the predictions of class 1, for all outputs together.
 
     Parameters
     ----------
@@ -400,7 +345,7 @@ class Precision(_Thresholded):
 
 
 class Recall(_Thresholded):
-    """Share of class 1 that is predicted as such; all outputs together.
+    """Share of class 1 that is predicted as class 1, for all outputs together.
 
     Parameters
     ----------
@@ -419,8 +364,8 @@ class Recall(_Thresholded):
 class TopKAccuracy(Score):
     """Share of rows whose class has one of the k largest outputs; y in either form.
 
-    Also as a name with a number in it, such as 'top_5_accuracy'. Outputs that are equal share
-    the best place among them.
+    A name with a number, such as 'top_5_accuracy', stands for it, too. Equal outputs share the
+    best rank among them.
 
     Parameters
     ----------
@@ -481,9 +426,6 @@ class SparseTopKCategoricalAccuracy(TopKAccuracy):
         return "sparse_top_k_categorical_accuracy"
 
 
-mse = MSE = mean_squared_error
-mae = MAE = mean_absolute_error
-
 _CLASSES: tuple[type[Metric], ...] = (
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -498,8 +440,9 @@ _CLASSES: tuple[type[Metric], ...] = (
 )
 _TABLE: dict[str, type[Metric]] = {str(cls.engine): cls for cls in _CLASSES}
 _TABLE |= {alias: _TABLE[name] for alias, name in losses.ALIASES.items()}
-FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {  # of the engine's names
-    name: globals()[name] for name in _TABLE if name not in losses.ALIASES
+_BY_NAME = {**vars(losses), **vars(_functions)}
+FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {  # by the kernels' names
+    name: _BY_NAME[name] for name in _TABLE if name not in losses.ALIASES
 }
 _TABLE |= {
     "accuracy": Accuracy,
@@ -517,17 +460,17 @@ _TABLE |= {
     "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
 }
 _CLASS_NAMES = {cls.__name__: cls for cls in _TABLE.values()}
-_NAMED = {**FUNCTIONS, **{name: globals()[name] for name in _TABLE if name in __all__}}
+_NAMED = {**FUNCTIONS, **{name: _BY_NAME[name] for name in _TABLE if name in _BY_NAME}}
 
 
 def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Metric:
-    """Return the metric that `identifier` means, under the name it was given.
+    """Return the metric that `identifier` names; a name becomes the metric's name.
 
     Parameters
     ----------
     identifier : str, function of this module, Metric class or object, or saved configuration
     custom : mapping of str to class, optional
-        Metrics of one's own, by their names.
+        Metrics that are not part of fastmlp, by name.
 
     Returns
     -------
@@ -536,7 +479,7 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Metric:
     Raises
     ------
     ValueError
-        If there is none of that name; the message suggests the nearest.
+        If the name is unknown; the message suggests the nearest.
     """
     if callable(identifier) and not isinstance(identifier, (Metric, type)):
         known = (name for name, function in _NAMED.items() if function is identifier)

@@ -52,7 +52,7 @@ class ColumnStatistics:
         drop = column_names("drop", drop)
         if indicator and impute is None:
             raise ValueError(
-                "indicator=True requires impute, which fills in missing values. Received: impute=None"
+                "indicator=True requires impute, which fills missing values. Received: impute=None"
             )
         self._target, self._categorical, self._drop = target, categorical, drop
         self._standardize, self._impute = standardize, impute

@@ -232,7 +232,7 @@ ONLY = "only sequential models of the layers InputLayer, Dense, Dropout, Activat
         (layer(1, units=10**7), r"must have shape \(2, 10000000\), not \(2, 3\)"),
         (layer(1, units=-1), "units must be a positive integer"),
         (layer(1, units="3"), "'units' must be of type int, not str"),
-        (layer(1, use_bias=False), "the bias of layer 'a' is missing, or not expected"),
+        (layer(1, use_bias=False), "the bias of layer 'first' is missing, or not expected"),
         (layer(1, name="a\nb"), "name must be a non-empty string on one line"),
         (
             layer(1, name="dense_x", kernel_constraint={"class_name": "MaxNorm"}),
