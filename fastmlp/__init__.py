@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .sweeps import sweep
     from .threads import get_num_threads, set_num_threads
 
-sys.meta_path.append(old_modules.Finder)  # type: ignore[arg-type]
+sys.meta_path.append(old_modules.Finder)
 
 _FUNCTIONS = {
     "ensemble": "ensembles",

@@ -49,7 +49,7 @@ class Foreign(NamedTuple):
 
     Attributes
     ----------
-    layers : list of Layer
+    layers : sequence of Layer
         Dense and Dropout.
     n_inputs : int
     arrays : list of (weights, bias or None)
@@ -57,7 +57,7 @@ class Foreign(NamedTuple):
     name : str or None
     """
 
-    layers: list[Layer]
+    layers: Sequence[Layer]
     n_inputs: int
     arrays: list[tuple[np.ndarray, np.ndarray | None]]
     name: str | None = None

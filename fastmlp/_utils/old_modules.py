@@ -9,26 +9,28 @@ from types import ModuleType
 from typing import Any
 
 # For each old module, those that its classes and functions moved to.
-_MOVED = {
+_MOVED: dict[str, tuple[str, ...]] = {
     "_callback": ("callbacks", "_model.history"),
     "_cells": ("_tables.cells",),
     "_columns": ("preprocessing",),
     "_file_callbacks": ("callbacks",),
-    "_fitting": ("preprocessing",),
     "_layer_report": ("inspection",),
     "_parquet": ("datasets",),
     "_proximal": ("_training.polish",),
     "_table": ("_tables.table",),
-    "checkpoint": ("_training.checkpoint", "_utils.interrupts"),
     "mlp": ("models",),
     "paths._problem": ("_many.cross_validation",),
     "paths._run": ("paths._tracks",),
     "paths._walkers": ("paths._solvers",),
-    "persistence": ("models",),
+    "persistence": ("models", "_saving.fmlp"),
     "sklearn._settings": ("sklearn._parameters",),
-    "stack": ("_model.model",),
-    "summary": ("_model.summary",),
-    "training": ("_training.lifecycle",),
+}
+# New names of what was renamed when it moved, by old module and name.
+_RENAMED = {
+    ("paths._problem", "Part"): "Split",
+    ("paths._problem", "Problem"): "TableProblem",
+    ("paths._walkers", "Settings"): "PathSettings",
+    ("sklearn._settings", "Architecture"): "HiddenLayers",
 }
 
 
@@ -55,8 +57,9 @@ class Finder:
         def look_up(name: str) -> Any:
             for place in _MOVED[rest]:
                 new = importlib.import_module(f"{package}.{place}")
-                if hasattr(new, name):
-                    return getattr(new, name)
+                for new_name in (_RENAMED.get((rest, name), name), name):
+                    if hasattr(new, new_name):
+                        return getattr(new, new_name)
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         module.__getattr__ = look_up  # type: ignore[method-assign]
