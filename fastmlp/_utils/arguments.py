@@ -63,7 +63,7 @@ def fraction(name: str, value: Any) -> float:
 
 def flag(name: str, value: Any) -> bool:
     """Return `value` as a bool; 0, 1 and NumPy's booleans count."""
-    # Arrays have lengths, and no truth of their own.
+    # Arrays have lengths, but no truth value.
     if not hasattr(value, "__len__") and value in (True, False):
         return bool(value)
     raise ValueError(f"{name} must be True or False. Received: {name}={shown(value)}")
@@ -254,7 +254,7 @@ def _differs(value: Any, default: Any) -> bool:
         return False
     try:
         return bool(value != default)
-    except ValueError:  # an array has no truth of its own
+    except ValueError:  # an array has no truth value
         return True
 
 
