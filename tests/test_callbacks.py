@@ -355,7 +355,7 @@ def test_learning_rate_scheduler(capsys):
     history = model.fit(x, y, epochs=2, verbose=0, callbacks=silent).history
     assert history["learning_rate"] == [0.15, 1]
     for wrong in (lambda epoch, rate: -1.0, lambda epoch: None):
-        with pytest.raises(ValueError, match="What the schedule returns must be a finite number"):
+        with pytest.raises(ValueError, match="The value returned by the schedule must be a finite number"):
             model.fit(x, y, verbose=0, callbacks=callbacks.LearningRateScheduler(wrong))
     with pytest.raises(ValueError, match="schedule must be a function"):
         callbacks.LearningRateScheduler(0.1)
@@ -525,11 +525,11 @@ def test_model_checkpoint_of_weights_alone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"filepath": "{epoch}-{val_los}"}, r"filepath may name, in braces, epoch, loss, mae, le"),
-        ({"filepath": "{batch}"}, r"filepath may name, in braces.*Received: filepath='\{batch\}'"),
-        ({"filepath": "{0}"}, "filepath may name"),
-        ({"filepath": "{epoch"}, "filepath may name"),
-        ({"filepath": "{epoch.x}"}, "filepath may name"),
+        ({"filepath": "{epoch}-{val_los}"}, r"filepath may contain, in braces, epoch, loss, mae, le"),
+        ({"filepath": "{batch}"}, r"filepath may contain, in braces.*Received: filepath='\{batch\}'"),
+        ({"filepath": "{0}"}, "filepath may contain"),
+        ({"filepath": "{epoch"}, "filepath may contain"),
+        ({"filepath": "{epoch.x}"}, "filepath may contain"),
         ({"filepath": "nowhere/x"}, "filepath must be in a directory that exists"),
         ({"filepath": "x", "save_best_only": True}, "need validation_data or validation_split"),
         ({"filepath": "x", "save_freq": 0}, "save_freq must be 'epoch' or a positive number"),

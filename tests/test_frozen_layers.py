@@ -131,7 +131,7 @@ def test_frozen_and_released_again_in_turn():
     middle = by_layer(model)
     model.fit(X, Y, verbose=0)
     assert kept(middle, by_layer(model)) == [True, True] and not model.trainable
-    with pytest.raises(ValueError, match="polish needs a Dense layer to change"):
+    with pytest.raises(ValueError, match="polish needs a trainable Dense layer"):
         model.polish(X, Y)
     model.trainable = True
     model.fit(X, Y, verbose=0)

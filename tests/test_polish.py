@@ -134,7 +134,7 @@ def test_rows_go_through_in_pieces(monkeypatch):
     assert len(x) > 64
     assert pieces[0] == pytest.approx(value, rel=1e-13)
     np.testing.assert_allclose(pieces[1], gradient, atol=1e-15)
-    assert value + objective.rest(w) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-12)
+    assert value + objective.penalty(w) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["l1", "units", "inputs"])
@@ -146,7 +146,7 @@ def test_the_proximal_step_minimises(kind):
     w = objective.proximal(z, 0.5)
 
     def value(v):
-        return ((v - z) ** 2).sum() / (2 * 0.5) + objective.rest(v)
+        return ((v - z) ** 2).sum() / (2 * 0.5) + objective.penalty(v)
 
     for size in (1e-1, 1e-3, 1e-5):
         for _ in range(20):
@@ -266,5 +266,5 @@ def test_bad_arguments(arguments, message):
 def test_a_loss_in_python_is_refused():
     model, x, y = problem(0, epochs=1)
     model.compile("adam", losses.FunctionLoss(lambda y, p: ((p - y) ** 2, 2 * (p - y))))
-    with pytest.raises(ValueError, match="polish knows the losses of fastmlp only"):
+    with pytest.raises(ValueError, match="polish needs one of fastmlp's losses"):
         model.polish(x, y)

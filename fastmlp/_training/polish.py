@@ -1,8 +1,8 @@
-"""The last phase under L1 and group penalties: down to the conditions that an optimum fulfils.
+"""Full-batch proximal optimisation to an optimum under L1 and group penalties.
 
-`Objective` is a model's loss over all rows as a function of one flat vector, cut in a smooth part,
-of which the kernels give value and gradient, and the part with kinks, whose proximal step is known
-in closed form. `minimise` brings such an objective to tolerance.
+`Objective` is a model's loss over all rows as a function of one flat vector. The kernels give value
+and gradient of its smooth part; the proximal step of its part with kinks has a closed form.
+`Minimiser` minimises it to a tolerance.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .data import Rows
 
 Array = np.ndarray
-_CHUNK, _WORK = 8192, 2_000_000_000  # rows and products that go through the network at a time
+_CHUNK, _WORK = 8192, 2_000_000_000  # rows and multiplications in one call of the kernels
 
 _ROUNDING = 1e-13  # relative, of a loss
 _PATIENCE = 100  # iterations without a lower loss
@@ -30,22 +30,22 @@ _STUCK = "no step lowers the loss: a kink, or rounding"
 
 @dataclass(frozen=True)
 class PolishResult:
-    """How a final phase ended.
+    """The result of `Sequential.polish`.
 
     Attributes
     ----------
     converged : bool
         Whether `slack` is at most the tolerance.
     slack : float
-        By how much the conditions of an optimum are missed: with g the gradient of the smooth
+        Largest violation of the conditions of an optimum: with g the gradient of the smooth
         part, the largest of |g + l1 * sign(w)| over weights other than zero, |g| - l1 over
         weights that are zero, and likewise of the norms of groups.
     n_iter : int
-        Iterations made.
+        Number of iterations.
     loss : float
         With its penalty, over all rows.
     message : str
-        Why it ended.
+        Why the optimisation ended.
     """
 
     converged: bool
@@ -66,7 +66,7 @@ class Objective:
     Parameters
     ----------
     model : Model
-        Compiled; its weights are read here and written by `write` alone.
+        Compiled; only `write` changes its weights.
     rows : Rows
     """
 
@@ -95,7 +95,7 @@ class Objective:
         at = 0
         if not any(layer.trainable for layer in dense):
             raise ValueError(
-                "polish needs a Dense layer to change. Received: a model whose layers all have "
+                "polish needs a trainable Dense layer. Received: a model whose layers all have "
                 "trainable=False"
             )
         for i, layer in enumerate(dense):
@@ -127,12 +127,12 @@ class Objective:
         return np.concatenate([np.array(v, np.float64).ravel() for v in self._targets])
 
     def write(self, w: Array) -> Array:
-        """Give the model these weights, rounded to its type; return what they are then."""
+        """Set the model's weights, rounded to its type; return the rounded ones."""
         _scatter(w, self._targets)
         return self.read()
 
     def smooth(self, w: Array) -> tuple[float, Array]:
-        """Return value and gradient of the loss, unclipped, and its L2 penalty."""
+        """Return value and gradient of the loss, without clipping, plus the L2 penalty."""
         _scatter(w, self._views)
         n, total = len(self.x), 0.0
         chunk = max(64, min(_CHUNK, _WORK // len(w)))
@@ -152,7 +152,7 @@ class Objective:
         return total, gradient
 
     def reported(self, w: Array, smooth: float) -> float:
-        """Return what `smooth` is with the loss as `evaluate` has it: a cross-entropy clipped."""
+        """Return the value of `smooth` with the loss of `evaluate`, which clips a cross-entropy."""
         assert self.model.loss is not None
         if not self.model.loss.name.endswith("crossentropy"):
             return smooth
@@ -162,7 +162,7 @@ class Objective:
         )
         return float(loss + self.network.penalty())
 
-    def rest(self, w: Array) -> float:
+    def penalty(self, w: Array) -> float:
         """Return the value of the L1 and group penalties."""
         total = float((self.l1 * np.abs(w)).sum())
         for part, shape, axis, c in self.groups:
@@ -180,7 +180,7 @@ class Objective:
         return w
 
     def same_side(self, x: Array, z: Array) -> Array:
-        """Return x with 0 where a weight, or a group, has left the side of zero that z is on."""
+        """Return x with 0 for weights and groups whose sign or direction is opposite to z's."""
         result: Array = np.where((self.l1 > 0) & (x * z < 0), 0.0, x)
         for part, shape, axis, _ in self.groups:
             group = result[part].reshape(shape)
@@ -189,7 +189,7 @@ class Objective:
         return result
 
     def slack(self, w: Array, gradient: Array) -> float:
-        """Return by how much w misses the conditions of an optimum; see `PolishResult`."""
+        """Return the largest violation of the conditions of an optimum; see `PolishResult`."""
         inside = np.abs(gradient + self.l1 * np.sign(w))
         miss = np.where(w != 0, inside, np.abs(gradient) - self.l1)
         worst = float(miss[~self._grouped].max(initial=0.0))
@@ -213,8 +213,8 @@ def _scatter(w: Array, views: list[Array]) -> None:
         at += view.size
 
 
-class _Memory:
-    """Limited-memory BFGS: turns a residual into a step, from the latest changes of both."""
+class _QuasiNewton:
+    """Limited-memory BFGS: compute a step from a residual, by the latest changes of both."""
 
     def __init__(self, size: int = 20) -> None:
         self.size = size
@@ -224,7 +224,7 @@ class _Memory:
         self.pairs = [*self.pairs[1 - self.size :], (s, y)]
 
     def step(self, r: Array, free: Array) -> Array | None:
-        """Return -H r, H of the entries that are `free`, 0 elsewhere; None if nothing is known."""
+        """Return -H r for the entries that are `free`, 0 elsewhere; None before any change."""
         pairs = []
         for s, y in self.pairs:
             s, y = s[free], y[free]
@@ -248,7 +248,7 @@ class _Memory:
 
 @dataclass
 class _Point:
-    """A point, its proximal gradient step z, and the envelope that the search goes down."""
+    """A point, its proximal gradient step z, and the envelope that the line search reduces."""
 
     x: Array
     f: float
@@ -261,8 +261,8 @@ class _Point:
 class Minimiser:
     """Proximal gradient steps, sped up by quasi-Newton steps on their residual.
 
-    Both are chosen by a line search on the forward-backward envelope, which is continuous and has
-    the minima of the objective. Every accepted step lowers it, whatever the curvature.
+    A line search on the forward-backward envelope, which is continuous and has the minima of the
+    objective, chooses between them. Every accepted step lowers the envelope.
 
     Parameters
     ----------
@@ -275,11 +275,11 @@ class Minimiser:
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
-        self.memory = _Memory()
+        self.memory = _QuasiNewton()
         self.best = objective.read()
         f, g = objective.smooth(self.best)
         self.smooth = f, g  # of the best point
-        self.loss = f + objective.rest(self.best)
+        self.loss = f + objective.penalty(self.best)
         self.slack = objective.slack(self.best, g)
         self.n_iter = 0
         self._step = self._first_step(self.best, g)
@@ -298,11 +298,11 @@ class Minimiser:
     def _point(self, x: Array, f: float, g: Array) -> _Point:
         z = self.objective.proximal(x - self._step * g, self._step)
         r = x - z
-        envelope = f - dot(g, r) + dot(r, r) / (2 * self._step) + self.objective.rest(z)
+        envelope = f - dot(g, r) + dot(r, r) / (2 * self._step) + self.objective.penalty(z)
         return _Point(x, f, g, z, r, envelope)
 
     def run(self, tol: float, max_iter: int, line: ProgressLine) -> PolishResult:
-        """Go on until the slack is at most `tol`; see `PolishResult`."""
+        """Iterate until the slack is at most `tol`; see `PolishResult`."""
         objective = self.objective
         if self.slack <= tol:
             return self._result(tol, "the conditions held from the start")
@@ -312,8 +312,8 @@ class Minimiser:
         stuck = 0
         while self.n_iter < max_iter:
             f, g = objective.smooth(point.z)
-            # The step is right if the parabola it stands for lies above the smooth part.
-            while f > point.envelope - objective.rest(point.z) + _ROUNDING * abs(point.envelope):
+            # The step size is valid if its quadratic model lies above the smooth part.
+            while f > point.envelope - objective.penalty(point.z) + _ROUNDING * abs(point.envelope):
                 self._step /= 2
                 if self._step < self._least:
                     return self._result(tol, _STUCK)
@@ -336,21 +336,21 @@ class Minimiser:
         return self._result(tol, f"stopped after {max_iter} iterations")
 
     def _keep(self, z: Array, f: float, g: Array) -> None:
-        """Note z if its loss is the lowest so far, or as low and its slack smaller."""
-        loss, slack = f + self.objective.rest(z), self.objective.slack(z, g)
+        """Store z if its loss is the lowest so far, or equal with a smaller slack."""
+        loss, slack = f + self.objective.penalty(z), self.objective.slack(z, g)
         same = loss <= self.loss + _ROUNDING * abs(self.loss) and slack < self.slack
         if loss < self.loss or same:
             self.best, self.smooth, self.loss, self.slack = z, (f, g), loss, slack
 
     def _next(self, point: _Point, f: float, g: Array) -> _Point:
-        """Return the next point: as much of a quasi-Newton step as serves, or z.
+        """Return the next point: the quasi-Newton step, shortened if needed, or z.
 
-        Entries that are zero in z stay there; the others keep their side of zero. No point is
-        worse than z, so that the loss falls all the way.
+        Entries that are zero in z stay zero; the others keep their sign. No point is worse than z,
+        so that the loss decreases in every iteration.
         """
         objective = self.objective
         enough = point.envelope - 1e-4 * dot(point.r, point.r) / self._step
-        enough = min(enough, f + objective.rest(point.z))
+        enough = min(enough, f + objective.penalty(point.z))
         free = point.z != 0
         known = self.memory.step(point.r / self._step, free)
         direction = point.r if known is None else known
@@ -370,18 +370,18 @@ class Minimiser:
 
     def _result(self, tol: float, message: str) -> PolishResult:
         w = self.objective.write(self.best)
-        f, g = self.objective.smooth(w)  # as the model has it now, rounded to its type
+        f, g = self.objective.smooth(w)  # of the weights as the model has them, rounded
         slack = self.objective.slack(w, g)
-        loss = self.objective.reported(w, f) + self.objective.rest(w)
+        loss = self.objective.reported(w, f) + self.objective.penalty(w)
         return PolishResult(slack <= tol, max(slack, 0.0), self.n_iter, loss, message)
 
 
 def polish(model: Model, rows: Rows, tol: float, max_iter: int, line: ProgressLine) -> PolishResult:
-    """Bring a model's weights to an optimum; after Ctrl-C it has the best so far."""
+    """Minimise a model's loss; after Ctrl-C the model has the best weights so far."""
     assert model.loss is not None
     if model.loss.in_python:
         raise ValueError(
-            "polish knows the losses of fastmlp only. "
+            "polish needs one of fastmlp's losses. "
             f"Received: loss {model.loss.name!r}, written in Python"
         )
     minimiser = Minimiser(Objective(model, rows))

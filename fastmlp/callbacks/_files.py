@@ -1,4 +1,4 @@
-"""Callbacks that write files: models after epochs, and a table of what was reported."""
+"""Callbacks that write files: the model after epochs, and a table of the logs."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from ._base import Configured, Logs, Monitor
 
 def _warn(what: str, error: OSError, then: str) -> None:
     warnings.warn(
-        f"{what} could not be written: {error.strerror or error}. Training goes on; {then}",
+        f"{what} could not be written: {error.strerror or error}. Training continues; {then}",
         RuntimeWarning,
         stacklevel=3,
     )
 
 
 class ModelCheckpoint(Monitor):
-    """Save the model after epochs or batches, each time whole or not at all.
+    """Save the model after epochs or batches, atomically.
 
-    A path that cannot be written is refused before training. A saving that fails later, on a full
-    disk for instance, is a RuntimeWarning, and the next one is tried.
+    A path that cannot be written is refused before training. If saving fails later, for example on
+    a full disk, there is a RuntimeWarning, and saving is tried again when it is next due.
 
     Parameters
     ----------
     filepath : str or Path
-        May name figures, as in 'm-{epoch:02d}-{val_loss:.4f}.fmlp': the epoch from 1, the batch
-        from 1 if `save_freq` is a number, and every key of the logs. An epoch whose logs lack
-        one of them, for want of a validation, is not saved.
+        May contain values, as in 'm-{epoch:02d}-{val_loss:.4f}.fmlp': the epoch counted from 1,
+        the batch counted from 1 if `save_freq` is a number, and every key of the logs. An epoch
+        whose logs lack one of them, because it had no validation, is not saved.
     monitor : str
         A key of the logs, for `save_best_only`.
     verbose : {0, 1}
-        1 prints a line at every saving.
+        1 prints a line whenever the model is saved.
     save_best_only : bool
-        Whether to save only when `monitor` has improved. Its best value lasts: in a further
-        `fit` the same callback saves only what is better than all before.
+        Whether to save only when `monitor` has improved. The best value is kept from one `fit`
+        to the next with the same callback.
     save_weights_only : bool
         Whether compilation, the optimizer's state and the history are left out of the file.
     mode : {'auto', 'min', 'max'}
-        Whether small or large is good; 'auto' asks the metric.
+        Whether small or large values are better; 'auto' uses the metric's direction.
     save_freq : 'epoch' or int
-        After every epoch, or after every so many batches.
+        Save after every epoch, or after this number of batches.
     initial_value_threshold : float, optional
-        A value that the first must be better than already.
+        The first model is saved only if its value is better than this.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ModelCheckpoint(Monitor):
             )  # fmt: skip
         if not self.save_best_only:
             arguments.warn_unused(
-                "save_best_only=False saves whatever the figure",
+                "save_best_only=False saves every time",
                 {
                     "monitor": monitor,
                     "mode": mode,
@@ -104,7 +104,7 @@ class ModelCheckpoint(Monitor):
         return self.save_freq == "epoch"
 
     def check(self) -> None:
-        """Require the names in `filepath`, its directory, and the figure to go by."""
+        """Require the names in `filepath`, its directory, and the monitored value."""
         if self.save_best_only:
             self.require_monitor()
         from string import Formatter
@@ -119,7 +119,7 @@ class ModelCheckpoint(Monitor):
             example = Path(self.filepath.format(**known))
         except (KeyError, ValueError, IndexError, AttributeError):
             raise ValueError(
-                f"filepath may name, in braces, {', '.join(known)}. "
+                f"filepath may contain, in braces, {', '.join(known)}. "
                 f"Received: filepath={self.filepath!r}"
             ) from None
         if not example.parent.is_dir():
@@ -132,7 +132,7 @@ class ModelCheckpoint(Monitor):
         atomic.check(str(example), room_needed(self.model, epochs, self.save_weights_only))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Start to count batches afresh; the best figure lasts from one fit to the next."""
+        """Reset the count of batches; the best value is kept from one fit to the next."""
         self.check()
         if math.isnan(self.best):
             first = self.initial_value_threshold
@@ -144,14 +144,14 @@ class ModelCheckpoint(Monitor):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Save, if it is time to."""
+        """Save if it is due."""
         self._batches += 1
         if not self._by_epoch and self._batches >= int(self.save_freq):
             self._batches = 0
             self._save({**(logs or {}), "epoch": self._epoch + 1, "batch": batch + 1})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save, if every epoch is saved."""
+        """Save if every epoch is saved."""
         if self._by_epoch:
             self._save({**(logs or {}), "epoch": epoch + 1})
 
@@ -173,40 +173,40 @@ class ModelCheckpoint(Monitor):
         try:
             save_model(self.model, path, weights_only=self.save_weights_only)
         except OSError as error:
-            _warn(f"Model file {path}", error, "the next one that is due is tried")
+            _warn(f"Model file {path}", error, "saving is tried again when it is next due")
             return
         if self.save_best_only:
             self.best = figures[self.monitor]
 
     def get_state(self) -> dict[str, Any]:
-        """Return the best figure and the counts."""
+        """Return the best value and the counts."""
         return {"best": self.best, "epoch": self._epoch, "batches": self._batches}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `get_state` returned."""
+        """Set the state that `get_state` returned."""
         self.best = float(state["best"])
         self._epoch, self._batches = int(state["epoch"]), int(state["batches"])
 
 
 class CSVLogger(Configured):
-    """Write a table with a row for each epoch: its number, from 0, and its logs.
+    """Write a table with a row for each epoch: its number, counted from 0, and its logs.
 
-    A row is written as soon as its epoch ends, in one piece, and a row that a crash cut short
-    is removed when the file is next appended to. Columns are those of the first row; a figure that
-    an epoch lacks is 'NA'. In a resumed run the table goes on where the checkpoint was written;
-    rows of epochs that are trained again are written again.
+    A row is written when its epoch ends, in one piece. A row that a crash cut short is removed
+    when the file is next appended to. The columns are those of the first row; a value that an
+    epoch lacks is 'NA'. In a resumed run the table continues where the checkpoint was written;
+    the rows of epochs that are trained again are written again.
 
-    A file that cannot be written is refused before training. A row that cannot be written later,
-    on a full disk for instance, is a RuntimeWarning and is written with the next one. A device or
-    a pipe is written into.
+    A file that cannot be written is refused before training. If a row cannot be written later, for
+    example on a full disk, there is a RuntimeWarning, and it is written with the next one. Rows
+    can also be written to a device or a pipe.
 
     Parameters
     ----------
     filename : str or Path
     separator : str
-        Between two cells; one character.
+        Character between two cells.
     append : bool
-        Whether a table that is there is gone on with; it must have the same columns.
+        Whether to append to an existing table, which must have the same columns.
     """
 
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
@@ -218,7 +218,7 @@ class CSVLogger(Configured):
         self.separator = separator
         self.append = arguments.flag("append", append)
         self._columns: list[str] = []
-        self._appending = False  # to a file whose columns have yet to be compared
+        self._appending = False  # to a file whose columns have not been compared yet
         self._rest = b""  # rows that could not be written yet
 
     def check(self) -> None:
@@ -227,28 +227,28 @@ class CSVLogger(Configured):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.filename)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin the file anew, or make it ready to be appended to."""
+        """Write an empty file, or prepare the existing one for appending."""
         self._appending, self._rest, self._columns = self.append, b"", []
         if atomic.is_special(self.filename):
             atomic.check(self.filename)
         elif self.append:
-            self._go_on(None)
+            self._continue_file(None)
         else:
             Path(self.filename).write_bytes(b"")
 
     def on_train_resume(self, state: dict[str, Any]) -> None:
-        """Cut off rows of epochs that will be trained again."""
+        """Remove the rows of epochs that will be trained again."""
         self._rest, self._columns = str(state.get("rest", "")).encode(), []
         if not atomic.is_special(self.filename):
-            self._go_on(int(state["size"]))
+            self._continue_file(int(state["size"]))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Write rows that could not be written before."""
         if self._rest:
             self._write()
 
-    def _go_on(self, size: int | None) -> None:
-        """Keep whole rows only, of the first `size` bytes if that is given; read the columns."""
+    def _continue_file(self, size: int | None) -> None:
+        """Keep whole rows only, of the first `size` bytes if given; read the columns."""
         import csv
 
         path = Path(self.filename)
@@ -285,14 +285,14 @@ class CSVLogger(Configured):
         self._write()
 
     def _write(self) -> None:
-        """Write the rows that are left, all or none of them."""
+        """Write the rows that are not yet written, all or none of them."""
         try:
             if atomic.is_special(self.filename):
                 atomic.write_atomically(self.filename, self._rest)
             else:
                 with open(self.filename, "ab", buffering=0) as file:  # noqa: PTH123
                     size = os.fstat(file.fileno()).st_size
-                    # At once: a crash does not part a row. A full disk may take a part.
+                    # In one call, so that a crash cannot cut a row. A full disk may take a part.
                     if file.write(self._rest) != len(self._rest):
                         file.truncate(size)
                         raise OSError("the disk has no room for it")
@@ -302,12 +302,12 @@ class CSVLogger(Configured):
             self._rest = b""
 
     def get_state(self) -> dict[str, Any]:
-        """Return the file's size, with all of it on the disk, and rows that it lacks."""
+        """Return the size of the file, flushed to the disk, and rows that are not yet written."""
         rest = {"rest": self._rest.decode()} if self._rest else {}
         if atomic.is_special(self.filename):
             return {"size": 0, **rest}
         try:
-            descriptor = os.open(self.filename, os.O_RDWR)  # Windows flushes no others
+            descriptor = os.open(self.filename, os.O_RDWR)  # Windows flushes only those
         except FileNotFoundError:
             return {"size": 0, **rest}
         try:

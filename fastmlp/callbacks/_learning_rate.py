@@ -10,13 +10,13 @@ from ._base import Callback, Logs, Monitor
 
 
 def _constant_rate(callback: Callback) -> float:
-    """Return the optimizer's learning rate, which must be a number to be changed."""
+    """Return the optimizer's learning rate; raise ValueError if it has a schedule."""
     optimizer = callback.model.optimizer
     assert optimizer is not None
     if optimizer.schedule is not None:
         raise ValueError(
             f"{type(callback).__name__} needs an optimizer whose learning rate is a number. "
-            f"Received: learning_rate={optimizer.schedule!r}, which sets every step's rate itself"
+            f"Received: learning_rate={optimizer.schedule!r}, which sets the rate of every step"
         )
     return float(optimizer.learning_rate)
 
@@ -27,28 +27,28 @@ def _set_rate(callback: Callback, rate: float) -> None:
 
 
 class ReduceLROnPlateau(Monitor):
-    """Lower the learning rate when a figure has not improved for a while.
+    """Reduce the learning rate when a monitored value has stopped improving.
 
-    Adds 'learning_rate', the one that the epoch was trained with, to the logs.
+    Adds 'learning_rate' to the logs, the rate that the epoch was trained with.
 
     Parameters
     ----------
     monitor : str
         A key of the logs, such as 'val_loss'.
     factor : float
-        The new rate is the old one times this; in (0, 1).
+        Factor between 0 and 1 that the rate is multiplied by.
     patience : int
-        Epochs without improvement after which the rate falls.
+        Epochs without improvement after which the rate is reduced.
     verbose : {0, 1}
-        1 prints a line when it does.
+        1 prints a line at each reduction.
     mode : {'auto', 'min', 'max'}
-        Whether small or large is good; 'auto' asks the metric.
+        Whether small or large values are better; 'auto' uses the metric's direction.
     min_delta : float
-        What is no more than this better counts as no improvement.
+        Smallest change that counts as an improvement.
     cooldown : int
-        Epochs after a fall that do not count.
+        Number of epochs after a reduction that are not counted as without improvement.
     min_lr : float
-        The rate does not fall below this.
+        Lower bound of the rate.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class ReduceLROnPlateau(Monitor):
         self.best = self.worst
 
     def check(self) -> None:
-        """Require the figure, and a rate that can be set."""
+        """Require the monitored value, and a learning rate that is a number."""
         _constant_rate(self)
         self.require_monitor()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Start to count afresh."""
+        """Reset the counts and the best value."""
         _constant_rate(self)
         self.require_monitor()
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare, and lower the rate if patience has run out."""
+        """Compare, and reduce the rate if patience has run out."""
         logs = {} if logs is None else logs
         rate = logs["learning_rate"] = _constant_rate(self)
         value = logs.get(self.monitor)
@@ -107,12 +107,12 @@ class ReduceLROnPlateau(Monitor):
                     print(f"Epoch {epoch + 1}: learning rate falls to {_constant_rate(self):g}")
 
     def get_state(self) -> dict[str, Any]:
-        """Return the counts and the best figure."""
+        """Return the counts and the best value."""
         names = ("wait", "cooldown_counter", "best")
         return {name: getattr(self, name) for name in names}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `get_state` returned."""
+        """Set the state that `get_state` returned."""
         self.wait, self.cooldown_counter = int(state["wait"]), int(state["cooldown_counter"])
         self.best = float(state["best"])
 
@@ -120,14 +120,14 @@ class ReduceLROnPlateau(Monitor):
 class LearningRateScheduler(Callback):
     """Set the learning rate before every epoch.
 
-    Adds 'learning_rate' to the logs. For a rate of every step, without leaving the compiled
-    loop, give the optimizer one of `optimizers.schedules`.
+    Adds 'learning_rate' to the logs. To set the rate of every step without leaving the compiled
+    loop, give the optimizer one of `optimizers.schedules` instead.
 
     Parameters
     ----------
     schedule : callable
-        Takes the epoch, from 0, and the rate so far; returns the new rate. May take the epoch
-        alone.
+        Called with the epoch, counted from 0, and the present rate, or with the epoch only;
+        returns the new rate.
     verbose : {0, 1}
         1 prints the rate of each epoch.
     """
@@ -147,22 +147,22 @@ class LearningRateScheduler(Callback):
             inspect.signature(schedule).bind(0, 0.1)
         except TypeError:
             self._takes_rate = False
-        except ValueError:  # a compiled function that does not say what it takes
+        except ValueError:  # a compiled function without a signature
             pass
 
     def check(self) -> None:
-        """Require a rate that can be set."""
+        """Require a learning rate that is a number."""
         _constant_rate(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Ask for the rate and set it."""
+        """Call the schedule and set the rate."""
         rate = _constant_rate(self)
         new = self.schedule(epoch, rate) if self._takes_rate else self.schedule(epoch)
-        _set_rate(self, arguments.non_negative("What the schedule returns", new))
+        _set_rate(self, arguments.non_negative("The value returned by the schedule", new))
         if self.verbose:
             print(f"Epoch {epoch + 1}: learning rate {_constant_rate(self):g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Report the rate."""
+        """Add the rate to the logs."""
         if logs is not None:
             logs["learning_rate"] = _constant_rate(self)
