@@ -668,7 +668,7 @@ def test_other_mistakes(tmp_path):
     with pytest.raises(ModelFileError, match=r"Cannot read model file .*none: No such file"):
         models.resume(tmp_path / "none")
     model.save(tmp_path / "model")
-    with pytest.raises(ModelFileError, match=r"holds a model but not a run; models.load_model reads"):
+    with pytest.raises(ModelFileError, match=r"holds a model but not a run; models.load_model"):
         models.resume(tmp_path / "model")
 
 

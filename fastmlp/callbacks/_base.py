@@ -138,7 +138,7 @@ HOOKS = tuple(
 )
 
 
-class Configured(Callback):
+class ConfiguredCallback(Callback):
     """A callback whose arguments are plain values, stored as attributes of the same names."""
 
     def get_config(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Configured(Callback):
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Configured:
+    def from_config(cls, config: dict[str, Any]) -> ConfiguredCallback:
         """Make a callback from what `get_config` returned."""
         return _arguments.from_saved(cls, config)
 
@@ -157,7 +157,7 @@ class Configured(Callback):
         return f"{type(self).__name__}({arguments})"
 
 
-class Monitor(Configured):
+class Monitor(ConfiguredCallback):
     """A callback that monitors one value of the logs.
 
     Parameters

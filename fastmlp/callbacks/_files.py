@@ -12,7 +12,7 @@ from typing import Any
 
 from .._utils import arguments, atomic
 from .._utils.progress import say
-from ._base import Configured, Logs, Monitor
+from ._base import ConfiguredCallback, Logs, Monitor
 
 
 def _warn(what: str, error: OSError, then: str) -> None:
@@ -188,7 +188,7 @@ class ModelCheckpoint(Monitor):
         self._epoch, self._batches = int(state["epoch"]), int(state["batches"])
 
 
-class CSVLogger(Configured):
+class CSVLogger(ConfiguredCallback):
     """Write a table with a row for each epoch: its number, counted from 0, and its logs.
 
     A row is written when its epoch ends, in one piece. A row that a crash cut short is removed

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._utils import arguments
 from ..errors import DivergedError
-from ._base import Configured, Logs, Monitor
+from ._base import ConfiguredCallback, Logs, Monitor
 
 
 class EarlyStopping(Monitor):
@@ -108,7 +108,7 @@ class EarlyStopping(Monitor):
         self.best_weights = state["best_weights"]
 
 
-class TerminateOnNaN(Configured):
+class TerminateOnNaN(ConfiguredCallback):
     """End training that diverges without an error.
 
     Training always notices a loss, weight or moment that is not finite, and raises DivergedError.

@@ -25,6 +25,7 @@ LONG_FILES = {
     "fastmlp/_saving/fmlp.py": "one file format, its writer beside its reader",
     "fastmlp/_tables/cells.py": "the kinds of column, which share one interface",
     "fastmlp/_training/loop.py": "one class: the epoch loop",
+    "fastmlp/datasets/_parquet.py": "one class: a Parquet file in parts",
     "fastmlp/initializers.py": "all initializers, of one interface",
     "fastmlp/layers.py": "all layers, of one interface",
     "fastmlp/lecture/_catalogue.py": "a table: the lecture's networks and their published results",
@@ -60,15 +61,12 @@ TESTS_TO_CUT = {
 REPEATED_CLASSES = {
     "Rows",
     "Run",
-    "Signals",
     "Group",
     "File",
     "Settings",
     "Part",
-    "_Run",
     "Piece",
     "Plan",
-    "Configured",
     "Work",
     "Problem",
 }
@@ -78,7 +76,6 @@ UNNAMED_MODULES = {
     "fastmlp._kernels": {"descent", "cgroups", "signals", "cpu"},
     "fastmlp._many.engines": {"dask", "base", "choice", "share"},
     "fastmlp._tables": {"parquet_footer"},
-    "fastmlp._training.distributed": {"allreduce", "session", "ranks", "agreement", "evaluation"},
     "fastmlp._utils": {"settings", "claim"},
     "fastmlp.cli": {
         "_resume",
