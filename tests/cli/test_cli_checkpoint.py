@@ -152,7 +152,7 @@ def test_files_that_are_in_the_way_or_no_checkpoints(run, write, tmp_path):
     assert run(*args, "--checkpoint", "no/run.fmlp").code == 1
     write("bad.fmlp", content[: len(content) // 2])
     for name, message in [
-        ("model.fmlp", "it holds a model but no run"),
+        ("model.fmlp", "it holds a model but not a run"),
         ("bad.fmlp", "is not a usable model file"),
         ("none.fmlp", "Cannot read model file none.fmlp"),
     ]:
