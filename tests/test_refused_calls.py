@@ -26,7 +26,7 @@ def state(model):
     found |= {name: dict(found[name]) for name in ("training_config", "extras")}
     of_layers = [(x.name, x.n_inputs, x.built, x.in_model, len(x.get_weights()))
                  for x in model.layers]  # fmt: skip
-    return found | {"layers": of_layers, "drawn": model.drawn, "usable": model.usable}
+    return found | {"layers": of_layers, "drawn": model.drawn, "usable": model.usable_network}
 
 
 class Fails(callbacks.Callback):

@@ -146,9 +146,9 @@ class Model:
         self._names: set[str] = set()
         self._input: InputLayer | None = None
         self._complete = False  # whether the network has every layer
-        self._usable = False  # whether, besides, the last layer is Dense
+        self.usable_network: Network | None = None  # complete, and the last layer is Dense
         self._configured = False  # whether the network has loss, metrics and optimizer
-        self._n_weights = 0  # of the network
+        self.n_weights = 0  # weights and biases of the network
         self._making = threading.RLock()
         self._fitting = 0  # the process that trains it
         given = [] if layers is None else arguments.items("layers", layers, "layers")
@@ -244,7 +244,7 @@ class Model:
                      for name in ("history", "n_fits", "stop_training", "resumed")}  # fmt: skip
             state |= {name: dict(getattr(self, name)) for name in ("training_config", "extras")}
         if not self._complete:
-            names = ("_network", "_complete", "_usable", "_configured", "_n_weights")
+            names = ("_network", "_complete", "usable_network", "_configured", "n_weights")
             state |= {name: getattr(self, name) for name in names}
         return state
 
@@ -355,7 +355,7 @@ class Model:
         layer.join(self, self._names, width, index + isinstance(layer, Dense))
         self._layers.append(layer)
         self._names.add(layer.name)
-        self._complete = self._usable = False
+        self._complete, self.usable_network = False, None
 
     def build(self, input_shape: Any) -> None:
         """Set the width of the input, of a model whose layers do not set it.
@@ -388,16 +388,6 @@ class Model:
     def drawn(self) -> bool:
         """Whether the network exists, with the weights of every layer."""
         return self._complete
-
-    @property
-    def usable(self) -> bool:
-        """Whether the network exists and is known to be able to predict."""
-        return self._usable
-
-    @property
-    def n_weights(self) -> int:
-        """Number of weights and biases of the network; 0 before it exists."""
-        return self._n_weights
 
     @property
     def configured(self) -> bool:
@@ -445,7 +435,7 @@ class Model:
         for each in self._layers:
             each.bind(network)
         self._network, self._complete, self._configured = network, True, False
-        self._n_weights = self.count_params()
+        self.n_weights = self.count_params()
         return network
 
     def dropout_rates(self) -> list[float]:
@@ -592,7 +582,8 @@ class Model:
                 f"Received: {last.name!r} at the end"
             )
         network = self.materialise()
-        self._usable = True
+        if self.usable_network is None:
+            self.usable_network = network
         if not trained or (self._configured and self._latest_change == settings.latest()):
             return network
         if self.optimizer is None or self.loss is None:

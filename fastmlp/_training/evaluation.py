@@ -82,8 +82,9 @@ def _spans(
 
 def predict(model: Model, x: Any, verbose: int | str = 0, callbacks: Any = None) -> np.ndarray:
     """Return the output for each row of x; see `Sequential.predict`."""
-    if model.usable:
-        x, network = model.checked_inputs(x), model.network
+    network = model.usable_network
+    if network is not None:
+        x = model.checked_inputs(x)
     else:
         with model.accepting():
             x = model.checked_inputs(x)
