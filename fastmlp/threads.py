@@ -41,7 +41,7 @@ def halted() -> bool:
 
 
 def raise_if_cancelled() -> None:
-    """Raise KeyboardInterrupt if this thread's work was cancelled."""
+    """Raise KeyboardInterrupt in a thread that has been told to stop."""
     if halted():
         raise KeyboardInterrupt
 

@@ -186,7 +186,7 @@ def test_mean_spread_and_quantiles_are_those_of_the_predictions(bagged):
 def test_rows_in_parts_give_the_same(bagged, monkeypatch):
     x = rows(1000, seed=5)[0]
     whole = [f(x, verbose=0) for f in (bagged.predict, bagged.spread, bagged.predictive_sd)]
-    monkeypatch.setattr("fastmlp.ensembles._ensemble._predictions._VALUES", 12 * 300)
+    monkeypatch.setattr("fastmlp.ensembles._predictions._VALUES", 12 * 300)
     parts = [f(x, verbose=0) for f in (bagged.predict, bagged.spread, bagged.predictive_sd)]
     for a, b in zip(whole, parts, strict=True):
         assert a.tobytes() == b.tobytes()
@@ -292,7 +292,7 @@ def test_without_rows_held_out_there_is_no_noise():
     assert made.noise_sd is None
     with pytest.raises(ValueError, match="bootstrap=True"):
         made.predictive_sd(x, verbose=0)
-    with pytest.raises(ValueError, match="held out"):
+    with pytest.raises(ValueError, match="held-out rows"):
         made.quantiles(x, noise=True, verbose=0)
 
 
@@ -432,7 +432,7 @@ def test_summary(bagged):
         ({"seeds": []}, "at least one seed"),
         ({"seeds": [1], "seed": 2}, "exclude each other"),
         ({"units": "16x"}, "units must be positive integers"),
-        ({"units": 16}, "units must be such as"),
+        ({"units": 16}, "units must be a string such as"),
         ({"lambdas": []}, "at least one value"),
         ({"lambdas": [0.1, -0.1]}, "at least 0. Received: a value in lambdas=-0.1"),
         ({"lambdas": [0.1, float("nan")]}, "finite"),

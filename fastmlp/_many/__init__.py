@@ -1,8 +1,8 @@
-"""Many networks at once: side by side in one process, or spread over workers.
+"""Training many networks at once, in this process or in workers.
 
-group             networks of one architecture that are trained alike
-pool              a group's training, by threads
-stacks            tiny networks side by side, a vector's lane each
-cross_validation  the rows, folds and scores of a choice by held-out rows
-engines           who does the work: threads, processes, Dask
+pool              tasks on the threads of this process
+stacks            tiny networks trained together, one per SIMD lane
+group             trained networks of one architecture, in stacked arrays
+cross_validation  a table's folds, and the scores of held-out rows
+engines           calls in threads, processes or a Dask cluster
 """

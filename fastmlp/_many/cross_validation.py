@@ -1,4 +1,4 @@
-"""The table behind a path: its parts as a network takes them, and how predictions are scored."""
+"""Cross-validation of networks on a table: its splits, its folds, and the scores of predictions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MEASURES = ("mse", "deviance", "misclassification")
 _TARGET = "y"
 
 
-class Part(NamedTuple):
-    """Rows to train on, and those held out; x and y as the network takes them.
+class Split(NamedTuple):
+    """Rows to train on and rows held out, as inputs and targets of a network.
 
     Parameters
     ----------
     preprocessing : Preprocessing
-        Learnt from the training rows.
+        Fitted to the training rows.
     x, y : ndarray
     held_x, held_y : ndarray or None
     """
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 def with_target(x: Any, y: Any) -> tuple[Any, str]:
-    """Join x and y into a table; y may name a column of x."""
+    """Return x and y as one table, and the name of its target; y may name a column of x."""
     if isinstance(y, str):
         table = as_table(x)
         table.require(y, "target column")
@@ -50,7 +50,7 @@ def with_target(x: Any, y: Any) -> tuple[Any, str]:
         values = values[:, 0]
     if values.ndim != 1:
         raise DataError(
-            "y must be one column, of numbers or of classes, or the name of a column of x. "
+            "y must be one column of numbers or classes, or the name of a column of x. "
             f"Received: shape {values.shape}"
         )
     array = as_array("x", x) if isinstance(x, list | tuple) else x
@@ -66,42 +66,46 @@ def with_target(x: Any, y: Any) -> tuple[Any, str]:
     return Table(table.source, {**table.columns, name: target}, table.lines, table.first_row), name
 
 
-class Problem:
-    """A table with a target, cut into parts each of which is preprocessed by its own rows.
+class TableProblem:
+    """A table with a target, whose splits are preprocessed by their training rows.
 
     Parameters
     ----------
     x : array, data frame, Table and so on
-        What `datasets.as_table` takes.
+        See `datasets.as_table`.
     y : array-like of shape (n,), or str
         The target, or the name of its column in x.
     task : {"regression", "classification"}, optional
+        By default chosen from the target.
     dtype : {"float32", "float64"}
     **options
-        Of `Preprocessing.fit`: standardize, categorical, drop, impute, indicator.
+        See `Preprocessing.fit`: standardize, categorical, drop, impute, indicator.
 
     Attributes
     ----------
+    whole : Split
+        All rows, none of them held out.
     labels : list
         The classes; empty for regression.
     codes : ndarray or None
-        Each row's class.
+        Each row's class, from 0; None for regression.
     """
 
     def __init__(self, x: Any, y: Any, task: str | None, dtype: str, **options: Any) -> None:
         self.table, self.target = with_target(x, y)
-        self.reason = "it was asked for"
         if task is None:
             categorical = options.get("categorical", ())
-            task, self.reason = choose_task(self.table, self.target, categorical)
+            task, _ = choose_task(self.table, self.target, categorical)
         self.task, self.dtype, self.options = task, dtype, options
         self.n_rows = self.table.n_rows
-        self.whole = self.part()
+        state = Preprocessing.fit(self.table, self.target, task, **options)
+        inputs, targets = state.inputs(self.table, dtype), state.targets(self.table, dtype)
+        self.whole = Split(state, inputs, targets, None, None)
         scale = self.whole.preprocessing.target.scale
         if not math.isfinite(scale * scale):
             raise DataError(
-                f"{self.table.source}: the numbers of the target '{self.target}' must be small "
-                f"enough for their squares. Received: a standard deviation of {scale:.3g}"
+                f"{self.table.source}: the target '{self.target}' must be small enough "
+                f"to be squared. Received: a standard deviation of {scale:.3g}"
             )
         self.labels = list(self.whole.preprocessing.target.labels)
         self.codes = self.whole.y[:, 0].astype(np.int64) if self.labels else None
@@ -111,57 +115,59 @@ class Problem:
         """The number of classes, 0 for regression."""
         return len(self.labels)
 
-    def part(self, held: NDArray[np.bool_] | None = None) -> Part:
-        """Preprocess all rows, or all but those held out, by what these say."""
-        rows = None if held is None else np.flatnonzero(~held)
+    def split(self, held: NDArray[np.bool_] | None) -> Split:
+        """Hold out rows, and preprocess all by the others; None holds out no row."""
+        if held is None:
+            return self.whole
+        rows = np.flatnonzero(~held)
         state = Preprocessing.fit(self.table, self.target, self.task, rows=rows, **self.options)
         x, y = state.inputs(self.table, self.dtype), state.targets(self.table, self.dtype)
-        if held is None:
-            return Part(state, x, y, None, None)
-        return Part(state, x[~held], y[~held], x[held], y[held])
+        return Split(state, x[~held], y[~held], x[held], y[held])
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What predictions are scored by; the first chooses unless another is asked for."""
+        """The error measures for this task; the first is the default."""
         return MEASURES[1:] if self.labels else MEASURES[:1]
 
     def chosen_measure(self, given: str | None) -> str:
-        """Return the measure that is asked for, checked; by default the first."""
-        return (
-            self.measures[0] if given is None else arguments.one_of("measure", given, self.measures)
-        )
+        """Return the given measure, or the default for None."""
+        if given is None:
+            return self.measures[0]
+        return arguments.one_of("measure", given, self.measures)
 
-    def scores(self, part: Part, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
-        """Return the mean of each of `measures`, those of numbers in the target's units."""
-        return scores(self.n_classes, part.preprocessing.target.scale, outputs, y)
+    def scores(self, split: Split, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
+        """Return each of `measures`, for regression in the target's units."""
+        return scores(self.n_classes, split.preprocessing.target.scale, outputs, y)
 
     def null_scores(self) -> Array:
-        """Return what the best constant scores on all rows."""
-        part = self.whole
+        """Return the scores of the best constant on all rows."""
+        whole = self.whole
         if self.codes is None:
-            return self.scores(part, np.full(part.y.shape, part.y.mean(dtype=np.float64)), part.y)
+            mean = whole.y.mean(dtype=np.float64)
+            return self.scores(whole, np.full(whole.y.shape, mean), whole.y)
         shares = np.bincount(self.codes) / len(self.codes)
-        return self.scores(part, np.tile(shares, (len(self.codes), 1)), part.y)
+        return self.scores(whole, np.tile(shares, (len(self.codes), 1)), whole.y)
 
-    def in_units(self, part: Part, outputs: NDArray[Any]) -> NDArray[Any]:
+    def in_units(self, split: Split, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return outputs in the target's units, (n, 1), or the classes' probabilities."""
         if self.labels:
-            return _of_each_class(outputs).astype(np.float32)
-        return part.preprocessing.values(outputs)[:, None]
+            return _probabilities(outputs).astype(np.float32)
+        return split.preprocessing.values(outputs)[:, None]
 
 
 def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
-    """Return the mean of each measure of a network's outputs.
+    """Return each error measure of a network's outputs, a mean over rows.
 
     Parameters
     ----------
     n_classes : int
-        0 for regression: the mean squared error; otherwise deviance and share misclassified.
+        0 for regression, with the mean squared error; otherwise the measures are the deviance and
+        the misclassified share.
     scale : float
-        Of a regression's target, by which it was divided.
+        The number that a regression target was divided by.
     outputs : ndarray of shape (n, n_outputs)
     y : ndarray of shape (n, 1)
-        As the network takes it.
+        Preprocessed targets.
 
     Returns
     -------
@@ -169,31 +175,33 @@ def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any])
     """
     if not n_classes:
         return np.array([losses.mean_squared_error(y, outputs).mean() * scale**2])
-    chances = _of_each_class(outputs)
+    chances = _probabilities(outputs)
     deviance = 2 * losses.sparse_categorical_crossentropy(y, chances).mean()
     return np.array([deviance, 1 - metrics.sparse_categorical_accuracy(y, chances).mean()])
 
 
-def _of_each_class(outputs: NDArray[Any]) -> Array:
-    """Return probabilities of all classes, also where only that of the second is given."""
+def _probabilities(outputs: NDArray[Any]) -> Array:
+    """Return each class's probability; of two classes, the network has only the second's."""
     chances = outputs.astype(np.float64)
     return np.concatenate([1 - chances, chances], axis=1) if chances.shape[1] == 1 else chances
 
 
-def assigned(folds: Any, codes: np.ndarray | None, labels: list[Any], n: int, seed: int) -> Any:
-    """Return each row's fold, counted from 0.
+def assign_folds(
+    folds: Any, codes: np.ndarray | None, labels: list[Any], n: int, seed: int
+) -> NDArray[np.int64]:
+    """Return each row's fold, from 0.
 
     Parameters
     ----------
     folds : int or array-like of shape (n,)
-        How many, drawn at random with equal sizes and, for classes, equal shares of each; or each
-        row's fold, any integers.
+        Number of folds, drawn at random with equal sizes and equal shares of each class; or an
+        integer for each row that identifies its fold.
     codes : ndarray of shape (n,) or None
-        Each row's class, counted from 0; None for regression.
+        Each row's class, from 0; None for regression.
     labels : list
         The classes' names, for messages.
     n : int
-        Rows.
+        Number of rows.
     seed : int
 
     Returns
@@ -203,9 +211,9 @@ def assigned(folds: Any, codes: np.ndarray | None, labels: list[Any], n: int, se
     Raises
     ------
     ValueError
-        If `folds` is neither.
+        If `folds` is invalid.
     DataError
-        If there are more folds than rows, or a fold lacks what it would be scored by: a class.
+        If there are more folds than rows, or a fold lacks classes.
     """
     if np.ndim(folds) == 0:
         n_folds = arguments.integer("folds", folds, 2)
@@ -223,7 +231,7 @@ def assigned(folds: Any, codes: np.ndarray | None, labels: list[Any], n: int, se
 
 def _drawn(n_folds: int, codes: np.ndarray | None, n: int, seed: int) -> np.ndarray:
     order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))).permutation(n)
-    if codes is not None:  # class by class, in the drawn order within each
+    if codes is not None:  # sorted by class, in random order within each
         order = order[np.argsort(codes[order], kind="stable")]
     result = np.empty(n, np.int64)
     result[order] = np.arange(n) % n_folds
@@ -239,7 +247,7 @@ def _given(folds: Any, n: int) -> np.ndarray:
         )
     names, result = np.unique(array, return_inverse=True)
     if len(names) < 2:
-        raise ValueError(f"folds must name two or more. Received: {names[0]} for every row")
+        raise ValueError(f"folds must have at least two values. Received: {names[0]} for every row")
     return result
 
 
@@ -255,5 +263,5 @@ def _require_classes(folds: np.ndarray, codes: np.ndarray, labels: list[Any]) ->
         if (rest == 0).any():
             raise DataError(
                 f"Class '{labels[int(rest.argmin())]}' is in fold {fold + 1} only, so that without "
-                "it nothing could be learnt of the class; use other folds"
+                "the fold there are no rows of it to train on; use other folds"
             )

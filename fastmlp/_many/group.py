@@ -1,9 +1,9 @@
-"""Networks of one architecture and compilation, kept as arrays: what an ensemble is made of."""
+"""Trained networks of one architecture and compilation, with their weights in stacked arrays."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from .._model.history import History
 if TYPE_CHECKING:
     from ..models import Sequential
 
-_SHORT = 400_000  # multiplications that are not worth a second thread
+_SHORT = 400_000  # multiplications below which a second thread does not pay
 
 
-class Group:
+class NetworkGroup:
     """Trained networks that differ in their seeds and rows only.
 
     Parameters
@@ -26,17 +26,17 @@ class Group:
     template : Sequential
         Their architecture and compilation.
     seeds : list of int
-        One a network.
+        One for each network.
     parameters : list of ndarray
-        (networks, ...): of layer after layer weights, then biases if it has any.
+        For each layer, the weights, then the biases if it has any, of shape (networks, ...).
     losses : ndarray of shape (networks, epochs kept)
         Training loss, penalty included.
     epochs : list of int
-        The epochs, from 1, that `losses` are of.
+        The epochs, from 1, of the columns of `losses`.
     folds : list of int, or None
-        The part of the rows, from 0, that each was not trained on.
+        The fold, from 0, that each network was not trained on.
     training_config : dict
-        As `Sequential.training_config`.
+        See `Sequential.training_config`.
     """
 
     def __init__(
@@ -62,21 +62,21 @@ class Group:
         """Widths of the hidden layers."""
         return [layer.units for layer in self.template.dense_layers[:-1]]
 
-    def pick(self, places: list[int]) -> Group:
+    def subset(self, indices: list[int]) -> NetworkGroup:
         """Return a group of some of the networks."""
-        folds = None if self.folds is None else [self.folds[i] for i in places]
-        return Group(
+        folds = None if self.folds is None else [self.folds[i] for i in indices]
+        return NetworkGroup(
             self.template,
-            [self.seeds[i] for i in places],
-            [array[places] for array in self.parameters],
-            self.losses[places],
+            [self.seeds[i] for i in indices],
+            [array[indices] for array in self.parameters],
+            self.losses[indices],
             self.epochs,
             folds,
             self.training_config,
         )
 
     def member(self, i: int) -> Sequential:
-        """Return one network as a model of its own; its optimizer would start anew."""
+        """Return one network as a model, without the state of its optimizer."""
         model = clone(self.template, self.seeds[i])
         model.materialise(draw=False)
         model.set_weights([array[i] for array in self.parameters])
@@ -89,13 +89,11 @@ class Group:
         model.history = history
         return model
 
-    def predictors(
-        self, places: Iterable[int] | None = None
-    ) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
-        """Yield, for one network after the other, what turns inputs into its outputs.
+    def predictors(self) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+        """Yield for each network a function that returns its outputs.
 
-        A row's outputs have the bits that the network's own model gives it, and whoever else
-        predicts with the ensemble at the same time.
+        Outputs equal, bit for bit, those of the network's own model. Several threads may call
+        the functions at a time.
         """
         network, dtype = self._network, self.template.dtype
         if network is None:
@@ -111,11 +109,11 @@ class Group:
             out = np.empty((len(x), network.n_outputs), dtype)
             short = len(x) * size < _SHORT
             n_threads, automatic = (1, True) if short else threads.resolve()
-            with network.lock:  # other threads need it for other members
+            with network.lock:  # another thread may use it for another member
                 for view, array in zip(views, self.parameters, strict=True):
                     view[...] = array[i]
                 network.predict(x, out, n_threads=n_threads, automatic=automatic)
             return out
 
-        for i in range(len(self)) if places is None else places:
+        for i in range(len(self)):
             yield functools.partial(predict, i)

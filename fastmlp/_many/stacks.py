@@ -1,4 +1,4 @@
-"""Tiny networks of one kind trained side by side by one kernel, a lane of its vectors each."""
+"""Stacks: tiny networks of one architecture trained by one kernel, one per SIMD lane."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ..regularizers import L1, L1L2, L2, Regularizer
 if TYPE_CHECKING:
     from ..models import Sequential
 
-_MAX_UNITS = 512  # beyond, a network's own vectors are full and its weights no longer in cache
-_MAX_ROWS = 1 << 14  # of a batch
-_CALL_SECONDS = 0.1  # how long a signal may wait
-_CALL_EPOCHS = 4096  # of one call: bounds the array that receives the losses
-_COST_HALF = 0.85  # of a stack of AVX2's lanes, relative to one of AVX-512's
+_MAX_UNITS = 512  # wider networks fill vectors on their own, and their weights leave the cache
+_MAX_ROWS = 1 << 14  # rows of a batch
+_CALL_SECONDS = 0.1  # longest delay of a signal
+_CALL_EPOCHS = 4096  # epochs of one call: bounds the array of losses
+_COST_HALF = 0.85  # cost of a stack with AVX2's lanes, relative to one with AVX-512's
 
 
-class Plan(NamedTuple):
-    """How networks are stacked: by which kernels, so many at a time."""
+class StackPlan(NamedTuple):
+    """The kernels of stacks, and the number of networks in each."""
 
     module: Any
-    ref: int  # vector length of the kernels that would serve one of them alone
+    ref: int  # vector length of the kernels that would train one of the networks alone
     size: int
 
 
-class Rows(NamedTuple):
+class StackRows(NamedTuple):
     """Rows for one stack: arrays (n, k) that its networks share, or (members, n, k)."""
 
     x: np.ndarray
@@ -39,21 +39,21 @@ class Rows(NamedTuple):
     weight: np.ndarray | None
 
 
-def plan(model: Sequential, n_members: int, n_rows: int, n_threads: int) -> Plan | None:
-    """Decide how to stack `n_members` networks like `model`; None if each had better run alone.
+def plan(model: Sequential, n_members: int, n_rows: int, n_threads: int) -> StackPlan | None:
+    """Decide how to stack `n_members` networks like `model`; None if training each alone is faster.
 
     Parameters
     ----------
     model : Sequential
-        Compiled, with the width of its input known; not trained.
+        Compiled, with a known number of inputs; not trained.
     n_members : int
     n_rows : int
-        Of a batch.
+        Rows of a batch.
     n_threads : int
 
     Returns
     -------
-    Plan or None
+    StackPlan or None
     """
     if n_members < 2 or n_rows > _MAX_ROWS or not _is_plain(model):
         return None
@@ -67,18 +67,18 @@ def plan(model: Sequential, n_members: int, n_rows: int, n_threads: int) -> Plan
         return None
     widest = max(layer.units for layer in model.dense_layers)
     lone = importlib.import_module(_kernels.network_class(model.dtype.name, widest).__module__)
-    if network_of(lone, model).regime == "tiny":  # sums in another order, and is quick alone
+    if network_of(lone, model).regime == "tiny":  # it sums in another order, and is fast alone
         return None
-    # As even as can be over stacks, and over threads.
+    # Stacks of about equal size, and equally many for each thread.
     n_stacks = -(-n_members // best.LANES)
     n_stacks = -(-n_stacks // n_threads) * n_threads
-    return Plan(best, lone.LANES, -(-n_members // n_stacks))
+    return StackPlan(best, lone.LANES, -(-n_members // n_stacks))
 
 
 def _cost(model: Sequential) -> float:
-    """Say what a step of a stack costs, in steps of one network alone: measured, roughly.
+    """Return the rough cost of a stack's step, measured in steps of one network alone.
 
-    The wider a layer, the better the vectors of a network alone are filled.
+    The wider a layer, the better a network alone fills its vectors.
     """
     widest = max((layer.units for layer in model.dense_layers[:-1]), default=0)
     assert model.n_inputs is not None
@@ -88,7 +88,7 @@ def _cost(model: Sequential) -> float:
 
 
 def _is_plain(model: Sequential) -> bool:
-    """Whether the model has nothing that stacks do not know."""
+    """Return whether stacks support everything that the model has."""
     loss, optimizer = model.loss, model.optimizer
     if loss is None or optimizer is None or loss.in_python or optimizer.schedule is not None:
         return False
@@ -104,7 +104,7 @@ def _is_plain(model: Sequential) -> bool:
 
 
 def network_of(module: Any, model: Sequential) -> Any:
-    """Make a network like the model's, configured, in another module of kernels."""
+    """Make a configured network like the model's from another module of kernels."""
     dense = model.dense_layers
     network = module.Network(
         model.n_inputs,
@@ -117,76 +117,77 @@ def network_of(module: Any, model: Sequential) -> Any:
 
 
 def draw_into(model: Sequential, seeds: Sequence[int], views: Sequence[np.ndarray]) -> None:
-    """Draw networks' initial weights, as `Sequential` does for a model of each seed.
+    """Draw the initial weights that a `Sequential` of each seed would have.
 
     Parameters
     ----------
     model : Sequential
-        Of their architecture.
+        The networks' architecture.
     seeds : sequence of int
     views : sequence of ndarray
-        Written to, (n_networks, ...) each: of layer after layer weights, then biases.
+        For each layer, the weights, then the biases, of shape (n_networks, ...); written to.
     """
     at = 0
-    for place, layer in enumerate(model.dense_layers):
+    for i_layer, layer in enumerate(model.dense_layers):
         rules = (layer.kernel_initializer, layer.bias_initializer)
         for part, (rule, shape) in enumerate(zip(rules, layer.shapes, strict=False)):
             if type(rule) in (Zeros, Ones, Constant) or rule.seed is not None:
                 views[at][...] = rule(shape, model.dtype)
             else:
                 for i, seed in enumerate(seeds):
-                    sequence = np.random.SeedSequence(seed, spawn_key=(0, place, part))
+                    sequence = np.random.SeedSequence(seed, spawn_key=(0, i_layer, part))
                     views[at][i] = rule(shape, model.dtype, np.random.default_rng(sequence))
             at += 1
 
 
 class Stacked(NamedTuple):
-    """What became of a stack: for each network parameters, losses, whether it stayed finite."""
+    """The result of a stack: parameters, losses and finiteness of each network."""
 
     parameters: list[np.ndarray]
-    losses: np.ndarray  # (members, kept epochs that are done)
+    losses: np.ndarray  # (members, kept epochs up to `done`)
     latest: np.ndarray  # (members,)
     done: int  # epochs
     finite: list[bool]
 
 
 def train(
-    how: Plan,
+    plan: StackPlan,
     model: Sequential,
     seeds: Sequence[int],
-    rows: Rows,
+    rows: StackRows,
     *,
     kept: np.ndarray,
     batch_size: int,
     shuffle: bool,
     on_call: Callable[[int], None] | None = None,
 ) -> Stacked:
-    """Train networks like `model`, of which each has a seed, side by side in this thread.
+    """Train networks like `model`, one for each seed, as a stack in this thread.
 
-    Every one ends with the bits of ``model.fit`` on its rows. Once `threads.worker.halt` is set,
-    it stops early.
+    Each gets, bit for bit, the weights of ``model.fit`` on its rows. Training stops early once
+    `threads.worker.halt` is set.
 
     Parameters
     ----------
-    how : Plan
+    plan : StackPlan
     model : Sequential
-        For its architecture and compilation; it stays as it is.
+        Architecture and compilation; not changed.
     seeds : sequence of int
-        At most `how.size`.
-    rows : Rows
+        At most `plan.size`.
+    rows : StackRows
     kept : ndarray of int
-        The epochs, from 1 and ascending, whose losses are wanted; the last one is the last.
+        The epochs, from 1 and ascending, whose losses are returned. The last entry is the number
+        of epochs.
     batch_size : int
     shuffle : bool
     on_call : callable, optional
-        Told now and then how many epochs are done.
+        Called from time to time with the number of epochs done.
 
     Returns
     -------
     Stacked
     """
-    network, n, epochs = network_of(how.module, model), len(seeds), int(kept[-1])
-    stack = how.module.Stack(network, n, how.ref)
+    network, n, epochs = network_of(plan.module, model), len(seeds), int(kept[-1])
+    stack = plan.module.Stack(network, n, plan.ref)
     both = zip(model.dense_layers, *[iter(stack.parameters())] * 2, strict=True)
     views = [view for layer, w, b in both for view in ((w, b) if layer.use_bias else (w,))]
     draw_into(model, seeds, views)
@@ -194,7 +195,7 @@ def train(
     orders = [session_seed([seed], 0) for seed in seeds] if shuffle else [0] * n
     stack.begin(*rows, batch_size=batch_size, shuffle=shuffle, seeds=orders)
     size = min(epochs, _CALL_EPOCHS)
-    buffer = np.empty((size, how.module.LANES))
+    buffer = np.empty((size, plan.module.LANES))
     halt, done = threads.worker.halt, 0
     finite, latest = np.ones(n, bool), np.full(n, np.nan)
     losses = np.full((n, len(kept)), np.nan)

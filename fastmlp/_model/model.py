@@ -587,7 +587,7 @@ class Model:
         if not trained or (self._configured and self._latest_change == settings.latest()):
             return network
         if self.optimizer is None or self.loss is None:
-            raise RuntimeError(self._why_not_compiled())
+            raise RuntimeError(self.why_not_compiled())
         check_last(last, self.loss, self.metrics)
         with network.lock:  # another thread may predict meanwhile, or be here as well
             if not self._configured:
@@ -654,7 +654,8 @@ class Model:
         """Have the next training start with a new optimizer state."""
         self._configured = False
 
-    def _why_not_compiled(self) -> str:
+    def why_not_compiled(self) -> str:
+        """Return the message of the error that the model has no loss."""
         if not self.missing:
             return f"Model {self.name!r} is not compiled yet: call compile(optimizer, loss) first"
         names = ", ".join(self.missing)

@@ -1,13 +1,13 @@
-"""Many networks that predict together, trained side by side.
+"""Ensembles: many networks that are trained at once and predict together.
 
-_ensemble     the class: predictions, spread, quantiles
-_members      its members: weights, histories, selection
-_fit          `fastmlp.ensemble`
-_kinds        networks of one architecture and training, before they are trained
-_training     training them, in this process or in workers
-_predictions  members' predictions, some rows at a time
-_file         an ensemble's file
-_summary      the text of `summary`
+_ensemble      `Ensemble`: predictions, spread, quantiles, evaluation
+_members       its base class: the data of an ensemble, as a sequence of models
+_fit           `fastmlp.ensemble`: arguments and defaults
+_training      the training of all networks, and the noise
+_architecture  the networks of one architecture, while they are trained
+_predictions   the members' predictions in parts, and quantiles
+_file          the file of an ensemble
+_summary       the text of `Ensemble.summary`
 """
 
 from __future__ import annotations

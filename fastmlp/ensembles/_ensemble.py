@@ -1,4 +1,4 @@
-"""Ensembles: many networks trained side by side, whose mean predicts and whose spread warns."""
+"""Ensembles: networks whose mean is the prediction and whose spread is its uncertainty."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from .._many.group import Group
 from .._model.compatibility import metric_kind
 from .._training import data, evaluation
 from .._utils import arguments as _arguments
@@ -20,19 +19,19 @@ from ._summary import ensemble_text
 
 
 class Ensemble(Members):
-    """Trained networks that predict together; made by `fastmlp.ensemble`, or from a file.
+    """Trained networks that predict together; made by `fastmlp.ensemble`, or read from a file.
 
-    It is a sequence of its members: ``len(e)``, ``e[i]`` and iteration give each as a Sequential
-    model of its own, with the weights that the same network has when it is trained alone.
+    It is a sequence of its members: ``len(e)``, ``e[i]`` and iteration give each as a separate
+    Sequential model, with the weights that the same network has when it is trained alone.
 
     Parameters
     ----------
-    groups : list of Group
-        At least one network in all; for internal use.
+    groups : list of NetworkGroup
+        At least one network in total; for internal use.
     noise_sd : ndarray of shape (n_outputs,), optional
         See `predictive_sd`.
     noise_source : str, optional
-        The held-out rows that it is from: 'validation rows', 'out-of-bag rows' or
+        The held-out rows that `noise_sd` was estimated on: 'validation rows', 'out-of-bag rows' or
         'held-out folds'.
     name : str, optional
 
@@ -42,27 +41,10 @@ class Ensemble(Members):
     training_config, extras : dict
         Plain JSON values, kept in the file.
     diverged : list of dict
-        Networks that were left out because their training diverged: seed and message.
+        Seed and message of each network that was left out because its training diverged.
     interrupted : bool
-        Whether Ctrl-C ended training before every network had all its epochs.
+        Whether Ctrl-C stopped training before every network had all its epochs.
     """
-
-    def __init__(
-        self,
-        groups: list[Group],
-        noise_sd: np.ndarray | None = None,
-        noise_source: str | None = None,
-        name: str = "ensemble",
-    ) -> None:
-        super().__init__(groups)
-        self.noise_sd, self.noise_source, self.name = noise_sd, noise_source, name
-        self.training_config: dict[str, Any] = dict(self.groups[0].training_config)
-        self.extras: dict[str, Any] = {}
-        self.diverged: list[dict[str, Any]] = []
-        self.interrupted = False
-
-    def __repr__(self) -> str:
-        return f"<Ensemble {self.name!r}: {len(self)} members, {self.n_inputs} inputs>"
 
     # ---- predict ----
 
@@ -89,13 +71,13 @@ class Ensemble(Members):
         return result
 
     def predict(self, x: Any, batch_size: int | None = None, verbose: int | str = 1) -> np.ndarray:
-        """Return the mean of the members' outputs; of a classifier, of their probabilities.
+        """Return the mean of the members' outputs (of a classifier: of their probabilities).
 
         Parameters
         ----------
         x : array-like of shape (n, n_inputs)
         batch_size : int, optional
-            Accepted as `Sequential.predict` does; the result does not depend on it.
+            Accepted for compatibility with `Sequential.predict`; has no effect on the result.
         verbose : {0, 1, 2}
 
         Returns
@@ -112,7 +94,7 @@ class Ensemble(Members):
 
     __call__ = predict
 
-    def _several(self) -> None:
+    def _require_several(self) -> None:
         if len(self) < 2:
             raise ValueError("The spread of an ensemble needs at least two members. Received: 1")
 
@@ -131,9 +113,9 @@ class Ensemble(Members):
         Raises
         ------
         ValueError
-            If there is one member only.
+            If there is only one member.
         """
-        self._several()
+        self._require_several()
         x = self._inputs(x)
         result = np.empty((len(x), self.n_outputs), self.dtype)
         for span, part in _predictions.parts(self, x, verbose):
@@ -143,14 +125,13 @@ class Ensemble(Members):
     def predictive_sd(self, x: Any, verbose: int | str = 1) -> np.ndarray:
         """Return the standard deviation of a new observation: sqrt(spread**2 + noise_sd**2).
 
-        `spread` is how far the members disagree at x, what is not known of the mean. `noise_sd`,
-        one number for each output, stands for what scatters about it. It is estimated on
-        held-out rows, which no member that is asked was trained on, so that over these the mean
-        of the predictive variance is the mean squared error of the ensemble's mean:
-        noise_sd**2 = mean((y - mean)**2 - spread**2), or 0 if that is negative. The rows are
-        those for validation, or if there are none those that a member's bootstrap sample or its
-        training folds leave out, each predicted by the members that have not seen it; where that
-        is one member, its spread counts as 0.
+        `spread` is the members' disagreement at x, the uncertainty of the mean. `noise_sd`, one
+        number for each output, is the standard deviation of observations about the mean. It is
+        estimated so that on held-out rows the mean of the predictive variance equals the mean
+        squared error of the ensemble's mean: noise_sd**2 = mean((y - mean)**2 - spread**2), or 0
+        if that is negative. Held-out rows are the validation rows if there are any. Otherwise
+        they are the rows left out by bootstrap samples or training folds, each predicted by the
+        members that were not trained on it; the spread of a single member counts as 0.
 
         Parameters
         ----------
@@ -164,13 +145,13 @@ class Ensemble(Members):
         Raises
         ------
         ValueError
-            If no rows were held out, if there is one member only, or for a classifier, whose
-            noise is in its probabilities.
+            If no rows were held out, if there is only one member, or for a classifier, whose
+            probabilities already describe the noise.
 
         References
         ----------
-        Lakshminarayanan, Pritzel & Blundell (2017), NeurIPS: the variance of an ensemble is that
-        of its members' means and the mean of their noise.
+        Lakshminarayanan, Pritzel & Blundell (2017), NeurIPS: the variance of an ensemble is the
+        variance of its members' means plus the mean of their noise.
         """
         spread = self.spread(x, verbose).astype(np.float64)
         return np.sqrt(spread**2 + self._noise() ** 2).astype(self.dtype)
@@ -178,14 +159,14 @@ class Ensemble(Members):
     def _noise(self) -> np.ndarray:
         if self.loss is not None and self.loss.name.endswith("crossentropy"):
             raise ValueError(
-                "A classifier has no noise beside its probabilities. "
+                "noise_sd is for regression: a classifier has no noise beyond its probabilities. "
                 f"Received: an ensemble trained on {self.loss.name}"
             )
         if self.noise_sd is None:
             raise ValueError(
-                "The noise is estimated on rows held out: train the ensemble with "
+                "The noise is estimated on held-out rows: train the ensemble with "
                 "validation_data=, validation_split=, bootstrap=True or folds=. "
-                "Received: an ensemble without"
+                "Received: an ensemble without held-out rows"
             )
         return self.noise_sd
 
@@ -205,15 +186,16 @@ class Ensemble(Members):
         q : float or sequence of float
             In [0, 1].
         noise : bool
-            False: of the members' outputs, as `numpy.quantile` interpolates them. True: of the
-            mixture of normal distributions about each member's output with `noise_sd`, so that
-            q = 0.05 and 0.95 enclose nine in ten new observations; q must then be in (0, 1).
+            If False, return quantiles of the members' outputs, interpolated as in
+            `numpy.quantile`. If True, return quantiles of the mixture of normal distributions
+            about each member's output with standard deviation `noise_sd`, so that q = 0.05 and
+            0.95 enclose 90% of new observations; q must then be in (0, 1).
         verbose : {0, 1, 2}
 
         Returns
         -------
         ndarray of shape (len(q), n, n_outputs)
-            For a single number without the first axis.
+            Without the first axis if q is a single number.
         """
         levels = _predictions.levels(q)
         sd = self._noise() if _arguments.flag("noise", noise) else None
@@ -240,13 +222,13 @@ class Ensemble(Members):
         sample_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """Return loss and metrics of the mean prediction; the loss has no penalty in it.
+        """Return loss, without penalty, and metrics of the mean prediction.
 
         Parameters
         ----------
         x, y : array-like
         batch_size : int, optional
-            Accepted as `Sequential.evaluate` does; the result does not depend on it.
+            Accepted for compatibility with `Sequential.evaluate`; has no effect on the result.
         verbose : {0, 1, 2}
         sample_weight : array-like of shape (n,), optional
         return_dict : bool
@@ -254,7 +236,7 @@ class Ensemble(Members):
         Returns
         -------
         float, or list of float
-            The loss; [loss, metrics...] if there are metrics. A dict by name if asked.
+            The loss, or [loss, metrics...] if there are metrics. With `return_dict`, a dict.
         """
         if batch_size is not None:
             _arguments.integer("batch_size", batch_size)
@@ -278,7 +260,7 @@ class Ensemble(Members):
         return data.Rows(x, y, arrays.row_weights(sample_weight, len(x), self.dtype))
 
     def evaluate_members(self, x: Any, y: Any, verbose: int | str = 1) -> np.ndarray:
-        """Return every member's own loss, without penalty, and metrics.
+        """Return the loss, without penalty, and metrics of every member.
 
         Parameters
         ----------
@@ -288,7 +270,7 @@ class Ensemble(Members):
         Returns
         -------
         ndarray of shape (members, 1 + metrics)
-            Columns as `metrics_names` says.
+            Columns in the order of `metrics_names`.
         """
         rows = self._rows(x, y)
         loss = self.loss
@@ -302,10 +284,10 @@ class Ensemble(Members):
                     line.update(len(table))
         return np.array(table, np.float64)
 
-    # ---- show and keep ----
+    # ---- plot, print and save ----
 
     def plot(self, **arguments: Any) -> Any:
-        """Draw the members grey and their mean bold; arguments are those of `plot_ensemble`.
+        """Draw the members grey and their mean bold; see `plots.plot_ensemble`.
 
         Returns
         -------
@@ -316,27 +298,27 @@ class Ensemble(Members):
         return plots.plot_ensemble(self, **arguments)
 
     def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
-        """Print which networks there are, and the layers of each architecture.
+        """Print the members' seeds, and the layers of each architecture.
 
         Parameters
         ----------
         line_length : int, optional
             The terminal's width by default.
         print_fn : callable, optional
-            Takes the text; `print` by default.
+            Called with the text; `print` by default.
         """
         (print_fn or say)(ensemble_text(self, line_length))
 
     def save(self, path: str | Path, overwrite: bool = True) -> None:
         """Write the ensemble to one file, atomically; `models.load_model` reads it.
 
-        The file is data only: members' weights, architecture, compilation, seeds and losses, not
-        the state of their optimizers.
+        The file holds data only, not code: the members' weights, architectures, compilation,
+        seeds and losses. It does not hold the state of their optimizers.
 
         Parameters
         ----------
         path : str or Path
-            Its suffix is '.fmlp' by custom.
+            The customary suffix is '.fmlp'.
         overwrite : bool
             If False, an existing file is an error (FileExistsError).
         """
@@ -354,5 +336,5 @@ class Ensemble(Members):
 def read_ensemble(
     table: dict[str, Any], arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
 ) -> Ensemble:
-    """Return the ensemble that a file's description and arrays are of; see `_file`."""
+    """Make an ensemble from a file's description and arrays."""
     return _file.read_ensemble(Ensemble, table, arrays, custom)

@@ -1,7 +1,7 @@
-"""An ensemble's file: the arrays of every group of members stacked, and JSON. Data only, no code.
+"""The file of an ensemble: the stacked arrays of every group of members, and JSON; no code.
 
-It is a model file of the kind 'ensemble': its description holds, for each group, that of a model
-without weights, the members' seeds and folds.
+It is a model file of the kind 'ensemble'. For each group its JSON holds the description of a model
+without weights, and the members' seeds and folds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .._many.group import Group
+from .._many.group import NetworkGroup
 from .._saving import fmlp
 from .._saving.untrusted import BadFileError, of_type, take
 from ..models import Sequential
@@ -23,24 +23,24 @@ M = TypeVar("M", bound=Members)
 
 
 def _kept_epochs(made: Members) -> list[int]:
-    """Return which of the kept epochs' losses go into the file, as places: the last one does."""
+    """Return the indices of the epochs whose losses are stored; the last epoch always is."""
     n = len(made.groups[0].epochs)
     step = max(1, -(-n * len(made) // _MAX_LOSSES))
     return list(range(n - 1, -1, -step))[::-1]
 
 
 def to_bytes(made: Members) -> bytes:
-    """Return what `Ensemble.save` writes; equal for equal ensembles."""
+    """Return the content of an ensemble's file; equal for equal ensembles."""
     arrays: dict[str, np.ndarray] = {}
     groups = []
-    places = _kept_epochs(made)
+    kept = _kept_epochs(made)
     for g, group in enumerate(made.groups):
         at = 0
         for i, layer in enumerate(group.template.dense_layers):
             for part in ("weights", "bias")[: len(layer.shapes)]:
                 arrays[f"groups.{g}.layers.{i}.{part}"] = group.parameters[at]
                 at += 1
-        arrays[f"groups.{g}.losses"] = group.losses[:, places].astype(np.float64)
+        arrays[f"groups.{g}.losses"] = group.losses[:, kept].astype(np.float64)
         groups.append(
             {
                 "model": {
@@ -48,7 +48,7 @@ def to_bytes(made: Members) -> bytes:
                     "compile": fmlp.compilation(group.template),
                 },
                 "seeds": group.seeds,
-                "epochs": [group.epochs[place] for place in places],
+                "epochs": [group.epochs[i] for i in kept],
                 "folds": group.folds,
                 "training_config": group.training_config,
             }
@@ -69,7 +69,9 @@ def to_bytes(made: Members) -> bytes:
     return fmlp.packed(arrays, table)
 
 
-def _group(g: int, table: Any, arrays: dict[str, np.ndarray], custom: Mapping[str, Any]) -> Group:
+def _group(
+    g: int, table: Any, arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
+) -> NetworkGroup:
     of_type("a group", table, dict)
     described = take(table, "model", dict)
     template = fmlp.described_model(Sequential, described, len(arrays))
@@ -99,18 +101,18 @@ def _group(g: int, table: Any, arrays: dict[str, np.ndarray], custom: Mapping[st
     losses = found.pop(curves)
     config = take(table, "training_config", dict)
     parameters = [np.array(array) for array in found.values()]
-    return Group(template, seeds, parameters, np.array(losses), epochs, folds, config)
+    return NetworkGroup(template, seeds, parameters, np.array(losses), epochs, folds, config)
 
 
 def read_ensemble(
     cls: type[M], table: dict[str, Any], arrays: dict[str, np.ndarray], custom: Mapping[str, Any]
 ) -> M:
-    """Return the ensemble, of class `cls`, that a file's description and arrays are of.
+    """Make an ensemble, of class `cls`, from a file's description and arrays.
 
     Raises
     ------
     BadFileError, DataError, ValueError, TypeError, OverflowError
-        Whatever is wrong with it.
+        If the file is damaged.
     """
     entries = take(table, "groups", list)
     if not entries or len(entries) > len(arrays):

@@ -1,4 +1,4 @@
-"""Trains an ensemble: checks what is given, and says which networks there are."""
+"""`fastmlp.ensemble`: checks the arguments, and makes and trains the networks."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MAX_MEMBERS = 1_000_001
 
 
 def fit(**given: Any) -> Ensemble:
-    """Train; see `fastmlp.ensemble`."""
+    """Train an ensemble; see `fastmlp.ensemble`."""
     training: list[Training] = []
     try:
         made = _fit(training, **given)
     except KeyboardInterrupt as stop:
-        left = training[0].ensemble(some=True) if training else None
+        left = training[0].ensemble(partial=True) if training else None
         stop.ensemble = left  # type: ignore[attr-defined]
         raise
     for entry in made.diverged:
@@ -53,7 +53,7 @@ def _fit(
     verbose: Any,
     **given: Any,
 ) -> Ensemble:
-    """Check everything, then train; the training is put in `begun` first."""
+    """Check the arguments, add the training to `begun`, and run it."""
     names = ("batch_size", "epochs", "shuffle", "validation_split")
     batch_size, *rest = (given.pop(name) for name in names)
     everything = batch_size is None
@@ -63,14 +63,14 @@ def _fit(
     folds, validation_data = given.pop("folds"), given.pop("validation_data")
     weight = given.pop("sample_weight")
     x, y = arrays.numeric("x", x), arrays.numeric("y", y)
-    for name, array in (("x", x), ("y", y)):  # which say how wide the networks are
+    for name, array in (("x", x), ("y", y)):  # their shapes set the width of the networks
         if array.ndim not in (1, 2) or not array.size:
             raise DataError(
                 f"{name} must have shape (n, k) and not be empty. Received: shape {array.shape}"
             )
     templates = _templates(x, y, units, **given)
     _warn_unused(units, given)
-    for template in templates:  # that each fits the data, and says so before anything is trained
+    for template in templates:  # raise before anything is trained if one does not fit the data
         rows = data.checked(template, x, y, weight)
     validation = None
     if validation_data is not None:
@@ -94,22 +94,24 @@ def _fit(
     training = Training(templates, seeds, rows, validation, arguments, bootstrap, parts)
     begun.append(training)
     with engine(jobs, cluster, threads) as workers:
-        training.run(threads, workers)
+        training.run(workers)
     made = training.ensemble()
     assert made is not None
     return made
 
 
 def _warn_unused(units: Any, given: dict[str, Any]) -> None:
-    """Warn of arguments that say how to make networks where none is made by them."""
+    """Warn of arguments that describe networks if all networks are given as models."""
     defaults = _arguments.defaults_of(ensemble)
     made = _architectures(units)
     if all(isinstance(part, Sequential) for part in made):
         named = {name: given[name] for name in given if name not in ("lambdas", "penalty")}
-        _arguments.warn_unused("units holds compiled models, which say it", named, defaults)
+        _arguments.warn_unused("units holds compiled models, which already say it", named, defaults)
     if given["lambdas"] is None:
         named = {"penalty": given["penalty"]}
-        _arguments.warn_unused("it says what lambdas are of, which are not given", named, defaults)
+        _arguments.warn_unused(
+            "it names the penalty of lambdas, and no lambdas are given", named, defaults
+        )
 
 
 def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
@@ -123,7 +125,9 @@ def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
     default = _arguments.defaults_of(ensemble)["members"]
     if members not in (default, len(given)):
         _arguments.warn_unused(
-            "there is a member for each of seeds", {"members": members}, {"members": default}
+            "seeds is given, and there is one member for each seed",
+            {"members": members},
+            {"members": default},
         )
     found = [_arguments.integer("a seed in seeds", value, 0) for value in given]
     if not found or len(set(found)) < len(found):
@@ -135,13 +139,13 @@ def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
 
 
 def _architectures(units: Any) -> list[Any]:
-    """Return what `units` says as a list with an entry for each architecture."""
+    """Return `units` as a list with an entry for each architecture."""
     if isinstance(units, (str, Sequential)):
         return [units]
     if not isinstance(units, (list, tuple, np.ndarray)):
         raise ValueError(
-            "units must be such as '64x2' or [64, 64], a compiled model, or a list of these. "
-            f"Received: units={units!r}"
+            "units must be a string such as '64x2', widths such as [64, 64], a compiled model, or "
+            f"a list of these. Received: units={units!r}"
         )
     given = list(units)
     return [given] if all(isinstance(part, numbers.Integral) for part in given) else given
@@ -188,9 +192,9 @@ def _templates(
     for architecture in _architectures(units):
         if isinstance(architecture, Sequential):
             if architecture.loss is None:
-                raise RuntimeError(architecture._why_not_compiled())
+                raise RuntimeError(architecture.why_not_compiled())
             if lambdas is not None:
-                raise ValueError("lambdas are for networks given by units. Received: a model")
+                raise ValueError("lambdas need units as widths. Received: a compiled model")
             templates.append(clone(architecture))
             continue
         for penalties in grid:
@@ -256,78 +260,79 @@ def ensemble(
     threads: int | None = None,
     verbose: int | str = 1,
 ) -> Ensemble:
-    """Train many networks side by side, and return them as one.
+    """Train many networks at once, and return them as one ensemble.
 
-    There is a network for every combination of architecture, lambda, fold and seed, in this
-    order. Each ends with the bits that the same network has when it is trained alone:
+    Every combination of architecture, lambda, fold and seed, in this order, gives one network.
+    Its weights equal, bit for bit, those of the same network trained alone:
     ``models.mlp(units, n_inputs, n_outputs, seed=seeds[i], ...)``, compiled and fitted with the
-    same arguments, whatever the number of threads. Tiny networks of one kind go through the
-    kernels together, a lane of a vector each; small ones have a thread each; large ones, all.
+    same arguments. They do not depend on the number of threads. Tiny networks of one
+    architecture are trained as a stack, one per SIMD lane; small networks get a thread each, and
+    large networks all threads.
 
     Parameters
     ----------
     x : array-like of shape (n, n_inputs)
     y : array-like of shape (n, n_outputs) or (n,)
     units : str, sequence of int, Sequential, or list of these
-        One architecture or several: widths of hidden layers, as `models.mlp` takes them, or a
-        model that is compiled, whose architecture and compilation are taken and nothing else;
-        `activation` to `dropout`, `optimizer`, `loss`, `metrics` and `dtype` then stay unused.
+        One or several architectures: widths of hidden layers, as in `models.mlp`, or a compiled
+        model, of which only the architecture and the compilation are used. With a model,
+        `activation` to `dropout`, `optimizer`, `loss`, `metrics` and `dtype` have no effect.
     members : int
-        Networks of each kind, which differ in their seeds.
+        Number of networks, with different seeds, of each architecture, lambda and fold.
     activation, output_activation, l1, l2, dropout
         See `models.mlp`.
     lambdas : sequence of float, optional
-        Values of the penalty, the same for the weights of every layer; l1 and l2 stay 0.
+        Values of the penalty, used for the weights of every layer; l1 and l2 must be 0.
     penalty : {'l1', 'l2'}
-        What `lambdas` are of.
+        The penalty that `lambdas` sets.
     optimizer, loss, metrics
         See `Sequential.compile`.
     epochs, batch_size, shuffle, sample_weight
         See `Sequential.fit`; batch_size None means all rows.
     bootstrap : bool
-        Bagging: each network is trained on as many rows as there are, drawn with replacement by
+        Bagging: each network is trained on n rows, drawn with replacement by
         ``numpy.random.default_rng(numpy.random.SeedSequence(seed, spawn_key=(2,)))`` of its own
         seed.
     folds : int, optional
-        Cross-validation: the rows are put in an order drawn from the first seed and cut into so
-        many parts; a network is trained on all rows but one part, in their own order.
+        Cross-validation: the rows are divided into this many parts, at random by the first seed;
+        each network is trained on all parts but one, with the rows in their original order.
     validation_split : float
         The last share of the rows is kept to estimate the noise; no network is trained on it.
     validation_data : tuple (x, y), optional
-        Rows for that, instead of a split.
+        Rows to estimate the noise on, instead of a split.
     seed : int, optional
-        Member i has the seed `seed` + i. Drawn if neither it nor `seeds` is given.
+        Member i has the seed `seed` + i. Drawn if neither `seed` nor `seeds` is given.
     seeds : sequence of int, optional
-        The members' seeds, all different, instead.
+        The members' seeds, all different, instead of `seed`.
     dtype : {'float32', 'float64'}
     jobs : int, optional
-        Processes of this machine, through joblib, instead of threads of this one; by default
-        what ``joblib.parallel_config`` says, where it is in force; its backend may be Dask.
+        Number of worker processes, through joblib. By default, the workers of an active
+        ``joblib.parallel_config`` (whose backend may be Dask), or else threads of this process.
     cluster : str, optional
         The address of a Dask scheduler, "tcp://host:8786".
     threads : int, optional
-        By default as many as other work has; see `fastmlp.set_num_threads`. With jobs or a
-        cluster, of each worker.
+        Number of threads; see `fastmlp.set_num_threads` for the default. With `jobs` or
+        `cluster`, the number of each worker.
     verbose : {0, 1}
         1: a progress line on stderr once training has taken a second.
 
     Returns
     -------
     Ensemble
-        A network whose training diverged is not in it: `Ensemble.diverged` says which, and a
-        RuntimeWarning is given.
+        Networks whose training diverged are left out, with a RuntimeWarning; `Ensemble.diverged`
+        lists them.
 
     Raises
     ------
     DataError
         If the data cannot be used.
     ValueError
-        If an argument cannot be; the message says what arrived.
+        If an argument is invalid; the message says what was received.
     DivergedError
         If every network diverged.
     KeyboardInterrupt
-        On Ctrl-C. Its attribute ``ensemble`` holds the networks that had all their epochs by
-        then, or if there are none those that had some; None if there are none either.
+        On Ctrl-C. Its attribute ``ensemble`` holds the networks that were fully trained by then,
+        or if there are none, those with at least one epoch, or None.
 
     References
     ----------

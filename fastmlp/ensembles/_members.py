@@ -1,13 +1,13 @@
-"""Networks of one ensemble as a sequence: its length, its items, and what they have in common."""
+"""The data of an ensemble: a sequence of models, and what describes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._many.group import Group
+from .._many.group import NetworkGroup
 from .._model.history import History
 
 if TYPE_CHECKING:
@@ -18,18 +18,29 @@ if TYPE_CHECKING:
 
 
 class Members:
-    """Trained networks, group after group, each a Sequential model of its own.
+    """A sequence of trained networks, and all else that an ensemble's file holds.
 
-    Parameters
-    ----------
-    groups : list of Group
-        At least one network in all.
+    `Ensemble`, which adds predictions to it, describes the parameters.
     """
 
-    def __init__(self, groups: list[Group]) -> None:
+    def __init__(
+        self,
+        groups: list[NetworkGroup],
+        noise_sd: np.ndarray | None = None,
+        noise_source: str | None = None,
+        name: str = "ensemble",
+    ) -> None:
         self.groups = [group for group in groups if len(group)]
         if not self.groups:
             raise ValueError("An ensemble needs at least one network. Received: none")
+        self.noise_sd, self.noise_source, self.name = noise_sd, noise_source, name
+        self.training_config: dict[str, Any] = dict(self.groups[0].training_config)
+        self.extras: dict[str, Any] = {}
+        self.diverged: list[dict[str, Any]] = []
+        self.interrupted = False
+
+    def __repr__(self) -> str:
+        return f"<Ensemble {self.name!r}: {len(self)} members, {self.n_inputs} inputs>"
 
     @property
     def _first(self) -> Sequential:
@@ -37,34 +48,34 @@ class Members:
 
     @property
     def n_inputs(self) -> int:
-        """Width of a row of x."""
+        """Number of columns of x."""
         assert self._first.n_inputs is not None
         return self._first.n_inputs
 
     @property
     def n_outputs(self) -> int:
-        """Width of a row of the output."""
+        """Number of columns of the output."""
         assert self._first.n_outputs is not None
         return self._first.n_outputs
 
     @property
     def dtype(self) -> np.dtype:
-        """Of weights and predictions."""
+        """Type of weights and predictions."""
         return self._first.dtype
 
     @property
     def loss(self) -> Loss | None:
-        """What every member was trained on."""
+        """The loss that every member was trained on."""
         return self._first.loss
 
     @property
     def metrics(self) -> list[Metric]:
-        """What `evaluate` reports beside the loss."""
+        """The metrics that `evaluate` returns after the loss."""
         return self._first.metrics
 
     @property
     def metrics_names(self) -> list[str]:
-        """What `evaluate` returns: 'loss', then the metrics."""
+        """Names of the values that `evaluate` returns: 'loss', then the metrics."""
         return self._first.metrics_names
 
     @property
@@ -79,17 +90,17 @@ class Members:
 
     @property
     def optimizer(self) -> Optimizer | None:
-        """What every member was trained with."""
+        """The optimizer that every member was trained with."""
         return self._first.optimizer
 
     @property
     def losses(self) -> np.ndarray:
-        """Every member's latest training loss, penalty included."""
+        """Every member's last training loss, penalty included."""
         return np.concatenate([group.losses[:, -1] for group in self.groups])
 
     @property
     def history(self) -> History:
-        """The members' mean training loss, by epoch."""
+        """The members' mean training loss at each epoch."""
         history = History()
         history.epoch = [epoch - 1 for epoch in self.groups[0].epochs]
         curves = np.concatenate([group.losses for group in self.groups])
@@ -104,11 +115,11 @@ class Members:
         return sum(map(len, self.groups))
 
     def __getitem__(self, i: int) -> Sequential:
-        place = i + len(self) if i < 0 else i
+        left = i + len(self) if i < 0 else i
         for group in self.groups:
-            if 0 <= place < len(group):
-                return group.member(place)
-            place -= len(group)
+            if 0 <= left < len(group):
+                return group.member(left)
+            left -= len(group)
         raise IndexError(f"The ensemble has members 0 to {len(self) - 1}. Received: {i}")
 
     def __iter__(self) -> Iterator[Sequential]:

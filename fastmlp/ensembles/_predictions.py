@@ -1,4 +1,4 @@
-"""All members' predictions, some rows at a time, and quantiles of what they mean together."""
+"""The members' predictions, in parts that bound the memory, and their quantiles."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .._utils.progress import ProgressLine
 if TYPE_CHECKING:
     from ._members import Members
 
-_VALUES = 4_000_000  # of members' predictions that are held at once
-_SPAN = 256  # rows that a network is given at least
+_VALUES = 4_000_000  # predictions in memory at once
+_SPAN = 256  # least number of rows of a part
 
 
 def parts(
     members: Members, x: np.ndarray, verbose: int | str
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield spans of rows with every member's outputs for them; the array is used again."""
+    """Yield spans of rows, and every member's outputs for them in an array that is reused."""
     check_verbose(verbose)
     size = max(_SPAN, _VALUES // (len(members) * members.n_outputs))
     out = np.empty((len(members), min(size, len(x)), members.n_outputs), members.dtype)
@@ -62,9 +62,9 @@ def mixture(centres: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarr
 
     centres = centres.astype(np.float64)
     result = np.empty((len(levels), *centres.shape[1:]))
-    scale = np.where(sd > 0, sd, 1.0)  # without noise: quantiles of the centres, as nearly
+    scale = np.where(sd > 0, sd, 1.0)  # without noise: quantiles of the centres
     for k, level in enumerate(levels):
-        # The quantile lies between those of the lowest and of the highest member.
+        # The quantile lies between those of the lowest and the highest member.
         low, high = (edge + sd * ndtri(level) for edge in (centres.min(0), centres.max(0)))
         for _ in range(60):
             middle = (low + high) / 2

@@ -1,16 +1,17 @@
-"""The text of an ensemble's summary."""
+"""The text of `Ensemble.summary`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._model.summary import summary_text
+
 if TYPE_CHECKING:
     from ._members import Members
-from .._model.summary import summary_text
 
 
 def ensemble_text(made: Members, line_length: int | None = None) -> str:
-    """Return what `Ensemble.summary` prints: its members, and one of each architecture.
+    """Return the text of `Ensemble.summary`: members, and the layers of each architecture.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def ensemble_text(made: Members, line_length: int | None = None) -> str:
 
 
 def _ranges(seeds: list[int]) -> str:
-    """Write seeds shortly: '1-10', or the first few."""
+    """Return seeds in short, such as '1-10' or the first few."""
     found = sorted(set(seeds))
     if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
         return f"{found[0]}-{found[-1]}"

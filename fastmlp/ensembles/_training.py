@@ -1,44 +1,43 @@
-"""The networks of an ensemble while they learn: on which rows, side by side or with all threads."""
+"""Train the networks of an ensemble: the rows of each, stacks of small ones, results and noise."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import threads
-from .. import threads as _threads
 from .._many import pool, stacks
 from .._many.engines import Engine, Progress
 from .._model.clone import clone
 from .._training.arguments import Arguments
 from .._training.data import Rows
 from .._utils.progress import ProgressLine
-from ..callbacks import Callback, Logs
 from ..errors import DivergedError
 from ..models import Sequential
+from ._architecture import Architecture
 from ._ensemble import Ensemble
-from ._kinds import Kind
-
-if TYPE_CHECKING:
-    from ._kinds import Kind
 
 
-class _Tick(Callback):
-    """Shows how far a large network, which trains in the main thread, has come."""
+class MemberChunk(NamedTuple):
+    """Networks of one architecture that a worker trains together.
 
-    def __init__(self, show: Callable[[], None]) -> None:
-        self._show = show
+    Parameters
+    ----------
+    architecture : int
+        Its index.
+    members : list of int
+        The networks' indices in it.
+    """
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._show()
+    architecture: int
+    members: list[int]
 
 
 class Training:
-    """Networks of every kind, seed and fold; run once.
+    """The networks of every architecture, seed and fold; run once.
 
     Parameters
     ----------
@@ -67,125 +66,158 @@ class Training:
         self.bootstrap, self.parts = bootstrap, parts
         n_folds = 1 if parts is None else len(parts)
         of_folds = [fold for fold in range(n_folds) for _ in seeds]
-        self.kinds = [
-            Kind(model, seeds * n_folds, None if parts is None else of_folds, arguments.epochs)
+        self.architectures = [
+            Architecture(
+                model, seeds * n_folds, None if parts is None else of_folds, arguments.epochs
+            )
             for model in templates
         ]
-        self.total = len(of_folds) * len(self.kinds)
+        self.total = len(of_folds) * len(self.architectures)
         self._everyone = np.arange(len(rows.x))
 
-    def chosen(self, kind: Kind, i: int) -> np.ndarray | None:
-        """Return the rows that a network is trained on; None for all."""
+    def rows_of(self, architecture: Architecture, i: int) -> np.ndarray | None:
+        """Return the indices of the rows that a network is trained on; None for all."""
         if self.bootstrap:
             n = len(self.rows.x)
-            sequence = np.random.SeedSequence(kind.seeds[i], spawn_key=(2,))
+            sequence = np.random.SeedSequence(architecture.seeds[i], spawn_key=(2,))
             return np.random.default_rng(sequence).integers(0, n, n)
-        if self.parts is not None and kind.folds is not None:
-            return np.setdiff1d(self._everyone, self.parts[kind.folds[i]])
+        if self.parts is not None and architecture.folds is not None:
+            return np.setdiff1d(self._everyone, self.parts[architecture.folds[i]])
         return None
 
-    def run(self, threads: int | None, workers: Engine) -> None:
-        """Train them all, here or by other processes."""
-        tasks: list[Callable[[], None]] = []
-        alone: list[bool] = []
-        label = "ensemble"
-        with ProgressLine(
-            label, self.total, "members", enabled=self.arguments.verbose == 1
-        ) as line:
-            if not workers.here:
-                run(self, workers, line)
-                return
+    def run(self, engine: Engine) -> None:
+        """Train all networks on an engine; each gets the bits of training it alone.
 
-            def show(_: Any = None) -> None:
-                line.update(sum(k.epochs_done() for k in self.kinds) / self.arguments.epochs)
+        In this process, networks write to this object, so that an interruption leaves the epochs
+        that were done. Other workers return whole chunks.
+        """
+        chunks = self._chunks(engine.n_workers)
+        shared, done = self if engine.here else self._without_results(), 0
 
-            n_threads = _threads.resolve(threads)[0]
-            for kind in self.kinds:
-                large = kind.template.count_params() >= pool.LARGE
-                for task in self._tasks(kind, n_threads, _Tick(show) if large else None):
-                    tasks.append(task)
-                    alone.append(large)
-            pool.run_many(tasks, threads, on_done=show, on_wait=show, alone=alone)
+        def take(i: int, trained: Architecture | None) -> None:
+            nonlocal done
+            k, members = chunks[i]
+            if trained is not None:
+                self.architectures[k].take(members, trained)
+            done += len(members)
 
-    def _tasks(
-        self, kind: Kind, n_threads: int, tick: _Tick | None
-    ) -> Iterator[Callable[[], None]]:
-        """Yield functions that train one network, or one stack of them."""
-        by_rows: dict[int, list[int]] = {}
-        for i in range(len(kind.seeds)):
-            size = len(self.rows.x)
-            if self.parts is not None and kind.folds is not None:
-                size -= len(self.parts[kind.folds[i]])
-            by_rows.setdefault(size, []).append(i)
-        for n, places in by_rows.items():
-            batch_size = min(self.arguments.batch_size, n)
-            how = stacks.plan(kind.template, len(places), batch_size, n_threads)
-            if how is None:
-                yield from (partial(self._train, kind, i, tick) for i in places)
-                continue
-            for start in range(0, len(places), how.size):
-                yield partial(self._train_stack, kind, places[start : start + how.size], how)
+        shown = self.arguments.verbose == 1
+        with ProgressLine("ensemble", self.total, "members", enabled=shown) as line:
+            engine.run(
+                train,
+                shared,
+                chunks,
+                take,
+                lambda under_way: line.update(done + under_way),
+                [self.architectures[k].template.count_params() >= pool.LARGE for k, _ in chunks],
+            )
 
-    def _train(self, kind: Kind, i: int, tick: _Tick | None = None) -> None:
-        model, chosen = clone(kind.template, kind.seeds[i]), self.chosen(kind, i)
+    def _without_results(self) -> Training:
+        """Return a copy to send to workers."""
+        found = copy.copy(self)
+        found.architectures = [each.without_results() for each in self.architectures]
+        found.validation = None
+        return found
+
+    def _chunks(self, n_workers: int) -> list[MemberChunk]:
+        """Divide the networks into stacks, or single networks where those are faster."""
+        chunks = []
+        for k, architecture in enumerate(self.architectures):
+            by_rows: dict[int, list[int]] = {}
+            for i in range(len(architecture.seeds)):
+                n = len(self.rows.x)
+                if self.parts is not None and architecture.folds is not None:
+                    n -= len(self.parts[architecture.folds[i]])
+                by_rows.setdefault(n, []).append(i)
+            for n, members in by_rows.items():
+                batch_size = min(self.arguments.batch_size, n)
+                plan = stacks.plan(architecture.template, len(members), batch_size, n_workers)
+                size = 1 if plan is None else plan.size
+                starts = range(0, len(members), size)
+                chunks += [MemberChunk(k, members[start : start + size]) for start in starts]
+        return chunks
+
+    def train(self, architecture: Architecture, members: list[int]) -> None:
+        """Train networks that have equally many rows, in this thread."""
+        n = len(self.rows.x)
+        if self.parts is not None and architecture.folds is not None:
+            n -= len(self.parts[architecture.folds[members[0]]])
+        batch_size = min(self.arguments.batch_size, n)
+        plan = stacks.plan(architecture.template, len(members), batch_size, 1)
+        if plan is not None:
+            self._train_stack(architecture, members, plan)
+            return
+        for i in members:
+            threads.raise_if_cancelled()
+            self._train_alone(architecture, i)
+
+    def _train_alone(self, architecture: Architecture, i: int) -> None:
+        model = clone(architecture.template, architecture.seeds[i])
+        chosen = self.rows_of(architecture, i)
         x, y, weight = (
             array if chosen is None or array is None else array[chosen] for array in self.rows
         )
-        arguments = {
-            "epochs": self.arguments.epochs,
-            "batch_size": self.arguments.batch_size,
-            "shuffle": self.arguments.shuffle,
-            "sample_weight": weight,
-            "callbacks": tick,
-        }
-        kind.running[i] = model
+        architecture.running[i] = model
         try:
-            pool.Job(model, x, y, arguments).fit()
+            model.fit(
+                x,
+                y,
+                epochs=self.arguments.epochs,
+                batch_size=self.arguments.batch_size,
+                shuffle=self.arguments.shuffle,
+                sample_weight=weight,
+                verbose=0,
+            )
         except DivergedError as error:
-            kind.errors[i] = error
+            architecture.errors[i] = error
         finally:
-            del kind.running[i]
-            if i not in kind.errors and model.history is not None:
-                kind.keep(i, model)
+            del architecture.running[i]
+            if i not in architecture.errors and model.history is not None:
+                architecture.keep(i, model)
 
-    def _train_stack(self, kind: Kind, places: list[int], how: stacks.Plan) -> None:
-        rows = stacks.Rows(*self.rows)
+    def _train_stack(
+        self, architecture: Architecture, members: list[int], plan: stacks.StackPlan
+    ) -> None:
+        rows = stacks.StackRows(*self.rows)
         if self.bootstrap or self.parts is not None:
-            chosen = np.array([self.chosen(kind, i) for i in places])
-            rows = stacks.Rows(*(None if a is None else a[chosen] for a in self.rows))  # type: ignore[arg-type]
+            chosen = np.array([self.rows_of(architecture, i) for i in members])
+            x, y, weight = self.rows
+            weight = None if weight is None else weight[chosen]
+            rows = stacks.StackRows(x[chosen], y[chosen], weight)
 
         def note(done: int) -> None:
-            kind.done[places] = done
+            architecture.done[members] = done
 
         found = stacks.train(
-            how,
-            kind.template,
-            [kind.seeds[i] for i in places],
+            plan,
+            architecture.template,
+            [architecture.seeds[i] for i in members],
             rows,
-            kept=kind.kept,
+            kept=architecture.kept,
             batch_size=self.arguments.batch_size,
             shuffle=self.arguments.shuffle,
             on_call=note,
         )
-        for array, values in zip(kind.parameters, found.parameters, strict=True):
-            array[places] = values
-        kind.losses[places, : found.losses.shape[1]] = found.losses
-        kind.latest[places] = found.latest
-        for i, finite in zip(places, found.finite, strict=True):
-            if not finite:  # alone it says where it went wrong
-                kind.done[i] = 0
-                self._train(kind, i)
+        for array, values in zip(architecture.parameters, found.parameters, strict=True):
+            array[members] = values
+        architecture.losses[members, : found.losses.shape[1]] = found.losses
+        architecture.latest[members] = found.latest
+        for i, finite in zip(members, found.finite, strict=True):
+            if not finite:  # train it again, alone: that raises an error with the epoch
+                architecture.done[i] = 0
+                self._train_alone(architecture, i)
 
-    # ---- what comes of it ----
+    # ---- results ----
 
-    def ensemble(self, some: bool = False) -> Ensemble | None:
-        """Return the networks that have all their epochs, with the noise.
+    def ensemble(self, partial: bool = False) -> Ensemble | None:
+        """Return an ensemble of the fully trained networks, with its noise.
 
-        With `some` those that have some, if there are no others; None if there are none.
+        With `partial`, if no network is fully trained, return the networks that have at least one
+        epoch, or None.
         """
         epochs = self.arguments.epochs
-        done = np.concatenate([kind.done for kind in self.kinds])
-        if some and not (done == epochs).any():
+        done = np.concatenate([each.done for each in self.architectures])
+        if partial and not (done == epochs).any():
             if not done.any():
                 return None
             epochs = int(done[done > 0].min())
@@ -195,20 +227,22 @@ class Training:
             "shuffle": self.arguments.shuffle,
             "samples": len(self.rows.x),
         }
-        groups = [kind.group(epochs, config) for kind in self.kinds]
-        errors = [(kind, i) for kind in self.kinds for i in sorted(kind.errors)]
-        if not any(map(len, groups)):
-            raise errors[0][0].errors[errors[0][1]]
-        made = Ensemble(groups)
-        made.interrupted = some
-        made.diverged = [
-            {"seed": kind.seeds[i], "message": str(kind.errors[i])} for kind, i in errors
+        groups = [each.group(epochs, config) for each in self.architectures]
+        errors = [
+            (each.seeds[i], each.errors[i])
+            for each in self.architectures
+            for i in sorted(each.errors)
         ]
+        if not any(map(len, groups)):
+            raise errors[0][1]
+        made = Ensemble(groups)
+        made.interrupted = partial
+        made.diverged = [{"seed": seed, "message": str(error)} for seed, error in errors]
         self._estimate_noise(made)
         return made
 
     def _estimate_noise(self, made: Ensemble) -> None:
-        """Set the noise from held-out rows, if there are any; see `Ensemble.predictive_sd`."""
+        """Estimate the noise on held-out rows, if any; see `Ensemble.predictive_sd`."""
         validation = self.validation
         assert made.loss is not None
         if made.loss.name.endswith("crossentropy") or len(made) < 2:
@@ -225,13 +259,14 @@ class Training:
         if rows.y.shape[1] != k:
             return
         count = np.zeros((n, 1))
-        first = np.zeros((n, k))  # of differences from y: their squares do not cancel
+        first = np.zeros((n, k))  # sums of errors, not of outputs: their squares do not cancel
         second = np.zeros((n, k))
-        for kind, group in zip(self.kinds, self._kept(made), strict=True):
-            for i, predict in zip(group, self._predictors(made, kind), strict=True):
+        for architecture in self.architectures:
+            kept = np.flatnonzero(architecture.done >= made.training_config["epochs"]).tolist()
+            for i, predict in zip(kept, self._predictors(made, architecture), strict=True):
                 held = np.arange(n)
                 if validation is None:
-                    chosen = self.chosen(kind, i)
+                    chosen = self.rows_of(architecture, i)
                     assert chosen is not None
                     held = np.setdiff1d(held, chosen)
                 if len(held):
@@ -244,82 +279,27 @@ class Training:
             return
         count, first, second = count[seen], first[seen], second[seen]
         mean = first / count
-        # One member has no spread: there the noise takes it all.
+        # The spread of a single member counts as 0.
         spread = np.maximum(second - count * mean**2, 0) / np.maximum(count - 1, 1)
         made.noise_sd = np.sqrt(np.maximum((mean**2 - spread).mean(0), 0))
         made.noise_source = source
 
-    def _kept(self, made: Ensemble) -> Iterator[Sequence[int]]:
-        """Yield, for each kind, the places of the networks that are in the ensemble."""
-        epochs = made.training_config["epochs"]
-        for kind in self.kinds:
-            yield np.flatnonzero(kind.done >= epochs).tolist()
-
-    def _predictors(self, made: Ensemble, kind: Kind) -> Iterator[Callable[..., np.ndarray]]:
+    def _predictors(
+        self, made: Ensemble, architecture: Architecture
+    ) -> Iterator[Callable[..., np.ndarray]]:
         for group in made.groups:
-            if group.template is kind.template:
+            if group.template is architecture.template:
                 yield from group.predictors()
 
 
-class Piece(NamedTuple):
-    """Some networks of one kind.
-
-    Parameters
-    ----------
-    kind : int
-    places : list of int
-        Among those of the kind.
-    """
-
-    kind: int
-    places: list[int]
-
-
-def run(training: Training, engine: Engine, line: ProgressLine) -> None:
-    """Have all networks trained by an engine's workers; each has the bits that it has alone.
-
-    Parameters
-    ----------
-    training : Training
-        Its kinds get what came of it.
-    engine : Engine
-    line : ProgressLine
-        Of as many units as there are networks.
-    """
-    pieces = [
-        Piece(k, places)
-        for k, kind in enumerate(training.kinds)
-        for places in _cut(training, kind, engine.n_workers)
-    ]
-    sent = copy.copy(training)
-    sent.kinds, sent.validation = [kind.emptied() for kind in training.kinds], None
-    done = 0
-
-    def take(i: int, learnt: Kind) -> None:
-        nonlocal done
-        piece = pieces[i]
-        training.kinds[piece.kind].take(piece.places, learnt)
-        done += len(piece.places)
-
-    engine.run(train, sent, pieces, take, lambda share: line.update(done + share))
-
-
-def _cut(training: Training, kind: Kind, n_workers: int) -> list[list[int]]:
-    """Cut a kind into pieces: what a kernel trains side by side, or one network."""
-    n, rows = len(kind.seeds), len(training.rows.x)
-    batch_size = min(training.arguments.batch_size, rows)
-    how = stacks.plan(kind.template, n, batch_size, n_workers)
-    size = 1 if how is None else how.size
-    return [list(range(start, min(start + size, n))) for start in range(0, n, size)]
-
-
-def train(training: Training, piece: Piece, progress: Progress) -> Kind:
-    """Train a piece, in a worker."""
-    kind = training.kinds[piece.kind].some(piece.places)
-    total = training.arguments.epochs * len(piece.places)
-    progress.watch(lambda: kind.epochs_done() / total)
-    for task in training._tasks(kind, 1, None):
-        threads.raise_if_cancelled()
-        task()
+def train(training: Training, chunk: MemberChunk, progress: Progress) -> Architecture | None:
+    """Train a chunk; return its networks unless their results are in `training`."""
+    architecture, members = training.architectures[chunk.architecture], chunk.members
+    here = bool(architecture.parameters)
+    if not here:
+        architecture, members = architecture.subset(members), list(range(len(members)))
+    progress.watch(lambda: architecture.epochs_done(members) / training.arguments.epochs)
     threads.raise_if_cancelled()
-    return kind
+    training.train(architecture, members)
+    threads.raise_if_cancelled()
+    return None if here else architecture

@@ -1,11 +1,13 @@
-"""Paths of lambdas: fit for each, cross-validate, choose, refit; see `path`.
+"""Paths: networks fitted for a grid of lambdas, cross-validated, and one lambda chosen.
 
-`_path` checks what is given, and strings the rest together: a `Problem` (`_problem`) is the table,
-cut into parts each of which is preprocessed by its own rows; `_folds` says which rows are held out
-together; `_search` finds the largest lambda, `_grid` the others; `_run` walks along them side by
-side, a `Track` for all rows and one for each fold, by a `Walker` (`_walkers`) that is a network or
-the exact `LinearModel` (`_linear`); `_sparsity` says what is left of a model, and `_result` holds
-what came of it all.
+_path        `path`: arguments, defaults and the order of the work
+_search      the largest lambda of the grid
+_grid        the grid of lambdas
+_fold_paths  the paths on all rows and without each fold, fitted by an engine
+_solvers     a model that is fitted for one lambda after another
+_linear      models without hidden layers, solved to rounding error
+_sparsity    the nonzero weights, live units and used inputs of a model
+_result      `PathResult`: scores, choices, models, tables and figures
 """
 
 from .._model.architecture import parse_hidden

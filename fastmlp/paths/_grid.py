@@ -18,23 +18,23 @@ class Grid(NamedTuple):
     Parameters
     ----------
     lambdas : ndarray of shape (n,)
-        What tables and figures show.
+        The values in tables and figures.
     by_layer : ndarray of shape (n, n_layers)
-        What each Dense layer gets.
+        The lambda of each Dense layer.
     """
 
     lambdas: Array
     by_layer: Array
 
     def extended(self) -> Grid:
-        """Return the grid with one more lambda, as far from the largest as the next one is."""
+        """Return the grid with one larger lambda, by the ratio of the two largest ones."""
         step = self.lambdas[0] / self.lambdas[1]
         lambdas, by_layer = self.lambdas[:1] * step, self.by_layer[:1] * step
         return Grid(np.append(lambdas, self.lambdas), np.append(by_layer, self.by_layer, axis=0))
 
 
 def factors(values: Any, n_layers: int) -> Array:
-    """Return a factor for each layer, 1 by default."""
+    """Return the factor of each layer, by default 1."""
     if values is None:
         return np.ones(n_layers)
     given = list(values) if np.ndim(values) else [values]
@@ -48,15 +48,15 @@ def factors(values: Any, n_layers: int) -> Array:
 
 
 def given(lambdas: Any, layer_factors: Any, n_layers: int) -> Grid:
-    """Return the grid that a caller wishes, in order.
+    """Return the grid of the given lambdas, in order.
 
     Parameters
     ----------
     lambdas : sequence of float, or array-like of shape (n, n_layers)
-        In any order. With a column for each Dense layer, rows are steps of the path; no layer's
-        lambda may fall from one step to the next while another's rises.
+        In any order. With two axes, a row is a step of the path and a column is a Dense layer; no
+        layer's lambda may fall from one step to the next while another's rises.
     layer_factors : sequence of float or None
-        By which each layer multiplies lambdas of one column.
+        Multiplier of each layer, for lambdas with one axis.
     n_layers : int
 
     Returns
@@ -66,7 +66,7 @@ def given(lambdas: Any, layer_factors: Any, n_layers: int) -> Grid:
     Raises
     ------
     ValueError
-        If there are none, or one is negative, not finite, or there twice.
+        If there are none, or one is negative, not finite or a duplicate.
     """
     try:
         array = np.asarray(lambdas, dtype=np.float64)
@@ -101,28 +101,28 @@ def _refuse_duplicates(array: Array) -> None:
 def _of_layers(array: Array, layer_factors: Any, n_layers: int) -> Grid:
     if array.shape[1] != n_layers:
         raise ValueError(
-            "lambdas of two axes must have a column for each Dense layer, output included: "
+            "lambdas with two axes must have a column for each Dense layer, output included: "
             f"{n_layers}. Received: shape {array.shape}"
         )
     if layer_factors is not None:
         raise ValueError(
-            "layer_factors go with lambdas of one axis. Received: both, and lambdas of shape "
-            f"{array.shape}"
+            "layer_factors needs lambdas with one axis. Received: layer_factors, and lambdas of "
+            f"shape {array.shape}"
         )
     _refuse_duplicates(array)
     if not array.sum(axis=1).all():
-        raise ValueError("lambdas must be above 0 for one layer in every row. Received: zeros only")
-    # A path has one direction: the mean of a step's lambdas then grows with every step.
+        raise ValueError("Each row of lambdas must have a value above 0. Received: a row of zeros")
+    # A path has one direction, so the mean of a row's lambdas grows with every step.
     ordered = array[np.argsort(-array.sum(axis=1), kind="stable")]
     if (np.diff(ordered, axis=0) > 0).any():
         raise ValueError(
-            "lambdas of two axes must make one path: no layer's may rise where another's falls. "
-            "Received: rows that do"
+            "lambdas with two axes must form one path: from row to row, no layer's may rise while "
+            "another's falls. Received: rows in which they do"
         )
     return Grid(ordered.mean(axis=1), ordered)
 
 
 def geometric(largest: float, ratio: float, n: int, layer_factors: Array) -> Grid:
-    """Return n lambdas from `largest` down to `ratio` times that, evenly spaced in logarithm."""
+    """Return n lambdas from `largest` to `ratio * largest`, evenly spaced in the logarithm."""
     lambdas = np.geomspace(largest, largest * ratio, n)
     return Grid(lambdas, lambdas[:, None] * layer_factors)

@@ -1,7 +1,7 @@
 """Networks without hidden layers: penalised linear, logistic and multinomial models, in float64.
 
-Newton's method on the loss, with coordinate descent on each penalised quadratic. The intercepts
-bear no penalty and are eliminated from it.
+They are fitted by Newton's method on the loss, with coordinate descent on each penalised quadratic
+model. The intercepts are not penalised, and are eliminated from the quadratic.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ..errors import DataError
 
 Array = NDArray[np.float64]
 
-TOLERANCE = 1e-10  # of a Newton step, in multiples of the largest weight
+TOLERANCE = 1e-10  # size of the last Newton step, relative to the largest weight
 MAX_NEWTON = 200
 MAX_SWEEPS = 1_000_000
-MAX_SOLVED = 100  # weights at once: LAPACK uses one thread for so few, so that bits do not change
-_CALL_PRODUCTS = 50_000_000  # of one call of the kernel: bounds how long a signal may wait
+MAX_SOLVED = 100  # weights in a linear system: so few use one LAPACK thread, so bits stay equal
+_CALL_PRODUCTS = 50_000_000  # multiplications of one kernel call: bounds the delay of a signal
 
 
 class Penalty(NamedTuple):
     """lambda * (l1 * |w| + l2 * w**2).
 
-    Grouped, |w| is the norm of an input's weights, times the root of their number.
+    With groups, |w| is the norm of an input's weights, times the square root of their number.
     """
 
     l1: float
@@ -40,7 +40,7 @@ class Penalty(NamedTuple):
         return lam * float(self.l1 * self.sizes(w).sum() + self.l2 * np.square(w).sum())
 
     def sizes(self, w: Array) -> Array:
-        """Return what the l1 part sums."""
+        """Return the terms whose sum is the l1 part."""
         if self.grouped:
             return np.sqrt(w.shape[1] * np.square(w).sum(axis=1))
         return np.abs(w)
@@ -52,7 +52,7 @@ class Penalty(NamedTuple):
 
 
 def null_model(y: Array, n_classes: int) -> LinearModel:
-    """Return the model whose intercepts fit y best without any input."""
+    """Return the model whose intercepts fit y best, without inputs."""
     return LinearModel(np.zeros((len(y), 1)), y.astype(np.float64), n_classes, Penalty(1.0, 0.0))
 
 
@@ -83,16 +83,18 @@ class LinearModel:
         if n_classes:
             self.b = np.log(self.b) - (np.log1p(-self.b) if n_classes == 2 else 0)
         self._null = self._slope(self._residuals(self.outputs()))
-        self._squares: tuple[Array, Array, Array] | None = None  # a squared loss has one Hessian
+        self._squares: tuple[Array, Array, Array] | None = (
+            None  # the constant Hessian of a squared loss
+        )
 
     def largest_lambda(self) -> float:
         """Return the smallest lambda at which every weight is zero; the penalty has an l1 part."""
         pulls = np.abs(self._null)
         if self.penalty.grouped:
             pulls = np.sqrt(np.square(self._null).mean(axis=1))
-        return float(pulls.max()) / self.penalty.l1 * (1 + 1e-12)  # rounding leaves nothing either
+        return float(pulls.max()) / self.penalty.l1 * (1 + 1e-12)  # zero weights despite rounding
 
-    # einsum, not BLAS: the same bits whatever the number of threads.
+    # einsum, not BLAS: its bits do not depend on the number of threads.
 
     def outputs(self) -> Array:
         """Return the linear part of every row, (n, n_out)."""
@@ -100,7 +102,7 @@ class LinearModel:
         return z
 
     def predict(self, x: Array) -> Array:
-        """Return numbers, or probabilities: of the second of two classes, else of each."""
+        """Return numbers, or probabilities: of two classes the second's, otherwise each class's."""
         z: Array = np.einsum("ij,jk->ik", x, self.w) + self.b
         if not self.n_classes:
             return z
@@ -117,7 +119,7 @@ class LinearModel:
         return float(rows.mean())
 
     def _residuals(self, z: Array) -> Array:
-        """Return minus the loss's derivative by each linear part, times n."""
+        """Return -n times the derivative of the loss with respect to each linear part."""
         if not self.n_classes:
             return 2 * (self.y - z)
         return self.y - (expit(z) if self.n_classes == 2 else softmax(z, axis=1))
@@ -127,7 +129,7 @@ class LinearModel:
         return slope
 
     def _curvatures(self, z: Array) -> Array:
-        """Return for each row the loss's second derivatives by its linear parts, (n, k, k)."""
+        """Return for each row the second derivatives of the loss by its linear parts, (n, k, k)."""
         if not self.n_classes:
             return np.full((len(z), 1, 1), 2.0)
         if self.n_classes == 2:
@@ -137,10 +139,10 @@ class LinearModel:
         return p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :])
 
     def _hessian(self, z: Array) -> tuple[Array, Array, Array]:
-        """Return the Hessian of the weights, input by input, once the intercepts are eliminated.
+        """Return the Hessian of the weights after eliminating the intercepts.
 
-        With it what elimination takes: their rows of the whole one, (k, n_in * k), and the inverse
-        of their own part.
+        Also return the intercepts' rows of the full Hessian, (k, n_in * k), and the inverse of
+        their own block.
         """
         if not self.n_classes and self._squares is not None:
             return self._squares
@@ -154,7 +156,7 @@ class LinearModel:
                 gram(self.x, weight, block)
                 hessian[:, c, :, d] = hessian[:, d, :, c] = block
                 cross[c, :, d] = cross[d, :, c] = np.einsum("ij,i->j", self.x, weight)
-        # Of several classes one may be left out: adding a number to all intercepts changes nothing.
+        # Singular with several classes: adding a number to all intercepts changes nothing.
         inverse = np.linalg.pinv(curvatures.sum(axis=0), hermitian=True)
         rows = cross.reshape(k, n_in * k)
         whole = hessian.reshape(n_in * k, n_in * k)
@@ -163,15 +165,15 @@ class LinearModel:
         return self._squares
 
     def fit(self, lam: float) -> None:
-        """Minimise the loss plus the penalty at `lam`, from where the model stands.
+        """Minimise the loss plus the penalty at `lam`, starting from the present weights.
 
         Raises
         ------
         DataError
-            If it does not get there.
+            If Newton's method does not converge.
         """
         z = self.outputs()
-        if not self.n_classes:  # a squared loss is its own quadratic
+        if not self.n_classes:  # a squared loss is quadratic: one step
             self.w, _, db = self._direction(z, lam)
             self.b = self.b + db
             return
@@ -179,23 +181,23 @@ class LinearModel:
         for _ in range(MAX_NEWTON):
             w, dw, db = self._direction(z, lam)
             dz = np.einsum("ij,jk->ik", self.x, dw) + db
-            step, new = self._searched(lam, value, (dw, z, dz))
+            step, new = self._line_search(lam, value, (dw, z, dz))
             self.w = w if step == 1 else self.w + step * dw  # `w` has exact zeros
             self.b = self.b + step * db
             z = z + step * dz
-            settled = np.abs(dw).max(initial=0) <= TOLERANCE * np.abs(w).max(initial=0)
-            if settled or value - new <= 1e-15 * abs(value):
+            converged = np.abs(dw).max(initial=0) <= TOLERANCE * np.abs(w).max(initial=0)
+            if converged or value - new <= 1e-15 * abs(value):
                 return
             value = new
         raise DataError(
-            f"The model without hidden layers did not settle at lambda {lam:.3g} in {MAX_NEWTON} "
+            f"The model without hidden layers did not converge at lambda {lam:.3g} in {MAX_NEWTON} "
             "Newton steps: its classes may be separable; use larger lambdas"
         )
 
     def _direction(self, z: Array, lam: float) -> tuple[Array, Array, Array]:
-        """Return the weights that minimise the penalised quadratic, and the way to there."""
+        """Return the weights that minimise the penalised quadratic, and the steps to them."""
         residuals = self._residuals(z)
-        pull = residuals.mean(axis=0)  # of the intercepts
+        pull = residuals.mean(axis=0)  # minus the gradient of the intercepts
         hessian, cross, inverse = self._hessian(z)
         slope = self._slope(residuals).ravel()
         slope -= np.einsum("ci,c->i", cross, np.einsum("cd,d->c", inverse, pull))
@@ -212,8 +214,8 @@ class LinearModel:
         scale = max(float(np.abs(w).max(initial=0)), float(alone.max(initial=0)))
         sweeps = max(1, _CALL_PRODUCTS // max(1, w.size**2))
         l1, l2, size = self.penalty.at(lam, self.w.shape[1])
-        # To know which weights are zero takes few sweeps; the others then are those of a linear
-        # system, to which correlated inputs come only slowly by one weight after the other.
+        # A few sweeps find which weights are zero. The others solve a linear system, to which
+        # coordinate descent converges slowly if inputs are correlated.
         coordinate_descent(hessian, w, slope, l1, l2, size, 1e-5 * scale, sweeps)
         if size == 1:
             _solve_nonzero(hessian, w, slope, l1, l2)
@@ -222,10 +224,10 @@ class LinearModel:
                 return
             threads.raise_if_cancelled()
 
-    def _searched(
+    def _line_search(
         self, lam: float, value: float, move: tuple[Array, Array, Array]
     ) -> tuple[float, float]:
-        """Return which share of a move lowers the objective, and the objective there."""
+        """Return the share of a step that lowers the objective, and the objective there."""
         dw, z, dz = move
         step = 1.0
         while step > 1e-10:
@@ -237,7 +239,7 @@ class LinearModel:
 
 
 def _solve_nonzero(hessian: Array, w: Array, slope: Array, l1: float, l2: float) -> None:
-    """Move nonzero weights to their minimum, if none of them changes its sign on the way."""
+    """Set nonzero weights to their joint minimum, unless one of them changes its sign."""
     places = np.flatnonzero(w)
     if not 0 < len(places) <= MAX_SOLVED:
         return
@@ -245,7 +247,7 @@ def _solve_nonzero(hessian: Array, w: Array, slope: Array, l1: float, l2: float)
     matrix = hessian[np.ix_(places, places)] + 2 * l2 * np.eye(len(places))
     try:
         moves = np.linalg.solve(matrix, slope[places] - 2 * l2 * w[places] - l1 * signs)
-    except np.linalg.LinAlgError:  # inputs that say the same
+    except np.linalg.LinAlgError:  # collinear inputs
         return
     new = w[places] + moves
     if (np.sign(new) == signs).all():

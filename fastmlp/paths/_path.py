@@ -1,8 +1,8 @@
-"""`path`: the grid, the walks on all rows and without each fold, and the choice."""
+"""`path`: arguments, the grid, the fits on all rows and without each fold, and the result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,31 +11,31 @@ from numpy.typing import NDArray
 
 from .. import layers
 from .._many import cross_validation
-from .._many.cross_validation import Problem
+from .._many.cross_validation import TableProblem
 from .._many.engines import Engine, engine
 from .._model.architecture import parse_hidden
 from .._utils import arguments
 from .._utils.progress import ProgressLine
 from ..models import Sequential
 from . import _grid
+from ._fold_paths import FoldPath, FoldPaths, Packed, Step, can_keep
 from ._result import CHOICES, PathResult
 from ._search import EXPECTED_FITS, EXPLAINED, largest_lambda
-from ._solvers import Array, Settings, State
-from ._tracks import Packed, Step, Track, Tracks, can_keep, walk
+from ._solvers import Array, PathSettings, State
 
-_RATIO = 1e-3  # of the smallest to the largest lambda with hidden layers
-_MAX_EXTRA = 30  # lambdas beyond the largest that the search found
+_RATIO = 1e-3  # smallest over largest lambda, with hidden layers
+_MAX_EXTRA = 30  # lambdas above the largest that the search found
 _BATCH, _STEPS, _EPOCHS = 256, 1000, 200
-_FULL_BATCH = 2048  # rows up to which every step of the optimizer sees all
+_FULL_BATCH = 2048  # with at most so many rows, a batch has all of them
 
 
 class PathInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended a path.
+    """Ctrl-C stopped a path.
 
     Attributes
     ----------
     result : PathResult
-        The lambdas up to there.
+        The lambdas that were finished.
     """
 
     def __init__(self, message: str, result: PathResult) -> None:
@@ -74,78 +74,78 @@ def path(
     threads: int | None = None,
     verbose: int = 1,
 ) -> PathResult:
-    """Fit a network for many lambdas, cross-validate each, and choose one.
+    """Fit a network for many lambdas, cross-validate each, and choose one lambda.
 
-    lambda multiplies the penalty of the weights that is added to the mean squared error or the
-    cross-entropy, as in `regularizers`: l1 is ``lambda * sum(|w|)`` by proximal steps, which make
-    weights exactly zero; l2 is ``lambda * sum(w**2)``; group is ``GroupL1(lambda, "inputs")``,
+    lambda multiplies the penalty on the weights, which is added to the mean squared error or the
+    cross-entropy, as in `regularizers`. l1 is ``lambda * sum(|w|)``, with proximal steps, which
+    make weights exactly zero. l2 is ``lambda * sum(w**2)``. group is ``GroupL1(lambda, "inputs")``,
     which removes whole inputs and hidden units. Biases are not penalised.
 
-    With hidden layers the path goes from the smallest lambda to the largest, each network
-    beginning where the last one ended: from a network of zeros nothing would ever leave. Without
-    them it goes from the largest to the smallest, and each model is solved to rounding error.
+    With hidden layers, lambdas are fitted from the smallest to the largest, and each network starts
+    from the weights of the one before: a network of zeros could not be trained further. Without
+    hidden layers, they are fitted from the largest to the smallest, each to rounding error.
 
     Parameters
     ----------
     x : array-like of shape (n, p), data frame, Table and so on
         What `datasets.as_table` takes.
     y : array-like of shape (n,), or str
-        Numbers or classes; or the name of a column of x.
+        Numbers or classes, or the name of a column of x.
     units : str or sequence of int, optional
-        Hidden layers' widths, such as "64x2"; None, "none" or () for a model without any.
+        Widths of the hidden layers, such as "64x2"; None, "none" or () for none.
     penalty : {"l1", "l2", "group"}
     n_lambdas : int
-        Evenly spaced in logarithm, from the smallest lambda that leaves nothing of the model:
-        no nonzero weight, or with l2 less than 1% of the loss explained.
+        Number of lambdas, evenly spaced in the logarithm. The largest is the smallest one at which
+        all weights are zero, or with l2, at which the model explains less than 1% of the loss.
     lambdas : sequence of float, or array-like of shape (n, n_layers), optional
-        A grid of one's own, in any order; with a column for each Dense layer, every layer has a
-        grid of its own, and a row is a step of the path.
+        The lambdas, in any order, instead of `n_lambdas`. With two axes, a row is a step of the
+        path and a column has the lambdas of a Dense layer.
     lambda_ratio : float, optional
         The smallest lambda as a share of the largest. By default 1e-3 with hidden layers; without
         them 1e-4, or 1e-2 where inputs outnumber rows, for l2 a tenth of that.
     layer_factors : sequence of float, optional
-        By which each Dense layer, output included, multiplies lambda; 0 for no penalty.
+        Multiplier of lambda for each Dense layer, output included; 0 for no penalty.
     l1_ratio : float
-        Below 1 the penalty l1 is ``lambda * (l1_ratio * sum(|w|) + (1 - l1_ratio) / 2 *
-        sum(w**2))``: of scikit-learn's ElasticNet with alpha = lambda / 2, whose loss is half the
-        mean squared error.
+        Below 1, the penalty l1 is ``lambda * (l1_ratio * sum(|w|) + (1 - l1_ratio) / 2 *
+        sum(w**2))``. That is the penalty of scikit-learn's ElasticNet with alpha = lambda / 2, as
+        its loss is half the mean squared error.
     folds : int or array-like of shape (n,)
-        How many, drawn by `seed`, for classes with equal shares of each; or each row's fold.
+        Number of folds, drawn with `seed` (with equal shares of each class), or each row's fold.
     choose : {"1se", "min"}
-        The lambda of `PathResult.model`: the largest within one standard error of the least
-        cross-validated error, or that of the least.
+        The lambda of `PathResult.model`: the largest with an error within one standard error of
+        the least cross-validated error, or the one with the least error.
     measure : {"mse", "deviance", "misclassification"}, optional
-        The error: by default the mean squared error, for classes the deviance.
+        The error measure: by default the mean squared error, or for classes the deviance.
     seed : int
-        Of folds and initial weights, which all folds share.
+        Random seed for folds and initial weights; all folds have the same initial weights.
     task : {"regression", "classification"}, optional
-        Decided from the target by default.
+        By default chosen from the target.
     standardize : bool
-        Scale numeric inputs and a regression's target to mean 0 and deviation 1, in each fold by
-        its own training rows; lambda then belongs to that scale. Errors and predictions are in
-        the target's units.
+        Scale numeric inputs and a regression target to mean 0 and standard deviation 1, in each
+        fold by its training rows; lambda then refers to that scale. Errors and predictions are
+        in the target's units.
     activation : str or sequence of str
-        Of hidden layers.
+        Activation of the hidden layers.
     epochs : int, optional
-        Of training for each lambda. By default 200; with batches as many as make 1000 steps, but
-        2 at least.
+        Epochs for each lambda. By default 200, or with batches, the number that makes 1000 steps,
+        but at least 2.
     first_epochs : int, optional
-        Of the first network of a path, which begins with random weights; 5 times `epochs` by
-        default.
+        Epochs for the first lambda, which starts from random weights; by default 5 * `epochs`.
     batch_size : int, optional
-        All rows by default, or 256 where there are more than 2048.
+        By default all rows, or 256 if there are more than 2048 rows.
     learning_rate : float
-        Adam's; a tenth of it for the last 30% of the epochs.
+        Adam's learning rate; a tenth of it is used in the last 30% of the epochs.
     categorical, drop, impute, indicator
-        Of `preprocessing.Preprocessing.fit`.
+        See `preprocessing.Preprocessing.fit`.
     jobs : int, optional
-        Processes of this machine, through joblib, for the folds' paths; by default what
-        ``joblib.parallel_config`` says, where it is in force; its backend may be Dask.
+        Number of worker processes for the folds' paths, through joblib. By default, the workers
+        of an active ``joblib.parallel_config`` (whose backend may be Dask), or else threads of
+        this process.
     cluster : str, optional
-        The address of a Dask scheduler, "tcp://host:8786": a fold's path stays on one worker.
+        The address of a Dask scheduler, "tcp://host:8786". A fold's path stays on one worker.
     threads : int, optional
-        The folds' paths go side by side; results are the same bits for any number. With jobs or
-        a cluster, of each worker.
+        Number of threads, among which the folds' paths are divided. Results do not depend on it.
+        With `jobs` or `cluster`, the number of each worker.
     verbose : {0, 1}
         1: a progress line on stderr once it has taken a second.
 
@@ -158,12 +158,12 @@ def path(
     DataError
         If the data cannot be used, or a fold lacks a class.
     ValueError
-        If an argument is not what it should be.
+        If an argument is invalid.
     DivergedError
-        If a network's loss is no longer finite.
+        If a network's loss becomes infinite or NaN.
     PathInterrupted
-        After Ctrl-C, with the result up to there; a plain KeyboardInterrupt if there is none yet,
-        as with jobs or a cluster, which return whole paths.
+        After Ctrl-C, with the result up to that point. If no lambda is finished yet, a plain
+        KeyboardInterrupt, as with `jobs` or `cluster`, whose workers return whole paths.
 
     References
     ----------
@@ -176,7 +176,7 @@ def path(
     n_lambdas = arguments.integer("n_lambdas", n_lambdas)
     seed = arguments.integer("seed", seed, 0)
     arguments.one_of("choose", choose, CHOICES)
-    settings = Settings(
+    settings = PathSettings(
         hidden,
         penalty,
         l1_ratio,
@@ -202,23 +202,25 @@ def path(
     grid = None if lambdas is None else _grid.given(lambdas, layer_factors, n_layers)
     if lambda_ratio is not None:
         arguments.number("lambda_ratio", lambda_ratio, "a number in (0, 1)", lambda v: 0 < v < 1)
-    problem = Problem(
+    problem = TableProblem(
         x, y, task, settings.dtype, standardize=arguments.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator,
     )  # fmt: skip
     lengths: dict[str, Any] = _lengths(problem.n_rows, batch_size, epochs, first_epochs)
     settings = replace(settings, n_classes=problem.n_classes, **lengths)
     measure = problem.chosen_measure(measure)
-    assigned = cross_validation.assigned(folds, problem.codes, problem.labels, problem.n_rows, seed)
+    fold_of_row = cross_validation.assign_folds(
+        folds, problem.codes, problem.labels, problem.n_rows, seed
+    )
     if grid is None:
         with ProgressLine("largest lambda", EXPECTED_FITS, "fits", enabled=bool(verbose)) as line:
             largest = largest_lambda(problem, settings, factors, line)
         ratio = lambda_ratio or _default_ratio(settings, problem)
         grid = _grid.geometric(largest, ratio, n_lambdas, factors)
-    source = _Source(problem, settings, grid, open_ended=lambdas is None)
     with engine(jobs, cluster, threads) as workers:
-        stop = source.walk(assigned, workers, threads, bool(verbose))
-    result = source.result(assigned, measure, choose)
+        fits = _Fits(problem, settings, grid, fold_of_row, extend=lambdas is None)
+        stop = fits.run(workers, bool(verbose))
+    result = fits.result(measure, choose)
     if stop is not None:
         if result is None:
             raise KeyboardInterrupt("Interrupted before the first lambda was done.")
@@ -231,7 +233,7 @@ def path(
 def _lengths(
     n_rows: int, batch_size: int | None, epochs: int | None, first_epochs: int | None
 ) -> dict[str, int]:
-    """Return how long to train and in which batches; what was given is checked."""
+    """Return batch size and epochs; check those that are given."""
     given = {"batch_size": batch_size, "epochs": epochs, "first_epochs": first_epochs}
     checked = {k: arguments.integer(k, v) for k, v in given.items() if v is not None}
     arguments.batch_size(checked.get("batch_size", 1))
@@ -243,95 +245,89 @@ def _lengths(
     return checked
 
 
-def _default_ratio(settings: Settings, problem: Problem) -> float:
+def _default_ratio(settings: PathSettings, problem: TableProblem) -> float:
     if not settings.linear:
         return _RATIO
     n, p = problem.whole.x.shape
     return (1e-4 if n > p else 1e-2) * (0.1 if settings.penalty == "l2" else 1)
 
 
-class _Source:
-    """What a path is made from, and the walks themselves.
+class _Fits:
+    """The fits of a path, and the models made from them.
 
     Parameters
     ----------
-    problem : Problem
-    settings : Settings
+    problem : TableProblem
+    settings : PathSettings
     grid : Grid
-    open_ended : bool
-        Whether larger lambdas may take the place of the smallest ones, until nothing is left of
-        a network.
+    folds : ndarray of shape (n,)
+        Each row's fold.
+    extend : bool
+        Whether larger lambdas may replace the smallest ones, until all weights of a network are
+        zero.
     """
 
     def __init__(
-        self, problem: Problem, settings: Settings, grid: _grid.Grid, open_ended: bool
+        self,
+        problem: TableProblem,
+        settings: PathSettings,
+        grid: _grid.Grid,
+        folds: NDArray[np.int64],
+        extend: bool,
     ) -> None:
-        self.problem, self.settings, self.grid = problem, settings, grid
+        self.problem, self.settings, self.grid, self.folds = problem, settings, grid, folds
         self.n_lambdas = len(grid.lambdas)
-        self.open_ended = open_ended and not settings.linear and self.n_lambdas > 1
+        self.extend = extend and not settings.linear and self.n_lambdas > 1
         n_outputs = max(1, problem.n_classes)
         self.keep_held = can_keep(self.n_lambdas * problem.n_rows * n_outputs)
-        self.steps: list[list[Step]] = []  # of all rows, then of each fold; in the walk's order
+        self.steps: list[list[Step]] = []  # on all rows, then without each fold; as fitted
         self.states: list[list[Packed] | None] = []
 
     def _in_order(self, by_layer: Array) -> Array:
-        """Return rows from the largest lambdas to the smallest as they are walked."""
+        """Return rows, from the largest lambdas to the smallest, in the order of fitting."""
         return by_layer if self.settings.linear else by_layer[::-1]
 
-    def walk(
-        self, folds: NDArray[np.int64], workers: Engine, threads: int | None, verbose: bool
-    ) -> KeyboardInterrupt | None:
-        """Walk all paths; return the interruption, if there was one."""
-        held = [None, *(folds == k for k in range(int(folds.max()) + 1))]
-        with ProgressLine("path", len(held) * self.n_lambdas, "fits", enabled=verbose) as line:
-            go_on = self._begun(held, workers, threads, line)
-            stop = go_on(self._in_order(self.grid.by_layer))
-            while stop is None and self._unfinished():
+    def run(self, workers: Engine, verbose: bool) -> KeyboardInterrupt | None:
+        """Fit all paths; return the interruption, if there was one."""
+        all_held = [None, *(self.folds == k for k in range(int(self.folds.max()) + 1))]
+        paths = FoldPaths(
+            workers,
+            self.problem,
+            [
+                FoldPath(self.problem, self.settings, held, held is None or self.keep_held)
+                for held in all_held
+            ],
+        )
+        total = len(all_held) * self.n_lambdas
+        with ProgressLine("path", total, "fits", enabled=verbose) as line:
+            stop = paths.fit(self._in_order(self.grid.by_layer), line)
+            while stop is None and self._unfinished(paths.steps[0][-1]):
                 self.grid = self.grid.extended()
-                stop = go_on(self.grid.by_layer[:1])
+                stop = paths.fit(self.grid.by_layer[:1], line)
+        self.steps = paths.steps
         return stop
 
-    def _begun(
-        self,
-        held: list[NDArray[np.bool_] | None],
-        workers: Engine,
-        threads: int | None,
-        line: ProgressLine,
-    ) -> Callable[[Array], KeyboardInterrupt | None]:
-        """Return what walks all tracks on along a grid: here, or by other processes."""
-        keep = [rows is None or self.keep_held for rows in held]
-        if not workers.here:
-            sent = Tracks(workers, self.problem, self.settings, held, keep)
-            self.steps = sent.steps
-            return lambda by_layer: sent.walk(by_layer, line)
-        tracks = [
-            Track(self.problem, self.settings, rows, kept)
-            for rows, kept in zip(held, keep, strict=True)
-        ]
-        self.steps = [track.steps for track in tracks]
-        return lambda by_layer: walk(tracks, by_layer, threads, line)
+    def _unfinished(self, last: Step) -> bool:
+        """Return whether the model is not null at the largest lambda.
 
-    def _unfinished(self) -> bool:
-        """Tell whether something is left at the largest lambda.
-
-        Small steps can keep alive what the search's large ones did not.
+        The small steps of a path can keep weights that the large ones of the search did not.
         """
-        last, extra = self.steps[0][-1], len(self.grid.lambdas) - self.n_lambdas
-        if not self.open_ended or extra == _MAX_EXTRA or last.description is None:
+        extra = len(self.grid.lambdas) - self.n_lambdas
+        if not self.extend or extra == _MAX_EXTRA or last.description is None:
             return False
         if self.settings.penalty != "l2":
             return last.description.n_nonzero > 0
         return bool(last.scores[0] < (1 - EXPLAINED) * self.problem.null_scores()[0])
 
-    def result(self, folds: NDArray[np.int64], measure: str, choose: str) -> PathResult | None:
-        """Return what was walked on every track, from large lambdas to small; None if nothing."""
-        done = min(len(steps) for steps in self.steps)
+    def result(self, measure: str, choose: str) -> PathResult | None:
+        """Return the lambdas that every path has, from the largest; None if there are none."""
+        folds, done = self.folds, min(map(len, self.steps))
         if not done:
             return None
         linear, total = self.settings.linear, len(self.grid.lambdas)
-        # After an extension the smallest lambdas are one too many each.
+        # Each extension has added a lambda, so that as many of the smallest ones are left out.
         few = min(done, self.n_lambdas)
-        walked = slice(None, done) if linear else slice(total - done, total - done + few)
+        fitted = slice(None, done) if linear else slice(total - done, total - done + few)
         own, *others = [self._from_large(steps[:done])[:few] for steps in self.steps]
         scores = np.array([[step.scores for step in steps] for steps in others])  # folds, steps
         held_out = None
@@ -341,11 +337,11 @@ class _Source:
                 held_out[:, folds == k] = [step.held for step in steps]
         trained = np.array([step.scores for step in own])
         self.states = [step.state for step in own]
-        self.n_walked = done
+        self.n_done = done
         measures = self.problem.measures
         return PathResult(
-            self.grid.lambdas[walked],
-            self.grid.by_layer[walked],
+            self.grid.lambdas[fitted],
+            self.grid.by_layer[fitted],
             self.settings.penalty,
             measure,
             {name: scores[:, :, i].T for i, name in enumerate(measures)},
@@ -366,35 +362,35 @@ class _Source:
     def _from_large(self, steps: list[Step]) -> list[Step]:
         return steps if self.settings.linear else steps[::-1]
 
-    def model(self, result: PathResult, place: int) -> Sequential:
-        """Make the model of all rows at one of a result's lambdas."""
-        lambdas = result.layer_lambdas[place]
+    def model(self, result: PathResult, index: int) -> Sequential:
+        """Make the model fitted to all rows at one of a result's lambdas."""
+        lambdas = result.layer_lambdas[index]
         model = self.settings.model(self.problem.whole.x.shape[1])
         for layer, lam in zip(model.dense_layers, lambdas, strict=True):
             layer.kernel_regularizer = self.settings.regularizer(float(lam))
-        model.set_weights(self._state(result, place))
+        model.set_weights(self._state(index))
         result.preprocessing.keep(model)
         model.extras["path"] = {
             "penalty": result.penalty,
-            "lambda": float(result.lambdas[place]),
+            "lambda": float(result.lambdas[index]),
             "layer_lambdas": [float(lam) for lam in lambdas],
             "lambda_min": result.lambda_min,
             "lambda_1se": result.lambda_1se,
             "measure": result.measure,
-            "cv_mean": float(result.cv_mean[place]),
-            "cv_se": float(result.cv_se[place]),
+            "cv_mean": float(result.cv_mean[index]),
+            "cv_se": float(result.cv_se[index]),
             "folds": len(result.fold_sizes),
             "seed": result.seed,
         }
         return model
 
-    def _state(self, result: PathResult, place: int) -> State:
-        state = self.states[place]
+    def _state(self, index: int) -> State:
+        state = self.states[index]
         if state is not None:
             return [array.unpacked() for array in state]
-        # Weights too large to keep for every lambda: walk there once more, to the same bits.
-        track = Track(self.problem, self.settings, None, keep=False)
-        n_steps = place + 1 if self.settings.linear else self.n_walked - place
+        # The weights of all lambdas were too large to keep. Fitting again gives the same bits.
+        path = FoldPath(self.problem, self.settings, None, keep=False)
+        n_steps = index + 1 if self.settings.linear else self.n_done - index
         for lambdas in self._in_order(self.grid.by_layer)[:n_steps]:
-            track.advance(lambdas)
-        return track.walker.state()
+            path.advance(lambdas)
+        return path.start(self.problem).state()

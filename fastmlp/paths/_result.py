@@ -1,4 +1,4 @@
-"""What a path comes to: tables, choices of lambda, the model refitted there, figures."""
+"""The result of a path: scores, the choice of lambda, models, tables and figures."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ class PathResult:
     ----------
     lambdas : ndarray of shape (n_lambdas,)
     layer_lambdas : ndarray of shape (n_lambdas, n_layers)
-        What each Dense layer got; `lambdas` times the layers' factors.
+        The lambda of each Dense layer; `lambdas` times the layers' factors.
     penalty : {"l1", "l2", "group"}
     measure : {"mse", "deviance", "misclassification"}
-        By which the lambdas are compared; "mse" is in the target's units, squared, and "deviance"
-        is minus twice the log-likelihood, a mean over rows.
+        The error that compares lambdas; a mean over rows. "mse" is in squared units of the target,
+        and "deviance" is minus twice the log-likelihood.
     fold_scores : dict of str to ndarray of shape (n_lambdas, n_folds)
-        Each measure on each fold's rows; columns of NaN where an interrupted path has none.
+        Each measure on each fold's rows.
     train_scores : dict of str to ndarray of shape (n_lambdas,)
-        Each measure on the rows that the path on all rows was fitted to.
+        Each measure on all rows, of the models fitted to all rows.
     fold_sizes : ndarray of shape (n_folds,)
-        Rows of each fold.
+        Number of rows of each fold.
     folds : ndarray of shape (n,)
         Each row's fold.
     descriptions : list of Description
-        The model fitted to all rows, at each lambda.
+        Sparsity of the model fitted to all rows, at each lambda.
     null_score : float
-        `measure` of the model without inputs, on all rows.
+        `measure` of the best constant, on all rows.
     preprocessing : Preprocessing
-        Learnt from all rows.
+        Fitted to all rows.
     choose : {"min", "1se"}
-        Which choice `model` is.
+        The lambda of `model`.
     units, seed : list of int, int
     interrupted : bool
-        Whether Ctrl-C ended the path before the smallest lambda, or the largest.
+        Whether Ctrl-C stopped the path before all lambdas were fitted.
     held_out : ndarray of shape (n_lambdas, n, k) or None
-        What was predicted of each row while its fold was held out: numbers in the target's units,
-        k = 1, or each class's probability. None where they would be too many.
+        The prediction for each row by the model fitted without its fold: a number in the target's
+        units (k = 1), or each class's probability. None if there are too many to keep.
     """
 
     lambdas: Array
@@ -79,7 +79,7 @@ class PathResult:
     seed: int
     interrupted: bool = False
     held_out: NDArray[np.float32] | None = field(default=None, repr=False)
-    _source: Any = field(default=None, repr=False)  # what it was made from: makes models again
+    _fits: Any = field(default=None, repr=False)  # makes the models
     _made: dict[int, Sequential] = field(default_factory=dict, repr=False)
 
     # ---- cross-validation ----
@@ -87,7 +87,7 @@ class PathResult:
     def cv(self, measure: str) -> tuple[Array, Array]:
         """Return a measure's mean over the folds and its standard error, (n_lambdas,) each.
 
-        Folds count by their rows: mean = sum(n_k * score_k) / n, and with K folds
+        Folds are weighted by their rows: mean = sum(n_k * score_k) / n, and with K folds
         se = sqrt(sum(n_k * (score_k - mean)**2) / n / (K - 1)).
 
         Parameters
@@ -112,12 +112,12 @@ class PathResult:
 
     @property
     def index_min(self) -> int:
-        """The place in `lambdas` of the least cross-validated error; of equals the largest."""
+        """The index of the lambda with the least error; of equal ones, the largest lambda."""
         return int(np.argmin(self.cv_mean))
 
     @property
     def index_1se(self) -> int:
-        """The place of the largest lambda whose error is within one standard error of that."""
+        """The index of the largest lambda with an error within one standard error of the least."""
         mean, se, best = self.cv_mean, self.cv_se, self.index_min
         return int(np.argmax(mean <= mean[best] + se[best]))
 
@@ -128,26 +128,26 @@ class PathResult:
 
     @property
     def lambda_1se(self) -> float:
-        """The largest lambda within one standard error of the least error."""
+        """The largest lambda with an error within one standard error of the least."""
         return float(self.lambdas[self.index_1se])
 
     @property
     def index(self) -> int:
-        """The place in `lambdas` of the choice that `model` is."""
+        """The index of the lambda of `model`."""
         return self.index_min if self.choose == "min" else self.index_1se
 
-    # ---- what is left of the model ----
+    # ---- sparsity ----
 
     @property
     def n_nonzero(self) -> NDArray[np.int64]:
-        """Weights, without biases, that are not zero, (n_lambdas,)."""
+        """Number of nonzero weights, without biases, (n_lambdas,)."""
         return np.array([d.n_nonzero for d in self.descriptions])
 
     @property
     def n_live_layers(self) -> NDArray[np.int64]:
-        """Live units of each hidden layer, (n_lambdas, n_hidden).
+        """Number of live units of each hidden layer, (n_lambdas, n_hidden).
 
-        A unit lives if its output varies over the rows and nonzero weights lead from it to an
+        A unit is live if its output varies over the rows and nonzero weights connect it to an
         output.
         """
         shape = len(self.descriptions), len(self.units)
@@ -155,32 +155,32 @@ class PathResult:
 
     @property
     def n_live(self) -> NDArray[np.int64]:
-        """Live hidden units, (n_lambdas,)."""
+        """Number of live hidden units, (n_lambdas,)."""
         live: NDArray[np.int64] = self.n_live_layers.sum(axis=1)
         return live
 
     @property
     def n_inputs(self) -> NDArray[np.int64]:
-        """Inputs from which nonzero weights lead to an output, (n_lambdas,)."""
+        """Number of inputs that nonzero weights connect to an output, (n_lambdas,)."""
         return np.array([d.n_inputs for d in self.descriptions])
 
     @property
     def coefficients(self) -> Array:
-        """Weights without hidden layers, (n_lambdas, n_inputs, n_outputs)."""
+        """Weights of a model without hidden layers, (n_lambdas, n_inputs, n_outputs)."""
         if self.units:
             raise ValueError(
-                "coefficients belong to a model without hidden layers; norms(layer) says how "
-                f"large the weights of others are. Received: units={self.units}"
+                "coefficients needs a model without hidden layers; use norms(layer) with "
+                f"hidden layers. Received: units={self.units}"
             )
         return np.array([d.weights for d in self.descriptions])
 
     def norms(self, layer: int) -> Array:
-        """Return the norms of the weights that lead from each input, or unit, (n_lambdas, k).
+        """Return the norms of the weights from each input, or hidden unit, (n_lambdas, k).
 
         Parameters
         ----------
         layer : int
-            0 for the inputs, 1 for the first hidden layer and so on.
+            0 for the inputs, 1 for the first hidden layer, and so on.
         """
         return np.array([d.norms[layer] for d in self.descriptions])
 
@@ -193,7 +193,7 @@ class PathResult:
 
     @property
     def model(self) -> Sequential:
-        """The model fitted to all rows at the lambda of `choose`; with its preprocessing."""
+        """The model fitted to all rows at the chosen lambda, with its preprocessing."""
         return self.model_at(self.index)
 
     def model_at(self, index: int) -> Sequential:
@@ -202,35 +202,35 @@ class PathResult:
         Parameters
         ----------
         index : int
-            Its place in `lambdas`; -1 is the smallest.
+            Index of a lambda; -1 is the smallest.
 
         Returns
         -------
         Sequential
-            With its preprocessing, so that ``preprocessing.inputs(table)`` is what it takes.
+            With its preprocessing; its inputs are ``preprocessing.inputs(table)``.
         """
-        place = range(len(self.lambdas))[index]
-        if place not in self._made:
-            self._made[place] = self._source.model(self, place)
-        return self._made[place]
+        i = range(len(self.lambdas))[index]
+        if i not in self._made:
+            self._made[i] = self._fits.model(self, i)
+        return self._made[i]
 
     def kept(self, index: int) -> bool:
-        """Tell whether the weights at a place are at hand.
+        """Return whether the weights for a lambda are kept.
 
-        Those of large networks are not for all lambdas; `model_at` then walks there again.
+        Those of large networks are not kept for all lambdas; `model_at` then fits again.
         """
-        place = range(len(self.lambdas))[index]
-        return place in self._made or self._source.states[place] is not None
+        i = range(len(self.lambdas))[index]
+        return i in self._made or self._fits.states[i] is not None
 
     def predict(self, x: Any, index: int | None = None) -> Any:
-        """Predict rows as the data that the path was given have them.
+        """Predict the target for rows of a table.
 
         Parameters
         ----------
         x : array, data frame, Table and so on
-            With the columns of the path's.
+            With the columns that the path was given.
         index : int, optional
-            A place in `lambdas`; by default that of `choose`.
+            Index of a lambda; by default the chosen one.
 
         Returns
         -------
@@ -245,15 +245,15 @@ class PathResult:
     # ---- tables and figures ----
 
     def columns(self) -> dict[str, Any]:
-        """Return the path as a table: a column for each quantity, a row for each lambda.
+        """Return the path as a table with a row for each lambda.
 
         Returns
         -------
         dict of str to ndarray
-            lambda; where layers differ, lambda_1 and so on; for each measure its mean over the
-            folds, its standard error and its value on all rows, such as cv_mse, cv_mse_se and
-            train_mse; n_nonzero, n_live, n_inputs; with several hidden layers n_live_1 and so on;
-            choice, which is "min", "1se", both or empty.
+            lambda; lambda_1, lambda_2, ... if layers differ; for each measure its mean over the
+            folds, the standard error of that and its value on all rows, such as cv_mse, cv_mse_se
+            and train_mse; n_nonzero, n_live, n_inputs; n_live_1, n_live_2, ... with several
+            hidden layers; choice, which is "min", "1se", "min 1se" or empty.
         """
         table: dict[str, Any] = {"lambda": self.lambdas}
         if self.layer_lambdas.shape[1] > 1 and np.ptp(self.layer_lambdas, axis=1).any():
@@ -269,7 +269,7 @@ class PathResult:
         return table | {"choice": [chosen.get(i, "") for i in range(len(self.lambdas))]}
 
     def to_csv(self, file: str | os.PathLike[str] | TextIO) -> None:
-        """Write `columns` as CSV.
+        """Write `columns` to a CSV file.
 
         Parameters
         ----------
@@ -290,19 +290,19 @@ class PathResult:
         return plots.plot_cv(self, **options)
 
     def plot_path(self, **options: Any) -> Figure:
-        """Draw coefficients, or norms, against lambda; see `plots.plot_path`."""
+        """Draw coefficients, or norms of weights, against lambda; see `plots.plot_path`."""
         from .. import plots
 
         return plots.plot_path(self, **options)
 
     def plot_fits(self, **options: Any) -> Figure:
-        """Draw what the model predicts at some of the lambdas; see `plots.plot_path_fits`."""
+        """Draw predictions at some of the lambdas; see `plots.plot_path_fits`."""
         from .. import plots
 
         return plots.plot_path_fits(self, **options)
 
     def points(self) -> tuple[Array, NDArray[Any]]:
-        """Return the rows that the path was fitted to, for figures.
+        """Return all rows, for figures.
 
         Returns
         -------
@@ -312,12 +312,12 @@ class PathResult:
             In the target's units, or each row's class, counted from 0.
         """
         means, scales = self.preprocessing.scaling()
-        x = self._source.problem.whole.x.astype(np.float64) * scales + means
+        x = self._fits.problem.whole.x.astype(np.float64) * scales + means
         return x, self.target_values()
 
     def target_values(self) -> NDArray[Any]:
         """Return the rows' targets in the table's units, or their classes from 0, (n,)."""
-        y, target = self._source.problem.whole.y[:, 0], self.preprocessing.target
+        y, target = self._fits.problem.whole.y[:, 0], self.preprocessing.target
         if target.labels:
             codes: NDArray[np.int64] = y.astype(np.int64)
             return codes

@@ -1,4 +1,4 @@
-"""Walkers: a model that is fitted for one step of a path after another, each from the last."""
+"""Solvers: models that are fitted for one lambda of a path after another, with warm starts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import optimizers, regularizers
-from .._many.cross_validation import Part
+from .._many.cross_validation import Split
 from .._utils import arguments
 from ..errors import DivergedError
 from ..models import Sequential, mlp
 from ._linear import LinearModel, Penalty, null_model
-from ._sparsity import tidy
+from ._sparsity import zero_unused_weights
 
 Array = NDArray[np.float64]
 State = list[NDArray[Any]]
@@ -25,8 +25,8 @@ PENALTIES = ("l1", "l2", "group")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a walker is made with.
+class PathSettings:
+    """The network, its penalty and its training.
 
     Parameters
     ----------
@@ -34,13 +34,14 @@ class Settings:
         Widths of the hidden layers.
     penalty : {"l1", "l2", "group"}
     l1_ratio : float
-        Of the penalty "l1": lambda * (l1_ratio * sum(|w|) + (1 - l1_ratio) / 2 * sum(w**2)).
+        With the penalty "l1", each layer adds
+        lambda * (l1_ratio * sum(|w|) + (1 - l1_ratio) / 2 * sum(w**2)).
     n_classes : int
         0 for regression.
     activation : str or list of str
     seed : int
     epochs, first_epochs : int
-        A step, and before the first one.
+        Epochs of each step, and of the first one.
     batch_size : int
     learning_rate : float
     """
@@ -63,7 +64,7 @@ class Settings:
             "l1_ratio", self.l1_ratio, "a number above 0 and at most 1", lambda v: 0 < v <= 1
         )
         if self.l1_ratio != 1 and self.penalty != "l1":
-            raise ValueError(f"l1_ratio goes with penalty='l1'. Received: penalty={self.penalty!r}")
+            raise ValueError(f"l1_ratio needs penalty='l1'. Received: penalty={self.penalty!r}")
 
     @property
     def linear(self) -> bool:
@@ -72,18 +73,18 @@ class Settings:
 
     @property
     def dtype(self) -> str:
-        """Of weights and data."""
+        """Type of weights and data."""
         return "float64" if self.linear else "float32"
 
     @property
     def loss(self) -> str:
-        """The loss that is penalised."""
+        """The loss, without penalty."""
         if not self.n_classes:
             return "mean_squared_error"
         return "binary_crossentropy" if self.n_classes == 2 else "sparse_categorical_crossentropy"
 
     def model(self, n_inputs: int) -> Sequential:
-        """Make a model without penalty, its weights drawn."""
+        """Make a model with random weights, without penalty."""
         output = ("linear", "", "sigmoid")[self.n_classes] if self.n_classes < 3 else "softmax"
         model = mlp(
             self.units,
@@ -112,27 +113,31 @@ class Settings:
         return regularizers.L1(lam, proximal=True)
 
 
-class Walker:
-    """A model on its way along a path.
+class Solver:
+    """A model that is fitted for one lambda after another.
 
     Parameters
     ----------
-    settings : Settings
-    part : Part
-        Whose training rows it is fitted to.
+    settings : PathSettings
+    split : Split
+        The rows to train on.
 
     Attributes
     ----------
     model : Sequential
     """
 
-    def __init__(self, settings: Settings, part: Part) -> None:
-        self.settings, self.part = settings, part
-        self.model = settings.model(part.x.shape[1])
+    def __init__(self, settings: PathSettings, split: Split) -> None:
+        self.settings, self.split = settings, split
+        self.model = settings.model(split.x.shape[1])
         self.model.materialise()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the rows, which another process has."""
+        return {name: value for name, value in self.__dict__.items() if name != "split"}
+
     def fit(self, lambdas: Sequence[float] | Array) -> None:
-        """Fit at a lambda for each layer, from where the walker stands."""
+        """Fit the model with a lambda for each layer, starting from the present weights."""
         raise NotImplementedError
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
@@ -140,71 +145,71 @@ class Walker:
         return self.model.predict(x, verbose=0)
 
     def state(self) -> State:
-        """Return copies of all weights and biases, as the model then has them."""
+        """Return copies of all weights and biases; afterwards the model has them, too."""
         return self.model.get_weights()
 
     def snapshot(self) -> State:
-        """Return copies of all that a step depends on but for its start: nothing, if unique."""
+        """Return copies of what the next fit depends on; nothing where the solution is unique."""
         return []
 
     def restore(self, snapshot: State) -> None:
-        """Go back to where `snapshot` was taken."""
+        """Go back to the state at which `snapshot` was taken."""
 
 
-class LinearWalker(Walker):
+class LinearSolver(Solver):
     """A model without hidden layers: every step is solved to rounding error."""
 
-    def __init__(self, settings: Settings, part: Part) -> None:
-        super().__init__(settings, part)
+    def __init__(self, settings: PathSettings, split: Split) -> None:
+        super().__init__(settings, split)
         ratio = settings.l1_ratio
         penalty = {
             "l1": Penalty(ratio, (1 - ratio) / 2),
             "l2": Penalty(0.0, 1.0),
             "group": Penalty(1.0, 0.0, grouped=True),
         }[settings.penalty]
-        self.solver = LinearModel(part.x, part.y, settings.n_classes, penalty)
+        self.linear_model = LinearModel(split.x, split.y, settings.n_classes, penalty)
 
     def fit(self, lambdas: Sequence[float] | Array) -> None:
-        """Fit at a lambda, from where the walker stands."""
-        self.solver.fit(float(lambdas[0]))
+        """Fit the model; the first lambda counts."""
+        self.linear_model.fit(float(lambdas[0]))
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the model's outputs."""
-        return self.solver.predict(x)
+        return self.linear_model.predict(x)
 
     def state(self) -> State:
-        """Return copies of weights and biases; the model gets them, too."""
-        state = [self.solver.w.copy(), self.solver.b.copy()]
+        """Return copies of weights and biases, and set those of the model."""
+        state = [self.linear_model.w.copy(), self.linear_model.b.copy()]
         self.model.set_weights(state)
         return state
 
 
-class NetworkWalker(Walker):
-    """A network with hidden layers: Adam, whose moments go on from step to step."""
+class NetworkSolver(Solver):
+    """A network with hidden layers, trained by Adam, which keeps its moments between steps."""
 
-    def __init__(self, settings: Settings, part: Part) -> None:
-        super().__init__(settings, part)
+    def __init__(self, settings: PathSettings, split: Split) -> None:
+        super().__init__(settings, split)
         self._begun = False
-        self._intercepts = null_model(part.y, settings.n_classes).b
+        self._intercepts = null_model(split.y, settings.n_classes).b
 
     def fit(self, lambdas: Sequence[float] | Array) -> None:
-        """Train at a lambda for each layer, from where the walker stands."""
+        """Train with a lambda for each layer, starting from the present weights."""
         self.set_penalties(lambdas)
         settings = self.settings
         epochs = settings.epochs if self._begun else settings.first_epochs
         self._train(epochs, max(lambdas))
         self._begun = True
         if settings.penalty != "l2":
-            tidy(self.model)
+            zero_unused_weights(self.model)
         network, last = self.model.network, self.model.network.n_layers - 1
-        if not network.weights(last).any():  # the intercepts alone have a formula
+        if not network.weights(last).any():  # the best intercepts then have a formula
             network.bias(last)[...] = self._intercepts
 
     def _train(self, epochs: int, lam: float) -> None:
-        """Train, at a tenth of the learning rate for the last 30% of the epochs."""
+        """Train, with a tenth of the learning rate in the last 30% of the epochs."""
         optimizer, settings = self.model.optimizer, self.settings
         assert optimizer is not None
-        x, y, size = self.part.x, self.part.y, settings.batch_size
+        x, y, size = self.split.x, self.split.y, settings.batch_size
         last, rate = max(1, round(0.3 * epochs)), settings.learning_rate
         try:
             for n, share in ((epochs - last, 1.0), (last, 0.1)):
@@ -219,14 +224,14 @@ class NetworkWalker(Walker):
             ) from error
 
     def set_penalties(self, lambdas: Sequence[float] | Array) -> None:
-        """Give every layer its penalty; the optimizer keeps its moments."""
+        """Set the penalty of every layer; the optimizer keeps its moments."""
         for layer, lam in zip(self.model.dense_layers, lambdas, strict=True):
             layer.kernel_regularizer = self.settings.regularizer(float(lam))
         if self.model.configured:
             self.model.apply_penalties()
 
     def _views(self) -> State:
-        """Return what a step depends on: weights, biases and the optimizer's moments."""
+        """Return what the next fit depends on: weights, biases and the optimizer's moments."""
         network, optimizer = self.model.ready(), self.model.optimizer
         assert optimizer is not None
         parts = [(network.weights, network.bias)]
@@ -235,15 +240,15 @@ class NetworkWalker(Walker):
         return [view(i) for i in range(network.n_layers) for pair in parts for view in pair]
 
     def snapshot(self) -> State:
-        """Return copies of what a step depends on."""
+        """Return copies of what the next fit depends on."""
         return [np.array(view) for view in self._views()]
 
     def restore(self, snapshot: State) -> None:
-        """Go back to where `snapshot` was taken."""
+        """Go back to the state at which `snapshot` was taken."""
         for view, copy in zip(self._views(), snapshot, strict=True):
             view[...] = copy
 
 
-def walker(settings: Settings, part: Part) -> Walker:
-    """Return the walker for these settings."""
-    return LinearWalker(settings, part) if settings.linear else NetworkWalker(settings, part)
+def make_solver(settings: PathSettings, split: Split) -> Solver:
+    """Make a solver for the rows to train on."""
+    return LinearSolver(settings, split) if settings.linear else NetworkSolver(settings, split)

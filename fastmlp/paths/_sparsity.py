@@ -1,4 +1,4 @@
-"""What is left of a network: nonzero weights, inputs that are used, units that live."""
+"""The sparsity of a network: nonzero weights, used inputs and live units."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..models import Sequential
 
 Array = NDArray[np.float64]
 
-# By how much a unit's contribution to the next layer has to vary over the rows (root mean square)
-# for the unit to live. Under an L2 penalty weights tend to zero and never get there.
+# A unit is live if its contribution to the next layer varies over the rows by more than this (root
+# mean square). An L2 penalty makes weights small, but not zero.
 _ALIVE = 1e-6
 
 
@@ -25,17 +25,18 @@ class Description:
     Parameters
     ----------
     n_nonzero : int
-        Weights that are not zero; biases are not counted.
+        Number of nonzero weights, without biases.
     n_live : list of int
-        Live units of each hidden layer: their output varies over the rows, and nonzero weights
-        lead from them to an output.
+        Number of live units of each hidden layer. A unit is live if its output varies over the
+        rows, and nonzero weights connect it to an output.
     n_inputs : int
-        Inputs from which nonzero weights lead to an output.
+        Number of inputs that nonzero weights connect to an output.
     norms : list of ndarray
-        For each Dense layer the norm of each of its inputs' weights: inputs of the network
-        first, then the units of each hidden layer. 0 for what does not live.
+        For each Dense layer, the norms of the weights from each of its inputs: those from the
+        network's inputs, then from the units of each hidden layer. 0 for unused inputs and dead
+        units.
     weights : ndarray of shape (n_inputs, n_outputs) or None
-        Of a model without hidden layers.
+        The weights of a model without hidden layers.
     """
 
     n_nonzero: int
@@ -45,8 +46,8 @@ class Description:
     weights: Array | None = None
 
 
-def described(model: Sequential, x: NDArray[Any]) -> Description:
-    """Describe a model by its weights, and by its units' outputs for some rows."""
+def describe(model: Sequential, x: NDArray[Any]) -> Description:
+    """Describe a model from its weights, and from its units' outputs for some rows."""
     weights = [layer.get_weights()[0].astype(np.float64) for layer in model.dense_layers]
     outputs = model.activations(x)[:-1] if len(weights) > 1 else []
     outputs = [output for layer, output in zip(model.layers, outputs, strict=False)
@@ -69,13 +70,14 @@ def described(model: Sequential, x: NDArray[Any]) -> Description:
     )
 
 
-def tidy(model: Sequential) -> None:
-    """Set weights to zero that no prediction depends on, of a network with an L1 or group penalty.
+def zero_unused_weights(model: Sequential) -> None:
+    """Set weights to zero that predictions do not depend on.
 
-    A unit that nothing leads from needs no weights to it. One that nothing leads to is a constant,
-    which goes to the biases after it. The loss stays, to rounding, and the penalty falls; training
-    would do the same, but slowly: what has no gradient is pulled by the penalty alone. Units of a
-    softmax depend on one another and stay.
+    If a unit has no outgoing weights, its incoming weights become zero. If it has no incoming
+    weights, its output is constant: the constant is added to the biases of the next layer, and its
+    outgoing weights become zero. Predictions change by rounding only, and an L1 or group penalty
+    falls. Training would do the same, but slowly, because only the penalty has a gradient there.
+    Softmax units depend on one another and are not changed.
     """
     layers = model.dense_layers
     network = model.network

@@ -1,13 +1,16 @@
-"""Sweeps: many configurations tried, each with several seeds, every result a row of one store.
+"""Sweeps: many configurations trained with several seeds, with every result in one store.
 
-`sweep` checks what is given; a `Space` (`_space`) holds the values to try, a method (`_methods`)
-says which of them when, and `_runs` turns its rounds into numbered runs and those into pieces of
-work, which `_training` does, on this machine or on others (`_many.engines`). The parent alone
-writes to the `Store` (`_store`, its columns `_schema`); `SweepResult` (`_result`) ranks, draws and
-exports what is in it.
+_sweep      `sweep`: arguments, held-out rows and the order of the work
+_space      the values of each parameter
+_methods    which configurations are tried, and for how many epochs
+_scheduler  the rounds of a method as numbered runs, trained by an engine
+_training   the training and scoring of runs, in a worker
+_store      the SQLite file of a sweep, which only the calling process writes
+_schema     its tables, and its errors
+_result     `SweepResult`: the ranking, the figure and the exports
 """
 
-from ._result import SweepResult, load
+from ._result import Rank, SweepResult, load
 from ._schema import EmptyStoreError, StoreError
 from ._space import LogUniform, Uniform
 from ._sweep import SweepInterrupted, sweep
@@ -15,6 +18,7 @@ from ._sweep import SweepInterrupted, sweep
 __all__ = [
     "EmptyStoreError",
     "LogUniform",
+    "Rank",
     "StoreError",
     "SweepInterrupted",
     "SweepResult",

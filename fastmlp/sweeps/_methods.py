@@ -1,8 +1,8 @@
-"""Which configurations a sweep tries, and when: grid, random, successive halving, Optuna.
+"""Methods, which choose the configurations of a sweep: grid, random, successive halving, Optuna.
 
-A method is a generator of rounds. It is sent the score of every configuration of a round, the
-mean over seeds and folds, infinite where training diverged; all else follows from what it is made
-with, so that a sweep that was killed is planned again as it was.
+A method is a generator of rounds. After each round it is sent the score of every configuration: the
+mean over seeds and folds, infinite if training diverged. It depends on nothing else but its
+arguments, so that an interrupted sweep continues with the same plan.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .._utils.optional import require
 from ._space import Config, LogUniform, Space, Uniform, completed, rounded
 
 METHODS = ("grid", "random", "halving", "optuna")
-_GENERATION = 5  # configurations that Optuna proposes before it hears what became of them
+_GENERATION = 5  # configurations that Optuna proposes before it gets their scores
 
 
 class Round(NamedTuple):
-    """Configurations to be tried alike.
+    """Configurations to train for the same number of epochs.
 
     Parameters
     ----------
@@ -34,16 +34,16 @@ class Round(NamedTuple):
 Rounds = Generator[Round, Sequence[float], None]
 
 
-class Plan(NamedTuple):
-    """How a sweep goes on.
+class SweepPlan(NamedTuple):
+    """The rounds of a sweep.
 
     Parameters
     ----------
     rounds : generator of Round
     total : int
-        Configurations over all rounds, one that comes in several counted in each.
+        Number of configurations over all rounds; one in several rounds is counted in each.
     facts : dict
-        What the plan depends on besides the space; plain JSON values.
+        What the plan depends on besides the space, as plain JSON values.
     """
 
     rounds: Rounds
@@ -59,30 +59,30 @@ def plan(
     samples: int | None,
     eta: int,
     min_epochs: int | None,
-) -> Plan:
-    """Return the plan of a method; see `sweep` for the arguments, which are checked.
+) -> SweepPlan:
+    """Return the plan of a method; see `sweep` for the arguments.
 
     Raises
     ------
     ValueError
-        If the method cannot do with them.
+        If the arguments do not suit the method.
     """
     if method == "optuna":
         if samples is None:
-            raise ValueError("method='optuna' needs samples, the configurations to try")
+            raise ValueError("method='optuna' needs samples, the number of configurations to try")
         facts = {"samples": samples, "optuna": import_optuna().__version__}
-        return Plan(_optuna(space, epochs, seed, samples), samples, facts)
+        return SweepPlan(_optuna(space, epochs, seed, samples), samples, facts)
     if method == "random" and samples is None:
-        raise ValueError("method='random' needs samples, the configurations to draw")
+        raise ValueError("method='random' needs samples, the number of configurations to draw")
     if method == "grid" and samples is not None:
-        raise ValueError("samples goes with method='random', 'halving' or 'optuna'. Received: grid")
+        raise ValueError("samples needs method='random', 'halving' or 'optuna'. Received: grid")
     configs = space.grid() if samples is None else space.drawn(samples, seed)
     facts = {} if samples is None else {"samples": samples}
     if method != "halving":
-        return Plan(_once(configs, epochs), len(configs), facts)
+        return SweepPlan(_once(configs, epochs), len(configs), facts)
     steps = rungs(len(configs), epochs, eta, min_epochs)
     total = sum(n for n, _ in steps)
-    return Plan(_halving(configs, steps), total, {**facts, "eta": eta, "rungs": steps})
+    return SweepPlan(_halving(configs, steps), total, {**facts, "eta": eta, "rungs": steps})
 
 
 def _once(configs: list[Config], epochs: int) -> Rounds:
@@ -93,19 +93,19 @@ def _once(configs: list[Config], epochs: int) -> Rounds:
 
 
 def rungs(n: int, epochs: int, eta: int, min_epochs: int | None) -> list[list[int]]:
-    """Return how many configurations are trained for how many epochs, from many to few.
+    """Return the number of configurations and of epochs of each rung of successive halving.
 
     Each rung has 1/eta of the configurations of the one before, rounded up, and eta times its
-    epochs; the last one has all of them.
+    epochs.
 
     Parameters
     ----------
     n : int
     epochs : int
-        Of the last rung.
+        Epochs of the last rung.
     eta : int
     min_epochs : int or None
-        Of the first rung at least.
+        Least number of epochs of the first rung.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def rungs(n: int, epochs: int, eta: int, min_epochs: int | None) -> list[list[in
         sizes.append(-(-sizes[-1] // eta))
     least = 1 if min_epochs is None else min_epochs
     while len(sizes) > 1 and math.ceil(epochs / eta ** (len(sizes) - 1)) < least:
-        sizes.pop()  # fewer rungs: the last one then holds more than one configuration
+        sizes.pop()  # fewer rungs, so that the last one has several configurations
     last = len(sizes) - 1
     return [[size, math.ceil(epochs / eta ** (last - i))] for i, size in enumerate(sizes)]
 
@@ -134,7 +134,7 @@ def _halving(configs: list[Config], steps: list[list[int]]) -> Rounds:
 
 
 def import_optuna() -> Any:
-    """Import Optuna, or say how to install it."""
+    """Import Optuna, or raise an error that says how to install it."""
     return require("optuna", "optuna", "method='optuna'")
 
 

@@ -1,4 +1,4 @@
-"""What a sweep came to: rows, a ranking, a figure, files for others."""
+"""The result of a sweep: rows, a ranking, a figure and exports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES = (".parquet", ".csv")
 
 @dataclass
 class Rank:
-    """A configuration's place.
+    """A configuration in the ranking.
 
     Parameters
     ----------
@@ -32,18 +32,18 @@ class Rank:
         All parameters.
     epochs : int
     scores : list of float
-        The held-out measure of each run that did not diverge.
+        The held-out error of each run that did not diverge.
     mean : float or None
-        Of the scores; None if a run diverged.
+        Mean of the scores; None if a run diverged.
     sd : float or None
-        Of the scores, with divisor n - 1; None of a single one.
+        Standard deviation of the scores, with divisor n - 1; None for a single score.
     train : float or None
-        Mean of the same measure on training rows.
+        Mean of the same error on training rows.
     nonzero : float or None
-        Mean number of weights that are not zero.
+        Mean number of nonzero weights.
     runs, diverged : int
     seconds : float
-        Of all runs together.
+        Total of all runs.
     """
 
     rank: int
@@ -60,19 +60,18 @@ class Rank:
 
 
 class SweepResult:
-    """The finished runs of a sweep; made by `sweep`, or by `load` from a store.
+    """The finished runs of a sweep; made by `sweep`, or read from a store by `load`.
 
     Parameters
     ----------
     rows : list of dict
         In the order of the plan.
     settings : dict
-        What was swept: data, parameters, method, seeds and so on.
+        The data, parameters, method, seeds and so on of the sweep.
     seconds : dict of int to float
-        How long each run took.
+        Time that each run took, by its number.
     sessions : list of dict
-        For each time that the sweep was started: when, by whom it was done, with how many threads,
-        and how many runs there are in all.
+        For each start of the sweep: time, engine, number of threads, and total number of runs.
     """
 
     def __init__(
@@ -97,27 +96,27 @@ class SweepResult:
 
     @property
     def total(self) -> int:
-        """The number of runs that the sweep has when it is done; one in several rounds in each."""
+        """Number of runs of the finished sweep; a run in several rounds is counted in each."""
         return int(self.sessions[-1]["runs"]) if self.sessions else len(self.rows)
 
     @property
     def measure(self) -> str:
-        """What the sweep ranks by."""
+        """The error measure that ranks the configurations."""
         return str(self.settings["measure"])
 
     @property
     def measures(self) -> list[str]:
-        """What every run was scored by."""
+        """The error measures of every run."""
         return list(self.settings["measures"])
 
     @property
     def varied(self) -> list[str]:
-        """The parameters of which more than one value was tried."""
+        """The parameters with more than one value."""
         return [name for name in PARAMETERS if len({row[name] for row in self.rows}) > 1]
 
     @staticmethod
     def longest(ranks: Sequence[Rank]) -> list[Rank]:
-        """Return the first rank of each configuration, that of its longest training."""
+        """Return each configuration's first entry, which has the most epochs."""
         found: dict[tuple[Any, ...], Rank] = {}
         for rank in ranks:
             found.setdefault(tuple(rank.config.values()), rank)
@@ -126,17 +125,17 @@ class SweepResult:
     def ranking(self, measure: str | None = None, every_rung: bool = False) -> list[Rank]:
         """Return the configurations, the best first.
 
-        Those that were trained longest come first, so that of successive halving the last rung
-        does; then by the mean over seeds and folds. A configuration of which a run diverged is
-        behind all others.
+        They are ordered by epochs, the most first (so that the last rung of successive halving
+        leads), then by the mean error over seeds and folds. Configurations with a diverged run
+        come last within their number of epochs.
 
         Parameters
         ----------
         measure : str, optional
             One of `measures`; by default the sweep's own.
         every_rung : bool
-            Whether a configuration is there for each number of epochs that it was trained for,
-            or only for the largest.
+            Whether to list a configuration for each number of epochs that it was trained for, or
+            only for the largest.
 
         Returns
         -------
@@ -177,12 +176,12 @@ class SweepResult:
 
     @property
     def best(self) -> Config:
-        """The configuration that ranks first.
+        """The configuration with the first rank.
 
         Raises
         ------
         ValueError
-            If no run is done yet.
+            If no configuration has finished yet.
         """
         ranking = self.ranking()
         if not ranking or ranking[0].mean is None:
@@ -190,24 +189,24 @@ class SweepResult:
         return ranking[0].config
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the rows as columns, with the seconds that each run took last."""
+        """Return the rows as columns; the last column is the time in seconds."""
         names = list(self.rows[0]) if self.rows else []
         columns = {name: [row[name] for row in self.rows] for name in names}
         return columns | {"seconds": [self.seconds.get(row["run"]) for row in self.rows]}
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Copy the rows to a file that others read; it appears whole or not at all.
+        """Write the rows to a Parquet or CSV file, atomically.
 
         Parameters
         ----------
         path : str or path
-            Ends in .parquet, for which pyarrow is needed (the extra ``data``), or in .csv. A
-            device or pipe may have another name: it gets CSV.
+            Ends in .parquet (which needs pyarrow, from the extra ``data``) or .csv. A device or
+            pipe may have any name, and gets CSV.
 
         Raises
         ------
         ValueError
-            If the suffix is another one.
+            If the suffix is unknown.
         DataError
             If pyarrow is not installed.
         OSError
@@ -218,14 +217,14 @@ class SweepResult:
         write_atomically(Path(path), make(self.columns()))
 
     def plot(self, measure: str | None = None, **arguments: Any) -> Figure:
-        """Draw the ranking, and what each parameter does; see `plots.plot_sweep`."""
+        """Draw the ranking and the effect of each parameter; see `plots.plot_sweep`."""
         from .. import plots
 
         return plots.plot_sweep(self, measure, **arguments)
 
 
 def load(path: str | os.PathLike[str]) -> SweepResult:
-    """Read a sweep's store, also while it is being written.
+    """Read a sweep's store, even while a sweep is writing it.
 
     Parameters
     ----------
@@ -238,7 +237,7 @@ def load(path: str | os.PathLike[str]) -> SweepResult:
     Raises
     ------
     StoreError
-        If the file is no store, or is damaged.
+        If the file is not a store, or is damaged.
     OSError
         If it cannot be read.
     """
@@ -247,9 +246,9 @@ def load(path: str | os.PathLike[str]) -> SweepResult:
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
-    """Raise ValueError unless `SweepResult.export` knows what to write."""
+    """Raise ValueError unless `SweepResult.export` can write a file of this name."""
     if Path(path).suffix.lower() not in SUFFIXES and not is_special(path):
-        raise ValueError(f"the file must end in .parquet or .csv. Received: {str(path)!r}")
+        raise ValueError(f"The file name must end in .parquet or .csv. Received: {str(path)!r}")
 
 
 def _parquet(columns: dict[str, list[Any]]) -> bytes:

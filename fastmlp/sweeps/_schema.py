@@ -1,4 +1,4 @@
-"""What the store of a sweep holds: its columns, what a sweep is recognised by, its errors."""
+"""The store of a sweep: its columns, the digest that identifies a sweep, and its errors."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ COSTS = ("run", "session", "seconds", "threads", "isa", "host")
 
 
 class StoreError(DataError):
-    """A store is damaged, is none, or belongs to another sweep; the message names the file."""
+    """A store is damaged, belongs to another sweep, or is not a store."""
 
 
 class EmptyStoreError(StoreError):
-    """A store has no tables yet: the process that was making it was killed."""
+    """A store has no tables yet, because the process that created it was killed."""
 
 
 class OtherSweepError(StoreError):
@@ -52,7 +52,7 @@ class OtherSweepError(StoreError):
     Attributes
     ----------
     n_runs : int
-        That it has.
+        Number of runs in the store.
     """
 
     def __init__(self, message: str, n_runs: int) -> None:
@@ -61,13 +61,13 @@ class OtherSweepError(StoreError):
 
 
 def digest_of(settings: dict[str, Any]) -> str:
-    """Return what a sweep is recognised by: a hash of its data and settings."""
+    """Return the hash that identifies a sweep's data and settings."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:
-    """Say in which settings two sweeps differ."""
+    """Yield messages on the settings in which two sweeps differ."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in dict.fromkeys([*ours, *theirs]):
             yield from differences(theirs.get(key), ours.get(key), key)
@@ -86,12 +86,12 @@ def _shown(value: Any) -> str:
 
 
 def score_columns(settings: dict[str, Any]) -> list[str]:
-    """Return the columns of the measures."""
+    """Return the names of the columns of scores."""
     return [f"{part}_{name}" for name in settings["measures"] for part in ("train", "val")]
 
 
 def kinds_of(name: str) -> tuple[type, ...]:
-    """Return the types that the values of a column may have."""
+    """Return the allowed types of a column's values."""
     kind = COLUMNS.get(name, "REAL")
     base = {"INTEGER": int, "TEXT": str, "REAL": float}[kind.split()[0]]
     return (base,) if "NOT NULL" in kind or "KEY" in kind else (base, type(None))

@@ -1,11 +1,11 @@
-"""What a sweep tries: for each parameter a list of values, or a range to draw from."""
+"""The search space of a sweep: a list of values, or a range, for each parameter."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,13 @@ from .._utils import arguments
 Config = dict[str, Any]
 
 _MAX_CONFIGS = 1_000_000
-_DRAWS = 1000  # in vain, for each configuration that is to differ from the others
-_DIGITS = 3  # significant ones of what is drawn: short enough to be typed again
+_DRAWS = 1000  # for each configuration, before giving up on one that differs from the others
+_DIGITS = 3  # significant digits of drawn numbers, so that they are easy to type
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """A range from which every number is drawn alike.
+    """A range with a uniform distribution.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class Uniform:
         arguments.number("high", self.high, "a number above low", lambda v: v > self.low)
 
     def at(self, share: float) -> float:
-        """Return the number that lies so far from low to high."""
+        """Return the number at a share of the way from low to high."""
         return self.low + share * (self.high - self.low)
 
 
 @dataclass(frozen=True)
 class LogUniform(Uniform):
-    """A range from which every order of magnitude is drawn alike.
+    """A range with a distribution that is uniform in the logarithm.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class LogUniform(Uniform):
         arguments.number("low", self.low, "a number above 0", lambda v: v > 0)
 
     def at(self, share: float) -> float:
-        """Return the number that lies so far from low to high, in logarithm."""
+        """Return the number at a share of the way from low to high, in the logarithm."""
         return math.exp(math.log(self.low) + share * math.log(self.high / self.low))
 
 
 def _units(value: Any) -> str:
-    """Return hidden layers' widths as text: '64x3', '64,32', 'none'."""
+    """Return hidden layers' widths as text such as '64x3', '64,32' or 'none'."""
     if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "")):
         return "none"
     if isinstance(value, str):
@@ -87,16 +87,16 @@ def _optimizer(value: Any) -> str:
 
 def _rate(value: Any) -> float | None:
     rule = "a finite number above 0"
-    return (
-        None if value is None else arguments.number("learning_rate", value, rule, lambda v: v > 0)
-    )
+    if value is None:
+        return None
+    return arguments.number("learning_rate", value, rule, lambda v: v > 0)
 
 
 def _batch_size(value: Any) -> int | None:
     return None if value is None else arguments.batch_size(value)
 
 
-# In the order of a grid: the first changes slowest.
+# In the order of a grid; the first parameter changes slowest.
 PARAMETERS: dict[str, Callable[[Any], Any]] = {
     "units": _units,
     "activation": layers.activation_name,
@@ -112,7 +112,7 @@ RANGES = ("l1", "l2", "group_l1", "dropout", "learning_rate", "batch_size")
 
 
 def _listed(name: str, given: Any) -> list[Any]:
-    """Return what was given for a parameter as a list of values."""
+    """Return the values of a parameter as a list."""
     if isinstance(given, np.ndarray):
         given = given.tolist()
     if not isinstance(given, (list, tuple)):
@@ -123,12 +123,12 @@ def _listed(name: str, given: Any) -> list[Any]:
 
 
 class Space:
-    """Configurations: every combination of the parameters' values.
+    """Every combination of the parameters' values.
 
     Parameters
     ----------
     **given
-        For each of PARAMETERS a value, a list of values, or for numbers a Uniform or LogUniform.
+        For each of PARAMETERS, a value, a list of values, or for numbers a Uniform or LogUniform.
 
     Attributes
     ----------
@@ -151,12 +151,10 @@ class Space:
                     raise ValueError(f"The values of {name} must differ. Received: {value} twice")
             self.choices[name] = found
         if self._may_be("group_l1") and (self._may_be("l1") or self._may_be("l2")):
-            raise ValueError(
-                "A layer with group_l1 can have neither l1 nor l2. Received: values above 0 of both"
-            )
+            raise ValueError("group_l1 excludes l1 and l2. Received: values above 0 of both")
 
     def _may_be(self, name: str) -> bool:
-        """Tell whether a penalty may be there."""
+        """Return whether a penalty can be above 0."""
         values = self.choices[name]
         return isinstance(values, Uniform) or any(values)
 
@@ -183,13 +181,13 @@ class Space:
         )
 
     def resolve_batches(self, n_rows: int) -> None:
-        """Put a number in the place of all rows."""
+        """Replace the batch size None, for all rows, by their number."""
         sizes = self.choices["batch_size"]
         if isinstance(sizes, list):
             self.choices["batch_size"] = [n_rows if size is None else size for size in sizes]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values that say what is tried."""
+        """Return the space as plain JSON values."""
         return {
             name: f"{type(values).__name__}({values.low:g}, {values.high:g})"
             if isinstance(values, Uniform)
@@ -203,12 +201,12 @@ class Space:
         Raises
         ------
         ValueError
-            If there is no end of them.
+            If there is a range, or too many of them.
         """
         if self.ranges:
             raise ValueError(
-                f"A grid takes lists of values; {self.ranges[0]} is a range, to be drawn from: "
-                "give samples"
+                f"A grid takes lists of values. Received: a range for {self.ranges[0]}; give "
+                "samples to draw from it"
             )
         if self.size > _MAX_CONFIGS:
             raise ValueError(
@@ -222,7 +220,7 @@ class Space:
             yield completed(dict(zip(self.choices, values, strict=True)))
 
     def drawn(self, n: int, seed: int) -> list[Config]:
-        """Draw configurations that all differ.
+        """Draw different configurations.
 
         Parameters
         ----------
@@ -236,7 +234,7 @@ class Space:
         Raises
         ------
         ValueError
-            If there are not so many.
+            If there are fewer.
         """
         if n > self.size:
             raise ValueError(
@@ -253,10 +251,10 @@ class Space:
             found.setdefault(tuple(config.values()), config)
             if len(found) == n:
                 return list(found.values())
-        raise ValueError(f"samples={n} are more than the ranges hold: draws came twice and twice")
+        raise ValueError(f"samples={n} is more than the number of different values in the ranges")
 
     def config(self, shares: dict[str, float]) -> Config:
-        """Return the configuration at a number in [0, 1) for each parameter."""
+        """Return the configuration at a share in [0, 1) of each parameter's values."""
         made = {}
         for name, values in self.choices.items():
             share = shares[name]
@@ -276,19 +274,14 @@ def _checked_range(name: str, values: Uniform, check: Callable[[Any], Any]) -> U
 
 
 def rounded(name: str, value: float, values: Uniform) -> float | int:
-    """Return a number from a range as it is tried: with few digits, and within the range."""
+    """Round a number from a range to few digits, within the range."""
     if name == "batch_size":
         return min(max(round(value), math.ceil(values.low)), math.floor(values.high))
     return min(max(float(f"{value:.{_DIGITS}g}"), values.low), values.high)
 
 
 def completed(config: Config) -> Config:
-    """Return a configuration with the optimizer's own learning rate where none is given."""
+    """Set the optimizer's default learning rate if none is given."""
     if config["learning_rate"] is None:
         config["learning_rate"] = float(optimizers.get(config["optimizer"]).learning_rate)
     return config
-
-
-def described(config: Config, names: Sequence[str]) -> str:
-    """Return some of a configuration's parameters in words, for messages."""
-    return ", ".join(f"{name} {config[name]}" for name in names) or f"units {config['units']}"

@@ -1,8 +1,8 @@
 """The store of a sweep: one SQLite file with a row for every finished run.
 
-Tables: `runs` holds what is the same whoever ran it, `costs` what is not (seconds, host), and
-`sessions` a row for each time the sweep was started; `about` says which sweep it is. Every change
-is a transaction, so a process may be killed at any moment.
+The table `runs` holds what does not depend on the machine, and `costs` what does (seconds, host).
+`sessions` has a row for each start of the sweep, and `about` identifies the sweep. Every change is
+a transaction, so that a process may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from ._schema import (
 _SYSTEM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
            sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)  # fmt: skip
 _LEAST = 32_768  # bytes of a store without runs
-_BUSY_SECONDS = 30.0  # that another process may hold the file
+_BUSY_SECONDS = 30.0  # timeout while another process locks the file
 
 
 class Store:
-    """An open store; made by `created` or `opened`. A context manager that closes it.
+    """An open store, made by `created` or `opened`; a context manager that closes it.
 
     Parameters
     ----------
     name : str
-        For messages.
+        The file's name, for messages.
     connection : sqlite3.Connection
 
     Attributes
     ----------
     settings : dict
-        Of the sweep that it belongs to.
+        The settings of its sweep.
     """
 
     def __init__(self, name: str, connection: sqlite3.Connection) -> None:
@@ -60,7 +60,9 @@ class Store:
         self.settings: dict[str, Any] = {}
         self._session = 0
         self._lock: int | None = None
-        self._rest: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = []  # not written yet
+        self._unwritten: list[
+            tuple[list[dict[str, Any]], list[dict[str, Any]]]
+        ] = []  # not written yet
 
     # ---- open and close ----
 
@@ -71,16 +73,16 @@ class Store:
         settings: dict[str, Any],
         overwrite: bool = False,
     ) -> Store:
-        """Open the store of a sweep, a new one if there is none, to write to it.
+        """Open the store of a sweep for writing; create it if there is none.
 
         Parameters
         ----------
         path : str or path, or None
-            None: in memory.
+            None for a store in memory.
         settings : dict
             Plain JSON values.
         overwrite : bool
-            Whether a file that is another sweep's, or no store, is replaced.
+            Whether to replace a file that belongs to another sweep, or is not a store.
 
         Returns
         -------
@@ -89,7 +91,7 @@ class Store:
         Raises
         ------
         StoreError
-            If the file is another sweep's or is no store, or if it is being written to.
+            If the file belongs to another sweep, is not a store, or is open for writing.
         OSError
             If it cannot be opened.
         """
@@ -114,20 +116,20 @@ class Store:
 
     @classmethod
     def _replace(cls, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
-        """Put a new store in a file's place, which stays as it is until the new one is whole."""
+        """Replace a file by a new store, atomically."""
         connection = sqlite3.connect(":memory:", isolation_level=None)
         with cls(str(path), connection) as new, new._closed_on_error():
             new._set_up(settings)
             content = connection.serialize()
         target = os.path.realpath(path)
-        # What they hold belongs to the old content; the new one must not be mended with it.
+        # They belong to the old content; SQLite must not apply them to the new one.
         for suffix in ("-journal", "-wal", "-shm"):
             Path(f"{target}{suffix}").unlink(missing_ok=True)
         atomic.write_atomically(target, content)
 
     @staticmethod
     def check_place(path: str | os.PathLike[str]) -> str:
-        """Return the path of a store that is to be written; raise OSError if it cannot be."""
+        """Return the path of a store to write; raise OSError if it cannot be written."""
         path = arguments.path("store", path)
         if atomic.is_special(path):
             raise OSError(errno.EINVAL, "is not a regular file, as a store must be", path)
@@ -136,7 +138,7 @@ class Store:
 
     @classmethod
     def opened(cls, path: str | os.PathLike[str]) -> Store:
-        """Open an existing store to read it.
+        """Open an existing store for reading.
 
         Parameters
         ----------
@@ -149,7 +151,7 @@ class Store:
         Raises
         ------
         StoreError
-            If the file is no store, or is damaged.
+            If the file is not a store, or is damaged.
         OSError
             If it cannot be opened.
         """
@@ -168,7 +170,7 @@ class Store:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._connection.close()
-        if self._lock is not None:  # last: closing a descriptor lets go of all of SQLite's locks
+        if self._lock is not None:  # last: closing a descriptor releases all of SQLite's locks
             os.close(self._lock)
             self._lock = None
 
@@ -189,7 +191,7 @@ class Store:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into those that say which file is meant."""
+        """Turn SQLite's errors into errors that name the file."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -203,29 +205,29 @@ class Store:
             raise StoreError(f"{self.name}: damaged: {error}") from error
         except sqlite3.IntegrityError as error:
             raise StoreError(f"{self.name}: damaged: {error}") from error
-        except UnicodeDecodeError as error:  # of SQLite's own message
-            raise StoreError(f"{self.name}: damaged: text that is none") from error
+        except UnicodeDecodeError as error:  # in SQLite's own message
+            raise StoreError(f"{self.name}: damaged: invalid text") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.name}: damaged, or not a store of fastmlp sweep: {error}"
             ) from (error)
 
     def _take_lock(self, path: Path) -> None:
-        """Be the only one who writes, as long as the file is open."""
+        """Lock the file against other writers until it is closed."""
         try:
             import fcntl
-        except ImportError:  # Windows: SQLite's own locks have to do
+        except ImportError:  # Windows: only SQLite's own locks
             return
         self._lock = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(f"{self.name}: another sweep is writing to this store") from None
-        except OSError:  # of file systems that know no such locks
+        except OSError:  # file systems without such locks
             return
 
     def _is_ours(self) -> bool:
-        """Tell whether the file is a store; False if it is empty."""
+        """Return False if the file is empty; raise StoreError if it is not a store."""
         if self._value("SELECT count(*) FROM sqlite_schema") == 0:
             return False
         if self._value("PRAGMA application_id") != APPLICATION:
@@ -249,10 +251,10 @@ class Store:
         try:
             settings = loads(about["settings"])
             if about["digest"] != digest_of(settings):
-                raise ValueError("its digest does not fit")
+                raise ValueError("the digest does not match")
             measures = settings["measures"]
             if not measures or not all(m.isidentifier() for m in measures):
-                raise ValueError("its measures have no names")
+                raise ValueError("the measures have no names")
         except (
             BadFileError,
             KeyError,
@@ -311,7 +313,7 @@ class Store:
         return [*COLUMNS, *score_columns(self.settings)]
 
     def begin_session(self, facts: dict[str, Any]) -> None:
-        """Note that the sweep was started: when, on what, with how many threads."""
+        """Record a start of the sweep, with its time."""
         from datetime import UTC, datetime
 
         with self._transaction():
@@ -322,39 +324,39 @@ class Store:
             self._session = done.lastrowid or 0
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return what `begin_session` noted, oldest first."""
+        """Return the recorded starts, oldest first."""
         with self._errors():
             found = self._connection.execute("SELECT started, facts FROM sessions").fetchall()
         try:
             made = [{"started": started, **loads(facts)} for started, facts in found]
             if not all(isinstance(session["runs"], int) for session in made):
-                raise ValueError("no number of runs")
+                raise ValueError("a session has no number of runs")
             return made
         except (BadFileError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"{self.name}: damaged sessions: {error}") from error
 
     def add(self, rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> None:
-        """Write finished runs, all or none of them; keep them until the file takes them.
+        """Write finished runs in one transaction; keep them for later if that fails.
 
         Parameters
         ----------
         rows, costs : sequence of dict
-            By the names of `columns` and of COSTS, a session apart.
+            By the names of `columns`, and of COSTS except the session.
         """
-        self._rest.append((list(rows), list(costs)))
-        self.write_rest()
+        self._unwritten.append((list(rows), list(costs)))
+        self.write_pending()
 
-    def write_rest(self) -> None:
-        """Write the runs that are not in the file yet; a warning if they cannot be written."""
+    def write_pending(self) -> None:
+        """Write the runs that are not in the file yet; warn if that fails."""
         try:
-            while self._rest:
-                self._write(*self._rest[0])
-                del self._rest[0]
+            while self._unwritten:
+                self._write(*self._unwritten[0])
+                del self._unwritten[0]
         except OSError as error:
-            n_runs = sum(len(rows) for rows, _ in self._rest)
+            n_runs = sum(len(rows) for rows, _ in self._unwritten)
             warnings.warn(
-                f"Store {self.name} {error.strerror or error}. The sweep goes on; {n_runs} runs "
-                "are written with the next ones",
+                f"Store {self.name} {error.strerror or error}. The sweep continues; {n_runs} runs "
+                "will be written with the next ones",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -374,14 +376,10 @@ class Store:
     def rows(self) -> list[dict[str, Any]]:
         """Return every finished run, in the order of the plan.
 
-        Returns
-        -------
-        list of dict
-
         Raises
         ------
         StoreError
-            If a value is of another type than its column.
+            If a value does not have the type of its column.
         """
         names = self.columns
         with self._errors():
@@ -395,16 +393,16 @@ class Store:
                 if missing or not isinstance(value, kind):
                     raise StoreError(f"{self.name}: damaged: run {row[0]} has {name} {value!r}")
         written = [dict(zip(names, row, strict=True)) for row in found]
-        waiting = [row for rows, _ in self._rest for row in rows]
+        waiting = [row for rows, _ in self._unwritten for row in rows]
         return sorted([*written, *waiting], key=lambda row: row["run"]) if waiting else written
 
     def seconds(self) -> dict[int, float]:
-        """Return how long each run took, by its number."""
+        """Return the time that each run took, by its number."""
         with self._errors():
             found = self._connection.execute("SELECT run, seconds FROM costs").fetchall()
         if not all(isinstance(seconds, float) for _, seconds in found):
-            raise StoreError(f"{self.name}: damaged: a run took no number of seconds")
-        return dict(found) | {c["run"]: c["seconds"] for _, costs in self._rest for c in costs}
+            raise StoreError(f"{self.name}: damaged: the time of a run is not a number")
+        return dict(found) | {c["run"]: c["seconds"] for _, costs in self._unwritten for c in costs}
 
 
 def _connected(path: str | os.PathLike[str], mode: str) -> sqlite3.Connection:

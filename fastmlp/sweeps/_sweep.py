@@ -1,4 +1,4 @@
-"""`sweep`: checks, the rows held out, and the way through the plan."""
+"""`sweep`: arguments, held-out rows, and the order of the work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _kernels
 from .._many import cross_validation
-from .._many.cross_validation import Part, Problem, with_target
+from .._many.cross_validation import Split, TableProblem, with_target
 from .._many.engines import Engine, engine
 from .._utils import arguments
 from .._utils.progress import ProgressLine
@@ -23,16 +23,16 @@ from ..preprocessing import split
 from ..regularizers import GROUPS
 from . import _methods
 from ._result import SweepResult
-from ._runs import Conductor
+from ._scheduler import Scheduler
 from ._space import Space, Uniform
 from ._store import Store
-from ._training import Rows, Work
+from ._training import ScaledSplit, SweepSetup
 
-SHARE = 0.2  # of the rows that is held out by default
+SHARE = 0.2  # of the rows, held out by default
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended a sweep.
+    """Ctrl-C stopped a sweep.
 
     Attributes
     ----------
@@ -84,65 +84,68 @@ def sweep(
     threads: int | None = None,
     verbose: int = 1,
 ) -> SweepResult:
-    """Try many configurations, each with several seeds, and score them on rows held out.
+    """Train many configurations, each with several seeds, and score them on held-out rows.
 
-    Every finished run is a row of an SQLite file, written at once; a sweep that was killed goes on
-    from there when it is called again with the same data and settings. A run has the same bits
-    wherever it is done: in this process, by `jobs` processes, or on a cluster.
+    Every finished run is written to an SQLite file at once. An interrupted sweep resumes from the
+    file when it is called again with the same data and settings. The results of a run do not depend
+    on where it is trained: in this process, by `jobs` processes, or on a cluster.
 
     Parameters
     ----------
     x : array-like of shape (n, p), data frame, Table and so on
-        What `datasets.as_table` takes.
+        See `datasets.as_table`.
     y : array-like of shape (n,), or str
-        Numbers or classes; or the name of a column of x.
+        Numbers or classes, or the name of a column of x.
     units : str, sequence of int, or list of these
-        Hidden layers' widths, such as "64x2", [64, 32] or "none"; a list of them is tried.
+        Widths of the hidden layers, such as "64x2", [64, 32] or "none", or a list of these to try.
     activation, l1, l2, group_l1, dropout, optimizer, learning_rate, batch_size
-        A value, or a list of values to try; of `models.mlp`, by name, or of `Sequential.fit`,
-        batch_size None meaning all rows, learning_rate None the optimizer's own. Numbers may also
-        be a range to draw from, `Uniform` or `LogUniform`. One value holds for all layers.
+        A value for all layers, or a list of values to try; see `models.mlp` and `Sequential.fit`.
+        Optimizers are given by name. batch_size None means all rows, and learning_rate None the
+        optimizer's default. Numbers may also be a range to draw from, `Uniform` or `LogUniform`.
     epochs : int
-        Of training; with halving, of the last rung.
+        Epochs of each run; with halving, those of the last rung.
     proximal : bool
         Whether l1 makes weights exactly zero.
     groups : {"units", "inputs"}
-        What group_l1 is about.
+        What a group of group_l1 is: the weights of a unit, or those from an input.
     method : {"grid", "random", "halving", "optuna"}
-        All combinations; `samples` of them, drawn by `seed`; successive halving of either, by
-        which only 1/eta of the configurations go on to the next rung with eta times the epochs,
-        trained anew there; or `samples` proposed by Optuna's tree-structured Parzen estimator.
+        "grid" tries all combinations, and "random" draws `samples` of them. "halving" is successive
+        halving of either: only the best 1/eta of the configurations are trained again in the next
+        rung, with eta times the epochs. "optuna" tries `samples` configurations that are proposed
+        by Optuna's tree-structured Parzen estimator.
     samples : int, optional
+        Number of configurations to draw, or to get from Optuna.
     eta : int
-        At least 2.
+        Factor of halving, at least 2.
     min_epochs : int, optional
-        Of halving's first rung, at least.
+        Least number of epochs of halving's first rung.
     seeds : int
-        Networks of each configuration: of the seeds `seed`, `seed` + 1 and so on.
+        Number of networks of each configuration, with the seeds `seed`, `seed` + 1 and so on.
     seed : int
-        Also of the rows held out, of the folds and of what is drawn.
+        First seed; also the random seed for held-out rows, folds and drawn configurations.
     validation_split : float, optional
-        Share of the rows to hold out, drawn at random; 0.2 unless there are rows otherwise.
+        Share of the rows to hold out, drawn at random; 0.2 by default.
     validation_data : tuple (x, y), or a table if y names a column, optional
         Rows to score on, instead of a split.
     folds : int or array-like of shape (n,), optional
-        Cross-validation instead: how many, or each row's fold. A run for each.
+        Cross-validation, instead of a split: number of folds, or each row's fold. Every
+        configuration has a run for each fold.
     measure : {"mse", "deviance", "misclassification"}, optional
-        What ranks: by default the mean squared error, for classes the deviance.
+        Error measure to rank by: by default the mean squared error, or for classes the deviance.
     task, standardize, categorical, drop, impute, indicator
-        See `path`; what is learnt from columns is learnt from training rows.
+        See `path`. Preprocessing is fitted to training rows.
     store : str or path, optional
-        The SQLite file, whatever its suffix; by default in memory.
+        The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
-        Whether a store that is another sweep's, or a file that is none, is replaced.
+        Whether to replace a store of another sweep, or a file that is not a store.
     jobs : int, optional
-        Processes of this machine, through joblib, instead of threads of this process. By default
-        what ``joblib.parallel_config`` says, where it is in force; its backend may be Dask.
+        Number of worker processes, through joblib. By default, the workers of an active
+        ``joblib.parallel_config`` (whose backend may be Dask), or else threads of this process.
     cluster : str, optional
         The address of a Dask scheduler, "tcp://host:8786".
     threads : int, optional
-        Of this process; with jobs or a cluster, of each worker: by default the processors shared
-        out, on a cluster 1.
+        Number of threads. With `jobs` or `cluster`, the number of each worker: by default the
+        processors divided by `jobs`, and on a cluster 1.
     verbose : {0, 1}
         1: a progress line on stderr once it has taken a second.
 
@@ -155,17 +158,17 @@ def sweep(
     DataError
         If the data cannot be used.
     StoreError
-        If the store is another sweep's, saying what differs, or is damaged.
+        If the store is damaged, or belongs to another sweep; the message says what differs.
     ValueError
-        If an argument is not what it should be; a DataError if it needs what is not installed.
+        If an argument is invalid, or needs a package that is not installed.
     OSError
         If the store cannot be written, or the scheduler does not answer.
     SweepInterrupted
-        After Ctrl-C, with the runs that were finished, which the store keeps.
+        After Ctrl-C, with the finished runs, which are in the store.
 
     References
     ----------
-    Jamieson & Talwalkar (2016), AISTATS, for successive halving.
+    Jamieson & Talwalkar (2016), AISTATS: successive halving.
     """
     method = arguments.one_of("method", method, _methods.METHODS)
     space = Space(
@@ -195,20 +198,19 @@ def sweep(
             arguments.warn_unused(f"{of} is 0", {name: flag}, defaults)
     if method == "optuna":
         _methods.import_optuna()
-    problem = Problem(
+    problem = TableProblem(
         x, y, task, "float32", standardize=arguments.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator,
     )  # fmt: skip
     measure = problem.chosen_measure(measure)
-    place = problem.measures.index(measure)
-    parts = _parts(problem, y, validation_split, validation_data, folds, seed)
-    space.resolve_batches(max(len(part.x) for part in parts))
+    splits = _splits(problem, y, validation_split, validation_data, folds, seed)
+    space.resolve_batches(max(len(split.x) for split in splits))
     plan = _methods.plan(method, space, epochs, seed, samples, eta, min_epochs)
-    work = Work(parts, problem.n_classes, proximal, groups)
+    setup = SweepSetup(splits, problem.n_classes, proximal, groups)
     settings = {
         "task": problem.task,
         "measures": list(problem.measures),
-        "data": _digested(problem, parts),
+        "data": _digests(problem, splits),
         "parameters": space.to_dict(),
         "epochs": epochs,
         "proximal": proximal,
@@ -219,26 +221,25 @@ def sweep(
         "seed": seed,
         "measure": measure,
     }
-    total = plan.total * n_seeds * len(parts)
+    total = plan.total * n_seeds * len(splits)
     if store is not None:
         Store.check_place(store)
     with (
-        engine(jobs, cluster, threads) as workers,  # before an old store gives way
+        engine(jobs, cluster, threads) as workers,  # first: it may fail, and a store be replaced
         Store.created(store, json.loads(json.dumps(settings)), overwrite) as kept,
     ):
         kept.begin_session({"runs": total, **_facts(workers, jobs, cluster)})
         with ProgressLine("sweep", total, "runs", enabled=bool(verbose)) as line:
-            conductor = Conductor(
-                work, plan, [seed + i for i in range(n_seeds)], kept, place, workers, line.update
-            )
+            run_seeds = [seed + i for i in range(n_seeds)]
+            scheduler = Scheduler(setup, plan, run_seeds, kept, measure, workers, line.update)
             try:
-                conductor.conduct()
+                scheduler.run()
             except KeyboardInterrupt as stop:
-                kept.write_rest()
-                result = SweepResult.of(kept)  # which knows best what was written
+                kept.write_pending()
+                result = SweepResult.of(kept)
                 message = f"Interrupted after {len(result)} of {total} runs."
                 raise SweepInterrupted(message, result) from stop
-        kept.write_rest()
+        kept.write_pending()
         return SweepResult.of(kept)
 
 
@@ -257,37 +258,37 @@ def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, 
 # ---- rows --------------------------------------------------------------------------------------
 
 
-def _parts(
-    problem: Problem, y: Any, share: float | None, validation: Any, folds: Any, seed: int
-) -> list[Rows]:
-    """Return the rows to train and to score on, for each fold."""
+def _splits(
+    problem: TableProblem, y: Any, share: float | None, validation: Any, folds: Any, seed: int
+) -> list[ScaledSplit]:
+    """Return the rows to train on and to score on, for each fold."""
     given = {"validation_split": share, "validation_data": validation, "folds": folds}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise ValueError(f"{' and '.join(names)} exclude each other. Received: both")
     n = problem.n_rows
     if validation is not None:
-        return [_rows(_validated(problem, y, validation))]
+        return [_scaled(_with_validation(problem, y, validation))]
     if folds is not None:
-        fold = cross_validation.assigned(folds, problem.codes, problem.labels, n, seed)
-        return [_rows(problem.part(fold == k)) for k in range(int(fold.max()) + 1)]
+        fold = cross_validation.assign_folds(folds, problem.codes, problem.labels, n, seed)
+        return [_scaled(problem.split(fold == k)) for k in range(int(fold.max()) + 1)]
     if share is not None:
         rule = "a number in (0, 1): a sweep is scored on rows held out"
         share = arguments.number("validation_split", share, rule, lambda v: 0 < v < 1)
     _, held = split(n, SHARE if share is None else share, seed)
     mask = np.zeros(n, bool)
     mask[held] = True
-    return [_rows(problem.part(mask))]
+    return [_scaled(problem.split(mask))]
 
 
-def _rows(part: Part) -> Rows:
-    assert part.held_x is not None and part.held_y is not None
-    scale = part.preprocessing.target.scale
-    return Rows(part.x, part.y, part.held_x, part.held_y, float(scale))
+def _scaled(rows: Split) -> ScaledSplit:
+    assert rows.held_x is not None and rows.held_y is not None
+    scale = rows.preprocessing.target.scale
+    return ScaledSplit(rows.x, rows.y, rows.held_x, rows.held_y, float(scale))
 
 
-def _validated(problem: Problem, y: Any, validation: Any) -> Part:
-    """Return all rows to train on, and other ones to score on."""
+def _with_validation(problem: TableProblem, y: Any, validation: Any) -> Split:
+    """Return all rows to train on, and the validation rows to score on."""
     if isinstance(y, str):
         table = as_table(validation)
     elif isinstance(validation, (tuple, list)) and len(validation) == 2:
@@ -300,20 +301,20 @@ def _validated(problem: Problem, y: Any, validation: Any) -> Part:
     return problem.whole._replace(held_x=state.inputs(table, problem.dtype), held_y=y_held)
 
 
-def _digested(problem: Problem, parts: list[Rows]) -> dict[str, Any]:
-    """Return what a data set is recognised by."""
+def _digests(problem: TableProblem, splits: list[ScaledSplit]) -> dict[str, Any]:
+    """Return the sizes and digests that identify a data set."""
     training, held = hashlib.sha256(), hashlib.sha256()
     training.update(json.dumps(problem.labels, default=str).encode())
-    for rows in parts:
+    for rows in splits:
         for digest, arrays in ((training, rows[:2]), (held, rows[2:4])):
             for array in arrays:
                 digest.update(repr(array.shape).encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
     return {
-        "rows": len(parts[0].x),
-        "rows held out": len(parts[0].held_x),
-        "inputs": parts[0].x.shape[1],
-        "folds": len(parts),
+        "rows": len(splits[0].x),
+        "rows held out": len(splits[0].held_x),
+        "inputs": splits[0].x.shape[1],
+        "folds": len(splits),
         "training rows digest": training.hexdigest(),
         "held-out rows digest": held.hexdigest(),
     }

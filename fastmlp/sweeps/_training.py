@@ -1,4 +1,4 @@
-"""One piece of a sweep's work: networks of one configuration, a seed each, trained and scored."""
+"""Train and score the networks of one configuration and fold, one for each seed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels, optimizers, threads
-from .._many import pool, stacks
+from .._many import stacks
 from .._many.cross_validation import scores
 from .._many.engines import Progress
-from .._many.group import Group
+from .._many.group import NetworkGroup
 from .._model.architecture import parse_hidden
 from .._model.clone import clone
 from .._training import data
@@ -25,14 +25,14 @@ from ._space import Config
 Array = NDArray[Any]
 
 
-class Rows(NamedTuple):
-    """Rows to train on, and those held out, as the network takes them.
+class ScaledSplit(NamedTuple):
+    """Rows to train on and rows held out, as inputs and targets of a network.
 
     Parameters
     ----------
     x, y, held_x, held_y : ndarray
     scale : float
-        Of a regression's target, by which it was divided.
+        The number that a regression target was divided by.
     """
 
     x: Array
@@ -43,12 +43,12 @@ class Rows(NamedTuple):
 
 
 @dataclass
-class Work:
-    """What all pieces share; it is sent to each worker once.
+class SweepSetup:
+    """The data and options of all runs, sent to each worker once.
 
     Parameters
     ----------
-    parts : list of Rows
+    splits : list of ScaledSplit
         One for each fold.
     n_classes : int
         0 for regression.
@@ -57,17 +57,17 @@ class Work:
         See `models.mlp`.
     """
 
-    parts: list[Rows]
+    splits: list[ScaledSplit]
     n_classes: int
     proximal: bool = False
     groups: str = "units"
 
     def model(self, config: Config) -> Sequential:
-        """Make a compiled network without weights."""
+        """Make the compiled network of a configuration, without weights."""
         n = self.n_classes
         model = mlp(
             parse_hidden(config["units"]),
-            self.parts[0].x.shape[1],
+            self.splits[0].x.shape[1],
             n if n > 2 else 1,
             config["activation"],
             ("linear", "", "sigmoid")[n] if n < 3 else "softmax",
@@ -88,20 +88,20 @@ class Work:
 
 
 @dataclass
-class Piece:
-    """Runs of one configuration on one fold, which differ in their seeds.
+class RunGroup:
+    """Runs of one configuration on one fold, with different seeds.
 
     Parameters
     ----------
     runs : list of int
-        Their numbers.
+        The runs' numbers.
     config : dict
     epochs : int
     fold : int
         From 0.
     seeds : list of int
     size : int
-        Weights and biases of one network.
+        Number of weights and biases of one network.
     """
 
     runs: list[int]
@@ -114,24 +114,24 @@ class Piece:
 
 @dataclass
 class Outcome:
-    """What became of a run.
+    """The result of a run.
 
     Parameters
     ----------
     run : int
     message : str or None
-        Why it diverged, if it did.
+        If the run diverged, the reason.
     parameters : int
-        Weights and biases.
+        Number of weights and biases.
     nonzero : int or None
-        Weights that are not zero.
+        Number of nonzero weights.
     loss : float or None
-        Of the last epoch, with its penalty.
+        Loss of the last epoch, penalty included.
     train, held : list of float or None
-        Each measure.
+        Each error measure on training rows, and on held-out rows.
     seconds : float
     isa, host : str
-        Where.
+        Instruction set and name of the machine.
     """
 
     run: int
@@ -146,100 +146,107 @@ class Outcome:
     host: str = field(default_factory=socket.gethostname)
 
 
-def train(work: Work, piece: Piece, progress: Progress) -> list[Outcome]:
-    """Train and score the networks of a piece; each has the bits that it has alone.
-
-    Tiny ones go through the kernels side by side, the others one after the other.
-    """
-    rows = work.parts[piece.fold]
-    template = clone(work.model(piece.config))
+def train(setup: SweepSetup, group: RunGroup, progress: Progress) -> list[Outcome]:
+    """Train and score the networks of a group; each gets the bits of training it alone."""
+    rows, n_seeds = setup.splits[group.fold], len(group.seeds)
+    template = clone(setup.model(group.config))
     data.checked(template, rows.x, rows.y, None)
-    n = len(rows.x)
-    size = min(piece.config["batch_size"], n)
-    how = stacks.plan(template, len(piece.seeds), size, 1)
-    if how is None:
+    batch_size = min(group.config["batch_size"], len(rows.x))
+    plan = stacks.plan(template, n_seeds, batch_size, 1)
+    if plan is None:
         return [
-            _alone(work, piece, template, i, progress.of(i, len(piece.seeds)))
-            for i in range(len(piece.seeds))
+            _train_alone(setup, group, template, i, progress.of(i, n_seeds)) for i in range(n_seeds)
         ]
-    found: list[Outcome] = []
-    for start in range(0, len(piece.seeds), how.size):
-        places = list(range(start, min(start + how.size, len(piece.seeds))))
-        found += _stacked(work, piece, template, places, how, progress)
-    return found
+    outcomes: list[Outcome] = []
+    for start in range(0, n_seeds, plan.size):
+        indices = list(range(start, min(start + plan.size, n_seeds)))
+        outcomes += _train_stack(setup, group, template, indices, plan, progress)
+    return outcomes
 
 
-def _stacked(
-    work: Work, piece: Piece, template: Sequential, places: list[int], how: stacks.Plan,
-    progress: Progress,
+def _train_stack(
+    setup: SweepSetup, group: RunGroup, template: Sequential, indices: list[int],
+    plan: stacks.StackPlan, progress: Progress,
 ) -> list[Outcome]:  # fmt: skip
-    """Train some of a piece's networks side by side."""
-    start, rows = time.perf_counter(), work.parts[piece.fold]
-    n, total = len(rows.x), len(piece.seeds)
-    size = min(piece.config["batch_size"], n)
+    """Train some of a group's networks as a stack."""
+    start, rows = time.perf_counter(), setup.splits[group.fold]
+    n, total = len(rows.x), len(group.seeds)
+    batch_size = min(group.config["batch_size"], n)
+    seeds = [group.seeds[i] for i in indices]
     stacked = stacks.train(
-        how,
+        plan,
         template,
-        [piece.seeds[i] for i in places],
-        stacks.Rows(rows.x, rows.y, None),
-        kept=np.array([piece.epochs]),
-        batch_size=size,
-        shuffle=size < n,
-        on_call=lambda done: progress.note((places[0] + len(places) * done / piece.epochs) / total),
+        seeds,
+        stacks.StackRows(rows.x, rows.y, None),
+        kept=np.array([group.epochs]),
+        batch_size=batch_size,
+        shuffle=batch_size < n,
+        on_call=lambda done: progress.note(
+            (indices[0] + len(indices) * done / group.epochs) / total
+        ),
     )
     threads.raise_if_cancelled()
-    group = Group(template, [piece.seeds[i] for i in places], stacked.parameters,
-                  stacked.latest[:, None], [piece.epochs], None, {})  # fmt: skip
-    found = []
-    for k, (place, predict) in enumerate(zip(places, group.predictors(), strict=True)):
-        if not stacked.finite[k]:  # alone it says where it went wrong
-            found.append(_alone(work, piece, template, place, progress.of(place, total)))
+    networks = NetworkGroup(
+        template, seeds, stacked.parameters, stacked.latest[:, None], [group.epochs], None, {}
+    )
+    outcomes = []
+    for k, (i, predict) in enumerate(zip(indices, networks.predictors(), strict=True)):
+        if not stacked.finite[k]:  # train it again, alone: that raises an error with the epoch
+            outcomes.append(_train_alone(setup, group, template, i, progress.of(i, total)))
             continue
-        outcome = Outcome(piece.runs[place], parameters=template.count_params())
+        outcome = Outcome(group.runs[i], parameters=template.count_params())
         outcome.loss = float(stacked.latest[k])
-        weights = [array[k] for array in stacked.parameters if array.ndim == 3]
-        outcome.nonzero = sum(int(np.count_nonzero(w)) for w in weights)
-        _score(work, rows, predict, outcome)
-        found.append(outcome)
-    seconds = (time.perf_counter() - start) / len(places)
-    for outcome in found:
+        outcome.nonzero = _count_nonzero([a[k] for a in stacked.parameters if a.ndim == 3])
+        _score(setup, rows, predict, outcome)
+        outcomes.append(outcome)
+    seconds = (time.perf_counter() - start) / len(indices)
+    for outcome in outcomes:
         outcome.seconds = outcome.seconds or seconds
-    return found
+    return outcomes
 
 
-def _alone(
-    work: Work, piece: Piece, template: Sequential, place: int, progress: Progress
+def _train_alone(
+    setup: SweepSetup, group: RunGroup, template: Sequential, i: int, progress: Progress
 ) -> Outcome:
-    """Train one of a piece's networks."""
+    """Train one of a group's networks."""
     threads.raise_if_cancelled()
-    start, rows = time.perf_counter(), work.parts[piece.fold]
-    model = clone(template, piece.seeds[place])
-    size = min(piece.config["batch_size"], len(rows.x))
-    arguments = {"epochs": piece.epochs, "batch_size": size, "shuffle": size < len(rows.x)}
-    outcome = Outcome(piece.runs[place], parameters=template.count_params())
+    start, rows = time.perf_counter(), setup.splits[group.fold]
+    model = clone(template, group.seeds[i])
+    size = min(group.config["batch_size"], len(rows.x))
+    outcome = Outcome(group.runs[i], parameters=template.count_params())
 
     def share() -> float:
-        return len(model.history.epoch) / piece.epochs if model.history is not None else 0.0
+        return len(model.history.epoch) / group.epochs if model.history is not None else 0.0
 
     progress.watch(share)
     try:
-        history = pool.Job(model, rows.x, rows.y, arguments).fit()
+        history = model.fit(
+            rows.x,
+            rows.y,
+            epochs=group.epochs,
+            batch_size=size,
+            shuffle=size < len(rows.x),
+            verbose=0,
+        )
     except DivergedError as error:
         where = "" if error.layer is None else f", layer '{error.layer}'"
         outcome.message = f"diverged in epoch {error.epoch}{where}"
     else:
         outcome.loss = float(history.history["loss"][-1])
-        weights = [layer.get_weights()[0] for layer in model.dense_layers]
-        outcome.nonzero = sum(int(np.count_nonzero(w)) for w in weights)
-        _score(work, rows, lambda x: model.predict(x, verbose=0), outcome)
+        outcome.nonzero = _count_nonzero([layer.get_weights()[0] for layer in model.dense_layers])
+        _score(setup, rows, lambda x: model.predict(x, verbose=0), outcome)
     outcome.seconds = time.perf_counter() - start
     return outcome
 
 
-def _score(work: Work, rows: Rows, predict: Any, outcome: Outcome) -> None:
-    """Add the measures; what is not finite counts as diverged."""
+def _count_nonzero(weights: list[Array]) -> int:
+    return sum(int(np.count_nonzero(w)) for w in weights)
+
+
+def _score(setup: SweepSetup, rows: ScaledSplit, predict: Any, outcome: Outcome) -> None:
+    """Set the scores; if one is not finite, the run counts as diverged."""
     both = [
-        scores(work.n_classes, rows.scale, predict(x), y)
+        scores(setup.n_classes, rows.scale, predict(x), y)
         for x, y in ((rows.x, rows.y), (rows.held_x, rows.held_y))
     ]
     if not all(np.isfinite(values).all() for values in both):

@@ -109,7 +109,7 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
         (["--units", "none", "--lambdas", ""], "at least one number. Received: an empty grid"),
         (["--units", "none", "--lambdas", "1,a"], "numbers with commas between"),
         (["--units", "2", "--lambdas", "1:2,1:a"], "numbers with colons between"),
-        (["--units", "2", "--lambdas", "1:2,2:1"], "must make one path"),
+        (["--units", "2", "--lambdas", "1:2,2:1"], "must form one path"),
         (["--units", "2", "--lambdas", "1:2,2"], "must be numbers"),
         (["--units", "none", "--lambdas", "1,1"], "must differ. Received: 1 2 times"),
         (["--units", "none", "--lambdas", "1,-1"], "not negative. Received: -1"),

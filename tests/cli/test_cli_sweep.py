@@ -129,7 +129,7 @@ def test_options_from_a_file(run, write, numbers):
         (("numbers.csv", "--units", "4", "--l2", "1..0"), "a range is LOW..HIGH"),
         (("numbers.csv", "--units", "4", "--l2", "0..1"), "a range is LOW..HIGH"),
         (("numbers.csv", "--units", "4", "--batch-size", "2.5"), "expected whole numbers"),
-        (("numbers.csv", "--units", "4", "--l2", "1e-3..1"), "to be drawn from: give samples"),
+        (("numbers.csv", "--units", "4", "--l2", "1e-3..1"), "to draw from it"),
         (("numbers.csv", "--units", "4,4"), "The values of units must differ"),
         (("numbers.csv", "--units", "4", "--method", "random"), "needs samples"),
         (("numbers.csv", "--units", "4", "--optimizer", "adamm"), "Did you mean 'adam'"),
@@ -141,7 +141,7 @@ def test_options_from_a_file(run, write, numbers):
         (("numbers.csv", "--units", "4", "--measure", "deviance"), "Unknown measure"),
         (("numbers.csv", "--show", "s.db"), "--show shows a store"),
         (("--show", "s.db", "-o", "a.png", "--plot", "b.png"), "give one of them"),
-        (("numbers.csv", "--units", "4", "--jobs", 2, "--cluster", "tcp://a:1"), "jobs are"),
+        (("numbers.csv", "--units", "4", "--jobs", 2, "--cluster", "tcp://a:1"), "exclude each"),
     ],
 )
 def test_usage_errors(run, numbers, args, message):

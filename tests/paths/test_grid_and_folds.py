@@ -26,7 +26,7 @@ from .data import classes, regression
         ([[0.1, 0.2], [0.1, 0.2]], r"differ. Received: (0.1, 0.2) 2 times"),
         ([[0.1, 0.2], [0.2, 0.1]], "one path"),
         ([[0.1], [0.2]], "a column for each Dense layer, output included: 2"),
-        ([[0.1, 0.2], [0.0, 0.0]], "above 0 for one layer"),
+        ([[0.1, 0.2], [0.0, 0.0]], "must have a value above 0"),
     ],
 )
 def test_bad_lambdas(lambdas, text):
@@ -43,15 +43,15 @@ def test_bad_lambdas(lambdas, text):
         ({"layer_factors": [1.0]}, "one number per Dense layer, output included"),
         ({"layer_factors": [0.0, 0.0]}, "not all of them 0"),
         ({"layer_factors": [1.0, -1.0]}, "layer_factors must be a finite number of at least 0"),
-        ({"layer_factors": [1, 1], "lambdas": [[1, 2]]}, "Received: both"),
+        ({"layer_factors": [1, 1], "lambdas": [[1, 2]]}, "Received: layer_factors, and lambdas"),
         ({"penalty": "l3"}, "Unknown penalty: 'l3'"),
-        ({"l1_ratio": 0.5, "penalty": "l2"}, "l1_ratio goes with penalty='l1'"),
+        ({"l1_ratio": 0.5, "penalty": "l2"}, "l1_ratio needs penalty='l1'"),
         ({"l1_ratio": 0}, "l1_ratio must be a number above 0"),
         ({"choose": "best"}, "Unknown choose: 'best'"),
         ({"measure": "deviance"}, "Unknown measure: 'deviance'. Known: mse"),
         ({"folds": 1}, "folds must be an integer of at least 2"),
         ({"folds": [0, 1]}, "an integer for each of the 80 rows"),
-        ({"folds": np.zeros(80, int)}, "two or more. Received: 0 for every row"),
+        ({"folds": np.zeros(80, int)}, "at least two values. Received: 0 for every row"),
         ({"epochs": 0}, "epochs must be a positive integer"),
         ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),
         ({"seed": -1}, "seed must be a non-negative integer"),
@@ -109,12 +109,12 @@ def test_a_drawn_grid_is_even_in_logarithm():
 
 
 def test_folds_are_equal_and_classes_spread_over_them():
-    folds = cross_validation.assigned(4, None, [], 22, 0)
+    folds = cross_validation.assign_folds(4, None, [], 22, 0)
     assert sorted(np.bincount(folds)) == [5, 5, 6, 6]
-    assert (folds != cross_validation.assigned(4, None, [], 22, 1)).any()
+    assert (folds != cross_validation.assign_folds(4, None, [], 22, 1)).any()
     _, y = classes(n=50, n_classes=3)
     names, codes = np.unique(y, return_inverse=True)
-    folds = cross_validation.assigned(5, codes, list(names), 50, 0)
+    folds = cross_validation.assign_folds(5, codes, list(names), 50, 0)
     counts = np.array([np.bincount(codes[folds == k]) for k in range(5)])
     assert np.ptp(counts, axis=0).max() <= 1
     assert np.ptp(counts.sum(axis=1)) <= 1

@@ -18,7 +18,7 @@ import pytest
 import fastmlp
 from fastmlp import models, paths
 from fastmlp.errors import DataError
-from fastmlp.paths import _path, _sparsity, _tracks
+from fastmlp.paths import _fold_paths, _path, _sparsity
 from fastmlp.preprocessing import Preprocessing
 
 from .data import classes, regression
@@ -197,13 +197,13 @@ def test_the_same_bits_for_any_number_of_threads(units, network):
 
 def test_threads_walk_side_by_side(monkeypatch):
     seen = set()
-    advance = _tracks.Track.advance
+    advance = _fold_paths.FoldPath.advance
 
     def noted(self, lambdas):
         seen.add((threading.get_ident(), id(self)))
         advance(self, lambdas)
 
-    monkeypatch.setattr(_tracks.Track, "advance", noted)
+    monkeypatch.setattr(_fold_paths.FoldPath, "advance", noted)
     x, y = regression(n=400)
     options = {**QUICK, "epochs": 300, "lambdas": np.geomspace(0.1, 1, 6)}
     fastmlp.path(x, y, "16,16", threads=3, **options)
@@ -215,7 +215,7 @@ def test_packed_arrays_come_back():
     dense, sparse = np.arange(6.0).reshape(2, 3), np.zeros((4, 5), np.float32)
     sparse[1, 2] = -3
     for array, size in ((dense, 6), (sparse, 2), (np.zeros(3), 0)):
-        packed = _tracks.Packed(array)
+        packed = _fold_paths.Packed(array)
         assert packed.size == size
         np.testing.assert_array_equal(packed.unpacked(), array)
         assert packed.unpacked().dtype == array.dtype
@@ -224,7 +224,7 @@ def test_packed_arrays_come_back():
 def test_weights_too_large_to_keep_are_walked_to_again(monkeypatch):
     x, y = regression()
     kept = fastmlp.path(x, y, "8", **QUICK)
-    monkeypatch.setattr(_tracks, "_MAX_KEPT", 10)
+    monkeypatch.setattr(_fold_paths, "_MAX_KEPT", 10)
     again = fastmlp.path(x, y, "8", **QUICK)
     assert again.held_out is None
     assert kept.kept(3)
@@ -240,7 +240,7 @@ def test_weights_too_large_to_keep_are_walked_to_again(monkeypatch):
 
 def test_nothing_learnt_is_an_error():
     x, y = regression()
-    with pytest.raises(DataError, match=r"Nothing is learnt of the target.*more epochs"):
+    with pytest.raises(DataError, match=r"learnt nothing.*more epochs"):
         fastmlp.path(x, y, "4", penalty="l2", epochs=1, learning_rate=1e-9, verbose=0)
 
 
@@ -257,15 +257,15 @@ def test_a_description_counts_what_leads_to_an_output():
     bias = [np.array([0.5, 0, 3]), np.array([0, 0.25]), np.array([1.0])]
     model.set_weights([w1, bias[0], w2, bias[1], w3, bias[2]])
     x = np.random.default_rng(0).uniform(1, 2, size=(20, 4)).astype(np.float32)
-    description = _sparsity.described(model, x)
+    description = _sparsity.describe(model, x)
     assert description.n_nonzero == 7
     assert description.n_live == [1, 1]
     assert description.n_inputs == 2
     assert [norm.tolist() for norm in description.norms] == [[1, 1, 0, 0], [1, 0, 0], [2, 0]]
     before = model.predict(x)
-    _sparsity.tidy(model)
+    _sparsity.zero_unused_weights(model)
     np.testing.assert_allclose(model.predict(x), before, rtol=1e-6)
-    tidied = _sparsity.described(model, x)
+    tidied = _sparsity.describe(model, x)
     assert tidied.n_nonzero == 4
     assert (tidied.n_live, tidied.n_inputs) == ([1, 1], 2)
 
@@ -274,7 +274,7 @@ def test_a_relu_that_is_off_for_every_row_is_dead():
     model = models.mlp([2], 1, 1, seed=0)
     model.set_weights([np.ones((1, 2)), np.array([0.0, -9]), np.ones((2, 1)), np.zeros(1)])
     x = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
-    assert _sparsity.described(model, x).n_live == [1]
+    assert _sparsity.describe(model, x).n_live == [1]
 
 
 # ---- models and tables -------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_predict_takes_a_place_and_refuses_one_that_is_not_there(network):
 
 def test_an_interrupted_path_has_what_was_walked(monkeypatch):
     walked = []
-    advance = _tracks.Track.advance
+    advance = _fold_paths.FoldPath.advance
 
     def stopping(self, lambdas):
         if len(walked) == 14:  # three steps of four tracks, and two more
@@ -339,7 +339,7 @@ def test_an_interrupted_path_has_what_was_walked(monkeypatch):
 
     x, y = regression()
     whole = fastmlp.path(x, y, "4", **QUICK)
-    monkeypatch.setattr(_tracks.Track, "advance", stopping)
+    monkeypatch.setattr(_fold_paths.FoldPath, "advance", stopping)
     with pytest.raises(paths.PathInterrupted, match="after 3 of 6 lambdas") as stop:
         fastmlp.path(x, y, "4", threads=1, **QUICK)
     result = stop.value.result

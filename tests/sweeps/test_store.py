@@ -95,7 +95,7 @@ def test_200_runs_killed_10_times(tmp_path, jobs):
 def test_a_finished_sweep_trains_nothing_again(tmp_path, monkeypatch):
     store = tmp_path / "no.suffix"
     first = small(store=store)
-    monkeypatch.setattr("fastmlp.sweeps._runs.train", None)  # whoever calls it fails
+    monkeypatch.setattr("fastmlp.sweeps._scheduler.train", None)  # whoever calls it fails
     again = small(store=store)
     assert again.rows == first.rows
     assert len(again.sessions) == 2
@@ -114,7 +114,7 @@ def test_halving_and_optuna_go_on_where_they_were(tmp_path, monkeypatch):
         for i, options in enumerate(methods):
             whole = small(units=("2", "4", "8"), seeds=2, **options)
             trained = []
-            train = sweeps._runs.train
+            train = sweeps._scheduler.train
 
             def some(work, piece, progress, trained=trained, train=train):
                 if len(trained) == 5:
@@ -122,12 +122,12 @@ def test_halving_and_optuna_go_on_where_they_were(tmp_path, monkeypatch):
                 trained.append(piece)
                 return train(work, piece, progress)
 
-            patch.setattr("fastmlp.sweeps._runs.train", some)
+            patch.setattr("fastmlp.sweeps._scheduler.train", some)
             store = tmp_path / f"{i}.db"
             with pytest.raises(sweeps.SweepInterrupted) as stop:
                 small(units=("2", "4", "8"), seeds=2, store=store, threads=1, **options)
             assert 0 < len(stop.value.result) < len(whole)
-            patch.setattr("fastmlp.sweeps._runs.train", train)
+            patch.setattr("fastmlp.sweeps._scheduler.train", train)
             resumed = small(units=("2", "4", "8"), seeds=2, store=store, **options)
             assert resumed.rows == whole.rows
 
@@ -235,7 +235,7 @@ def test_a_store_cut_or_garbled_anywhere_is_one_error_or_as_it_was(tmp_path):
     [
         ("UPDATE runs SET val_mse = 'low' WHERE run = 3", "run 3 has val_mse 'low'"),
         ("UPDATE runs SET loss = NULL WHERE run = 4", "run 4 has loss None"),
-        ("UPDATE costs SET seconds = 'long'", "no number of seconds"),
+        ("UPDATE costs SET seconds = 'long'", "the time of a run is not a number"),
         ("UPDATE sessions SET facts = '{}'", "damaged sessions"),
         ("UPDATE about SET value = '{}' WHERE key = 'settings'", "damaged settings"),
         ("DELETE FROM about", "damaged settings"),
@@ -299,7 +299,7 @@ def test_a_full_disk_is_a_warning_and_nothing_is_lost(tmp_path, monkeypatch, aga
         write(self, rows, costs)
 
     monkeypatch.setattr(_store.Store, "_write", limited)
-    with pytest.warns(RuntimeWarning, match=r"s\.db.*full.*runs are written with the next ones"):
+    with pytest.warns(RuntimeWarning, match=r"s\.db.*full.*runs will be written"):
         made = small(store=store, units=("4", "300"), threads=1)
     monkeypatch.undo()
     expected = small(units=("4", "300")).rows

@@ -302,7 +302,9 @@ def test_a_cluster_without_workers(monkeypatch):
 
 
 def test_workers_with_another_fastmlp(monkeypatch, cluster):
-    monkeypatch.setattr(fastmlp, "__version__", "9.9")
+    from fastmlp._many.engines import dask
+
+    monkeypatch.setattr(dask, "__version__", "9.9")
     with pytest.raises(RuntimeError, match=r"the worker has fastmlp .*, expected 9\.9 as here"):
         small(cluster=cluster.scheduler_address)
 

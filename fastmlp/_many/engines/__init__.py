@@ -1,13 +1,20 @@
-"""Who does many pieces of work: threads of this process, joblib's processes, a Dask cluster.
+"""Engines, which call a function for many items: in threads, processes or a Dask cluster.
 
-`engine` chooses. Each engine calls ``function(shared, item, progress)`` for every item, wherever
-that may be: `shared` goes to each worker once, the kernels have so many threads in each call, and
-what comes back is handed over in the calling thread as it comes. A worker that is lost has its
-items done by others. Ctrl-C ends all of it within a second.
+An engine calls ``function(shared, item, progress)`` for every item. `shared` is sent to each
+worker once, and results are handed over in the calling thread as they arrive. Items of a lost
+worker are processed by another one. Ctrl-C stops all calls within a second.
+
+choice     `engine`, which picks the engine that the options ask for
+base       `Engine`, the base class
+threads    an engine of this process's threads
+processes  engines of joblib's workers
+dask       an engine of a Dask cluster's workers
+calls      one call in a worker
+progress   the progress of one item
 """
 
 from .base import Engine
 from .choice import engine
-from .share import Progress
+from .progress import Progress
 
 __all__ = ["Engine", "Progress", "engine"]

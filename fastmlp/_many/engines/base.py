@@ -1,32 +1,40 @@
-"""The choice of an engine, and those of this machine: threads, and joblib's workers."""
+"""The base class of engines, and the work that an engine is given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .calls import Function
 
-OnResult = Callable[[int, Any], None]
-OnWait = Callable[[float], None]
+
+class Workload(NamedTuple):
+    """The arguments of `Engine.run`, which describes them."""
+
+    function: Function
+    shared: Any
+    items: Sequence[Any]
+    on_result: Callable[[int, Any], None]
+    on_wait: Callable[[float], None]
+    alone: Sequence[bool] | None = None
 
 
 class Engine:
-    """Does pieces of work.
+    """Calls a function for many items.
 
     Parameters
     ----------
     n_workers : int
-        How many pieces are done at a time.
+        Number of items in work at a time.
     n_threads : int
-        Of the kernels, for each worker.
+        Kernel threads of each worker.
 
     Attributes
     ----------
     name : str
-        For people.
+        Shown to users.
     here : bool
-        Whether the work is done in this process.
+        Whether the calls run in this process, so that they may write to the caller's objects.
     """
 
     name = ""
@@ -40,8 +48,8 @@ class Engine:
         function: Function,
         shared: Any,
         items: Sequence[Any],
-        on_result: OnResult,
-        on_wait: OnWait,
+        on_result: Callable[[int, Any], None],
+        on_wait: Callable[[float], None],
         alone: Sequence[bool] | None = None,
     ) -> None:
         """Call ``function(shared, item, progress)`` for every item.
@@ -49,26 +57,27 @@ class Engine:
         Parameters
         ----------
         function : callable
-            Of a module, so that other processes find it.
+            Defined in a module, so that other processes can import it.
         shared : object
             Sent to each worker once.
         items : sequence
         on_result : callable
-            Told the place of an item and its result, in the calling thread, in any order.
+            Called in the calling thread with the index of an item and its result, in any order.
         on_wait : callable
-            Told ten times a second how much of the items is under way, in items.
+            Called ten times a second, and after results, with the sum of what unfinished items
+            have noted as their progress.
         alone : sequence of bool, optional
-            For each item whether it had better have the machine to itself.
+            For each item, whether it should have the machine to itself.
 
         Raises
         ------
         BaseException
-            What the first call raised that failed; the others are stopped.
+            The exception of the first call that failed. The other calls are stopped.
         """
+        self._run(Workload(function, shared, items, on_result, on_wait, alone))
+
+    def _run(self, work: Workload) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the workers."""
-
-
-# ---- the choice --------------------------------------------------------------------------------
+        """Release the workers."""

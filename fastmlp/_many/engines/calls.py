@@ -1,4 +1,4 @@
-"""What runs in a worker: one call, with its threads, its data, and word of how far it is."""
+"""One call in a worker: its shared data, its kernel threads and its progress."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import pool
-from .share import Progress
+from .progress import Progress
 
 Function = Callable[[Any, Any, Progress], Any]
 
 _BEAT_SECONDS = 0.3
 
 
-class Direct(NamedTuple):
-    """Shared data that go with each call, or are in the same process."""
+class SharedValue(NamedTuple):
+    """Shared data of the same process, or sent with each call."""
 
     value: Any
 
@@ -31,7 +31,7 @@ class Direct(NamedTuple):
         return self.value
 
 
-class File(NamedTuple):
+class SharedFile(NamedTuple):
     """Shared data in a file, which each process reads once."""
 
     path: str
@@ -47,14 +47,14 @@ class File(NamedTuple):
 _read: dict[str, Any] = {}
 
 
-class Board(NamedTuple):
-    """A file with a number for each item: how much of it is done. Workers write, all may read."""
+class ProgressFile(NamedTuple):
+    """A file with the progress of each of n items. Workers write it, and every process reads it."""
 
     path: str
     n: int
 
-    def shares(self, mode: Any = "r") -> Any:
-        """Return the numbers."""
+    def values(self, mode: Any = "r") -> Any:
+        """Return the numbers, mapped from the file."""
         return np.memmap(self.path, np.float32, mode, shape=(self.n,))
 
 
@@ -64,31 +64,31 @@ class LocalCall(NamedTuple):
     Parameters
     ----------
     function : callable
-    shared : Direct or File
+    shared : SharedValue or SharedFile
     n_threads : int
-        For the kernels.
-    board : Board or None
+        Kernel threads.
+    progress_file : ProgressFile or None
     """
 
     function: Function
-    shared: Direct | File
+    shared: SharedValue | SharedFile
     n_threads: int
-    board: Board | None
+    progress_file: ProgressFile | None
 
-    def __call__(self, place: int, item: Any) -> tuple[int, Any]:
-        """Do an item; return its place with the result."""
+    def __call__(self, i: int, item: Any) -> tuple[int, Any]:
+        """Process item i; return i and the result."""
         progress = Progress()
 
         def beat() -> None:
-            if self.board is not None:
-                self.board.shares("r+")[place] = progress.share()
+            if self.progress_file is not None:
+                self.progress_file.values("r+")[i] = progress.done()
 
-        with beating(beat), pool._as_worker(self.n_threads, None):
-            return place, self.function(self.shared.get(), item, progress)
+        with heartbeat(beat), pool.as_worker(self.n_threads, None):
+            return i, self.function(self.shared.get(), item, progress)
 
 
-def end_with(parent: int) -> None:
-    """End this process soon after its parent was killed: nobody waits for its results."""
+def exit_with(parent: int) -> None:
+    """Exit this process soon after its parent was killed, because nobody reads its results."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -99,13 +99,13 @@ def end_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Call a function every now and then, in a thread, while something else is done."""
+def heartbeat(beat: Callable[[], None]) -> Iterator[None]:
+    """Call a function about three times a second, in a thread, while the block runs."""
     over = threading.Event()
 
     def run() -> None:
         while not over.wait(_BEAT_SECONDS):
-            with contextlib.suppress(Exception):  # word of progress is not worth a failure
+            with contextlib.suppress(Exception):  # showing progress must not fail the work
                 beat()
 
     thread = threading.Thread(target=run, name="fastmlp progress", daemon=True)

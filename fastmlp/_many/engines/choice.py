@@ -1,4 +1,4 @@
-"""Which engine the options ask for."""
+"""Pick the engine that the options ask for."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .threads import Threads
 
 @contextlib.contextmanager
 def engine(jobs: int | None, cluster: str | None, n_threads: int | None) -> Iterator[Engine]:
-    """Choose who does the work.
+    """Open the engine that the options ask for, and close it at the end of the block.
 
     Parameters
     ----------
     jobs : int or None
-        Processes of this machine, through joblib; None: as ``joblib.parallel_config`` says where
-        it is in force, otherwise threads of this process.
+        Number of processes of this machine, through joblib. None: the workers that an active
+        ``joblib.parallel_config`` names, or else threads of this process.
     cluster : str or None
         The address of a Dask scheduler.
     n_threads : int or None
-        Threads of the kernels: in all for threads of this process, otherwise for each worker.
+        Kernel threads: the total if they are of this process, otherwise those of each worker.
 
     Yields
     ------
@@ -35,17 +35,19 @@ def engine(jobs: int | None, cluster: str | None, n_threads: int | None) -> Iter
     Raises
     ------
     ValueError
-        If both are given, or what they need is not installed.
+        If both are given, or the package that one needs is not installed.
     OSError
         If the scheduler cannot be reached.
     """
-    threads.resolve(n_threads)  # which checks it
+    threads.resolve(n_threads)  # raises if it is invalid
     if jobs is not None:
         arguments.integer("jobs", jobs)
     if cluster is not None:
         arguments.instance("cluster", cluster, str)
     if cluster is not None and jobs is not None:
-        raise ValueError("jobs are processes of this machine; with a cluster there are none")
+        raise ValueError(
+            "jobs (processes of this machine) and cluster exclude each other. Received: both"
+        )
     made = _chosen(jobs, cluster, n_threads)
     try:
         yield made
@@ -78,6 +80,6 @@ def _chosen(jobs: int | None, cluster: str | None, n_threads: int | None) -> Eng
 
 
 def _each(n_threads: int | None, otherwise: int) -> int:
-    """Return how many threads each worker has: those that were asked for, here or for all."""
+    """Return the threads of each worker: the number asked for, if any, or else the given one."""
     count, automatic = threads.resolve(n_threads)
     return max(1, otherwise) if automatic else count

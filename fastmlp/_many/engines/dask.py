@@ -1,6 +1,6 @@
-"""A Dask cluster: data scattered once, lost workers' items done by others, progress from all.
+"""An engine whose calls run on a Dask cluster.
 
-Dask is asked directly, also where joblib's configuration names it: joblib waits for ever for an
+Dask is used directly, even if joblib's configuration names it: joblib would wait forever for an
 item that Dask has given up.
 """
 
@@ -12,7 +12,7 @@ import logging
 import queue
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -20,17 +20,17 @@ from ... import _kernels
 from ..._utils.optional import require
 from ..._utils.version import __version__
 from .. import pool
-from .base import Engine, OnResult, OnWait
-from .calls import Function, beating
-from .share import Progress
+from .base import Engine, Workload
+from .calls import Function, heartbeat
+from .progress import Progress
 
 CONNECT_SECONDS = 10.0
-WORKERS_SECONDS = 30.0  # to wait for the first worker
+WORKERS_SECONDS = 30.0  # timeout for the first worker
 _WAIT_SECONDS = 0.1
 _FETCH_SECONDS = 60.0
-_ATTEMPTS = 4  # of an item that ends its workers
+_ATTEMPTS = 4  # at an item whose workers are lost
 
-_halts: dict[str, threading.Event] = {}  # in a worker, by sweep
+_halts: dict[str, threading.Event] = {}  # in a worker, by the token of a run
 
 
 def _halt_of(token: str) -> threading.Event:
@@ -38,34 +38,32 @@ def _halt_of(token: str) -> threading.Event:
 
 
 async def _stop(token: str) -> None:
-    """End all calls of a sweep in this worker; a coroutine, for which nobody need wait."""
+    """Stop all calls of a run in this worker; a coroutine, so that the caller need not wait."""
     _halt_of(token).set()
 
 
 def _facts() -> tuple[str, str]:
-    """Return what workers must have in common with the parent."""
+    """Return the version, which must equal that of the workers, and the instruction set."""
     return __version__, _kernels.isa()
 
 
-def _call(
-    function: Function, shared: Any, place: int, item: Any, n_threads: int, token: str
-) -> Any:
-    """Do an item, in a worker."""
+def _call(function: Function, shared: Any, i: int, item: Any, n_threads: int, token: str) -> Any:
+    """Process item i, in a worker."""
     from distributed import get_worker
 
     worker, progress = get_worker(), Progress()
     with (
-        beating(lambda: worker.log_event(token, (place, progress.share()))),
-        pool._as_worker(n_threads, _halt_of(token)),
+        heartbeat(lambda: worker.log_event(token, (i, progress.done()))),
+        pool.as_worker(n_threads, _halt_of(token)),
     ):
         try:
             return function(shared, item, progress)
-        except KeyboardInterrupt:  # halted: nobody waits for it
+        except KeyboardInterrupt:  # cancelled: the result is not read
             return None
 
 
 def _require_scheduler(address: str) -> None:
-    """Raise unless a Dask scheduler answers at an address, before there is a client that waits."""
+    """Raise unless a Dask scheduler answers at an address; a client would wait much longer."""
     rule = f"cluster must be a scheduler's address such as tcp://host:8786. Received: {address!r}"
     scheme, separator, _ = address.partition("://")
     if not separator or scheme not in ("tcp", "tls", "ucx", "ws", "wss"):
@@ -78,23 +76,27 @@ def _require_scheduler(address: str) -> None:
         except BaseException as error:
             answers.put(error)
 
-    # A thread, for the calling one may have a loop already, and must hear Ctrl-C.
+    # In a thread: the calling one may have an event loop already, and must handle Ctrl-C.
     threading.Thread(target=ask, daemon=True).start()
     try:
         answer = answers.get(timeout=CONNECT_SECONDS + 2)
     except queue.Empty:
         answer = TimeoutError()
-    if isinstance(answer, (OSError, TimeoutError)):  # what Dask raises of its own is one, too
+    if isinstance(answer, (OSError, TimeoutError)):  # Dask's own errors are OSErrors, too
         raise ConnectionError(
             f"{address}: no Dask scheduler answers within {CONNECT_SECONDS:g} seconds"
         ) from answer
     if isinstance(answer, (ValueError, TypeError)):
         raise ValueError(f"{rule} ({answer})") from answer
     if isinstance(answer, BaseException):
-        raise ConnectionError(f"{address}: what answers is no Dask scheduler") from answer
+        raise ConnectionError(
+            f"{address}: the server that answers is not a Dask scheduler"
+        ) from answer
     if answer.get("type") != "Scheduler":
         kind = str(answer.get("type")).lower()
-        raise ConnectionError(f"{address}: what answers is a Dask {kind}, not a scheduler")
+        raise ConnectionError(
+            f"{address}: the server that answers is a Dask {kind}, not a scheduler"
+        )
 
 
 async def _identity(address: str) -> Any:
@@ -119,7 +121,7 @@ class Dask(Engine):
 
     def __init__(self, client: Any, n_threads: int) -> None:
         self._client = client
-        self._open = contextlib.ExitStack()  # what is to be closed in the end
+        self._open = contextlib.ExitStack()  # closed by `close`
         super().__init__(self._count_workers(), n_threads)
         self._check_workers()
 
@@ -130,7 +132,7 @@ class Dask(Engine):
         Raises
         ------
         ValueError
-            If Dask is not installed, or the address is none.
+            If Dask is not installed, or the address is malformed.
         ConnectionError
             If there is no scheduler there, or it has no workers.
         """
@@ -145,7 +147,7 @@ class Dask(Engine):
         return made
 
     def _count_workers(self) -> int:
-        """Count the calls that workers do at a time; wait for the first of them."""
+        """Count the workers' threads; wait for the first worker."""
         try:
             self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
         except TimeoutError as error:
@@ -156,7 +158,7 @@ class Dask(Engine):
         return max(1, sum(self._client.nthreads().values()))
 
     def _check_workers(self) -> None:
-        """Require that workers have this fastmlp; another has other bits, or other arguments."""
+        """Require this version of fastmlp in workers; results of another one may differ."""
         own = _facts()
         try:
             found = self._client.run(_facts, on_error="return")
@@ -170,96 +172,82 @@ class Dask(Engine):
                     f"{worker}: the worker has fastmlp {facts[0]}, expected {own[0]} as here"
                 )
 
-    def run(
-        self,
-        function: Function,
-        shared: Any,
-        items: Sequence[Any],
-        on_result: OnResult,
-        on_wait: OnWait,
-        alone: Sequence[bool] | None = None,
-    ) -> None:
-        """Call the function for every item; see `Engine.run`."""
+    def _run(self, work: Workload) -> None:
         token = f"fastmlp-{secrets.token_hex(8)}"
-        run = _Run(self._client, function, shared, items, self.n_threads, token)
-        shares: dict[int, float] = {}
-        self._client.subscribe_topic(token, lambda event: shares.update([event[1]]))
+        submissions = _Submissions(self._client, work, self.n_threads, token)
+        progress: dict[int, float] = {}
+        self._client.subscribe_topic(token, lambda event: progress.update([event[1]]))
         try:
-            while run.left:
-                for place, result in run.next(_WAIT_SECONDS):
-                    on_result(place, result)
-                on_wait(sum(shares.get(i, 0.0) for i in run.left))
+            while submissions.left:
+                for i, result in submissions.next(_WAIT_SECONDS):
+                    work.on_result(i, result)
+                work.on_wait(sum(progress.get(i, 0.0) for i in submissions.left))
         except BaseException:
-            run.abandon()
+            submissions.cancel()
             raise
         finally:
             with contextlib.suppress(Exception):
                 self._client.unsubscribe_topic(token)
 
     def close(self) -> None:
-        """Close the client if it is our own."""
+        """Close the client, unless it was given."""
         self._open.close()
 
 
-class _Run:
-    """Items on their way."""
+class _Submissions:
+    """The items of a workload on a cluster; those of lost workers are submitted again."""
 
-    def __init__(
-        self, client: Any, function: Function, shared: Any, items: Sequence[Any],
-        n_threads: int, token: str,
-    ) -> None:  # fmt: skip
-        self.client, self.function, self.shared, self.items = client, function, shared, items
-        self.n_threads, self.token = n_threads, token
-        self.left = set(range(len(items)))
-        self._attempts = [0] * len(items)
+    def __init__(self, client: Any, work: Workload, n_threads: int, token: str) -> None:
+        self.client, self.work, self.n_threads, self.token = client, work, n_threads, token
+        self.left = set(range(len(work.items)))
+        self._attempts = [0] * len(work.items)
         self._data: Any = None
         self._futures: dict[Any, int] = {}
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._submit(sorted(self.left))
 
-    def _submit(self, places: list[int]) -> None:
+    def _submit(self, indices: list[int]) -> None:
         if self._data is None or self._data.status in ("cancelled", "lost", "error"):
-            # To all workers at once, so that none of them is the only one to have the data.
+            # To all workers, so that the data are not lost with one of them.
             try:
-                [self._data] = self.client.scatter([self.shared], broadcast=True, hash=False)
+                [self._data] = self.client.scatter([self.work.shared], broadcast=True, hash=False)
             except OSError as error:
                 raise self._lost() from error
-        for place in places:
-            if self._attempts[place] == _ATTEMPTS:
+        for i in indices:
+            if self._attempts[i] == _ATTEMPTS:
                 raise RuntimeError(
-                    f"Item {place + 1} of {len(self.items)} has ended its workers {_ATTEMPTS} "
-                    "times. Have they enough memory?"
+                    f"The worker of item {i + 1} of {len(self.work.items)} was lost {_ATTEMPTS} "
+                    "times. Do workers have enough memory?"
                 )
-            self._attempts[place] += 1
+            self._attempts[i] += 1
             future = self.client.submit(
-                _call, self.function, self._data, place, self.items[place], self.n_threads,
-                self.token, key=f"{self.token}-{place}-{self._attempts[place]}",
-                pure=False,
+                _call, self.work.function, self._data, i, self.work.items[i], self.n_threads,
+                self.token, key=f"{self.token}-{i}-{self._attempts[i]}", pure=False,
             )  # fmt: skip
-            self._futures[future] = place
+            self._futures[future] = i
             future.add_done_callback(self._ended.put)
 
     def next(self, seconds: float) -> list[tuple[int, Any]]:
-        """Wait for results; return those that there are."""
+        """Return the indices and results that arrived; wait `seconds` at most for the first."""
         done, again = [], []
-        for future in self._ended_within(seconds):
-            place = self._futures.pop(future)
+        for future in self._finished_within(seconds):
+            i = self._futures.pop(future)
             try:
                 if future.status == "finished":
-                    done.append((place, future.result(timeout=_FETCH_SECONDS)))
-                    self.left.discard(place)
+                    done.append((i, future.result(timeout=_FETCH_SECONDS)))
+                    self.left.discard(i)
                     continue
-            except (TimeoutError, CancelledError, OSError):  # the worker that had it is lost
-                again.append(place)
+            except (TimeoutError, CancelledError, OSError):  # the worker with the result is lost
+                again.append(i)
                 continue
             self._require_lost(future)
-            again.append(place)
+            again.append(i)
         if again:
             self._submit(again)
         return done
 
-    def _ended_within(self, seconds: float) -> list[Any]:
-        """Return the futures that have ended; wait for the first."""
+    def _finished_within(self, seconds: float) -> list[Any]:
+        """Return the futures that have finished; wait for the first, `seconds` at most."""
         ended = []
         with contextlib.suppress(queue.Empty):
             ended.append(self._ended.get(timeout=seconds))
@@ -268,7 +256,7 @@ class _Run:
         return ended
 
     def _require_lost(self, future: Any) -> None:
-        """Raise an item's error unless it failed because its worker did."""
+        """Raise an item's error, unless its worker was lost."""
         from distributed import KilledWorker
 
         if self.client.status not in ("running", "connecting"):
@@ -280,8 +268,8 @@ class _Run:
     def _lost(self) -> ConnectionError:
         return ConnectionError("The connection to the Dask scheduler is lost")
 
-    def abandon(self) -> None:
-        """Stop what is under way on the workers."""
+    def cancel(self) -> None:
+        """Stop the calls on the workers."""
         with contextlib.suppress(Exception):
             self.client.run(_stop, self.token, wait=False)
             self.client.cancel(list(self._futures), asynchronous=False, force=True)
@@ -289,7 +277,7 @@ class _Run:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Dask's logs: what there is to say is in the one error."""
+    """Silence Dask's logs; the error that is raised says it all."""
     names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]

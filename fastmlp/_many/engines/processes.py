@@ -1,4 +1,4 @@
-"""Work done by processes of this machine, through joblib."""
+"""Engines whose calls run in joblib's workers: processes of this machine, or another backend."""
 
 from __future__ import annotations
 
@@ -12,49 +12,38 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..._utils.interrupts import late_interrupts
-from .base import Engine, OnResult, OnWait
-from .calls import Board, Direct, File, Function, LocalCall, end_with
+from .base import Engine, Workload
+from .calls import LocalCall, ProgressFile, SharedFile, SharedValue, exit_with
 
 _WAIT_SECONDS = 0.1
-
-
-_LOSSES = 3  # of workers, in a row and without a result, after which something else is wrong
+_LOSSES = 3  # of workers in a row, without a result between; more than that is an error
 
 
 class Processes(Engine):
-    """Processes of this machine: joblib's own, asked directly.
+    """Processes of this machine, from the process pool (loky) within joblib.
 
-    So that they do not hear Ctrl-C, of which only the calling process is to speak, and that
-    progress is shown while they work.
+    joblib's own interface is not used: it shows no progress, and its workers would print tracebacks
+    on Ctrl-C. Here workers ignore SIGINT, and only the calling process handles it.
     """
 
     name = "processes"
 
-    def run(
-        self,
-        function: Function,
-        shared: Any,
-        items: Sequence[Any],
-        on_result: OnResult,
-        on_wait: OnWait,
-        alone: Sequence[bool] | None = None,
-    ) -> None:
-        """Call the function for every item; see `Engine.run`."""
+    def _run(self, work: Workload) -> None:
         with _directory() as directory:
-            board = Board(str(directory / "progress"), len(items))
-            board.shares("w+")
-            file = File(str(directory / "shared"))
-            Path(file.path).write_bytes(pickle.dumps(shared, 5))
-            call = LocalCall(function, file, self.n_threads, board)
-            left, losses = dict(enumerate(items)), 0
+            progress = ProgressFile(str(directory / "progress"), len(work.items))
+            progress.values("w+")
+            file = SharedFile(str(directory / "shared"))
+            Path(file.path).write_bytes(pickle.dumps(work.shared, 5))
+            call = LocalCall(work.function, file, self.n_threads, progress)
+            left, losses = dict(enumerate(work.items)), 0
             while left:
                 before = len(left)
-                if self._until_a_loss(call, left, board, on_result, on_wait):
+                if self._run_until_loss(call, left, progress, work):
                     losses = losses + 1 if len(left) == before else 1
                 if losses > _LOSSES:
                     raise RuntimeError(
@@ -62,43 +51,38 @@ class Processes(Engine):
                         "a result. Is there enough memory?"
                     )
 
-    def _until_a_loss(
-        self,
-        call: LocalCall,
-        left: dict[int, Any],
-        board: Board,
-        on_result: OnResult,
-        on_wait: OnWait,
+    def _run_until_loss(
+        self, call: LocalCall, left: dict[int, Any], progress: ProgressFile, work: Workload
     ) -> bool:
-        """Have items done until none is left or a process is lost; tell whether one was."""
+        """Process items until none is left or a process is lost; return whether one was lost."""
         from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
         parent = (os.getpid(),)
-        pool = get_reusable_executor(self.n_workers, initializer=end_with, initargs=parent)
-        rest = iter(list(left.items()))
+        pool = get_reusable_executor(self.n_workers, initializer=exit_with, initargs=parent)
+        queue = iter(list(left.items()))
         waiting: set[concurrent.futures.Future[Any]] = set()
         try:
             with late_interrupts() as interrupt:
                 while left:
                     interrupt()
-                    with _deaf_children():
-                        # Not all at once: what is queued deep in the pool cannot be called back.
-                        for i, item in itertools.islice(rest, 2 * self.n_workers - len(waiting)):
+                    with _block_sigint():
+                        # Not all at once: items already queued in the pool cannot be cancelled.
+                        for i, item in itertools.islice(queue, 2 * self.n_workers - len(waiting)):
                             waiting.add(pool.submit(call, i, item))
                     done, waiting = concurrent.futures.wait(
                         waiting, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
                     )
                     for future in done:
-                        place, result = future.result()
-                        del left[place]
-                        on_result(place, result)
-                    shares = board.shares()
-                    on_wait(float(sum(shares[i] for i in left)))
-        except TerminatedWorkerError:  # its neighbours go with it
+                        i, result = future.result()
+                        del left[i]
+                        work.on_result(i, result)
+                    values = progress.values()
+                    work.on_wait(float(sum(values[i] for i in left)))
+        except TerminatedWorkerError:  # the pool ends the other workers, too
             return True
         except BaseException:
-            with _mute_threads():
+            with _silence_thread_errors():
                 pool.shutdown(wait=True, kill_workers=True)
             raise
         return False
@@ -106,14 +90,14 @@ class Processes(Engine):
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
-    """Make a directory that is gone afterwards, even if this process is killed.
+    """Make a directory that is removed at the end of the block, even if this process is killed.
 
-    joblib's tracker, a process of its own that outlives this one, removes it then.
+    In that case joblib's resource tracker, a separate process, removes it.
     """
     from joblib.externals.loky.backend import resource_tracker
 
     path = Path(tempfile.gettempdir(), f"fastmlp-{secrets.token_hex(8)}")
-    with _deaf_children():
+    with _block_sigint():
         resource_tracker.register(str(path), "folder")
     try:
         path.mkdir(0o700)
@@ -124,8 +108,8 @@ def _directory() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _mute_threads() -> Iterator[None]:
-    """Let threads end in silence: the pool's own stumbles over items that are taken from it."""
+def _silence_thread_errors() -> Iterator[None]:
+    """Suppress tracebacks of threads: the pool's own thread fails when its items are cancelled."""
     before, threading.excepthook = threading.excepthook, lambda _: None
     try:
         yield
@@ -134,8 +118,8 @@ def _mute_threads() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Keep Ctrl-C waiting: processes and threads that are started here never hear of it."""
+def _block_sigint() -> Iterator[None]:
+    """Block SIGINT, so that processes and threads started in this block ignore Ctrl-C."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -143,7 +127,7 @@ def _deaf_children() -> Iterator[None]:
 
     from joblib.externals.loky.backend import resource_tracker as lokys
 
-    for tracker in (resource_tracker, lokys):  # started later they let Ctrl-C through again
+    for tracker in (resource_tracker, lokys):  # starting them later would unblock SIGINT
         tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -153,23 +137,15 @@ def _deaf_children() -> Iterator[None]:
 
 
 class Joblib(Engine):
-    """The workers of another backend of joblib: threads, or whatever was registered there."""
+    """The workers of another joblib backend, such as threads or a registered one."""
 
     name = "joblib"
 
-    def run(
-        self,
-        function: Function,
-        shared: Any,
-        items: Sequence[Any],
-        on_result: OnResult,
-        on_wait: OnWait,
-        alone: Sequence[bool] | None = None,
-    ) -> None:
-        """Call the function for every item; see `Engine.run`."""
+    def _run(self, work: Workload) -> None:
         from joblib import Parallel, delayed
 
-        call = LocalCall(function, Direct(shared), self.n_threads, None)
+        call = LocalCall(work.function, SharedValue(work.shared), self.n_threads, None)
         pool = Parallel(self.n_workers, return_as="generator_unordered", batch_size=1)
-        for place, result in pool(delayed(call)(i, item) for i, item in enumerate(items)):
-            on_result(place, result)
+        for i, result in pool(delayed(call)(i, item) for i, item in enumerate(work.items)):
+            work.on_result(i, result)
+            work.on_wait(0.0)

@@ -1,19 +1,19 @@
-"""Work done by this process, a thread for each item."""
+"""An engine whose calls run in threads of this process."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from .. import pool
-from .base import Engine, OnResult, OnWait
-from .calls import Function, beating
-from .share import Progress
+from .base import Engine, Workload
+from .calls import heartbeat
+from .progress import Progress
 
 
 class Threads(Engine):
-    """Threads of this process, among which small pieces are shared out."""
+    """Threads of this process, one for each item in work."""
 
     name = "threads"
     here = True
@@ -21,39 +21,32 @@ class Threads(Engine):
     def __init__(self, n_threads: int) -> None:
         super().__init__(n_threads, 1)
 
-    def run(
-        self,
-        function: Function,
-        shared: Any,
-        items: Sequence[Any],
-        on_result: OnResult,
-        on_wait: OnWait,
-        alone: Sequence[bool] | None = None,
-    ) -> None:
-        """Call the function for every item; see `Engine.run`."""
+    def _run(self, work: Workload) -> None:
         running: dict[int, Progress] = {}
         results: dict[int, Any] = {}
 
         def task(i: int) -> Callable[[], None]:
             def run() -> None:
                 progress = running[i] = Progress()
-                # The calling thread shows nothing while it works itself.
-                lone = alone is not None and alone[i]
-                try:
-                    with beating(wait) if lone else contextlib.nullcontext():
-                        results[i] = function(shared, items[i], progress)
-                finally:
-                    del running[i]
+                # An item alone runs in the calling thread, so another one shows its progress.
+                lone = work.alone is not None and work.alone[i]
+                with heartbeat(wait) if lone else contextlib.nullcontext():
+                    results[i] = work.function(work.shared, work.items[i], progress)
 
             return run
 
+        def done(i: int) -> None:
+            del running[i]
+            work.on_result(i, results.pop(i))
+            wait()
+
         def wait() -> None:
-            on_wait(sum(progress.share() for progress in list(running.values())))
+            work.on_wait(sum(progress.done() for progress in list(running.values())))
 
         pool.run_many(
-            [task(i) for i in range(len(items))],
+            [task(i) for i in range(len(work.items))],
             self.n_workers,
-            on_done=lambda i: on_result(i, results.pop(i)),
+            on_done=done,
             on_wait=wait,
-            alone=alone,
+            alone=work.alone,
         )

@@ -1,4 +1,4 @@
-"""How far a piece of work has come, to be asked for by another thread."""
+"""The progress of one item, which another thread may read."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable
 
 
 class Progress:
-    """The share of a piece of work that is done."""
+    """How much of an item is done, in any unit; by default, as a share from 0 to 1."""
 
     def __init__(self) -> None:
         self._start, self._size = 0.0, 1.0
         self._ask: Callable[[], float] = float
 
-    def note(self, share: float) -> None:
-        """Say how much is done, from 0 to 1."""
-        self._ask = lambda: share
+    def note(self, done: float) -> None:
+        """Set how much is done."""
+        self._ask = lambda: done
 
     def watch(self, ask: Callable[[], float]) -> None:
-        """Have a function say how much is done, whenever that is asked for."""
+        """Set a function that returns how much is done; it is called at every reading."""
         self._ask = ask
 
     def of(self, i: int, n: int) -> Progress:
-        """Return this, from now on about part i of n equal ones."""
+        """Return this, for part i of n equal parts from now on."""
         self._start, self._size, self._ask = i / n, 1 / n, float
         return self
 
-    def share(self) -> float:
+    def done(self) -> float:
         """Return how much is done."""
         return self._start + self._size * self._ask()
