@@ -21,7 +21,6 @@ except ModuleNotFoundError as _error:
         "Run Python in another folder to import the installed package, or install this one with "
         "'pip install -e .'"
     ) from None
-from ._utils import old_modules
 from ._utils.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +50,20 @@ if TYPE_CHECKING:
     from .sweeps import sweep
     from .threads import get_num_threads, set_num_threads
 
-sys.meta_path.append(old_modules.Finder)
+
+class _OldModules:
+    """Finds the modules of earlier versions, whose names pickles made by those hold."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if not name.startswith(f"{__name__}."):
+            return None
+        from ._utils.old_modules import specification
+
+        return specification(name)
+
+
+sys.meta_path.append(_OldModules)
 
 _FUNCTIONS = {
     "ensemble": "ensembles",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -34,24 +34,20 @@ _RENAMED = {
 }
 
 
-class Finder:
-    """Finds old modules; `fastmlp` appends it to `sys.meta_path`."""
+def specification(name: str) -> ModuleSpec | None:
+    """Return the specification of an old module; None for any other name."""
+    rest = name.partition(".")[2]
+    return ModuleSpec(name, _Loader()) if rest in _MOVED else None
 
-    @classmethod
-    def find_spec(
-        cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the specification of an old module; None for any other name."""
-        package, _, rest = name.partition(".")
-        return ModuleSpec(name, cls) if package == "fastmlp" and rest in _MOVED else None  # type: ignore[arg-type]
 
-    @staticmethod
-    def create_module(spec: ModuleSpec) -> None:
+class _Loader(Loader):
+    """Makes a module that looks up each name in the new modules when it is used."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to Python to make the module."""
 
-    @staticmethod
-    def exec_module(module: ModuleType) -> None:
-        """Make the module look up each name in the new modules when it is used."""
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module a `__getattr__`."""
         package, _, rest = module.__name__.partition(".")
 
         def look_up(name: str) -> Any:
