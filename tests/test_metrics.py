@@ -70,9 +70,9 @@ def test_metrics_leave_penalty_and_weights_out():
 @pytest.mark.parametrize(
     ("loss", "units", "metric", "message"),
     [
-        ("mse", 3, "sparse_categorical_accuracy", "in the form that the loss does"),
-        ("sparse_categorical_crossentropy", 3, "mse", "in the form that the loss does"),
-        ("sparse_categorical_crossentropy", 3, "categorical_accuracy", "in the form"),
+        ("mse", 3, "sparse_categorical_accuracy", "in the same form as the loss"),
+        ("sparse_categorical_crossentropy", 3, "mse", "in the same form as the loss"),
+        ("sparse_categorical_crossentropy", 3, "categorical_accuracy", "in the same form"),
         ("mse", 1, "categorical_accuracy", "needs at least 2 units"),
     ],
 )
@@ -351,9 +351,9 @@ def test_a_score_of_ones_own():
 @pytest.mark.parametrize(
     ("loss", "units", "metric", "message"),
     [
-        ("sparse_categorical_crossentropy", 3, "r2", "in the form that the loss does"),
-        ("sparse_categorical_crossentropy", 3, "top_k_categorical_accuracy", "in the form"),
-        ("categorical_crossentropy", 3, "sparse_top_k_categorical_accuracy", "in the form"),
+        ("sparse_categorical_crossentropy", 3, "r2", "in the same form as the loss"),
+        ("sparse_categorical_crossentropy", 3, "top_k_categorical_accuracy", "in the same form"),
+        ("categorical_crossentropy", 3, "sparse_top_k_categorical_accuracy", "in the same form"),
         ("mse", 1, "top_2_accuracy", "'top_2_accuracy' needs at least 2 units"),
     ],
 )

@@ -153,10 +153,10 @@ def test_what_differs_between_ranks_is_an_error_on_all(tmp_path):
     patterns = [
         "DataError: x must be the same on all ranks. Received: another on rank 1",
         "rank 1 of 2 than on rank 0: shape (202, 5) instead of shape (203, 5)",
-        "DataError: What fit is given must be the same on all ranks",
+        "DataError: The arguments of fit must be the same on all ranks",
         "DataError: The model must be the same on all ranks",
         "DataError: y must have as many rows as its x",
-        "ValueError: shards must suit the number of ranks, 2",
+        "ValueError: shards must fit the number of ranks, 2",
         "DataError: x must be finite",
         "ValueError: monitor must be one of",
         "DataError: this row is bad",
@@ -281,7 +281,7 @@ def test_a_bad_row_that_one_rank_reads(table, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "t.csv", *TRAIN, "--shards", "3"], 2, "shards must suit the number of ranks, 2"),
+        (["train", "t.csv", *TRAIN, "--shards", "3"], 2, "shards must fit the number of ranks, 2"),
         (["ensemble", "t.csv", "--units", "3"], 2, "'ensemble' works in one process"),
         (["train", "t.csv", *TRAIN, "--optimizer", "sgd", "--learning-rate", "1e9"], 3, "diverged"),
         *(

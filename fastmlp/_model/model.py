@@ -655,7 +655,7 @@ class Model:
         self._configured = False
 
     def why_not_compiled(self) -> str:
-        """Return the message of the error that the model has no loss."""
+        """Return the message of the error for a model that is not compiled."""
         if not self.missing:
             return f"Model {self.name!r} is not compiled yet: call compile(optimizer, loss) first"
         names = ", ".join(self.missing)

@@ -50,7 +50,7 @@ def checked(model: Model, x: Any, y: Any, weight: Any, prefix: str = "") -> Rows
         return Rows(x, y, arrays.row_weights(weight, len(x), model.dtype, name))
 
 
-def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
+def split_rows(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
     """Keep the last `share` of the rows for validation."""
     if not share:
         return rows, None
@@ -92,7 +92,7 @@ def prepared(
     if validation_data is not None:
         validation = validation_rows(model, validation_data)
     else:
-        rows, validation = _split(rows, arguments.validation_split)
+        rows, validation = split_rows(rows, arguments.validation_split)
     assert model.loss is not None
     name = f"{model.loss.name}, in Python" if model.loss.in_python else model.loss.name
     by_class = arrays.class_weights(arguments.class_weight, rows.y, name)

@@ -80,7 +80,7 @@ def _fit(
         )
         validation = data.validation_rows(templates[0], validation_data)
     else:
-        rows, validation = data._split(rows, arguments.validation_split)
+        rows, validation = data.split_rows(rows, arguments.validation_split)
     if everything:
         arguments.batch_size = len(rows.x)
     parts = None if folds is None else _parts(folds, len(rows.x), seeds[0], bootstrap)

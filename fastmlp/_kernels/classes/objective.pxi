@@ -198,12 +198,6 @@ cdef class _Objective(_Workspace):
                 self.weights_slot(0, i)[...] = self._accumulator
                 self.bias_slot(0, i)[...] = self._accumulator
 
-    def restore_parameters(self, saved):
-        """Put back what copy_parameters returned; the optimizer starts anew."""
-        np.ndarray(self.s.n_params, DTYPE, self._params)[...] = saved
-        self.reset_optimizer()
-        self._release()
-
     @property
     def step(self):
         """Number of optimizer steps done."""

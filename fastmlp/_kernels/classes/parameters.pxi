@@ -195,10 +195,6 @@ cdef class _Parameters:
 
     # All of them at once
 
-    def copy_parameters(self):
-        """Return all parameters, padding included, as one array."""
-        return np.ndarray(self.s.n_params, DTYPE, self._params).copy()
-
     def padding(self):
         """Return the padding of the parameters, of each moment, and of the stored gradient if
         there is one. All of it stays zero."""
