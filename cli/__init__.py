@@ -1,4 +1,4 @@
-"""The command `fastmlp`: one module a command, loaded when it is called.
+"""The command `fastmlp`, with one module for each command, imported when it is called.
 
 Each module parses its options, calls the library and prints. Nothing here imports NumPy,
 Matplotlib or Rich until a command runs, so that help and shell completion answer at once.
@@ -21,21 +21,21 @@ def main() -> None:
 
         open_missing()
         from ._app import cli
-    except KeyboardInterrupt:  # which nobody listens for yet
+    except KeyboardInterrupt:  # the group does not handle it yet
         raise SystemExit(130) from None
     try:
         cli(prog_name="fastmlp")
     except SystemExit as end:
-        # Ranks of MPI leave together, which the interpreter's own end sees to.
+        # Ranks of MPI end together, which the end of the interpreter takes care of.
         if end.code == 130 and "mpi4py.MPI" not in sys.modules:
             _end_at_once(130)
         raise
 
 
 def _end_at_once(code: int) -> None:
-    """End the process without taking its modules apart, which may take half a second."""
+    """End the process without unloading its modules, which may take half a second."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # whoever read it may have left
+        with contextlib.suppress(OSError, ValueError):  # its reader may have closed it
             stream.flush()
     os._exit(code)

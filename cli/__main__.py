@@ -1,4 +1,4 @@
-"""Lets ``python -m fastmlp.cli`` stand for the command ``fastmlp``."""
+"""Makes ``python -m fastmlp.cli`` the command ``fastmlp``."""
 
 from . import main
 

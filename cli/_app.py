@@ -1,4 +1,4 @@
-"""The group of commands: lazy loading, and one exit code for each kind of trouble."""
+"""The group of commands: lazy loading, and one exit code for each kind of error."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from fastmlp.errors import DataError, DivergedError, ModelFileError, printable
 from . import _ranks
 from ._errors import BAD_FILE, DIVERGED, INTERRUPTED, RUN_TIME, USAGE, _fail, describe
 from ._file_types import with_files
-from ._streams import Unbroken, forget
+from ._streams import PipeSafeStream, forget
 
 _NO_EFFECT = "No effect of "  # as the library's warnings of unused options begin
 
-# With the first sentences of their help, so that listing them loads none of them.
+# Their first sentences are repeated here, so that the list imports no command.
 COMMANDS = {
-    "catalogue": "Train the lecture's networks, and compare.",
+    "catalogue": "Train the lecture's networks, and compare with its results.",
     "train": "Train one network.",
     "path": "Fit a network for many lambdas, cross-validate, and choose one.",
     "sweep": "Train many configurations, and rank them.",
@@ -35,19 +35,19 @@ COMMANDS = {
     "summary": "Print the layers of a network.",
     "evaluate": "Print a model's loss and metrics on a table.",
     "compare": "Print several models' metrics on a table, side by side.",
-    "inspect": "Print what a model depends on, or how its layers fare.",
+    "inspect": "Explain a model: feature importance, or per-layer diagnostics.",
     "predict": "Write a model's predictions for a table.",
     "export": "Write a model for ONNX, Keras, PyTorch or C.",
-    "import": "Make a model of a file of Keras or PyTorch.",
-    "prune": "Write the smaller model that predicts the same.",
+    "import": "Read a model from a Keras or PyTorch file.",
+    "prune": "Remove unused units from a model; its predictions stay the same.",
     "plot": "Draw a model, or data.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
-    "doctor": "Print what a bug report needs.",
+    "doctor": "Print the facts that a bug report needs.",
     "completion": "Print a shell's completion script.",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
-_ALONE_OR_NOT = ("train", "doctor")  # what mpiexec may start several times
+_UNDER_MPI = ("train", "doctor")  # what mpiexec may start in several processes
 
 
 class Commands(click.Group):
@@ -73,12 +73,12 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or name the nearest."""
+        """Find the command, or suggest the nearest name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"there is no command '{args[0]}'.{hint}")
-        if args and args[0] in COMMANDS and args[0] not in _ALONE_OR_NOT:
+        if args and args[0] in COMMANDS and args[0] not in _UNDER_MPI:
             _ranks.refuse(args[0])
         return super().resolve_command(ctx, args)
 
@@ -90,7 +90,7 @@ class Commands(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run and end the process with the exit code that the help promises."""
+        """Run, and end the process with the exit code that the help documents."""
         prog_name = prog_name or "fastmlp"
         if os.environ.get("_FASTMLP_COMPLETE"):
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
@@ -98,7 +98,7 @@ class Commands(click.Group):
 
     def _run(self, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:
         streams, show = (sys.stdout, sys.stderr), warnings.showwarning
-        sys.stderr = cast("TextIO", Unbroken(sys.stderr))
+        sys.stderr = cast("TextIO", PipeSafeStream(sys.stderr))
         _ranks.silence()
         warnings.showwarning = _warn
         try:
@@ -133,14 +133,14 @@ class Commands(click.Group):
         except (DataError, ModelFileError) as error:
             return _fail(str(error), BAD_FILE)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader has left, which is no error
+            if error.errno == errno.EPIPE:  # the reader has closed the pipe, which is not an error
                 forget(sys.stdout)
                 return 0
             if not error.filename:
-                forget(sys.stdout)  # what it could not write would fail again at the end
+                forget(sys.stdout)  # otherwise its buffer would fail again at the end
             return _fail(describe(error), RUN_TIME)
         except Exception as error:
-            if "FASTMLP_ISA" in str(error):  # an instruction set that is not there
+            if "FASTMLP_ISA" in str(error):  # an instruction set that this machine lacks
                 return _fail(str(error), USAGE)
             return _fail(describe(error), RUN_TIME)
         return 0
@@ -148,7 +148,7 @@ class Commands(click.Group):
 
 @contextlib.contextmanager
 def _warnings_shown() -> Iterator[None]:
-    """Show what is said of options without effect as a line of its own."""
+    """Print each warning about an option without effect in a line of its own."""
     with warnings.catch_warnings():
         others = warnings.showwarning
 
@@ -182,17 +182,17 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 EPILOG = """\b
 Examples:
   fastmlp catalogue                        train every network of the lecture
-  fastmlp train --units 1024x5 --l1 0.001  one network on the lecture's data
-  fastmlp train my.csv --units 64,32 --target price --standardize -o my.fmlp
+  fastmlp train --units 1024x5 --l1 0.001  train one network on the lecture's data
+  fastmlp train my.csv --units 64,32 --target price -o my.fmlp
   fastmlp predict my.fmlp new.csv -o predictions.csv
-  fastmlp path my.csv --units 64x2 --target price -o path  choose lambda by cross-validation
+  fastmlp path my.csv --units 64x2 --target price -o path
   fastmlp sweep my.csv --target price --units 16,64x2 --l2 0,1e-4 --seeds 5 -o sweep.db
-  fastmlp ensemble my.csv --units 64,32 --target price --standardize --bootstrap -o bag.fmlp
+  fastmlp ensemble my.csv --units 64,32 --target price --bootstrap -o bag.fmlp
 
 \b
 Exit codes:
-  0    done
-  1    a failure at run time: output cannot be written, or exists without --force
+  0    success
+  1    failure at run time, such as output that cannot be written or exists without --force
   2    wrong options
   3    training diverged
   4    wrong data or model file
@@ -200,7 +200,7 @@ Exit codes:
 
 \b
 Shell completion:
-  eval "$(fastmlp completion bash)"   also zsh, fish; as _FASTMLP_COMPLETE=bash_source fastmlp
+  eval "$(fastmlp completion bash)"   likewise zsh and fish
 """
 
 
@@ -215,14 +215,14 @@ Shell completion:
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show version, chosen instruction set and number of threads.",
+    help="Print version, instruction set and number of threads.",
 )
 def cli() -> None:
     """Train multilayer perceptrons on ordinary CPUs.
 
-    Results go to standard output, progress and warnings to standard error. Where a file is
-    asked for, - is standard input or output.
+    Results go to standard output, progress and warnings to standard error. As the name of a
+    file, - is standard input or output.
     """
-    # A shell starts background jobs with SIGINT ignored; an explicit one should still be heard.
+    # A shell starts background jobs with SIGINT ignored; one that is sent should still work.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

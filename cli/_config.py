@@ -1,8 +1,8 @@
-"""Options from a TOML file: `--config`, `--print-config`, and the configuration a model keeps.
+"""Options from a TOML file: `--config`, `--print-config`, and the configuration in a model's file.
 
-A key is an option's name without its dashes, `batch-size`; underscores do as well. An argument's
-key is its name in lower case; an option of that name then goes by the name it has in the code.
-What the command line says wins over the file, and the file over defaults.
+A key is an option's name without its dashes, such as `batch-size`; `batch_size` is read as well.
+The key of an argument is its name in lower case. The command line overrides the file, and the file
+overrides defaults.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import click
 from click.core import ParameterSource
 
 KEPT = "config"  # among a model's extras
-_GIVEN, _FILE = "fastmlp.given", "fastmlp.config"  # what the command line has, and which file
+_GIVEN, _FILE = "fastmlp.given", "fastmlp.config"  # options of the command line; the file
 _PRINT = "print_config"
-_ON_COMMAND_LINE = frozenset({"config", _PRINT, "resume"})  # not among the keys of a file
-# Lists in text, "0.1,0" or "64,32"; a file may hold numbers and arrays of them instead.
+_ON_COMMAND_LINE = frozenset({"config", _PRINT, "resume"})  # are not keys of a file
+# Lists as text, "0.1,0" or "64,32"; a file may have numbers and arrays of them instead.
 _LISTS = frozenset(
     {"units", "l1", "l2", "group_l1", "activation", "dropout", "lambdas", "layer_factors"}
     | {"optimizer_values", "learning_rate_values", "batch_size_values"}
@@ -29,7 +29,7 @@ _LISTS = frozenset(
 
 
 class Configured(click.Command):
-    """A command that takes its options from a TOML file as well, whatever options it has."""
+    """A command that also takes its options from a TOML file."""
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -38,13 +38,13 @@ class Configured(click.Command):
                 ["--config"],
                 metavar="FILE",
                 expose_value=False,
-                help="Take options from this TOML file; those given here win over it.",
+                help="Read options from this TOML file; options on the command line override it.",
             ),
             click.Option(
                 [f"--{_PRINT.replace('_', '-')}"],
                 is_flag=True,
                 expose_value=False,
-                help="Print all options, as decided, as such a file, and do nothing else.",
+                help="Print all options, defaults included, as a TOML file; do nothing else.",
             ),
         ]
 
@@ -63,7 +63,7 @@ class Configured(click.Command):
         return table
 
     def help_wanted(self, ctx: click.Context, given: dict[str, Any]) -> bool:
-        """Tell whether the command line asks for help, whatever else it says."""
+        """Return whether the command line asks for help."""
         option = self.get_help_option(ctx)
         return option is not None and given.get(str(option.name)) is True
 
@@ -79,7 +79,7 @@ class Configured(click.Command):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what is wrong with a value from the file names file and key."""
+        """Run the command; an error about a value of the file names file and key."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
@@ -95,11 +95,11 @@ class Configured(click.Command):
                 near = difflib.get_close_matches(key, table, n=1)
                 hint = f" Did you mean '{near[0]}'?" if near else ""
                 if key.replace("-", "_") in _ON_COMMAND_LINE:
-                    hint = " It is one of the command line alone."
+                    hint = " It can only be given on the command line."
                 raise click.UsageError(f"{path}: there is no option '{written}'.{hint}", ctx)
             param = table[key]
             if param.name in values:
-                raise click.UsageError(f"{path}: '{key}' is there twice", ctx)
+                raise click.UsageError(f"{path}: the key '{key}' occurs twice", ctx)
             try:
                 values[str(param.name)] = as_given(param, value)
                 param.type_cast_value(ctx, values[str(param.name)])
@@ -111,7 +111,7 @@ class Configured(click.Command):
         return values
 
     def _located(self, ctx: click.Context, error: click.UsageError) -> click.UsageError:
-        """Return the error with file and key, if it is about options that the file has."""
+        """Return the error with file and key, if it is about an option in the file."""
         path, hint = ctx.meta[_FILE], getattr(error, "param_hint", None)
         mentioned = []
         for key, param in self.keys().items():
@@ -156,7 +156,7 @@ def _document(ctx: click.Context, path: str) -> dict[str, Any]:
 
 
 def as_given(param: click.Parameter, value: Any) -> Any:
-    """Return a value of the file as the command line would hold it, if it has the right type."""
+    """Return a value of the file as the command line would give it, if it has the right type."""
     if getattr(param, "is_flag", False):
         return _checked(value, (bool,), "true or false")
     if param.name in _LISTS:
@@ -180,7 +180,7 @@ def _scalar(param: click.Parameter, value: Any, whole: Any) -> Any:
 
 
 def _checked(value: Any, kinds: tuple[type, ...], what: str, whole: Any = None) -> Any:
-    # True is an int to Python, and no number to whoever writes a configuration.
+    # In Python True is an int, but in a configuration it is not a number.
     if isinstance(value, bool) != (bool in kinds) or not isinstance(value, kinds):
         received = value if whole is None else whole
         shown = "a table" if isinstance(received, dict) else _toml(received)
@@ -197,8 +197,8 @@ def resolved(**decided: Any) -> dict[str, Any]:
     Parameters
     ----------
     **decided : object
-        What was decided where an option was not given, by the option's name in the code; None
-        where nothing was.
+        Values of options that are not given, by the option's name in the code; None for those
+        without one.
 
     Returns
     -------
@@ -210,7 +210,7 @@ def resolved(**decided: Any) -> dict[str, Any]:
     run: dict[str, Any] = {}
     for key, param in ctx.command.keys().items():
         name = str(param.name)
-        if name == "force":  # a permission for this once
+        if name == "force":  # it is for a single run
             continue
         value = ctx.params.get(name) if param.expose_value else _unexposed(ctx, param)
         if value is None:
@@ -221,7 +221,7 @@ def resolved(**decided: Any) -> dict[str, Any]:
 
 
 def _unexposed(ctx: click.Context, param: click.Parameter) -> Any:
-    """Return the value of an option that is handled by its callback alone, such as --threads."""
+    """Return the value of an option that only its callback uses, such as --threads."""
     source = ctx.get_parameter_source(str(param.name))
     if source == ParameterSource.COMMANDLINE:
         return param.type_cast_value(ctx, ctx.meta[_GIVEN][param.name])
@@ -231,19 +231,19 @@ def _unexposed(ctx: click.Context, param: click.Parameter) -> Any:
 
 
 def print_wanted() -> bool:
-    """Tell whether the running command was asked to print its configuration."""
+    """Return whether the running command is to print its configuration."""
     given = click.get_current_context().meta[_GIVEN]
     return bool(given.get(_PRINT) is True)
 
 
 def is_plain(value: Any) -> bool:
-    """Tell what a configuration may hold: text, numbers, true and false, and lists of these."""
+    """Return whether a value is text, a number, true or false, or a list of these."""
     items = value if isinstance(value, list) else [value]
     return all(isinstance(item, (str, bool, int, float)) for item in items)
 
 
 def checked(run: Any, source: str) -> dict[str, Any]:
-    """Return the configuration that a model's file holds, trusting nothing in it.
+    """Return the configuration in a model's file, after checking it.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def checked(run: Any, source: str) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        If it is no configuration.
+        If it is not a configuration.
     """
     from fastmlp.errors import ModelFileError
 
@@ -287,7 +287,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but JSON leaves one control character as it is.
+        # TOML has the escapes of JSON, but JSON does not escape this control character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"

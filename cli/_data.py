@@ -1,12 +1,18 @@
-"""What commands work on: the lecture's data, or a table, cut and preprocessed."""
+"""Data of the commands: the lecture's, or a table that is split and preprocessed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from fastmlp._utils.names import TASKS
+
+from . import _options
+from ._groups import group, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,62 +27,179 @@ if TYPE_CHECKING:
     Arrays = tuple[np.ndarray, np.ndarray]
     Part = Arrays | ParquetStream
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+SHARE = (
+    "Share of the rows to hold out for validation, drawn at random, the same share of each class."
+)
+LECTURE = "lecture"  # as DATA: the lecture's data, unless a file has this name
+
+
+# ---- options -----------------------------------------------------------------------------------
+
 
 @dataclass
-class Columns:
-    """The options that say what a table's columns are.
+class Source:
+    """The options that name the data and describe its columns."""
 
-    Parameters
-    ----------
-    target : str or None
-        None: the last column.
-    task : str or None
-        None: decided from the target.
-    categorical, drop : tuple of str
-    standardize : bool
-    impute : str or None
-    indicator : bool
-    """
+    data: str | None  # a file with a table; None: the lecture's data
+    lecture: str | None = option(
+        "--lecture", type=click.Choice(TASKS), cls=_options.HiddenAlias, alias="--data"
+    )
+    target: str | None = option(
+        "--target", metavar="COLUMN", help="The column to predict.  [default: the last]"
+    )
+    task: str | None = option(
+        "--task",
+        type=click.Choice(TASKS),
+        help="Whether to predict numbers or classes.  [default: decided from the target: text, "
+        "and two whole numbers, are classes]",
+    )
+    categorical: tuple[str, ...] = option(
+        "--categorical",
+        metavar="COLUMN",
+        multiple=True,
+        help="Treat a column as categorical; repeatable.",
+    )
+    drop: tuple[str, ...] = option(
+        "--drop", metavar="COLUMN", multiple=True, help="Ignore a column; repeatable."
+    )
+    standardize: bool | None = option(  # None: a table is standardised
+        "--standardize/--no-standardize",
+        default=None,
+        help="Scale the numeric columns of DATA, and a regression target, to mean 0 and deviation "
+        "1; predictions and errors are in the target's units.  [default: standardize]",
+    )
+    impute: str | None = option(
+        "--impute",
+        type=click.Choice(["mean", "median"]),
+        help="Fill missing numbers with the column's mean or median, missing categories with the "
+        "most frequent one.  [default: missing values are an error]",
+    )
+    indicator: bool = option(
+        "--indicator",
+        is_flag=True,
+        help='With --impute: add a 0/1 input "was missing" for each column with missing values.',
+    )
 
-    target: str | None
-    task: str | None
-    categorical: tuple[str, ...]
-    drop: tuple[str, ...]
-    standardize: bool
-    impute: str | None
-    indicator: bool
+    def __post_init__(self) -> None:
+        if self.data == LECTURE and not Path(LECTURE).exists():
+            self.data, self.lecture = None, self.lecture or TASKS[0]
+        if self.data is not None and self.lecture is not None:
+            raise click.UsageError(
+                f"--lecture {self.lecture} is the lecture's data; DATA is given as well"
+            )
+        if self.indicator and self.impute is None:
+            raise click.UsageError(
+                "--indicator needs --impute; without it, missing values are an error"
+            )
 
-    def first_given(self) -> str | None:
-        """Return the first option that was given, for an error message."""
-        values = vars(self).items()
-        return next((name for name, value in values if value not in (None, (), False)), None)
+    @property
+    def name(self) -> str:
+        """The file's name, or 'lecture:regression' and the like."""
+        return f"lecture:{self.lecture or TASKS[0]}" if self.data is None else self.data
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Arguments of `Preprocessing.fit`."""
+        return {
+            "categorical": self.categorical,
+            "drop": self.drop,
+            "standardize": self.standardize is not False,
+            "impute": self.impute,
+            "indicator": self.indicator,
+        }
+
+    def require(self) -> None:
+        """Fail if no data is named."""
+        if self.data is self.lecture is None:
+            raise click.UsageError("give either DATA or --lecture")
+
+    def refuse_descriptions(self, streaming: Streaming) -> None:
+        """Fail if options describe DATA, which is not given."""
+        described = ("target", "task", "categorical", "drop", "standardize", "impute", "indicator")
+        given = [name for name in described if getattr(self, name)] + streaming.given
+        if self.data is None and given:
+            raise click.UsageError(f"--{given[0]} describes DATA, which is not given")
+
+    def decided(self, target: str, task: str, reason: str) -> list[str]:
+        """Return notes on target and task, as far as they were not given."""
+        if self.data is None:
+            return []
+        notes = []
+        if self.target is None:
+            notes.append(f"Target: '{target}', the last column.")
+        if self.task is None:
+            notes.append(f"Task: {task}, because {reason}.")
+        return notes
+
+
+def source(lecture: str) -> Callable[[F], F]:
+    """Add --lecture, whose help is given, and the options of a table's columns."""
+    return group(Source, "source", lecture={"help": lecture})
+
+
+@dataclass
+class Validation:
+    """The options that say which rows are held out: a share of the rows, or a file."""
+
+    validation_split: float | None = option(
+        "--validation-split",
+        type=click.FloatRange(0, 1, max_open=True),
+        help=SHARE,
+    )
+    validation: str | None = option(
+        "--validation", metavar="DATA", help="Validate on the rows of this file instead."
+    )
+
+    def __post_init__(self) -> None:
+        if self.validation is not None and self.validation_split:
+            raise click.UsageError("--validation and --validation-split exclude each other")
+
+    def refuse_one_stream(self, data: str | None) -> None:
+        """Fail if two tables would be read from one standard input."""
+        if data == self.validation == "-":
+            raise click.UsageError("DATA and --validation cannot both be standard input")
+
+
+def held_out(share: float | None = 0.0, more: str = "") -> Callable[[F], F]:
+    """Add --validation-split, by default `share`, and --validation."""
+    split = {"default": share, "help": f"{SHARE}{more}"}
+    return group(Validation, "held_out", validation_split=split)
 
 
 @dataclass
 class Streaming:
-    """The options that say whether and how a file is streamed.
+    """The options that say whether and how a file is streamed."""
 
-    Parameters
-    ----------
-    stream : bool or None
-        None: if it is large.
-    buffer_rows : int or None
-    """
-
-    stream: bool | None = None
-    buffer_rows: int | None = None
+    stream: bool | None = option(  # None: if it is large
+        "--stream/--no-stream",
+        default=None,
+        help="Read a Parquet file anew for every epoch, or hold it in memory.  "
+        "[default: stream files of more than 2^28 values]",
+    )
+    buffer_rows: int | None = option(
+        "--buffer-rows",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="With --stream: number of rows that are shuffled together.  [default: 131072, or "
+        "64 MiB of them]",
+    )
 
     def wanted(self, path: str) -> bool:
-        """Say whether to stream this file."""
+        """Return whether to stream this file."""
         from fastmlp import datasets
 
         return datasets.is_large(path) if self.stream is None else self.stream
 
-    def first_given(self) -> str | None:
-        """Return the first option that was given, for an error message."""
-        if self.stream is not None:
-            return "stream" if self.stream else "no-stream"
-        return None if self.buffer_rows is None else "buffer-rows"
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, for an error message."""
+        stream = {None: [], True: ["stream"], False: ["no-stream"]}[self.stream]
+        return stream + ([] if self.buffer_rows is None else ["buffer-rows"])
+
+
+# ---- rows --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -91,7 +214,7 @@ class Data:
     train : tuple (x, y), or ParquetStream
     validation : tuple (x, y), ParquetStream or None
     notes : list of str
-        What was decided that nobody asked for.
+        What was decided because no option says it.
     """
 
     source: str
@@ -119,7 +242,7 @@ class Data:
         return x, y
 
     def nbytes(self, batch_size: int) -> int:
-        """Return the memory that the rows take, of a stream its buffers."""
+        """Return the memory that the rows take, or that a stream's buffers take."""
         total = 0
         for part in (self.train, self.validation):
             if isinstance(part, tuple):
@@ -136,35 +259,29 @@ def _n_rows(part: Part | None) -> int:
 
 
 def read(
-    path: str | None,
-    lecture: str | None,
-    columns: Columns,
+    source: Source,
     streaming: Streaming,
-    validation: str | None,
-    share: float,
+    held_out: Validation,
     seed: int,
     report: Messages,
     ranks: Ranks | None = None,
+    by_class: bool = True,
 ) -> Data:
-    """Read and preprocess what the options name.
+    """Read and preprocess the data that the options name.
 
     Parameters
     ----------
-    path : str or None
-        A file with a table; None for the lecture's data.
-    lecture : str or None
-        Which of the lecture's data.
-    columns : Columns
+    source : Source
     streaming : Streaming
-    validation : str or None
-        A file to validate on.
-    share : float
-        Of the rows to hold out for validation.
+    held_out : Validation
     seed : int
-        Of the draw of those rows.
+        Seed of the draw of the rows held out.
     report : Messages
     ranks : Ranks, optional
-        All of which read; one that cannot is an error of all.
+        The processes that read together; an error of one is raised in all.
+    by_class : bool
+        Whether the same share of each class is held out; False for runs that were begun before
+        this was so.
 
     Returns
     -------
@@ -173,18 +290,19 @@ def read(
     from fastmlp._training.distributed import Ranks
 
     ranks = Ranks() if ranks is None else ranks
+    share, path = held_out.validation_split or 0.0, source.data
     with ranks.collectively():
         stream = path is not None and streaming.wanted(path)
         if path is None:
-            data = _lecture(lecture or "regression", share, seed)
+            data = _lecture(source, share, seed, by_class)
         elif not stream:
-            data = _table(path, columns, share, seed)
+            data = _table(source, share, seed, by_class)
     if path is not None and stream:
-        data = _streamed(path, columns, share, seed, streaming.buffer_rows, ranks)
+        data = _streamed(source, share, seed, streaming.buffer_rows, ranks)
     with ranks.collectively():
-        if validation is not None:
-            data.validation = prepared(validation, data.preprocessing, columns.drop)
-    # Said only now: of data that cannot be used, the error line says enough.
+        if held_out.validation is not None:
+            data.validation = prepared(held_out.validation, data.preprocessing, source.drop)
+    # Only now: if the data cannot be used, the error line is enough.
     for text in data.notes:
         report.note(text)
     for column in data.preprocessing.columns:
@@ -199,74 +317,65 @@ def read(
     return data
 
 
-def _lecture(task: str, share: float, seed: int) -> Data:
+def _lecture(source: Source, share: float, seed: int, by_class: bool) -> Data:
     from fastmlp import lecture, preprocessing
 
+    task = source.lecture or TASKS[0]
     (x, y), validation = lecture.data(task)
     state = lecture.preprocessing(task)
     if share:
-        rows, held = preprocessing.split(len(x), share, seed)
-        return Data(f"lecture:{task}", state, (x[rows], y[rows]), (x[held], y[held]))
-    return Data(f"lecture:{task}", state, (x, y), validation)
+        classes = y[:, 0] if by_class and task == "classification" else None
+        rows, held = preprocessing.split(len(x), share, seed, classes)
+        return Data(source.name, state, (x[rows], y[rows]), (x[held], y[held]))
+    return Data(source.name, state, (x, y), validation)
 
 
-def _table(path: str, columns: Columns, share: float, seed: int) -> Data:
-    from fastmlp import datasets
-    from fastmlp.preprocessing import Preprocessing, choose_task, split
+def _table(source: Source, share: float, seed: int, by_class: bool) -> Data:
+    from fastmlp.preprocessing import Preprocessing, split
 
-    table = datasets.read_table(path)
-    target = table.names[-1] if columns.target is None else columns.target
-    notes = []
-    if columns.target is None:
-        notes.append(f"Target: '{target}', the last column.")
-    task = columns.task
-    if task is None:
-        task, reason = choose_task(table, target, columns.categorical)
-        notes.append(f"Task: {task}, because {reason}.")
+    table, target, task, notes = _read_table(source)
     rows = held = None
     if share:
-        rows, held = split(table.n_rows, share, seed)
-    state = Preprocessing.fit(
-        table,
-        target,
-        task,
-        categorical=columns.categorical,
-        drop=columns.drop,
-        standardize=columns.standardize,
-        impute=columns.impute,
-        indicator=columns.indicator,
-        rows=rows,
-    )
+        classes = table.coded(target).codes if by_class and task == "classification" else None
+        rows, held = split(table.n_rows, share, seed, classes)
+    state = Preprocessing.fit(table, target, task, rows=rows, **source.described)
     x, y = state.inputs(table), state.targets(table)
     if rows is None or held is None:
-        return Data(path, state, (x, y), None, notes)
-    return Data(path, state, (x[rows], y[rows]), (x[held], y[held]), notes)
+        return Data(source.name, state, (x, y), None, notes)
+    return Data(source.name, state, (x[rows], y[rows]), (x[held], y[held]), notes)
+
+
+def _read_table(source: Source) -> tuple[Table, str, str, list[str]]:
+    """Return the table, the target, the task, and notes on what was decided."""
+    from fastmlp import datasets
+    from fastmlp.preprocessing import choose_task
+
+    if source.data is None:
+        table = lecture_table(str(source.lecture), "train")
+    else:
+        table = datasets.read_table(source.data)
+    target = table.names[-1] if source.target is None else source.target
+    table.require(target, "target column")
+    task, reason = source.task or source.lecture, ""
+    if task is None:
+        task, reason = choose_task(table, target, source.categorical)
+    return table, target, task, source.decided(target, task, reason)
 
 
 def _streamed(
-    path: str, columns: Columns, share: float, seed: int, buffer_rows: int | None, ranks: Ranks
+    source: Source, share: float, seed: int, buffer_rows: int | None, ranks: Ranks
 ) -> Data:
     from fastmlp.datasets import ParquetStream
     from fastmlp.preprocessing import Preprocessing
 
-    notes = [f"{path} is streamed, not held in memory."]
+    path = str(source.data)
     options: dict[str, Any] = {
         "buffer_rows": buffer_rows, "validation_split": share, "split_seed": seed
     }  # fmt: skip
     stream = learnt = None
     with ranks.collectively():
-        if ranks.first:  # learns from the whole file; the others hear of it
-            stream = ParquetStream(
-                path,
-                columns.target,
-                columns.task,
-                categorical=columns.categorical,
-                drop=columns.drop,
-                standardize=columns.standardize,
-                impute=columns.impute,
-                indicator=columns.indicator,
-                **options,
-            )
+        if ranks.first:  # it reads the whole file, and sends the others what it learnt
+            stream = ParquetStream(path, source.target, source.task, **source.described, **options)
             learnt = stream.preprocessing.to_dict(), stream.reason
     learnt = ranks.broadcast(learnt)
     assert learnt is not None
@@ -276,29 +385,17 @@ def _streamed(
             stream = ParquetStream(path, preprocessing=state, **options)
             stream.reason = learnt[1]
     state = stream.preprocessing
-    if columns.target is None:
-        notes.append(f"Target: '{state.target.name}', the last column.")
-    if columns.task is None:
-        notes.append(f"Task: {state.task}, because {stream.reason}.")
+    notes = [f"{path} is streamed, not held in memory."]
+    notes += source.decided(state.target.name, state.task, stream.reason)
     return Data(path, state, stream, stream.held_out, notes)
 
 
-def table(
-    path: str | None, lecture: str | None, target: str | None, options: dict[str, Any],
-    report: Messages,
-) -> tuple[Table, str, str]:  # fmt: skip
+def table(source: Source, report: Messages) -> tuple[Table, str, str]:
     """Read the table that the options name, and decide what to predict.
 
     Parameters
     ----------
-    path : str or None
-        A file with a table; None for the lecture's data.
-    lecture : str or None
-        Which of the lecture's data.
-    target : str or None
-        None: the last column.
-    options : dict
-        Among them task, None if it is to be decided from the target, and categorical.
+    source : Source
     report : Messages
 
     Returns
@@ -307,18 +404,9 @@ def table(
     target : str
     task : str
     """
-    from fastmlp import datasets
-    from fastmlp.preprocessing import choose_task
-
-    found = lecture_table(str(lecture), "train") if path is None else datasets.read_table(path)
-    if target is None:
-        target = found.names[-1]
-        if path is not None:
-            report.note(f"Target: '{target}', the last column.")
-    task = options["task"] or lecture
-    if task is None:
-        task, reason = choose_task(found, target, options["categorical"])
-        report.note(f"Task: {task}, because {reason}.")
+    found, target, task, notes = _read_table(source)
+    for text in notes:
+        report.note(text)
     return found, target, task
 
 
@@ -370,15 +458,3 @@ def prepared(path: str, state: Preprocessing, drop: Collection[str]) -> Part:
     table = datasets.read_table(path)
     y = state.targets(table)  # first: that it is missing says more than that another is extra
     return state.inputs(table, drop=drop), y
-
-
-def check_source(path: str | None, lecture: str | None) -> None:
-    """Refuse anything but one of the two: a table, or the lecture's data."""
-    if (path is None) == (lecture is None):
-        raise click.UsageError("give either DATA or --data, the lecture's")
-
-
-def check_streams(path: str | None, validation: str | None) -> None:
-    """Refuse to read two tables from one standard input."""
-    if path == "-" and validation == "-":
-        raise click.UsageError("DATA and --validation cannot both be standard input")

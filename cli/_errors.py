@@ -1,4 +1,4 @@
-"""What goes wrong, as one line and an exit status."""
+"""Errors as one line, and the exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """Say in one line what happened."""
+    """Return one line that describes an error."""
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, OSError):
@@ -33,7 +33,7 @@ def describe(error: BaseException) -> str:
 
 
 def _unexpected(error: BaseException) -> str:
-    """Say in one line what a bug report needs of an error that nobody expected."""
+    """Return one line with what a bug report needs of an unexpected error."""
     place, trace = "", error.__traceback__
     while trace is not None:
         frame = trace.tb_frame

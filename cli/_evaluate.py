@@ -1,14 +1,8 @@
-"""A model's figures on rows, under their short names and in the target's units."""
+"""A model's loss and metrics on rows, with short names and in the target's units."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from fastmlp.models import Sequential
-    from fastmlp.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,14 +16,14 @@ if TYPE_CHECKING:
     Arrays = tuple[np.ndarray, np.ndarray]
     Part = Arrays | ParquetStream
 
-# Keras's long names, as the tables and JSON documents shorten them.
+# Short names of Keras's metrics, for tables and JSON documents.
 SHORT = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
 
 
 def scores(
     model: Sequential, state: Preprocessing, part: Part, quiet: bool, team: Team | None = None
 ) -> dict[str, float]:
-    """Evaluate: the loss and the metrics by their short names, errors in the target's units.
+    """Evaluate a model; return loss and metrics by short names, errors in the target's units.
 
     Parameters
     ----------

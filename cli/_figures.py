@@ -1,7 +1,8 @@
-"""Figures of a model: which there are, and how a saved model's units get onto their axes."""
+"""Figures of a model, with axes in the units of its table."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,27 +18,27 @@ if TYPE_CHECKING:
 KINDS = {
     "layers": "every hidden unit and the fitted curve, over one input",
     "facets": "one layer's units, 32 to a panel, over one input",
-    "boundary": "a classifier's regions, over two inputs",
+    "boundary": "the regions of a classifier, over two inputs",
     "history": "loss and metrics by epoch",
-    "network": "the network itself",
+    "network": "units and weights as a graph",
     "weights": "histograms of weights by layer, with their penalty",
-    "changepoints": "the lecture's repair, before and after, over one input",
-    "members": "an ensemble's members grey, their mean bold, over one input",
-    "data": "the data alone, without a model",
+    "changepoints": "the curve before and after the lecture's repair, over one input",
+    "members": "the members of an ensemble grey, their mean bold, over one input",
+    "data": "data without a model",
 }
 FORMATS = (".png", ".svg", ".pdf")
 
 
 class Drawing:
-    """Draws a model in the terms of its table: units of the columns, names of the classes.
+    """Draws a model with the units of its table's columns and the names of its classes.
 
     Parameters
     ----------
     model : Sequential or Ensemble
     preprocessing : Preprocessing or None
-        None for a model whose inputs have no names.
+        None for a model that was trained on arrays.
     train : tuple (x, y) or None
-        Training data as the network takes them; None: the lecture's.
+        Preprocessed training data; None for the lecture's.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Drawing:
         kind : str
             One of `KINDS`, other than 'data'.
         layer : int
-            Of the facets, from 1.
+            Layer that the facets show, from 1.
 
         Returns
         -------
@@ -96,7 +97,7 @@ class Drawing:
         return plots.plot_layers(self.model, legend, **self._axis())
 
     def fitting(self) -> list[str]:
-        """Name the kinds of figure that show this model, leaving out the special ones."""
+        """Return the kinds of figure that show this model, without the special ones."""
         kinds = ["history", "network", "weights"]
         numeric = (
             all(c.kind == "numeric" for c in self.preprocessing.columns)
@@ -109,6 +110,18 @@ class Drawing:
         if numeric and self.model.n_inputs == 2 and classify:
             kinds.append("boundary")
         return kinds
+
+    @property
+    def files(self) -> list[str]:
+        """The files that `save` writes."""
+        return [f"{kind}.png" for kind in self.fitting()]
+
+    def save(self, directory: str) -> None:
+        """Draw every kind of figure that shows this model."""
+        from fastmlp import plots
+
+        for kind in self.fitting():
+            plots.save(self.draw(kind), Path(directory) / f"{kind}.png")
 
     def _history(self) -> dict[str, list[float]]:
         history = self.model.history  # of an ensemble the members' mean
@@ -126,7 +139,7 @@ class Drawing:
     def _layer(self, layer: int) -> int:
         dense = self.model.dense_layers
         if layer > len(dense):
-            raise ValueError(f"it has {len(dense)} dense layers, and layer {layer} is none of them")
+            raise ValueError(f"it has {len(dense)} dense layers. Received: layer {layer}")
         return self.model.layers.index(dense[layer - 1])
 
     def _names(self) -> dict[str, Any]:
@@ -139,7 +152,7 @@ class Drawing:
         return {"input_names": state.input_names, "output_names": outputs}
 
     def _axis(self, *only: str) -> dict[str, Any]:
-        """Return the arguments that put a curve over one input into the table's units."""
+        """Return the arguments with which a curve over one input has the table's units."""
         import numpy as np
 
         state = self.preprocessing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-# What an option's value is called in the help, and what the shell offers for it.
+# The metavar of an option, and the kind of names that a shell offers for it.
 _OFFERED = dict.fromkeys(("CSV", "DATA", "FILE", "JSON", "MODEL"), "file") | {"DIR": "dir"}
 
 
@@ -18,7 +18,7 @@ class _Name(click.types.StringParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Leave it to the shell."""
+        """Let the shell complete names of files."""
         return [CompletionItem(incomplete, type=self.kind)]
 
 
@@ -26,7 +26,7 @@ FILE = _Name("file")
 
 
 def with_files(command: click.Command) -> click.Command:
-    """Let a shell complete files where the help of an option says that it takes one."""
+    """Let a shell complete file names for options whose metavar is that of a file."""
     for param in command.params:
         if param.type is click.STRING and param.metavar in _OFFERED:
             param.type = _Name(_OFFERED[param.metavar])

@@ -1,4 +1,4 @@
-"""A model from its file, with what turns a table's columns into its arrays."""
+"""A model from its file, with the preprocessing of its table."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ POWERS = {
 
 
 def unit_factor(name: str, scale: float) -> float:
-    """Return what brings a metric, of validation too, into the units of a target of this scale."""
+    """Return the factor that converts a metric, also of validation, to a target's own units."""
     return float(scale ** POWERS.get(name.removeprefix("val_"), 0))
 
 
 @dataclass
 class Loaded:
-    """A model and its preprocessing; None where the model's inputs have no names."""
+    """A model and its preprocessing; None if it was trained on arrays."""
 
     path: str
     model: Sequential
@@ -34,7 +34,7 @@ class Loaded:
     def for_table(
         self, table: Table, target: str | None, with_target: bool, drop: Collection[str] = ()
     ) -> Preprocessing:
-        """Return the preprocessing for a table, made from its columns if the model has none.
+        """Return the preprocessing for a table; made from its columns if the model has none.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Loaded:
         target : str or None
             The target column as the user names it.
         with_target : bool
-            Whether the table must have the target, too.
+            Whether the table must have the target.
         drop : collection of str
             Columns of the table to leave out.
 
@@ -92,16 +92,16 @@ class Loaded:
         if len(names) != n_inputs:
             kind = "more" if len(names) > n_inputs else "fewer"
             raise DataError(
-                f"{table.source}: {len(names)} input columns ({', '.join(names)}), {kind} inputs "
-                f"than the model {self.path} has: {n_inputs}, without names"
+                f"{table.source}: {len(names)} input columns ({', '.join(names)}), {kind} than the "
+                f"{n_inputs} inputs of the model {self.path}, which have no names"
             )
         if loss.endswith("crossentropy") and (n_outputs == 1 or loss.startswith("sparse")):
             labels = list(range(max(2, n_outputs)))
             return Preprocessing.plain(names, goal, "classification", labels)
         if n_outputs > 1:
             raise DataError(
-                f"{self.path}: a model of {n_outputs} outputs without names; from the command "
-                "line a table has one target column"
+                f"{self.path}: a model with {n_outputs} outputs without names; on the command line "
+                "a table has one target column"
             )
         return Preprocessing.plain(names, goal, "regression")
 
@@ -113,7 +113,7 @@ def load(path: str, ensembles: bool = False) -> Loaded:
     ----------
     path : str
     ensembles : bool
-        Whether an ensemble will do; otherwise it is an error.
+        Whether the file may have an ensemble.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where results go: checks before the work, whole files after it, JSON, messages."""
+"""Output: checks before the work, files written whole after it, JSON, messages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ import click
 
 from fastmlp.errors import printable
 
+from ._groups import option
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from fastmlp.ensembles import Ensemble
     from fastmlp.models import Sequential
@@ -33,28 +36,59 @@ class Failure(click.ClickException):
 
 @dataclass
 class Messages:
-    """Notes on standard error, as many as were asked for.
+    """Notes on standard error, as many as were asked for."""
 
-    Parameters
-    ----------
-    quiet : bool
-        Nothing but errors.
-    verbose : bool
-        Details as well.
-    """
+    quiet: bool = option("-q", "--quiet", is_flag=True, help="Print no notes and no progress.")
+    verbose: bool = option("-v", "--verbose", is_flag=True, help="Print more notes.")
 
-    quiet: bool = False
-    verbose: bool = False
+    def __post_init__(self) -> None:
+        if self.quiet and self.verbose:
+            raise click.UsageError("--quiet and --verbose exclude each other")
+
+    @property
+    def verbosity(self) -> int:
+        """The library's argument `verbose`."""
+        return 0 if self.quiet else 1
 
     def note(self, text: str) -> None:
-        """Say what was decided or done."""
+        """Print what was decided or done."""
         if not self.quiet:
             click.echo(printable(text), err=True)
 
     def detail(self, text: str) -> None:
-        """Say more, for those who asked for it."""
+        """Print a detail, if --verbose asks for it."""
         if self.verbose and not self.quiet:
             click.echo(printable(text), err=True)
+
+
+@dataclass
+class Output:
+    """Where a command's results go: the file or directory of -o, and standard output."""
+
+    output: str | None = option("-o", "--output")
+    force: bool = option("--force", is_flag=True, help="Replace output files that exist.")
+    as_json: bool = option(
+        "--json", is_flag=True, help="Print one JSON document instead of tables."
+    )
+
+    @property
+    def file(self) -> str:
+        """The file of a -o that is required, or has a default."""
+        assert self.output is not None
+        return self.output
+
+    def check(self) -> None:
+        """Fail, before any work is done, if the file could not be written afterwards."""
+        check_output(self.output, self.force)
+
+
+def refuse_standard_output(path: str | None, what: str, option: str = "--output") -> None:
+    """Fail if a file that must be a file is standard output."""
+    if path == "-":
+        raise click.BadParameter(
+            f"{what} cannot be written to standard output; give a file name",
+            param_hint=f"'{option}'",
+        )
 
 
 def check_output(path: str | None, force: bool) -> None:
@@ -73,7 +107,7 @@ def check_output(path: str | None, force: bool) -> None:
 
 
 def check_model(path: str | None, model: Sequential, epochs: int, members: int = 1) -> None:
-    """Fail, before training, if a file of the model (or so many) could not be written."""
+    """Fail, before training, if there is no room for a file of the model or of its members."""
     if path is None:
         return
     from fastmlp._saving import fmlp
@@ -125,7 +159,7 @@ def _io_failures(path: str) -> Iterator[None]:
 
 
 def keep(made: Sequential | Ensemble, path: str) -> None:
-    """Save what was trained; if that fails, in the directory for temporary files, and say so."""
+    """Save what was trained; if that fails, save it among the temporary files and say so."""
     try:
         made.save(path)
     except OSError as error:
@@ -146,7 +180,7 @@ def keep(made: Sequential | Ensemble, path: str) -> None:
 
 @contextlib.contextmanager
 def open_text(path: str) -> Iterator[TextIO]:
-    """Collect text for a file that appears whole or not at all; - is standard output."""
+    """Collect text for a file that is written whole or not at all; - is standard output."""
     text = io.StringIO(newline="")
     yield text
     write_bytes(path, text.getvalue().encode())
@@ -166,7 +200,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document; what is not finite becomes null."""
+    """Print one JSON document; numbers that are not finite become null."""
     click.echo(json.dumps(_finite(document), indent=2, allow_nan=False))
 
 
@@ -179,21 +213,10 @@ def _finite(value: Any) -> Any:
 
 
 def console(least_width: int = 40) -> Console:
-    """Return a Rich console for tables on standard output; numbers need `least_width`."""
+    """Return a Rich console for tables on standard output, `least_width` wide at least."""
     from rich.console import Console
-    from rich.table import Table
 
     class Pipeable(Console):
-        def print(self, *objects: Any, **options: Any) -> None:
-            for table in objects:
-                if isinstance(table, Table):  # whose cells may be names from files
-                    for column in table.columns:
-                        column._cells = [
-                            printable(cell) if isinstance(cell, str) else cell
-                            for cell in column._cells
-                        ]
-            super().print(*objects, **options)
-
         def on_broken_pipe(self) -> None:  # Rich would end the process with code 1
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
@@ -201,6 +224,19 @@ def console(least_width: int = 40) -> Console:
     return Pipeable(file=sys.stdout, highlight=False, width=max(width, least_width))
 
 
+def grid(padding: Any = (0, 1)) -> Table:
+    """Return an empty table; control characters in its cells, which files may have, are escaped."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    class PrintableTable(Table):
+        def add_row(self, *cells: Any, **row: Any) -> None:
+            shown = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+            super().add_row(*shown, **row)
+
+    return PrintableTable(box=SIMPLE_HEAD, pad_edge=False, padding=padding)
+
+
 def significant(value: float | None, digits: int = 6) -> str:
-    """Format a figure for a table; nothing for None."""
+    """Format a number for a table; None becomes empty text."""
     return "" if value is None else f"{value:.{digits}g}"

@@ -11,13 +11,13 @@ from fastmlp.callbacks import Callback
 if TYPE_CHECKING:
     from fastmlp.lecture import Entry
 
-# Multiplications an epoch below which a thousand epochs take no time worth a progress line, so
-# that the compiled loop need not come back to Python after each.
+# With fewer multiplications in an epoch, a thousand epochs are too fast for a progress line; the
+# compiled loop need not return to Python after each.
 SMALL = 500_000
 
 
 class EpochLine(ProgressLine):
-    """A progress line that follows training through a callback, and leaves no trace.
+    """A progress line that a callback updates, and that is removed at the end.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ class EpochLine(ProgressLine):
         super().__init__(label, epochs, enabled=enabled)
 
     def callbacks(self, entry: Entry) -> list[Callback]:
-        """Return what makes `lecture.train` move the line; nothing for a small network."""
+        """Return the callbacks that update the line; none for a small network."""
         widths = [1, *entry.units, 1]
         work = sum(a * b for a, b in itertools.pairwise(widths)) * 50
         return [_Follow(self)] if work >= SMALL else []
 
     def close(self) -> None:
-        """Clear the line: a line with the result takes its place."""
+        """Remove the line: a line with the result is printed in its place."""
         if self._live is not None:
             self._live.transient = True
         super().close()

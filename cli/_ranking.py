@@ -1,12 +1,14 @@
-"""What `fastmlp sweep` prints: the ranking as a table, or all of it as a JSON document."""
+"""Output of `fastmlp sweep`: the ranking as a table, or everything as a JSON document."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._output import console, significant
+from ._output import console, grid, significant
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fastmlp.sweeps import Rank, SweepResult
 
 
@@ -30,17 +32,22 @@ def document(
 
 
 def print_table(result: SweepResult, measure: str | None, top: int, seconds: float | None) -> None:
-    """Print the best configurations, in as many columns as there is room for."""
+    """Print the best configurations, with the columns that fit the terminal."""
     measure = measure or result.measure
     ranking = result.ranking(measure)
     out = console(60)
     columns = _columns(ranking[:top], result.varied or ["units"], measure)
-    grid = _grid(columns)
-    for name in ("nonzero", "training", "sd", "runs"):  # what a narrow terminal goes without
-        if _width(grid) > out.width:
+    table = _grid(columns)
+    for name in (
+        "nonzero",
+        "training",
+        "sd",
+        "runs",
+    ):  # columns that a narrow terminal has no room for
+        if _width(table) > out.width:
             columns.pop(name, None)
-            grid = _grid(columns)
-    out.print(grid)
+            table = _grid(columns)
+    out.print(table)
     if len(ranking) > top:
         out.print(f"{len(ranking) - top} more configurations; --top shows them")
     out.print(_summary(result, seconds))
@@ -66,23 +73,21 @@ def _columns(ranks: list[Rank], names: list[str], measure: str) -> dict[str, lis
     return columns
 
 
-def _width(grid: Any) -> int:
-    """Return the width of a table that is not squeezed."""
+def _width(table: Table) -> int:
+    """Return the width that a table needs."""
     from rich.console import Console
 
-    return Console(width=10_000).measure(grid).maximum
+    return Console(width=10_000).measure(table).maximum
 
 
-def _grid(columns: dict[str, list[str]]) -> Any:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _grid(columns: dict[str, list[str]]) -> Table:
 
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     for name in columns:
-        grid.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for cells in zip(*columns.values(), strict=True):
-        grid.add_row(*cells)
-    return grid
+        table.add_row(*cells)
+    return table
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Commands that a launcher such as mpiexec has started several times, to work as one."""
+"""Commands that a launcher such as mpiexec starts in several processes, as ranks of MPI."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from . import _options
+from ._groups import option
 
 if TYPE_CHECKING:
     from fastmlp._training.distributed import Ranks
@@ -30,7 +31,7 @@ _VARIABLES = (
 )
 _PATIENCE = 5.0  # seconds
 _begun: Ranks | None = None
-_farewell: Any = None  # a communicator for nothing but leaving
+_farewell: Any = None  # a communicator that only the barrier at the end uses
 
 
 def launched() -> tuple[int, int]:
@@ -43,40 +44,40 @@ def launched() -> tuple[int, int]:
 
 
 def refuse(command: str) -> None:
-    """Fail if a command was started several times that works alone."""
+    """Fail if a command that works in one process was started in several."""
     size = launched()[1]
     if size > 1:
         raise click.UsageError(
-            f"'{command}' works in one process, and was started in {size}; of a launcher such as "
-            "mpiexec only 'train' makes use"
+            f"'{command}' works in one process, and was started in {size}; of all commands only "
+            "'train' works under a launcher such as mpiexec"
         )
 
 
 def silence() -> None:
-    """Let rank 0 speak for all."""
+    """Print on rank 0 only."""
     if launched()[0] > 0:
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         sys.stdout = sys.stderr = nowhere
 
 
-def options(function: F) -> F:
-    """Add --shards and --fast-reduce."""
-    return _options._combine(
-        click.option(
-            "--shards",
-            metavar="N",
-            type=click.IntRange(min=1),
-            help="Cut rows and batches into so many, for the same bits on any number of "
-            "processes that divides it by a power of two.  [default: under mpiexec 4, or one a "
-            "process]",
-        ),
-        click.option(
-            "--fast-reduce",
-            is_flag=True,
-            help="Let MPI add the shards' gradients in its own order: faster, other bits on "
-            "another number of processes.",
-        ),
-    )(function)
+@dataclass
+class Sharding:
+    """The options of a training on several processes."""
+
+    shards: int | None = option(
+        "--shards",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Cut rows and batches into N shards. The result is the same on every number of "
+        "processes that divides N by a power of two.  [default: under mpiexec 4, or one for each "
+        "process]",
+    )
+    fast_reduce: bool = option(
+        "--fast-reduce",
+        is_flag=True,
+        help="Let MPI add the shards' gradients in its own order: faster, but the result depends "
+        "on the number of processes.",
+    )
 
 
 @dataclass
@@ -104,19 +105,19 @@ class Team:
 
     @property
     def described(self) -> dict[str, Any]:
-        """What a result tells of it."""
+        """What a result records of it."""
         if self.shards is None:
             return {}
         return {"ranks": self.ranks.size, "shards": self.shards}
 
     @contextmanager
     def first_alone(self) -> Iterator[bool]:
-        """Within it tell whether this process is the one that writes; its error is everyone's."""
+        """Yield whether this process is the one that writes; its error is raised in all."""
         with self.ranks.collectively():
             yield self.ranks.first
 
     def evaluate(self, model: Sequential, part: Any) -> dict[str, float]:
-        """Return loss and metrics by name, of arrays or a stream that all have."""
+        """Return loss and metrics by name, on arrays or a stream that every rank has."""
         from fastmlp._training import distributed
 
         assert self.shards is not None
@@ -124,17 +125,16 @@ class Team:
         return dict(zip(model.metrics_names, values, strict=True))
 
 
-def team(shards: int | None, fast_reduce: bool, resumed: Sequential | None) -> Team:
+def team(sharding: Sharding, resumed: Sequential | None) -> Team:
     """Return the processes that were launched, with the shards that they train on.
 
     Parameters
     ----------
-    shards : int or None
-    fast_reduce : bool
+    sharding : Sharding
     resumed : Sequential or None
-        The model of the run that they go on with.
+        The model of the run that is resumed.
     """
-    ranks = begin()
+    ranks, shards, fast_reduce = begin(), sharding.shards, sharding.fast_reduce
     if ranks.size == 1 and shards is None:
         if fast_reduce:
             raise click.UsageError("--fast-reduce needs --shards, or several processes")
@@ -143,7 +143,7 @@ def team(shards: int | None, fast_reduce: bool, resumed: Sequential | None) -> T
 
     run = None if resumed is None else resumed.resumed
     if run is not None and not run.is_sharded:
-        raise click.UsageError("--resume: the run was begun in one process, and goes on in one")
+        raise click.UsageError("--resume: the run was begun in one process; resume it in one")
     with _options.wrong_option("--shards"):
         return Team(ranks, distributed.shards_for(ranks.size, shards, fast_reduce), fast_reduce)
 
@@ -153,9 +153,9 @@ def check_combinations(team: Team, polish: bool, data: str | None, validation: s
     if team.ranks.size == 1:
         return
     if polish:
-        raise click.UsageError("--polish works in one process, on the model that -o keeps")
+        raise click.UsageError("--polish works in one process; polish the model that -o writes")
     if "-" in (data, validation):
-        raise click.UsageError("standard input is one process's alone; several need a file")
+        raise click.UsageError("several processes cannot share standard input; give a file")
 
 
 def begin() -> Ranks:
@@ -194,12 +194,12 @@ def _line(error: BaseException) -> str:
 
 
 def leave(code: int) -> None:
-    """Wait for the others, for a launcher that sees one process fail kills those that still speak.
+    """Wait for the other ranks: a launcher kills them when it sees this one fail.
 
     Parameters
     ----------
     code : int
-        The exit code to come.
+        The exit code.
     """
     rank, size = launched()
     if size == 1 or (code == 0 and _farewell is None):

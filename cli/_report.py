@@ -1,4 +1,4 @@
-"""What `fastmlp train` tells of a network: before training its sizes, after it what came of it."""
+"""Results of `fastmlp train`: sizes before training, loss and metrics after it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from . import _data, _ranks
 from ._evaluate import scores
-from ._output import console, print_json, significant
+from ._output import console, grid, print_json, significant
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -24,17 +24,17 @@ def result(
     quiet: bool,
     team: _ranks.Team,
 ) -> dict[str, Any]:
-    """Return all that is told after training, the figures of the rows included."""
-    figures = [
+    """Return all results of a training, with loss and metrics on the rows."""
+    scored = [
         None if part is None else scores(model, data.preprocessing, part, quiet, team)
         for part in (data.train, data.validation)
     ]
-    return {**described(model, data, settings), "train": figures[0], "val": figures[1],
+    return {**described(model, data, settings), "train": scored[0], "val": scored[1],
             "seconds": seconds}  # fmt: skip
 
 
 def described(model: Sequential, data: _data.Data, settings: Settings) -> dict[str, Any]:
-    """Return what is known before training, but for the share of zeros."""
+    """Return the description of a training: data, network and settings."""
     from fastmlp._model.summary import zero_share
 
     dense = model.dense_layers
@@ -62,11 +62,8 @@ def described(model: Sequential, data: _data.Data, settings: Settings) -> dict[s
 
 
 def print_table(result: dict[str, Any], scaled: bool) -> None:
-    """Print loss and metrics of training and validation rows, and a line on the rest."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    """Print loss and metrics on training and validation rows, and a line about the run."""
+    table = grid()
     table.add_column("")
     parts = {"training": result["train"], "validation": result["val"]}
     shown = {name: values for name, values in parts.items() if values is not None}
@@ -86,7 +83,7 @@ def print_table(result: dict[str, Any], scaled: bool) -> None:
 
 
 def print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_json: bool) -> None:
-    """Print how large the network is, and how much memory its training would take."""
+    """Print the size of the network, and the memory that its training needs."""
     from fastmlp._model.summary import readable_bytes
 
     table = described(model, data, settings)
@@ -95,7 +92,7 @@ def print_sizes(model: Sequential, data: _data.Data, settings: Settings, as_json
     memory = {
         "weights": model.count_params() * item,
         "optimizer": model.count_params() * item * len(settings.optimizer.slots),
-        # Each layer's output, and the gradient by it.
+        # The output of each layer, and the gradient with respect to it.
         "activations": 2 * settings.batch_size * sum(widths) * item,
         "data": data.nbytes(settings.batch_size),
     }

@@ -1,19 +1,21 @@
-"""Runs that are kept: `--checkpoint`, `--checkpoint-every`, and `--resume`.
+"""Resumable runs: `--checkpoint`, `--checkpoint-every` and `--resume`.
 
 A checkpoint holds, among the model's extras, the options that its run was started with. With
-`--resume` they are the command's, as if they came from a configuration file.
+`--resume` the command takes them as if they came from a configuration file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import _config, _options, _ranks
-from ._output import Failure, _io_failures, check_output
+from . import _config, _ranks
+from ._groups import option
+from ._output import Failure, Output, _io_failures, check_output, refuse_standard_output
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -21,41 +23,16 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _RUN = "fastmlp.resumed"  # in the context: which checkpoint, and its model
-# What a run is continued with anew. A file is not to choose which files are written.
+# Options that a resumed run is given anew: a file must not choose which files are written.
 _ANEW = frozenset(
     {"resume", "output", "figures", "force", "as_json", "quiet", "verbose", "threads"}
     | {"checkpoint_every"}
 )
 
 
-def options(function: F) -> F:
-    """Add --checkpoint, --checkpoint-every and --resume."""
-    return _options._combine(
-        click.option(
-            "--checkpoint",
-            metavar="FILE",
-            help="Keep the run in this file, so that --resume goes on with it after a crash, a "
-            "kill or Ctrl-C.",
-        ),
-        click.option(
-            "--checkpoint-every",
-            metavar="TIME",
-            callback=_checked_every,
-            help="How often: seconds, or such as '10 epochs'.  [default: 60]",
-        ),
-        click.option(
-            "--resume",
-            metavar="FILE",
-            expose_value=False,
-            help="Go on with the run in this checkpoint, to the result that it would have had "
-            "without a break.",
-        ),
-    )(function)
-
-
 def _checked_every(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not ctx.resilient_parsing:
-        from fastmlp._training.checkpoint import parse_every
+        from fastmlp._training.run_state import parse_every
 
         try:
             parse_every(value)
@@ -83,11 +60,11 @@ class Resumable(_config.Configured):
         for param in self.params:
             value = given.get(str(param.name))
             if param.name in _ANEW or not isinstance(value, (str, bool, int, float, list)):
-                continue  # it may be given, or was not
+                continue  # it may be given, or is not given
             name = max(param.opts, key=len) if param.opts[0][0] == "-" else param.opts[0].upper()
             raise click.UsageError(
-                f"--resume goes on with the run in {path} as it was started; {name} cannot be "
-                "given with it",
+                f"--resume continues the run in {path} as it was started; {name} cannot be given "
+                "with it",
                 ctx,
             )
 
@@ -112,43 +89,69 @@ class Resumable(_config.Configured):
 
 
 def model() -> Sequential | None:
-    """Return the model of the run that the command goes on with, if it does."""
+    """Return the model of the run that the command resumes, if it does."""
     run = click.get_current_context().meta.get(_RUN)
     return None if run is None else run[1]
 
 
-def check(checkpoint: str | None, every: str | None, output: str | None, force: bool) -> None:
-    """Fail, before any work is done, if a checkpoint could not be written."""
-    if checkpoint is None:
-        if every is not None and model() is None:
-            raise click.UsageError("--checkpoint-every needs --checkpoint")
-        return
-    if checkpoint == "-":
-        raise click.BadParameter("a checkpoint goes to a file", param_hint="'--checkpoint'")
-    if output is not None and Path(output).resolve() == Path(checkpoint).resolve():
-        raise click.UsageError("--checkpoint and --output must name different files")
-    from fastmlp._utils.atomic import is_special
+@dataclass
+class Checkpoints:
+    """The options that say where and when a run is saved."""
 
-    with _io_failures(checkpoint):
-        if is_special(checkpoint):
-            raise Failure(
-                f"{checkpoint}: is not a regular file, as a checkpoint must be to be read again"
-            )
-    check_output(checkpoint, force)
+    checkpoint: str | None = option(
+        "--checkpoint",
+        metavar="FILE",
+        help="Save the run in this file, so that --resume can continue it after a crash, a kill "
+        "or Ctrl-C.",
+    )
+    checkpoint_every: str | None = option(
+        "--checkpoint-every",
+        metavar="TIME",
+        callback=_checked_every,
+        help="Time between checkpoints: seconds, or such as '10 epochs'.  [default: 60]",
+    )
+
+    def check(self, results: Output) -> None:
+        """Fail, before any work is done, if a checkpoint could not be written."""
+        if self.checkpoint is None:
+            if self.checkpoint_every is not None and model() is None:
+                raise click.UsageError("--checkpoint-every needs --checkpoint")
+            return
+        refuse_standard_output(self.checkpoint, "a checkpoint", "--checkpoint")
+        path, output = Path(self.checkpoint), results.output
+        if output is not None and Path(output).resolve() == path.resolve():
+            raise click.UsageError("--checkpoint and --output must name different files")
+        from fastmlp._utils.atomic import is_special
+
+        with _io_failures(self.checkpoint):
+            if is_special(self.checkpoint):
+                raise Failure(
+                    f"{path}: is not a regular file, from which a checkpoint could be read again"
+                )
+        check_output(self.checkpoint, results.force)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `fit`; `check` has taken care of --force."""
+        checkpoint: Any = self.checkpoint
+        if checkpoint is not None:
+            from fastmlp._training.checkpoint import Replacing
+
+            checkpoint = Replacing(checkpoint)
+        return {"checkpoint": checkpoint, "checkpoint_every": self.checkpoint_every}
+
+    @property
+    def hint(self) -> str:
+        """The end of a message that says how to resume; empty if there is no checkpoint."""
+        run = click.get_current_context().meta.get(_RUN)
+        path = self.checkpoint if run is None else run[0]
+        kept = path is not None and Path(path).exists()  # it may have been impossible to write
+        return f"; --resume {path} continues" if kept else ""
 
 
-def arguments(checkpoint: str | None, every: str | None) -> dict[str, Any]:
-    """Return the arguments of `fit` that the options stand for; `check` has seen to --force."""
-    if checkpoint is not None:
-        from fastmlp._training.checkpoint import Replacing
-
-        checkpoint = Replacing(checkpoint)
-    return {"checkpoint": checkpoint, "checkpoint_every": every}
-
-
-def hint(checkpoint: str | None) -> str:
-    """Say, at the end of a message, how the run goes on; nothing if it is not kept."""
-    run = click.get_current_context().meta.get(_RUN)
-    path = checkpoint if run is None else run[0]
-    kept = path is not None and Path(path).exists()  # it may have been impossible to write
-    return f"; --resume {path} goes on" if kept else ""
+resume: Callable[[F], F] = click.option(
+    "--resume",
+    metavar="FILE",
+    expose_value=False,
+    help="Continue the run in this checkpoint; the result is that of a run without a break.",
+)

@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, of a poor encoding, or without a reader."""
+"""Standard streams that are closed, have a limited encoding, or have no reader."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, TextIO
 
 
 def open_missing() -> None:
-    """Have all three standard streams, those that are closed from and to nowhere.
+    """Open the standard streams that are closed on the null device.
 
-    Otherwise a file that is opened later would get the number of one, and whatever C code writes
-    to standard error would end in it.
+    Otherwise a file that is opened later would get the descriptor of one, and C code that writes
+    to standard error would write into this file.
     """
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
@@ -25,12 +25,12 @@ def open_missing() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # Tables with names that the encoding lacks, as in a C locale.
+        # For tables with names that the encoding lacks, as in a C locale.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-class Unbroken:
-    """Standard error that drops what it cannot write: no reader, or a full disk.
+class PipeSafeStream:
+    """Standard error that drops what it cannot write, without a reader or on a full disk.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Unbroken:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or write nowhere."""
+        """Write, or drop the text."""
         try:
             return self._stream.write(text)
         except OSError:
@@ -52,7 +52,7 @@ class Unbroken:
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or flush nowhere."""
+        """Flush, or drop the buffer."""
         try:
             self._stream.flush()
         except OSError:
@@ -60,7 +60,7 @@ class Unbroken:
 
 
 def forget(stream: TextIO) -> None:
-    """Let whatever a stream still buffers, or is given later, go nowhere."""
+    """Redirect a stream, with what it still buffers, to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError, ValueError):
         os.dup2(nowhere, stream.fileno())

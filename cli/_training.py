@@ -1,22 +1,170 @@
-"""The settings of a training: options checked, and the model they describe."""
+"""Options of networks and of their training, and the model that they describe."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fastmlp._utils.names import ACTIVATIONS, GROUPS, OPTIMIZERS
+
 from . import _data, _options
+from ._groups import group, option
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
     from fastmlp.optimizers import Optimizer
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALL_ROWS = 2**31  # as a batch size
+
+
+# ---- networks ----------------------------------------------------------------------------------
+
+
+def units(required: bool) -> Callable[[F], F]:
+    """Add --units."""
+    return click.option(
+        "--units",
+        required=required,
+        metavar="WIDTHS",
+        help="Widths of the hidden layers: 1024x5, or 64,32,16.",
+    )
+
+
+def activation_option() -> Any:
+    """Declare --activation."""
+    return option(
+        "--activation",
+        metavar="NAMES",
+        shell_complete=_options.complete_names(ACTIVATIONS),
+        help="Activation of the hidden layers, one for all or one for each: "
+        f"{', '.join(ACTIVATIONS)}.  [default: relu]",
+    )
+
+
+@dataclass
+class Network:
+    """The options that describe a network, apart from its units; lists are text."""
+
+    l1: str | None = option(
+        "--l1",
+        metavar="LAMBDAS",
+        help="L1 penalty on weights: one lambda for all layers, or one for each, output included.",
+    )
+    l2: str | None = option(
+        "--l2",
+        metavar="LAMBDAS",
+        help="L2 penalty on weights: one lambda for all layers, or one for each.",
+    )
+    proximal: bool | None = option(
+        "--proximal",
+        is_flag=True,
+        default=None,
+        help="Take the L1 penalty by proximal steps, which make weights exactly zero.",
+    )
+    group_l1: str | None = option(
+        "--group-l1",
+        metavar="LAMBDAS",
+        help="Group penalty, which makes all weights of a unit zero together; one lambda for all "
+        "layers, or one for each. A layer has this penalty, or L1 and L2.",
+    )
+    groups: str | None = option(
+        "--groups",
+        type=click.Choice(GROUPS, case_sensitive=False),
+        help="What a group of --group-l1 is: the incoming weights of a unit, or the outgoing "
+        "weights of an input, which on the first layer selects inputs.  [default: units]",
+    )
+    activation: str | None = activation_option()
+    dropout: str | None = option(
+        "--dropout",
+        metavar="RATES",
+        help="Dropout rate after the hidden layers, one for all or one for each.  [default: 0]",
+    )
+
+    def arguments(self, units: str) -> dict[str, Any]:
+        """Return the arguments of `fastmlp.models.mlp`, checked.
+
+        Raises
+        ------
+        click.UsageError
+            If a value cannot be; the message names the option.
+        """
+        from fastmlp import models, regularizers
+
+        found: dict[str, Any] = {}
+        with _options.wrong_option("--units"):
+            found["units"] = models.parse_units(units)
+        n_hidden = len(found["units"])
+        for name in ("l1", "l2", "group_l1"):
+            with _options.wrong_option(f"--{name.replace('_', '-')}"):
+                text = getattr(self, name)
+                lambdas = regularizers.parse_lambdas(_given(text, "0"), n_hidden + 1, name)
+                found[name] = lambdas
+        self._check_penalties(found)
+        found |= {"proximal": bool(self.proximal), "groups": self.groups or GROUPS[0]}
+        with _options.wrong_option("--activation"):
+            names = activation_names(_given(self.activation, "relu"))
+            found["activation"] = models.parse_layer_values(
+                "activation", names, n_hidden, "hidden layer"
+            )
+        with _options.wrong_option("--dropout"):
+            rates = [_rate(part) for part in _given(self.dropout, "0").split(",")]
+            found["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
+        return found
+
+    def _check_penalties(self, found: dict[str, Any]) -> None:
+        lambdas = zip(found["l1"], found["l2"], found["group_l1"], strict=True)
+        for layer, (l1, l2, group_l1) in enumerate(lambdas, 1):
+            if group_l1 and (l1 or l2):
+                raise click.UsageError(
+                    "--group-l1 cannot be combined with --l1 or --l2 in a layer; layer "
+                    f"{layer} has both"
+                )
+        if self.proximal and not any(found["l1"]):
+            raise click.UsageError("--proximal requires --l1")
+        if self.groups is not None and not any(found["group_l1"]):
+            raise click.UsageError("--groups requires --group-l1")
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given."""
+        return [name for name, value in vars(self).items() if value is not None]
+
+
+def _given(text: str | None, default: str) -> str:
+    return default if text is None else text
+
+
+def activation_names(text: str) -> list[str]:
+    """Return the names of activations, checked."""
+    from fastmlp import layers
+
+    return [layers.activation_name(part.strip()) for part in text.split(",")]
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout must be a rate in [0, 1). Received: {text!r}")
+    return rate
+
+
+network: Callable[[F], F] = group(Network, "network")
+
+
+# ---- training ----------------------------------------------------------------------------------
+
 
 @dataclass
 class Settings:
-    """How to train.
+    """How to train, with what was decided where no option says it.
 
     Parameters
     ----------
@@ -32,53 +180,71 @@ class Settings:
     optimizer: Optimizer
 
 
-def _check_combinations(
-    data: str | None,
-    lecture: str | None,
-    columns: _data.Columns,
-    streaming: _data.Streaming,
-    validation: str | None,
-    validation_split: float,
-    output: str | None,
-) -> None:
-    if data is not None and lecture is not None:
-        raise click.UsageError(f"--data {lecture} is the lecture's data; DATA is given as well")
-    name = columns.first_given() or streaming.first_given()
-    if data is None and name is not None:
-        raise click.UsageError(f"--{name} describes DATA, which is not given")
-    if validation is not None and validation_split:
-        raise click.UsageError("--validation and --validation-split exclude each other")
-    _options.check_columns(columns.impute, columns.indicator)
-    if output == "-":
-        raise click.BadParameter("a model goes to a file", param_hint="'--output'")
-    _data.check_streams(data, validation)
+@dataclass
+class Training:
+    """The options that say how to train; None where the default depends on the data."""
 
-
-def _settings(
-    on_lecture: bool,
-    optimizer: str,
-    learning_rate: float | None,
-    epochs: int | None,
-    batch_size: int | None,
-    validation_every: int | None,
-    seed: int | None,
-) -> Settings:
-    from fastmlp import optimizers
-
-    config: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
-    with _options.wrong_option("--learning-rate"):
-        chosen = type(optimizers.get(optimizer))(**config)
-    epochs = epochs or (1000 if on_lecture else 100)
-    return Settings(
-        epochs=epochs,
-        batch_size=batch_size or (2**31 if on_lecture else 32),
-        validation_every=validation_every or (-(-epochs // 20) if on_lecture else 1),
-        seed=_options.given_seed(seed),
-        optimizer=chosen,
+    optimizer: str = option(
+        "--optimizer",
+        type=click.Choice(OPTIMIZERS, case_sensitive=False),
+        default="adam",
+        show_default=True,
+        help="Optimizer that trains the weights.",
     )
+    learning_rate: float | None = option(
+        "--learning-rate", type=float, help="Learning rate.  [default: the optimizer's own]"
+    )
+    epochs: int | None = option(
+        "--epochs",
+        type=click.IntRange(min=1),
+        help="Number of passes over the training rows.  [default: 100; on the lecture's data 1000]",
+    )
+    batch_size: int | None = option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        help="Rows of a batch.  [default: 32; on the lecture's data all]",
+    )
+    seed: int | None = option("--seed", **_options.seed_option())
+
+    def settings(self, source: _data.Source, validation_every: int | None = None) -> Settings:
+        """Return the settings for the data: defaults for a table, or for the lecture's data."""
+        from fastmlp import optimizers
+
+        on_lecture = source.data is None
+        config: dict[str, Any] = {}
+        if self.learning_rate is not None:
+            config["learning_rate"] = self.learning_rate
+        with _options.wrong_option("--learning-rate"):
+            chosen = type(optimizers.get(self.optimizer))(**config)
+        epochs = self.epochs or (1000 if on_lecture else 100)
+        return Settings(
+            epochs=epochs,
+            batch_size=self.batch_size or (ALL_ROWS if on_lecture else 32),
+            validation_every=validation_every or (-(-epochs // 20) if on_lecture else 1),
+            seed=_options.given_seed(self.seed),
+            optimizer=chosen,
+        )
 
 
-def _build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequential:
+def training(seed: str, most: int = 2**63 - 1) -> Callable[[F], F]:
+    """Add --optimizer to --seed; `seed` is the help of the latter."""
+    return group(Training, "training", seed=_options.seed_option(seed, most))
+
+
+def build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequential:
+    """Return the compiled model for the data.
+
+    Parameters
+    ----------
+    network : dict
+        Arguments of `fastmlp.models.mlp`.
+    data : Data
+    settings : Settings
+
+    Returns
+    -------
+    Sequential
+    """
     from fastmlp import models
 
     state = data.preprocessing

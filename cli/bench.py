@@ -1,4 +1,4 @@
-"""`fastmlp bench`: how fast networks train on this machine, beside other libraries."""
+"""`fastmlp bench`: speed of training on this machine, compared with other libraries."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Failure, check_output, console, open_text, print_json
+from ._output import Failure, Messages, Output, console, grid, open_text, print_json
 
 if TYPE_CHECKING:
     from fastmlp.bench import Timing
 
-# So that all cases against NumPy take less than a minute.
+# With these, all cases against NumPy take less than a minute.
 WINDOWS, SECONDS, PATIENCE = 5, 0.05, 2.0
 _UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "us"))
 
 EPILOG = """\b
 Examples:
   fastmlp bench                          all cases against NumPy, in less than a minute
-  fastmlp bench --peers numpy,torch,jax  against others that are installed
+  fastmlp bench --peers numpy,torch,jax  against other installed libraries
   fastmlp bench --cases lecture,table-32 --threads 1
   fastmlp bench --json -o bench.json
-  fastmlp bench --list                   what the cases are, and which libraries are installed
+  fastmlp bench --list                   print the cases and the installed libraries
 
-All train the same float32 weights on the same data with Adam. Each library runs in a process of
-its own; the processes take turns, and the figure is the median of three to five. A ratio above 1
-means slower than fastmlp. Close other programs first.
+All libraries train the same float32 weights on the same data with Adam. Each runs in a process of
+its own; the processes take turns, and the time is the median of three to five turns. A ratio above
+1 means slower than fastmlp. Close other programs first.
 
-Ctrl-C prints the cases that are done.
+Ctrl-C ends the benchmark and prints the cases that are done.
 """
 
 
@@ -48,8 +48,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     default="numpy",
     show_default=True,
     shell_complete=_complete,
-    help="Libraries to compare with: some of numpy, torch, jax, keras, sklearn between commas, "
-    "or all that are installed.",
+    help="Libraries to compare with: some of numpy, torch, jax, keras and sklearn, with commas "
+    "between, or all for those that are installed.",
 )
 @click.option(
     "--cases",
@@ -57,45 +57,41 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     default="all",
     show_default=True,
     shell_complete=_complete,
-    help="Workloads, between commas; --list names them.",
+    help="Workloads, with commas between; --list prints them.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Threads for every library.  [default: its own choice]",
+    help="Number of threads of every library.  [default: its own choice]",
 )
-@click.option("-o", "--output", metavar="JSON", help="Write everything measured to this file.")
-@_options.force
-@click.option("--list", "list_only", is_flag=True, help="List cases and libraries, and end.")
-@_options.as_json
+@click.option(
+    "--list", "list_only", is_flag=True, help="Print cases and libraries; measure nothing."
+)
+@_options.output(metavar="JSON", help="Write everything measured to this file.")
 @_options.common
 def command(
     peers: str,
     cases: str,
     threads: int | None,
-    output: str | None,
-    force: bool,
     list_only: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    results: Output,
+    report: Messages,
 ) -> None:
     """Compare the speed with other libraries.
 
-    The table gives the time of a training step, or of a prediction, and operations a second.
-    Work that fastmlp leaves out because units are inactive counts as done.
+    The table has the time of a training step, or of a prediction, and the operations per second.
+    Operations that fastmlp skips because units are inactive are counted.
     """
-    report = _options.messages(quiet, verbose)
     from fastmlp import bench
 
     if list_only:
-        _list(as_json)
+        _list(results.as_json)
         return
     with _options.wrong_option("--cases"):
         case_names = bench.parse_cases(cases)
     with _options.wrong_option("--peers"):
         peer_names = bench.parse_peers(peers)
-    check_output(output, force)
+    results.check()
     about = bench.machine()
     report.detail(", ".join(f"{name} {value}" for name, value in about.items()))
     timings: list[Timing] = []
@@ -106,19 +102,19 @@ def command(
         return {"machine": about, "settings": settings, "results": results}
 
     try:
-        _measure(case_names, peer_names, threads, quiet, timings)
+        _measure(case_names, peer_names, threads, report.quiet, timings)
     except KeyboardInterrupt:
         done = len(timings) // len(peer_names)
         raise KeyboardInterrupt(f"Interrupted after {done} of {len(case_names)} cases.") from None
-    finally:  # also after Ctrl-C: the cases that are done
-        if as_json or output == "-":
+    finally:  # after Ctrl-C as well
+        if results.as_json or results.output == "-":
             print_json(document())
         elif timings:
             _print_table(timings)
-    if output not in (None, "-"):
-        with open_text(output) as file:
+    if results.output not in (None, "-"):
+        with open_text(results.output) as file:
             file.write(json.dumps(document(), indent=1) + "\n")
-        report.note(f"Wrote {output}.")
+        report.note(f"Wrote {results.output}.")
     for timing in timings:
         if timing.peer == "fastmlp" and timing.error is not None:
             raise Failure(f"fastmlp has no figure for {timing.case}: {timing.error}")
@@ -163,10 +159,8 @@ def _measure(
 
 
 def _print_table(timings: list[Timing]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     table.add_column("case", no_wrap=True)
     table.add_column("library", no_wrap=True)
     for name in ("time", "ratio", "GFLOP/s"):
@@ -196,5 +190,5 @@ def _time(microseconds: float) -> str:
 
 
 def _figure(value: float) -> str:
-    """Three digits, but no exponent where there are more before the point."""
+    """Format three significant digits, without an exponent."""
     return f"{value:.0f}" if value >= 99.5 else f"{value:.3g}"

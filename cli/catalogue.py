@@ -1,4 +1,4 @@
-"""`fastmlp catalogue`: train the lecture's networks and set them beside what it printed."""
+"""`fastmlp catalogue`: train the lecture's networks and compare with the printed results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Messages, check_outputs, console, open_text, print_json, significant
+from ._output import (
+    Messages,
+    Output,
+    check_outputs,
+    console,
+    grid,
+    open_text,
+    print_json,
+    significant,
+)
 
 if TYPE_CHECKING:
     from fastmlp.lecture import Entry, Result
@@ -17,16 +26,16 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   fastmlp catalogue                          train all; a few minutes
-  fastmlp catalogue --list                   name them
+  fastmlp catalogue --list                   print their names
   fastmlp catalogue model_2units_c model_8units
-  fastmlp catalogue -o lecture               keep figures, tables and models as well
+  fastmlp catalogue -o lecture               write figures, tables and models as well
   fastmlp catalogue --json > lecture.json
   fastmlp catalogue --epochs 20              a quick look at everything
 
-model_somany_fixed is model_somany repaired by hand, as the lecture does: smoother, not better.
-The lecture prints no lambda for its L1 model: regularized_l1_0.0001 has its figures, and
-regularized_l1_0.001 is not in the lecture. The loss of the unpenalized classifier depends on how
-probabilities near 0 and 1 were clipped.
+model_somany_fixed is model_somany after the lecture's repair by hand, which makes the curve
+smoother but not better. The lecture does not print the lambda of its L1 model:
+regularized_l1_0.0001 has its results, and regularized_l1_0.001 is not in the lecture. The loss of
+the unpenalised classifier depends on how probabilities near 0 and 1 were clipped.
 """
 
 
@@ -38,44 +47,41 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 @click.command(epilog=EPILOG)
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete)
-@click.option("--list", "list_only", is_flag=True, help="Name the networks; train none.")
-@click.option("--epochs", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--list", "list_only", is_flag=True, help="Print the networks; train none.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=1000, show_default=True,
+    help="Number of passes over the training rows.",
+)  # fmt: skip
 @_options.threads
-@click.option("-o", "--output", metavar="DIR", help="Write figures, tables and models there.")
-@_options.force
-@_options.as_json
+@_options.output(metavar="DIR", help="Write figures, tables and models into this directory.")
 @_options.common
 def command(
     names: tuple[str, ...],
     list_only: bool,
     epochs: int,
-    output: str | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    results: Output,
+    report: Messages,
 ) -> None:
-    """Train the lecture's networks, and compare.
+    """Train the lecture's networks, and compare with its results.
 
-    All of them or those NAMEd. The table has our figures, those that the lecture printed, and
-    the relative difference.
+    NAME is a network; without it, all are trained. The table has the results of fastmlp, those
+    that the lecture printed, and their relative difference.
     """
-    report = _options.messages(quiet, verbose)
     entries = _chosen(names)
     if list_only:
-        _list(entries, as_json)
+        _list(entries, results.as_json)
         return
-    check_outputs(output, _planned(entries) if output else (), force)
-    results: list[Result] = []
+    check_outputs(results.output, _planned(entries) if results.output else (), results.force)
+    trained: list[Result] = []
     try:
-        _train(entries, epochs, output, report, results)
-    finally:  # also after Ctrl-C: the table so far
-        if as_json:
-            print_json({"models": [result.to_dict() for result in results]})
-        elif results:
-            _print_table(results)
-        if output and results:
-            _write_tables(Path(output) / "tables", results)
+        _train(entries, epochs, results.output, report, trained)
+    finally:  # after Ctrl-C as well
+        if results.as_json:
+            print_json({"models": [result.to_dict() for result in trained]})
+        elif trained:
+            _print_table(trained)
+        if results.output and trained:
+            _write_tables(Path(results.output) / "tables", trained)
 
 
 def _chosen(names: tuple[str, ...]) -> list[Entry]:
@@ -88,7 +94,7 @@ def _chosen(names: tuple[str, ...]) -> list[Entry]:
             near = difflib.get_close_matches(name, lecture.CATALOGUE, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.BadParameter(
-                f"there is no network '{name}'.{hint} `fastmlp catalogue --list` names all",
+                f"there is no network '{name}'.{hint} `fastmlp catalogue --list` prints all",
                 param_hint="'NAME'",
             )
     return [entry for name, entry in lecture.CATALOGUE.items() if not names or name in names]
@@ -149,13 +155,11 @@ def _train(
 
 
 def _print_table(results: list[Result]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     from fastmlp import lecture
 
     # One space between columns: the longest names and figures then fit 80 characters.
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    table = grid(padding=0)
     table.add_column("network", overflow="fold")
     table.add_column("figure", overflow="fold")
     for name in ("fastmlp", "lecture", "difference", "seconds"):

@@ -8,7 +8,7 @@ import click
 
 from . import _options
 from ._file_types import FILE
-from ._output import console, print_json, significant
+from ._output import Messages, console, grid, print_json, significant
 
 if TYPE_CHECKING:
     from fastmlp.datasets import Table
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._model import Loaded
 
-# By task, the one to sort by first; and those of which more is better.
+# By task; the first is the one to sort by.
 METRICS = {"regression": ("mse", "mae", "r2"), "classification": ("accuracy", "log_loss")}
 LARGER_IS_BETTER = ("r2", "accuracy")
 
@@ -26,11 +26,11 @@ Examples:
   fastmlp compare models/*.fmlp test.csv --target price
   fastmlp compare models/*.fmlp test.csv --drop id --sort mae --json
 
-Every model treats the table's columns as its own training did; --drop leaves out a column of
-which a model knows nothing. Figures are worked out from
-predictions in the target's units, without penalties, so that models with different losses can be
-compared: mean squared and absolute error and the coefficient of determination, or the share of
-rows whose class is right and the mean of minus the logarithm of its probability.
+Every model treats the columns of the table as its own training did; --drop ignores a column that a
+model does not know. The metrics are computed from predictions in the target's units, without
+penalties, so that models with different losses can be compared. For regression they are the mean
+squared error, the mean absolute error and the coefficient of determination; for classification the
+accuracy and the mean negative log-probability of the true class.
 """
 
 
@@ -42,7 +42,7 @@ rows whose class is right and the mean of minus the logarithm of its probability
 @click.option(
     "--sort",
     type=click.Choice([name for names in METRICS.values() for name in names]),
-    help="The figure to sort by, best first.  [default: mse or accuracy]",
+    help="Metric to sort by, best first.  [default: mse or accuracy]",
 )
 @_options.threads
 @_options.as_json
@@ -54,15 +54,13 @@ def command(
     drop: tuple[str, ...],
     sort: str | None,
     as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    report: Messages,
 ) -> None:
     """Print several models' metrics on a table, side by side.
 
-    MODELS are model files, DATA a file with a table (- is CSV from standard input). The best of
-    each figure is marked.
+    MODELS are model files. DATA is a file with a table; - is CSV from standard input. The best
+    value of each metric is marked.
     """
-    report = _options.messages(quiet, verbose)
     from fastmlp import datasets
 
     from . import _model
@@ -74,7 +72,7 @@ def command(
     names = METRICS[task]
     if sort is not None and sort not in names:
         raise click.BadParameter(
-            f"{sort} is no figure of a {task}; expected one of {', '.join(names)}",
+            f"{sort} is not a metric of {task}; expected one of {', '.join(names)}",
             param_hint="'--sort'",
         )
     report.detail(f"{table.n_rows} rows, target '{name}'.")
@@ -105,7 +103,7 @@ def _fitted(
     state = loaded.preprocessing
     inputs = {column.name for column in state.columns} if state is not None else set()
     try:
-        # One model may know a column that another does not.
+        # A column may be an input of one model and not of another.
         return loaded.for_table(table, target, True, [n for n in drop if n not in inputs])
     except DataError as error:
         raise DataError(_misfit(loaded, error)) from error
@@ -113,7 +111,7 @@ def _fitted(
 
 def _misfit(loaded: Loaded, error: Exception) -> str:
     text = str(error)
-    # Of a model without names the complaint names it already.
+    # The error of a model without names names it already.
     return text if loaded.path in text else f"model {loaded.path} does not fit: {text}"
 
 
@@ -136,7 +134,7 @@ def _common(models: tuple[str, ...], fitted: list[Preprocessing]) -> tuple[str, 
 
 
 def _figures(loaded: Loaded, state: Preprocessing, table: Table) -> dict[str, float]:
-    """Work a model's figures out from its predictions, in the target's units."""
+    """Return a model's metrics, computed from its predictions in the target's units."""
     import numpy as np
 
     from fastmlp import metrics
@@ -162,10 +160,8 @@ def _figures(loaded: Loaded, state: Preprocessing, table: Table) -> dict[str, fl
 
 
 def _print_table(rows: list[dict[str, Any]], best: dict[str, float]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     table.add_column("model", overflow="fold")
     table.add_column("parameters", justify="right", no_wrap=True)
     for name in best:

@@ -1,4 +1,4 @@
-"""`fastmlp completion`: the script that makes a shell complete commands, options and files."""
+"""`fastmlp completion`: the script with which a shell completes commands, options and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Examples:
 def command(shell: str) -> None:
     """Print a shell's completion script.
 
-    With it the shell completes commands, options, files, and names such as those of activations,
+    With it the shell completes commands, options, files, and the names of activations,
     optimizers, networks of the lecture and kinds of figure.
     """
     from ._app import cli

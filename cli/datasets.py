@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Messages, check_output, open_text, print_json
+from ._output import Messages, Output, open_text, print_json
 
 EPILOG = """\b
 Examples:
@@ -16,7 +16,7 @@ Examples:
   fastmlp datasets regression_train | fastmlp train - --units 64x2 --epochs 1000
 """
 
-# Restated here, and compared by a test, because the library's own list comes with NumPy.
+# A test compares the names with those of the library, which imports NumPy.
 DESCRIPTIONS = {
     "regression_train": "50 rows: x, and y = 0.2 cos(5x) - 0.25 x^2 + noise",
     "regression_validation": "1000 rows of the same",
@@ -42,23 +42,20 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     type=click.Choice(list(DESCRIPTIONS)),
     shell_complete=_complete,
 )
-@click.option("-o", "--output", metavar="CSV", default="-", help="Write to this file.")
-@_options.force
-@_options.as_json
+@_options.output(
+    metavar="CSV", default="-", help="Write the data to this CSV file.  [default: print them]"
+)
 @_options.common
-def command(
-    name: str | None, output: str, force: bool, as_json: bool, quiet: bool, verbose: bool
-) -> None:
+def command(name: str | None, results: Output, report: Messages) -> None:
     """Write the lecture's data as CSV.
 
-    NAME is a data set; without it, they are listed.
+    NAME is a data set; without it, the data sets are listed.
     """
-    report = _options.messages(quiet, verbose)
     if name is None:
-        _list(as_json)
+        _list(results.as_json)
         return
-    check_output(output, force)
-    _write(name, output, as_json, report)
+    results.check()
+    _write(name, results.file, results.as_json, report)
 
 
 def _list(as_json: bool) -> None:

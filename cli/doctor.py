@@ -1,4 +1,4 @@
-"""`fastmlp doctor`: what a bug report needs."""
+"""`fastmlp doctor`: facts for a bug report."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ EPILOG = """\b
 Examples:
   fastmlp doctor                  print everything
   fastmlp doctor --json           the same as one JSON document
-  FASTMLP_ISA=avx2 fastmlp doctor see whether the instruction set can be forced
+  FASTMLP_ISA=avx2 fastmlp doctor check that the instruction set can be forced
 """
 
 
 @click.command(epilog=EPILOG)
 @_options.as_json
 def command(as_json: bool) -> None:
-    """Print what a bug report needs.
+    """Print the facts that a bug report needs.
 
-    Versions, processor, threads. Nothing is sent anywhere, and no file is named.
+    These are versions, processor and threads. Nothing is sent anywhere, and no file is named.
     """
     facts = _facts()
     if as_json:

@@ -1,4 +1,4 @@
-"""`fastmlp ensemble`: many networks trained side by side, kept in one file."""
+"""`fastmlp ensemble`: many networks trained side by side, in one file."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ import math
 import signal
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import _data, _options
+from fastmlp._utils.names import PENALTIES
+
+from . import _data, _options, _training
+from ._groups import group, option
 from ._output import (
+    Messages,
+    Output,
     check_model,
-    check_output,
     check_outputs,
     console,
+    grid,
     keep,
     print_json,
+    refuse_standard_output,
     significant,
 )
-from ._training import Settings, _build, _check_combinations, _settings
+from ._training import Network, Settings, Training, build
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,30 +37,34 @@ if TYPE_CHECKING:
     from fastmlp.ensembles import Ensemble
     from fastmlp.models import Sequential
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 EPILOG = """\b
 Examples:
   fastmlp ensemble --units 256x5 --members 10 --epochs 100 --plot figures
   fastmlp ensemble lecture --units 16x1 --members 1000 -o thousand.fmlp
-  fastmlp ensemble houses.csv --units 64x2 --target price --standardize --bootstrap -o bag.fmlp
-  fastmlp ensemble houses.csv --units 64x2 --standardize --lambdas 0,0.001,0.01 --folds 5
+  fastmlp ensemble houses.csv --units 64x2 --target price --bootstrap -o bag.fmlp
+  fastmlp ensemble houses.csv --units 64x2 --lambdas 0,0.001,0.01 --folds 5
   fastmlp ensemble iris.csv --units 16 --units 16x2 --members 5 --validation-split 0.2 --json
   fastmlp ensemble houses.csv --units 256x3 --members 50 --cluster tcp://scheduler:8786 -o e.fmlp
-  fastmlp predict bag.fmlp new.csv           their mean, their spread, and the deviation to expect
+  fastmlp predict bag.fmlp new.csv           mean, spread and standard deviation of predictions
   fastmlp plot thousand.fmlp --kind members  members grey, mean bold
 
-Without DATA, or with the word lecture: the lecture's data, 1000 epochs, each batch all rows. With
-DATA: 100 epochs, 32 rows a batch; DATA may be any file that `fastmlp train` reads into memory.
+Without DATA, or with the word lecture, the lecture's data are used as they are, for 1000 epochs of
+one batch. With DATA, training takes 100 epochs of batches of 32 rows, and numbers are standardised;
+DATA may be any file that `fastmlp train` reads into memory.
 
-There is a network for every --units, every one of --lambdas, every fold and every seed; member i
-of --members has the seed --seed + i, and the weights that this seed gives it alone. The file that
--o names works with predict, evaluate, summary and plot as a model's does.
+There is a network for every --units, every lambda of --lambdas, every fold and every seed. Member i
+of --members has the seed --seed + i, and the same weights as a network that is trained alone with
+this seed. The commands predict, evaluate, compare, summary and plot read the file of -o as they
+read a model.
 
-The deviation of new observations is sqrt(spread^2 + noise^2): the members' spread, and noise
-estimated on rows held out, which are those for validation or else those that a bootstrap sample
-or a fold leaves out.
+The standard deviation of new observations is sqrt(spread^2 + noise^2): the spread of the members,
+and noise that is estimated on rows held out. These are the rows for validation, otherwise those
+that a bootstrap sample or a fold leaves out.
 
-Ctrl-C ends training; -o then keeps the members that had all their epochs, or if there are none
-those that had some. A member that diverges is left out.
+Ctrl-C ends training; -o then has the members that had all their epochs, or if there are none those
+that had some. A member that diverges is left out.
 """
 
 
@@ -77,163 +89,141 @@ def _parsed_lambdas(
     return found
 
 
+@dataclass
+class Members:
+    """The options that say which networks there are."""
+
+    units: tuple[str, ...] = option(
+        "--units",
+        required=True,
+        multiple=True,
+        metavar="WIDTHS",
+        help="Widths of the hidden layers: 1024x5, or 64,32,16; repeatable.",
+    )
+    members: int = option(
+        "--members",
+        type=click.IntRange(min=1),
+        default=10,
+        show_default=True,
+        help="Number of networks for each architecture, lambda and fold, with different seeds.",
+    )
+    lambdas: list[float] | None = option(  # noqa: RUF009
+        "--lambdas",
+        metavar="LAMBDAS",
+        callback=_parsed_lambdas,
+        help="Train networks with each of these penalties on the weights of all layers: "
+        "0,0.001,0.01.",
+    )
+    penalty: str = option(
+        "--penalty",
+        type=click.Choice(PENALTIES[:2]),
+        default="l2",
+        show_default=True,
+        help="Penalty that --lambdas applies to.",
+    )
+    bootstrap: bool = option(
+        "--bootstrap",
+        is_flag=True,
+        help="Bagging: train each network on rows drawn with replacement.",
+    )
+    folds: int | None = option(
+        "--folds",
+        type=click.IntRange(min=2),
+        metavar="K",
+        help="Cut the rows into K parts, and train networks on each K-1 of them.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.bootstrap and self.folds is not None:
+            raise click.UsageError("--bootstrap and --folds exclude each other")
+
+    def networks(self, network: Network) -> list[dict[str, Any]]:
+        """Return the arguments of `models.mlp`, for each architecture and lambda."""
+        kinds = [network]
+        if self.lambdas is not None:
+            if not network.l1 is network.l2 is network.group_l1 is None:
+                raise click.UsageError("--lambdas cannot be combined with --l1, --l2 or --group-l1")
+            kinds = [
+                replace(
+                    network,
+                    **{self.penalty: repr(value)},
+                    proximal=network.proximal if value else None,
+                )
+                for value in self.lambdas
+            ]
+        return [kind.arguments(units) for units in self.units for kind in kinds]
+
+
 @click.command(epilog=EPILOG)
 @_options.file_argument("data", required=False)
-@click.option(
-    "--units",
-    required=True,
-    multiple=True,
-    metavar="WIDTHS",
-    help="Hidden layers' widths: 1024x5, or 64,32,16; repeatable.",
-)
-@click.option(
-    "--members",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="Networks of each kind, with different seeds.",
-)
-@_options.penalties
-@click.option(
-    "--lambdas",
-    metavar="LAMBDAS",
-    callback=_parsed_lambdas,
-    help="Networks with each of these penalties on the weights of all layers: 0,0.001,0.01.",
-)
-@click.option(
-    "--penalty",
-    type=click.Choice(["l1", "l2"]),
-    default="l2",
-    show_default=True,
-    help="What --lambdas are of.",
-)
-@_options.activation
-@_options.dropout
-@click.option(
-    "--bootstrap", is_flag=True, help="Bagging: train each on rows drawn with replacement."
-)
-@click.option(
-    "--folds",
-    type=click.IntRange(min=2),
-    metavar="K",
-    help="Cut the rows into K parts; train networks on all but each.",
-)
-@_options.training
-@_options.seed("Of the first member.", most=2**62)
-@_options.threads
-@_options.jobs
-@_options.cluster
-@_options.lecture("Which of the lecture's data, without DATA.  [default: regression]")
-@_options.columns()
-@_options.held_out()
-@click.option("-o", "--output", metavar="FILE", help="Keep the ensemble in this file.")
+@group(Members, "chosen")
+@_training.network
+@_training.training("Seed of the first member; it also draws the split.", most=2**62)
+@_options.workers
+@_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")
+@_data.held_out()
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
-@_options.force
-@_options.as_json
+@_options.output(metavar="FILE", help="Write the ensemble to this file.")
 @_options.common
 def command(
-    data: str | None,
-    units: tuple[str, ...],
-    members: int,
-    l1: str | None,
-    l2: str | None,
-    proximal: bool | None,
-    group_l1: str | None,
-    groups: str | None,
-    lambdas: list[float] | None,
-    penalty: str,
-    activation: str | None,
-    dropout: str | None,
-    bootstrap: bool,
-    folds: int | None,
-    optimizer: str,
-    learning_rate: float | None,
-    epochs: int | None,
-    batch_size: int | None,
-    seed: int | None,
-    lecture: str | None,
-    validation_split: float,
-    validation: str | None,
-    output: str | None,
+    chosen: Members,
+    network: Network,
+    training: Training,
+    workers: _options.Workers,
+    source: _data.Source,
+    held_out: _data.Validation,
     figures: str | None,
-    jobs: int | None,
-    cluster: str | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-    **columns: Any,
+    results: Output,
+    report: Messages,
 ) -> None:
     """Train many networks side by side.
 
-    DATA is a file with a table (- is CSV from standard input); without it, or with the word
-    lecture, the lecture's data.
+    DATA is a file with a table; - is CSV from standard input. Without it, or with the word
+    lecture, the networks are trained on the lecture's data.
     """
-    report = _options.messages(quiet, verbose)
-    if data == "lecture" and not Path(data).exists():
-        data = None
-    chosen, in_memory = _data.Columns(**columns), _data.Streaming(stream=False)
-    _check_combinations(
-        data, lecture, chosen, _data.Streaming(), validation, validation_split, output
-    )
-    if bootstrap and folds is not None:
-        raise click.UsageError("--bootstrap and --folds exclude each other")
-    if lambdas is not None and not l1 is l2 is group_l1 is None:
-        raise click.UsageError("--lambdas stands for --l1, --l2 and --group-l1: give one or others")
-    kinds: list[dict[str, Any]] = [{"l1": l1, "l2": l2, "proximal": proximal}]
-    if lambdas is not None:
-        kinds = [
-            {"l1": None, "l2": None, penalty: repr(value), "proximal": proximal if value else None}
-            for value in lambdas
-        ]
-    networks = [
-        _options.parse_network(
-            one, activation=activation, dropout=dropout, group_l1=group_l1, groups=groups, **kind
-        )
-        for one in units
-        for kind in kinds
-    ]
-    settings = _settings(data is None, optimizer, learning_rate, epochs, batch_size, None, seed)
-    check_output(output, force)
-    read = _data.read(
-        data, lecture, chosen, in_memory, validation, validation_split, settings.seed, report
-    )
-    if folds is not None and folds > read.n_rows:
-        raise click.UsageError(f"--folds {folds} is more than the {read.n_rows} rows")
-    settings.batch_size = min(settings.batch_size, read.n_rows)
-    models = [_build(network, read, settings) for network in networks]
-    check_model(output, models[0], 0, members * (folds or 1))
-    names = ["members.png"] if figures and _curve(read, models[0]) else []
-    check_outputs(figures, names, force)
+    source.refuse_descriptions(_data.Streaming())
+    refuse_standard_output(results.output, "an ensemble")
+    held_out.refuse_one_stream(source.data)
+    networks = chosen.networks(network)
+    settings = training.settings(source)
+    results.check()
+    data = _data.read(source, _data.Streaming(stream=False), held_out, settings.seed, report)
+    if chosen.folds is not None and chosen.folds > data.n_rows:
+        raise click.UsageError(f"--folds {chosen.folds} is more than the {data.n_rows} rows")
+    settings.batch_size = min(settings.batch_size, data.n_rows)
+    models = [build(network, data, settings) for network in networks]
+    check_model(results.output, models[0], 0, chosen.members * (chosen.folds or 1))
+    names = ["members.png"] if figures and _is_curve(data, models[0]) else []
+    check_outputs(figures, names, results.force)
     start = time.perf_counter()
     with _options.library_call():
-        made = _fit(models, read, settings, members, bootstrap, folds, output, quiet, jobs, cluster)
+        made = _fit(models, data, settings, chosen, workers, results.output, report)
     seconds = time.perf_counter() - start
     for entry in made.diverged:
         report.note(f"The network of seed {entry['seed']} is left out: {entry['message']}")
-    if output is not None:
-        keep(made, output)
-        report.note(f"Wrote {output}.")
-    result = _result(made, read, settings, seconds, quiet)
+    if results.output is not None:
+        keep(made, results.output)
+        report.note(f"Wrote {results.output}.")
+    result = _result(made, data, settings, seconds, report.quiet)
     if names:
         from fastmlp import plots
 
         from ._figures import Drawing
 
-        known = None if read.source.startswith("lecture:") else read.sample()
-        figure = Drawing(made, read.preprocessing, known).draw("members")
+        known = None if data.source.startswith("lecture:") else data.sample()
+        figure = Drawing(made, data.preprocessing, known).draw("members")
         plots.save(figure, Path(str(figures)) / names[0])
         report.note(f"Wrote {names[0]} to {figures}.")
     elif figures:
-        report.note("No figure: the picture of the members needs one numeric input.")
-    if as_json:
-        print_json({**result, "output": output})
+        report.note("No figure: a figure of the members needs one numeric input.")
+    if results.as_json:
+        print_json({**result, "output": results.output})
     else:
-        _print_table(result, read.preprocessing.target.scale != 1)
+        _print_table(result, data.preprocessing.target.scale != 1)
 
 
-def _curve(data: _data.Data, model: Sequential) -> bool:
-    """Whether the members can be drawn as curves over one input."""
+def _is_curve(data: _data.Data, model: Sequential) -> bool:
+    """Return whether the members can be drawn as curves over one input."""
     state = data.preprocessing
     numeric = all(column.kind == "numeric" for column in state.columns)
     return model.n_inputs == 1 and numeric and state.task == "regression"
@@ -243,15 +233,12 @@ def _fit(
     models: list[Sequential],
     data: _data.Data,
     settings: Settings,
-    members: int,
-    bootstrap: bool,
-    folds: int | None,
+    chosen: Members,
+    workers: _options.Workers,
     output: str | None,
-    quiet: bool,
-    jobs: int | None,
-    cluster: str | None,
+    report: Messages,
 ) -> Ensemble:
-    """Train; if that is interrupted, keep what there is, and say so."""
+    """Train; if training is interrupted, save what there is, and say so."""
     import fastmlp
 
     x, y = data.train  # type: ignore[misc]
@@ -263,20 +250,19 @@ def _fit(
                 x,
                 y,
                 models,
-                members,
+                chosen.members,
                 epochs=settings.epochs,
                 batch_size=settings.batch_size,
                 shuffle=settings.batch_size < data.n_rows,
-                bootstrap=bootstrap,
-                folds=folds,
+                bootstrap=chosen.bootstrap,
+                folds=chosen.folds,
                 validation_data=data.validation,
                 seed=settings.seed,
-                jobs=jobs,
-                cluster=cluster,
-                verbose=0 if quiet else 1,
+                verbose=report.verbosity,
+                **vars(workers),
             )
     except KeyboardInterrupt as stop:
-        # A second Ctrl-C, out of impatience, must not lose what the first one keeps.
+        # A second Ctrl-C must not lose what the first one saves.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         partial = getattr(stop, "ensemble", None)
         kept = "no member had an epoch"
@@ -291,8 +277,8 @@ def _fit(
     return made
 
 
-def _members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np.ndarray]:
-    """Return every member's figures for a part of the rows, errors in the target's units."""
+def _scores_of_members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np.ndarray]:
+    """Return every member's loss and metrics on rows, errors in the target's units."""
     from ._evaluate import SHORT
     from ._model import unit_factor
 
@@ -324,7 +310,7 @@ def _result(
         if rows is None:
             figures[part] = None
             continue
-        names, table = _members(made, data, rows)
+        names, table = _scores_of_members(made, data, rows)
         figures[part] = {
             "ensemble": scores(made, data.preprocessing, rows, quiet),  # type: ignore[arg-type]
             "members_mean": dict(zip(names, table.mean(0).tolist(), strict=True)),
@@ -365,8 +351,6 @@ def _best(name: str, values: np.ndarray) -> float:
 
 
 def _print_table(result: dict[str, Any], scaled: bool) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     shown = {
         title: result[part]
@@ -376,7 +360,7 @@ def _print_table(result: dict[str, Any], scaled: bool) -> None:
     keys = list(shown["training"]["ensemble"])
     if result["task"] == "regression" and not scaled:
         keys = keys[1:]  # the loss without a penalty is the mean squared error
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     table.add_column("")
     for title in shown:
         for key in keys:
@@ -403,10 +387,7 @@ def _print_table(result: dict[str, Any], scaled: bool) -> None:
 
 def _kinds_table(result: dict[str, Any], key: str) -> Any:
     """Return a table of members' averages by architecture and lambda."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     parts = [part for part in ("train", "val") if result[part] is not None]
     for title in ("units", "l1", "l2", "members", *(f"{part} {key}" for part in parts)):
         table.add_column(title, justify="left" if title == "units" else "right")

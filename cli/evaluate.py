@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import _options
-from ._output import print_json, significant
+from ._output import Messages, print_json, significant
 
 EPILOG = """\b
 Examples:
@@ -14,10 +14,9 @@ Examples:
   fastmlp evaluate my.fmlp test.parquet
   fastmlp datasets regression_validation | fastmlp evaluate lecture.fmlp -
 
-The file needs the columns that the model was trained on, and the target; another one, unless
-training dropped it, is an error that --drop takes away.
-Of a model whose inputs have no names (one saved from Python), every column but the target is an
-input, in order.
+DATA needs the columns that the model was trained on, and the target. Other columns are an error,
+unless training dropped them or --drop names them. If the model's inputs have no names, because it
+was trained on arrays in Python, every column but the target is an input, in order.
 """
 
 
@@ -35,14 +34,12 @@ def command(
     target: str | None,
     drop: tuple[str, ...],
     as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    report: Messages,
 ) -> None:
     """Print a model's loss and metrics on a table.
 
-    MODEL is a model file, DATA a file with a table (- is CSV from standard input).
+    MODEL is a model file. DATA is a file with a table; - is CSV from standard input.
     """
-    report = _options.messages(quiet, verbose)
     from fastmlp import datasets
     from fastmlp.ensembles import Ensemble
     from fastmlp.errors import DataError, ModelFileError
@@ -60,10 +57,12 @@ def command(
         y = preprocessing.targets(rows, dtype)
         part: _data.Part = preprocessing.inputs(rows, dtype), y
     elif isinstance(loaded.model, Ensemble):
-        raise DataError(f"{data}: too large for an ensemble, which is evaluated in memory")
+        raise DataError(
+            f"{data}: an ensemble is evaluated in memory, for which the file is too large"
+        )
     else:
         part = rows
-    values = scores(loaded.model, preprocessing, part, quiet)
+    values = scores(loaded.model, preprocessing, part, report.quiet)
     if as_json:
         print_json({"model": model, "data": data, "rows": rows.n_rows, **values})
         return

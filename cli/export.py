@@ -1,4 +1,4 @@
-"""`fastmlp export`: a model in a format of others."""
+"""`fastmlp export`: a model in the format of another library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
-from ._output import check_output, print_json, write_bytes
+from ._output import Messages, Output, print_json, write_bytes
 
 if TYPE_CHECKING:
     from ._model import Loaded
@@ -22,19 +22,19 @@ Examples:
   fastmlp export price.fmlp --to torch -o price.safetensors
   fastmlp export price.fmlp -o price.onnx --force       the suffix says the format
 
-ONNX: a model of a table has an input of shape (n, 1) for each column, of that name: a string for
-a categorical column, else a double; dates are days since 1970-01-01, true and false 1 and 0. A
-missing value is NaN or the empty string. Outputs are prediction, or label and probabilities. A
-value that is missing and not imputed, or a category that training did not see, makes the outputs
-of its row NaN. A model without a table has the input x and the output y.
+onnx: the model of a table has an input of shape (n, 1) for each column, with its name: strings for
+a categorical column, doubles for others. Dates are days since 1970-01-01; true and false are 1 and
+0; a missing value is NaN or the empty string. The outputs are prediction, or label and
+probabilities. They are NaN for a row with a missing value that is not imputed, or with a category
+that training did not see. The model of arrays has the input x and the output y.
 
-C: one C99 file that needs the mathematics library alone. Its first comment says what goes in and
-comes out: categories by their codes.
+c: one C99 file that needs only the mathematics library. Its first comment describes inputs and
+outputs; categories are given by their codes.
 
-keras, torch: the network without the table's preprocessing. torch is a state_dict; a note shows
-the module that loads it.
+keras and torch: the network without the preprocessing of the table. The format torch is a
+state_dict; a note shows the module that loads it.
 
-Needs the package onnx or, for Keras, h5py: pip install 'fastmlp[onnx,keras]'.
+Exports to onnx and keras need packages: pip install 'fastmlp[onnx,keras]'.
 """
 
 
@@ -43,33 +43,27 @@ Needs the package onnx or, for Keras, h5py: pip install 'fastmlp[onnx,keras]'.
 @click.option(
     "--to",
     type=click.Choice(FORMATS, case_sensitive=False),
-    help="The format.  [default: by the suffix .onnx, .keras, .safetensors or .c]",
+    help="Format of the file.  [default: by the suffix .onnx, .keras, .safetensors or .c]",
 )
-@click.option("-o", "--output", metavar="FILE", required=True, help="Write to this file.")
 @click.option(
-    "--name", metavar="NAME", help="Begins the names of a C file's functions.  [default: model]"
+    "--name", metavar="NAME", help="Prefix of the names of a C file's functions.  [default: model]"
 )
-@_options.force
-@_options.as_json
+@_options.output(metavar="FILE", required=True, help="Write the exported model to this file.")
 @_options.common
 def command(
     model: str,
     to: str | None,
-    output: str,
     name: str | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    results: Output,
+    report: Messages,
 ) -> None:
     """Write a model for ONNX, Keras, PyTorch or C.
 
     MODEL is a model file.
     """
-    report = _options.messages(quiet, verbose)
-    if as_json and output == "-":
+    if results.as_json and results.file == "-":
         raise click.UsageError("--json and -o - both write to standard output")
-    check_output(output, force)
+    results.check()
     from fastmlp import interchange
     from fastmlp._saving.export import target_of, to_bytes
     from fastmlp.errors import DataError, ModelFileError
@@ -77,9 +71,9 @@ def command(
     from . import _model
 
     with _options.wrong_option("--to"):
-        to = target_of(output, to)
+        to = target_of(results.file, to)
     if name is not None and to != "c":
-        raise click.UsageError(f"--name is for C. Received: --to {to}")
+        raise click.UsageError(f"--name needs --to c. Received: --to {to}")
     loaded = _model.load(model)
     try:
         data = to_bytes(loaded.model, to, "model" if name is None else name)
@@ -87,22 +81,27 @@ def command(
         raise
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--name'") from error
-    write_bytes(output, data)
-    if output != "-":
-        report.note(f"Wrote {len(data):,} bytes to {output}.")
-    document: dict[str, Any] = {"model": model, "to": to, "output": output, "bytes": len(data)}
+    write_bytes(results.file, data)
+    if results.file != "-":
+        report.note(f"Wrote {len(data):,} bytes to {results.file}.")
+    document: dict[str, Any] = {
+        "model": model,
+        "to": to,
+        "output": results.file,
+        "bytes": len(data),
+    }
     document["preprocessing"] = loaded.preprocessing is not None and to in ("onnx", "c")
     if to == "torch":
         document["module"] = interchange.torch_module(loaded.model)
         report.note(f"Load it into {document['module']}")
-    _note_what_is_left_out(loaded, to, report)
-    if as_json:
+    _note_missing_preprocessing(loaded, to, report)
+    if results.as_json:
         print_json(document)
 
 
-def _note_what_is_left_out(loaded: Loaded, to: str, report: Any) -> None:
+def _note_missing_preprocessing(loaded: Loaded, to: str, report: Any) -> None:
     if loaded.preprocessing is not None and to in ("keras", "torch"):
         report.note(
-            "The table's preprocessing is not in it: the network takes numbers as "
-            "fastmlp.preprocessing makes them."
+            "The file has no preprocessing: give the network the numbers that "
+            "fastmlp.preprocessing makes of a table."
         )

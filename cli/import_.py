@@ -1,11 +1,13 @@
-"""`fastmlp import`: a model from a file of Keras or PyTorch."""
+"""`fastmlp import`: a model from a Keras or PyTorch file."""
 
 from __future__ import annotations
 
 import click
 
+from fastmlp._utils.names import ACTIVATIONS
+
 from . import _options
-from ._output import check_output, print_json, write_bytes
+from ._output import Messages, Output, print_json, write_bytes
 
 EPILOG = """\b
 Examples:
@@ -16,58 +18,52 @@ Examples:
   fastmlp import old.safetensors --layers body.fc,body.out,head -o new.fmlp
 
 FILE may be a .keras archive, a Keras model in HDF5 (.h5), Keras weights (.weights.h5) or the
-state_dict of a PyTorch module in safetensors; its content tells which. Layers must follow one
-another and be Dense (Linear), Dropout, Activation or Input. Nothing in FILE is executed.
+state_dict of a PyTorch module in safetensors; the content decides, not the suffix. The layers must
+form a sequence of Dense (Linear), Dropout, Activation and Input. Nothing in FILE is executed.
 
-Weights alone carry no activations: say them with --activation and --output-activation. The model
-is not compiled: fastmlp predict takes it as it is, from Python it is compiled before fit.
+A file of weights does not have the activations: give --activation and --output-activation. The
+model is not compiled: `fastmlp predict` takes it as it is; in Python, compile it before fit.
 """
 
 
 @click.command(epilog=EPILOG)
 @_options.file_argument("file")
-@click.option("-o", "--output", metavar="MODEL", required=True, help="Write the model here.")
 @click.option(
     "--activation",
     metavar="NAMES",
-    shell_complete=_options.complete_names(_options.ACTIVATIONS),
-    help="Of hidden layers, one for all or one a layer, where FILE has weights alone.  "
+    shell_complete=_options.complete_names(ACTIVATIONS),
+    help="Activation of the hidden layers, one for all or one for each, if FILE has weights only.  "
     "[default: relu]",
 )
 @click.option(
     "--output-activation",
     metavar="NAME",
-    shell_complete=_options.complete_names(_options.ACTIVATIONS),
-    help="Likewise of the last layer.  [default: linear]",
+    shell_complete=_options.complete_names(ACTIVATIONS),
+    help="Activation of the last layer, if FILE has weights only.  [default: linear]",
 )
 @click.option(
     "--layers",
     metavar="NAMES",
-    help="Of a state_dict: its linear layers in order, commas between.  [default: by the numbers "
-    "in their names, or as their widths fit]",
+    help="Linear layers of a state_dict in order, with commas between.  [default: by the numbers "
+    "in their names, or by their widths]",
 )
-@_options.force
-@_options.as_json
+@_options.output(metavar="MODEL", required=True, help="Write the model to this file.")
 @_options.common
 def command(
     file: str,
-    output: str,
     activation: str | None,
     output_activation: str | None,
     layers: str | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    results: Output,
+    report: Messages,
 ) -> None:
-    """Make a model of a file of Keras or PyTorch.
+    """Read a model from a Keras or PyTorch file.
 
-    FILE is what they saved.
+    FILE is the file; a .fmlp model is written.
     """
-    report = _options.messages(quiet, verbose)
-    if as_json and output == "-":
+    if results.as_json and results.file == "-":
         raise click.UsageError("--json and -o - both write to standard output")
-    check_output(output, force)
+    results.check()
     from fastmlp import interchange
     from fastmlp._saving import fmlp
     from fastmlp.errors import ModelFileError
@@ -83,15 +79,15 @@ def command(
         raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    write_bytes(output, fmlp.to_bytes(model))
+    write_bytes(results.file, fmlp.to_bytes(model))
     found = [f"{layer.units} {layer.activation}" for layer in model.dense_layers]
-    if output != "-":
-        report.note(f"Wrote {output}: {model.n_inputs} inputs, then {', '.join(found)}.")
-    if as_json:
+    if results.file != "-":
+        report.note(f"Wrote {results.file}: {model.n_inputs} inputs, then {', '.join(found)}.")
+    if results.as_json:
         print_json(
             {
                 "file": file,
-                "output": output,
+                "output": results.file,
                 "inputs": model.n_inputs,
                 "units": [layer.units for layer in model.dense_layers],
                 "activations": [layer.activation for layer in model.dense_layers],

@@ -1,4 +1,4 @@
-"""`fastmlp inspect`: what a model depends on, and how its layers fare."""
+"""`fastmlp inspect`: importance of the columns, or a diagnosis of the layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Messages, check_outputs, console, print_json, significant
+from ._output import Messages, Output, check_outputs, console, grid, print_json, significant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from ._model import Loaded
 
-# Restated here, and compared by a test, because the library's own list comes with NumPy.
+# For completion; a test compares them with the library's, which imports NumPy.
 METRICS = ("mse", "mae", "rmse", "r2", "accuracy", "log_loss", "auc", "precision", "recall")
 MOST_PANELS = 12
-MOST_ROWS = 5000  # of the dependence: a mean over more looks the same
+MOST_ROWS = 5000  # of the dependence figure; a mean over more rows looks the same
 
 EPILOG = """\b
 Examples:
@@ -32,15 +32,16 @@ Examples:
   fastmlp inspect my.fmlp train.csv --layers
   fastmlp datasets regression_train | fastmlp inspect lecture.fmlp - --layers --json
 
-A column's importance is how much worse the metric gets when the column's values are shuffled
-among the rows, a column of categories as a whole; columns that say the same share theirs. With
--o: importance.png, and dependence.png, how the mean prediction over 5000 rows or fewer depends on
-each column, for the 12 most important ones.
+The importance of a column is how much worse the metric becomes when the values of the column are
+shuffled among the rows. A categorical column is shuffled as a whole; correlated columns share their
+importance. With -o the command writes importance.png, and dependence.png, which shows how the mean
+prediction over at most 5000 rows depends on each of the 12 most important columns.
 
-With --layers, for each dense layer: units that are zero for every row (dead) or at the ends of
-their range (saturated), mean and deviation of the activations, norm of the weights, |w|, and of
-the loss's gradient by them, |dw|, their ratio, and which share of the error signal at the output
-gets back to the layer; then, in words, what is wrong with it. With -o: layers.png.
+With --layers the command diagnoses each dense layer. It prints the share of units that are zero for
+every row (dead) or at the ends of their range (saturated), mean and standard deviation of the
+activations, the norms of the weights, |w|, and of the gradient of the loss, |dw|, their ratio, the
+share of the error signal at the output that reaches the layer, and the problems in words. With -o
+it writes layers.png.
 """
 
 
@@ -55,32 +56,28 @@ def _complete_metric(
 @_options.file_argument("data")
 @_options.target
 @_options.drop
-@click.option("--layers", is_flag=True, help="Report on the layers instead of the columns.")
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Diagnose the layers instead of measuring the importance of columns.",
+)
 @click.option(
     "--metric",
     metavar="NAME",
     shell_complete=_complete_metric,
-    help=f"What to measure importance with: {', '.join(METRICS)} and others.  "
-    "[default: the model's first metric, else its loss]",
+    help=f"Metric of the importance: {', '.join(METRICS)} and others.  "
+    "[default: the model's first metric, otherwise its loss]",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="Shuffles of each column.",
+    help="Number of shuffles of each column.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=2**63 - 1),
-    default=0,
-    show_default=True,
-    help="Of the shuffles.",
-)
-@click.option("-o", "--output", metavar="DIR", help="Write figures into this directory.")
-@_options.force
+@click.option("--seed", **_options.seed_option("Seed for the shuffles."))
 @_options.threads
-@_options.as_json
+@_options.output(metavar="DIR", help="Write figures into this directory.")
 @_options.common
 def command(
     model: str,
@@ -90,22 +87,18 @@ def command(
     layers: bool,
     metric: str | None,
     repeats: int,
-    seed: int,
-    output: str | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    seed: int | None,
+    results: Output,
+    report: Messages,
 ) -> None:
-    """Print what a model depends on, or how its layers fare.
+    """Explain a model: feature importance, or per-layer diagnostics.
 
-    MODEL is a model file, DATA a file with a table (- is CSV from standard input).
+    MODEL is a model file. DATA is a file with a table; - is CSV from standard input.
     """
-    report = _options.messages(quiet, verbose)
     if layers and metric is not None:
-        raise click.UsageError("--metric is of the columns' importance, which --layers replaces")
+        raise click.UsageError("--metric cannot be combined with --layers")
     names = ["layers.png"] if layers else ["importance.png", "dependence.png"]
-    check_outputs(output, names, force)
+    check_outputs(results.output, names, results.force)
     from fastmlp import datasets, inspection
     from fastmlp.errors import ModelFileError
 
@@ -123,23 +116,23 @@ def command(
     document: dict[str, Any] = {"model": model, "data": data, "rows": table.n_rows}
     if layers:
         found = inspection.layer_report(loaded.model, x, y)
-        if as_json:
+        if results.as_json:
             print_json({**document, **found.to_dict()})
         else:
             _print_layers(found)
         figures = {"layers.png": lambda: _layers_figure(found)}
     else:
         importance = _importance(loaded, state, x, y, metric, repeats, seed)
-        if as_json:
-            print_json({**document, **_described(importance, repeats, seed)})
+        if results.as_json:
+            print_json({**document, **_described(importance)})
         else:
-            _print_importance(importance, repeats, seed)
+            _print_importance(importance)
         figures = {
             "importance.png": lambda: _importance_figure(importance),
             "dependence.png": lambda: _dependence_figure(loaded, state, x, importance),
         }
-    if output is not None:
-        _save(figures, output, report)
+    if results.output is not None:
+        _save(figures, results.output, report)
 
 
 # ---- columns -----------------------------------------------------------------------------------
@@ -152,7 +145,7 @@ def _importance(
     y: np.ndarray,
     metric: str | None,
     repeats: int,
-    seed: int,
+    seed: int | None,
 ) -> Importance:
     """Measure the columns' importance, in the target's units."""
     import dataclasses
@@ -181,14 +174,14 @@ def _importance(
     )
 
 
-def _described(importance: Importance, repeats: int, seed: int) -> dict[str, Any]:
+def _described(importance: Importance) -> dict[str, Any]:
     mean, deviation = importance.mean, importance.std
     return {
         "metric": importance.metric,
         "value": importance.baseline,
         "larger_is_better": importance.larger_is_better,
-        "repeats": repeats,
-        "seed": seed,
+        "repeats": importance.repeats.shape[1],
+        "seed": importance.seed,
         "columns": [
             {
                 "column": importance.names[i],
@@ -200,25 +193,24 @@ def _described(importance: Importance, repeats: int, seed: int) -> dict[str, Any
     }
 
 
-def _print_importance(importance: Importance, repeats: int, seed: int) -> None:
-    from rich.box import SIMPLE_HEAD
+def _print_importance(importance: Importance) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     change = "fall" if importance.larger_is_better else "rise"
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     table.add_column("column", overflow="fold")
     table.add_column(f"{change} of {importance.metric}", justify="right", no_wrap=True)
     table.add_column("deviation", justify="right", no_wrap=True)
-    for row in _described(importance, repeats, seed)["columns"]:
+    for row in _described(importance)["columns"]:
         figures = (significant(row[key], 4) for key in ("importance", "deviation"))
         table.add_row(escape(row["column"]), *figures)
     out = console()
     out.print(table)
+    repeats = importance.repeats.shape[1]
     plural = "" if repeats == 1 else "s"
     out.print(
         f"{importance.metric} {significant(importance.baseline)}, "
-        f"{repeats} shuffle{plural} of each column, seed {seed}"
+        f"{repeats} shuffle{plural} of each column, seed {importance.seed}"
     )
 
 
@@ -231,7 +223,7 @@ def _importance_figure(importance: Importance) -> Figure:
 def _dependence_figure(
     loaded: Loaded, state: Preprocessing, x: np.ndarray, importance: Importance
 ) -> Figure:
-    """Draw the dependence on the most important columns, in the table's terms."""
+    """Draw the dependence on the most important columns, in the table's units."""
     import numpy as np
 
     from fastmlp import inspection, plots
@@ -260,11 +252,9 @@ def _dependence_figure(
 
 
 def _print_layers(found: LayerReport) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = grid(padding=(0, 1, 0, 0))
     table.add_column("layer", overflow="fold")
     saturable = any(layer.saturated is not None for layer in found.layers)
     heads = ("dead", *(("saturated",) if saturable else ()), "mean", "std", "|w|", "|dw|",

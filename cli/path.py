@@ -1,4 +1,4 @@
-"""`fastmlp path`: a network for many lambdas, cross-validated; choose one, refit."""
+"""`fastmlp path`: networks for many lambdas, cross-validated, and the model of one of them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import _config, _data, _options
-from ._output import Messages, check_outputs, console, keep, print_json, significant
+from fastmlp._utils.names import CHOICES, MEASURES, PENALTIES
+
+from . import _config, _data, _options, _training
+from ._groups import group, option
+from ._output import Messages, Output, check_outputs, console, grid, keep, print_json, significant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastmlp.datasets import Table
     from fastmlp.paths import PathResult
 
-# Restated here, and compared by a test, because the library's own lists come with NumPy.
-PENALTIES = ("l1", "l2", "group")
-CHOICES = ("1se", "min")
-MEASURES = ("mse", "deviance", "misclassification")
+F = TypeVar("F", bound=Callable[..., Any])
+
 FILES = ("path.csv", "model.fmlp", "cv.png", "path.png", "fits.png")
 
 EPILOG = """\b
@@ -34,204 +35,210 @@ Examples:
   fastmlp path houses.csv --target price --units 64x2 --lambdas 0.1,0.03,0.01,0.003
   fastmlp path houses.csv --target price --units 64x2 --layer-factors 1,1,0 --choose min
   fastmlp path houses.csv --target price --units 256x3 --cluster tcp://scheduler:8786 -o houses
-  fastmlp path --data regression --units 64x2 -o lecture
+  fastmlp path --lecture regression --units 64x2 -o lecture
 
-Every lambda's network is fitted to all rows and, for each fold, to all rows but the fold's, by
-which it is scored. Two lambdas come out: min has the least error, 1se is the largest within one
-standard error of it. l1 makes weights exactly zero; group removes whole inputs and hidden units;
-l2 only shrinks.
+The network of every lambda is fitted to all rows and, for each fold, to all rows but those of the
+fold, which score it. The path reports two lambdas: min has the least error, 1se is the largest
+lambda within one standard error of it. The penalty l1 makes weights exactly zero; group removes
+whole inputs and hidden units; l2 only shrinks weights.
 
-With -o: path.csv, one row for each lambda; cv.png, the error; path.png, coefficients or norms
-against lambda; fits.png, the model at nine lambdas: its curve or regions over one or two inputs,
-otherwise what it predicted of held-out rows; model.fmlp, the model of --choose, fitted to all
-rows.
+With -o the command writes path.csv, with a row for each lambda; cv.png, the cross-validated error;
+path.png, coefficients or norms against lambda; fits.png, the model at nine lambdas: its curve or
+its regions over one or two inputs, otherwise its predictions of held-out rows; and model.fmlp, the
+model of --choose, fitted to all rows.
 
-With hidden layers the path goes from the smallest lambda to the largest, each network beginning
-with the weights of the last one. Without (--units none) it is exact, and the same as glmnet's or
-scikit-learn's: their lambda or alpha is half of lambda here, for the loss here is the mean squared
-error and theirs half of it.
+With hidden layers the path goes from the smallest lambda to the largest, and each network begins
+with the weights of the one before. Without hidden layers (--units none) the solution is exact, and
+the same as that of glmnet or scikit-learn: their lambda or alpha is half of lambda here, because
+the loss here is the mean squared error and theirs is half of it.
 
-Numbers and a regression's target are standardised unless --no-standardize; lambda belongs to that
-scale. Ctrl-C ends the path; with -o, the table of the lambdas up to there is kept, and the model
-chosen among them, without figures.
+Numbers and a regression's target are standardised unless --no-standardize is given; lambda applies
+to the standardised numbers. Ctrl-C ends the path; -o then has the table of the lambdas that are
+done and the model chosen among them, without figures.
 """
+
+
+@dataclass
+class Fits:
+    """The options that say which networks are fitted, and how; lists are text."""
+
+    units: str = option(
+        "--units",
+        required=True,
+        metavar="WIDTHS",
+        help="Widths of the hidden layers: 64x2, or 64,32; none for a linear or logistic model.",
+    )
+    penalty: str = option(
+        "--penalty",
+        type=click.Choice(PENALTIES),
+        default="l1",
+        show_default=True,
+        help="Penalty on the weights that lambda multiplies.",
+    )
+    n_lambdas: int = option(
+        "--n-lambdas",
+        type=click.IntRange(min=1),
+        default=50,
+        show_default=True,
+        metavar="N",
+        help="Number of lambdas, from the smallest that makes every weight zero downwards.",
+    )
+    lambdas: str | None = option(
+        "--lambdas",
+        metavar="NUMBERS",
+        help="Lambdas of your own: 0.1,0.01,0.001; or one for each layer, output included: "
+        "0.1:0.2,0.01:0.02.",
+    )
+    lambda_ratio: float | None = option(
+        "--lambda-ratio",
+        type=float,
+        metavar="RATIO",
+        help="Smallest lambda as a share of the largest.  [default: 0.001; without hidden layers "
+        "0.0001, or 0.01 if inputs outnumber rows; for l2 a tenth of that]",
+    )
+    layer_factors: str | None = option(
+        "--layer-factors",
+        metavar="NUMBERS",
+        help="Factors by which each layer, output included, multiplies lambda; 0 for no penalty.",
+    )
+    l1_ratio: float = option(
+        "--l1-ratio",
+        type=float,
+        default=1.0,
+        metavar="RATIO",
+        help="Below 1, the penalty l1 becomes the elastic net: lambda (ratio sum |w| + "
+        "(1 - ratio)/2 sum w^2).",
+    )
+    folds: int = option(
+        "--folds",
+        type=click.IntRange(min=2),
+        default=5,
+        show_default=True,
+        metavar="K",
+        help="Number of folds of the cross-validation.",
+    )
+    choose: str = option(
+        "--choose",
+        type=click.Choice(CHOICES),
+        default="1se",
+        show_default=True,
+        help="The lambda of the model that is written.",
+    )
+    measure: str | None = option(
+        "--measure",
+        type=click.Choice(MEASURES),
+        help="Error measure of the cross-validation.  [default: mse; for classes the deviance]",
+    )
+    activation: str | None = _training.activation_option()
+    epochs: int | None = option(
+        "--epochs",
+        type=click.IntRange(min=1),
+        help="Epochs for each lambda; the first network has five times as many.  [default: 200; "
+        "with batches 1000 steps' worth, at least 2]",
+    )
+    learning_rate: float | None = option(
+        "--learning-rate", type=float, help="Adam's learning rate.  [default: 0.01]"
+    )
+    batch_size: int | None = option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        help="Rows of a batch.  [default: all; 256 if there are more than 2048]",
+    )
+    seed: int | None = option(
+        "--seed", **_options.seed_option("Seed for folds and initial weights.")
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `fastmlp.path`, checked."""
+        from fastmlp._model.architecture import parse_layer_values
+        from fastmlp.paths import parse_hidden
+
+        with _options.wrong_option("--units"):
+            hidden = parse_hidden(self.units)
+        activation = self.activation or "relu"
+        with _options.wrong_option("--activation"):
+            names = _training.activation_names(activation)
+            names = parse_layer_values("activation", names, len(hidden), "hidden layer")
+        return {
+            **vars(self),
+            "units": hidden,
+            "activation": names or activation,
+            "lambdas": _grid(self.lambdas),
+            "layer_factors": _options.numbers("--layer-factors", self.layer_factors),
+            "learning_rate": 0.01 if self.learning_rate is None else self.learning_rate,
+            "seed": _options.given_seed(self.seed),
+        }
+
+
+def _grid(text: str | None) -> Any:
+    """Return lambdas, or a list of them for each step, one for each layer."""
+    if text is None or ":" not in text:
+        return _options.numbers("--lambdas", text)
+    return [_options.numbers("--lambdas", step, ":") for step in text.split(",")]
 
 
 @click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
-@click.option(
-    "--units",
-    required=True,
-    metavar="WIDTHS",
-    help="Hidden layers' widths: 64x2, or 64,32; none for a linear or logistic model.",
-)
-@click.option("--penalty", type=click.Choice(PENALTIES), default="l1", show_default=True)
-@click.option(
-    "--n-lambdas", type=click.IntRange(min=1), default=50, show_default=True, metavar="N",
-    help="From the smallest lambda that leaves nothing of the network, downwards.",
-)  # fmt: skip
-@click.option(
-    "--lambdas",
-    metavar="NUMBERS",
-    help="A grid of your own: 0.1,0.01,0.001; or one for each layer, output included: "
-    "0.1:0.2,0.01:0.02.",
-)
-@click.option(
-    "--lambda-ratio",
-    type=float,
-    metavar="RATIO",
-    help="The smallest lambda as a share of the largest.  [default: 0.001; without hidden layers "
-    "0.0001, or 0.01 if inputs outnumber rows, for l2 a tenth]",
-)
-@click.option(
-    "--layer-factors",
-    metavar="NUMBERS",
-    help="By which each layer, output included, multiplies lambda; 0: no penalty.",
-)
-@click.option(
-    "--l1-ratio",
-    type=float,
-    default=1.0,
-    metavar="RATIO",
-    help="Below 1, l1 is the elastic net: lambda (ratio sum |w| + (1 - ratio)/2 sum w^2).",
-)
-@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, metavar="N")
-@click.option(
-    "--choose", type=click.Choice(CHOICES), default="1se", show_default=True,
-    help="The lambda of the model that is kept.",
-)  # fmt: skip
-@click.option(
-    "--measure",
-    type=click.Choice(MEASURES),
-    help="The error to compare by.  [default: mse; for classes the deviance]",
-)
-@_options.activation
-@click.option(
-    "--epochs", type=click.IntRange(min=1), help="For each lambda; five times as many before the "
-    "first.  [default: 200; with batches 1000 steps' worth, at least 2]",
-)  # fmt: skip
-@click.option("--learning-rate", type=float, help="Adam's.  [default: 0.01]")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="[default: all rows; 256 if there are more than 2048]",
-)
-@_options.seed("Of folds and weights.")
-@_options.threads
-@_options.jobs
-@_options.cluster
-@_options.lecture("The lecture's data, instead of DATA.")
-@_options.columns(standardized=True)
-@click.option("-o", "--output", metavar="DIR", help="Write table, figures and model there.")
-@_options.force
-@_options.as_json
+@group(Fits, "fits")
+@_options.workers
+@_data.source("Use the lecture's data instead of DATA.")
+@_options.output(metavar="DIR", help="Write table, figures and model into this directory.")
 @_options.common
 def command(
-    data: str | None,
-    target: str | None,
-    units: str,
-    lambdas: str | None,
-    layer_factors: str | None,
-    activation: str | None,
-    epochs: int | None,
-    learning_rate: float | None,
-    seed: int | None,
-    lecture: str | None,
-    output: str | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-    **options: Any,
+    fits: Fits,
+    workers: _options.Workers,
+    source: _data.Source,
+    results: Output,
+    report: Messages,
 ) -> None:
     """Fit a network for many lambdas, cross-validate, and choose one.
 
-    DATA is a file with a table; - is CSV from standard input.
+    DATA is a file with a table; - is CSV from standard input. The word lecture stands for the
+    lecture's data.
     """
-    report = _options.messages(quiet, verbose)
-    arguments = _arguments(units, lambdas, layer_factors, activation, epochs, learning_rate)
-    _data.check_source(data, lecture)
-    _options.check_columns(options["impute"], options["indicator"])
-    seed = _options.given_seed(seed)
+    arguments = fits.arguments()
+    source.require()
     run = _config.resolved(
-        seed=seed,
-        learning_rate=arguments["learning_rate"],
+        seed=arguments["seed"], learning_rate=arguments["learning_rate"], standardize=True
     )
     if _config.print_wanted():
         click.echo(_config.to_toml(run), nl=False)
         return
-    check_outputs(output, FILES if output else (), force)
-    table, target, options["task"] = _data.table(data, lecture, target, options, report)
+    check_outputs(results.output, FILES if results.output else (), results.force)
+    table, target, task = _data.table(source, report)
     start = time.perf_counter()
-    keeping = _Keeping(output, {**run, "target": target}, data or f"lecture:{lecture}", report)
-    with keeping.interrupted():
-        result = _fitted(table, target, {**arguments, **options, "seed": seed}, quiet)
-    keeping.keep(result)
-    seconds = time.perf_counter() - start
-    if as_json:
-        print_json(_document(result, target, seconds, output))
-    else:
-        _print_table(result, seconds)
-
-
-def _arguments(
-    units: str,
-    lambdas: str | None,
-    layer_factors: str | None,
-    activation: str | None,
-    epochs: int | None,
-    learning_rate: float | None,
-) -> dict[str, Any]:
-    """Return arguments of `paths.path` from options that hold lists, or have no default."""
-    from fastmlp import layers
-    from fastmlp._model.architecture import parse_layer_values
-    from fastmlp.paths import parse_hidden
-
-    with _options.wrong_option("--units"):
-        hidden = parse_hidden(units)
-    with _options.wrong_option("--activation"):
-        names = [layers.activation_name(n.strip()) for n in (activation or "relu").split(",")]
-        names = parse_layer_values("activation", names, len(hidden), "hidden layer")
-    return {
-        "units": hidden,
-        "activation": names or activation or "relu",
-        "lambdas": _grid(lambdas),
-        "layer_factors": _numbers("--layer-factors", layer_factors),
-        "epochs": epochs,
-        "learning_rate": 0.01 if learning_rate is None else learning_rate,
-    }
-
-
-def _numbers(option: str, text: str | None, between: str = ",") -> list[float] | None:
-    if text is None:
-        return None
-    with _options.wrong_option(option):
-        try:
-            return [float(part) for part in text.split(between)] if text.strip() else []
-        except ValueError:
-            what = "commas" if between == "," else "colons"
-            raise ValueError(f"expected numbers with {what} between. Received: {text!r}") from None
-
-
-def _grid(text: str | None) -> Any:
-    """Return lambdas, or a list of them for each step, one a layer."""
-    if text is None or ":" not in text:
-        return _numbers("--lambdas", text)
-    return [_numbers("--lambdas", step, ":") for step in text.split(",")]
-
-
-def _fitted(table: Table, target: str, arguments: dict[str, Any], quiet: bool) -> PathResult:
+    writer = ResultWriter(results.output, {**run, "target": target}, source.name, report)
     from fastmlp.paths import path
 
-    with _options.library_call():
-        return path(table, target, verbose=0 if quiet else 1, **arguments)
+    with writer.interrupted(), _options.library_call():
+        result = path(
+            table, target, task=task, verbose=report.verbosity, **arguments, **source.described,
+            **vars(workers),
+        )  # fmt: skip
+    writer.write(result)
+    seconds = time.perf_counter() - start
+    if results.as_json:
+        print_json(_document(result, target, seconds, results.output))
+    else:
+        _print_table(result, seconds)
 
 
 # ---- files -------------------------------------------------------------------------------------
 
 
-class _Keeping:
-    """Writes what a path came to, also after Ctrl-C."""
+class ResultWriter:
+    """Writes table, model and figures of a path, also after Ctrl-C.
+
+    Parameters
+    ----------
+    output : str or None
+        The directory; None to write nothing.
+    run : dict
+        The options, which the model's file keeps.
+    source : str
+        The data's name.
+    report : Messages
+    """
 
     def __init__(
         self, output: str | None, run: dict[str, Any], source: str, report: Messages
@@ -240,7 +247,7 @@ class _Keeping:
 
     @contextlib.contextmanager
     def interrupted(self) -> Any:
-        """Keep what there is when Ctrl-C ends the path."""
+        """Write what there is when Ctrl-C ends the path."""
         from fastmlp.paths import PathInterrupted
 
         try:
@@ -248,14 +255,14 @@ class _Keeping:
         except PathInterrupted as stop:
             kept = ""
             if self.output is not None:
-                # A second Ctrl-C, out of impatience, must not lose what the first one keeps.
+                # A second Ctrl-C must not lose what the first one saves.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-                self.keep(stop.result)
-                kept = f" {self.output} has the table and the model up to there."
+                self.write(stop.result)
+                kept = f" {self.output} has the table and the model of these."
             raise KeyboardInterrupt(f"{stop}{kept}") from None
 
-    def keep(self, result: PathResult) -> None:
-        """Write table, model and figures; the model before what takes longer."""
+    def write(self, result: PathResult) -> None:
+        """Write table, model and figures; the model first, because the others take longer."""
         if self.output is None:
             return
         from ._output import _io_failures
@@ -271,12 +278,12 @@ class _Keeping:
                 written.append("model.fmlp")
             result.to_csv(directory / "path.csv")
             written.insert(0, "path.csv")
-            if not result.interrupted:  # whoever presses Ctrl-C is not to wait for figures
+            if not result.interrupted:  # after Ctrl-C nobody should wait for figures
                 written += self._draw(result, directory)
         self.report.note(f"Wrote {', '.join(written)} to {self.output}.")
 
     def _draw(self, result: PathResult, directory: Path) -> list[str]:
-        """Write the figures; return the names of those that there are."""
+        """Write the figures; return their names."""
         from fastmlp import plots
 
         figures: dict[str, Callable[[], Figure]] = {
@@ -327,27 +334,25 @@ def _plain(value: Any) -> Any:
 
 
 def _print_table(result: PathResult, seconds: float) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as Grid
 
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     places = {"min": result.index_min, "1se": result.index_1se}
-    grid.add_column("")
+    table.add_column("")
     for name in places:
         mark = " (kept)" if name == result.choose else ""
-        grid.add_column(name + mark, justify="right", no_wrap=True)
+        table.add_column(name + mark, justify="right", no_wrap=True)
     at = list(places.values())
-    grid.add_row("lambda", *(significant(lam, 4) for lam in result.lambdas[at]))
+    table.add_row("lambda", *(significant(lam, 4) for lam in result.lambdas[at]))
     for measure in result.fold_scores:
         mean, se = result.cv(measure)
-        grid.add_row(measure, *(significant(value, 5) for value in mean[at]))
-        grid.add_row("  standard error", *(significant(value, 3) for value in se[at]))
+        table.add_row(measure, *(significant(value, 5) for value in mean[at]))
+        table.add_row("  standard error", *(significant(value, 3) for value in se[at]))
     counts = {"nonzero weights": result.n_nonzero}
     counts |= {"live hidden units": result.n_live} if result.units else {}
     for label, column in (counts | {"inputs in use": result.n_inputs}).items():
-        grid.add_row(label, *(f"{value:,}" for value in column[at]))
+        table.add_row(label, *(f"{value:,}" for value in column[at]))
     out = console()
-    out.print(grid)
+    out.print(table)
     out.print(
         f"{len(result.lambdas)} lambdas from {result.lambdas[-1]:.3g} to {result.lambdas[0]:.3g}, "
         f"{len(result.fold_sizes)} folds, {result.measure} without inputs "

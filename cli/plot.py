@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from fastmlp._utils.names import TASKS
+
 from . import _options
 from ._figures import FORMATS, KINDS
-from ._output import _io_failures, check_output, write_bytes
+from ._output import Messages, _io_failures, check_output, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-LECTURE = ("regression", "classification")
 
 EPILOG = f"""\b
 Kinds:
@@ -27,11 +27,11 @@ Examples:
   fastmlp plot my.fmlp --kind layers --data train.csv -o layers.svg
   fastmlp plot lecture.fmlp --kind facets --layer 5
   fastmlp plot ensemble.fmlp --kind members
-  fastmlp plot --kind data --data classification -o points.png
+  fastmlp plot --kind data --lecture classification -o points.png
 
-A model of the lecture's data is drawn with them. For a model of your own data, layers, facets,
-boundary, changepoints and members need --data, the table whose rows are to be shown. The file's
-suffix says the format: {", ".join(FORMATS)}.
+The figure of a model of the lecture's data shows these data. For a model of your own data, layers,
+facets, boundary, changepoints and members need --data, the table whose rows are shown. The suffix
+of the file decides the format: {", ".join(FORMATS)}.
 """
 
 
@@ -53,19 +53,23 @@ def _complete_kind(
     type=click.Choice(list(KINDS)),
     metavar="KIND",
     shell_complete=_complete_kind,
-    help="Which figure; see below.",
+    help="Figure to draw, one of the kinds listed below.",
 )
-@click.option(
-    "--data",
-    metavar="DATA",
-    help="Data to draw: a file with a table, or the lecture's regression or classification data.",
-)
+@click.option("--data", metavar="DATA", help="Draw the rows of this file, which has a table.")
+@click.option("--lecture", type=click.Choice(TASKS), help="Draw the lecture's data.")
 @_options.drop
 @click.option(
-    "--layer", type=click.IntRange(min=1), default=1, show_default=True, help="Layer of facets."
+    "--layer",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Layer that facets shows, counted from 1.",
 )
 @click.option(
-    "-o", "--output", metavar="FILE", help="The figure's file.  [default: MODEL_KIND.png]"
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the figure to this file.  [default: MODEL_KIND.png]",
 )
 @_options.force
 @_options.common
@@ -73,25 +77,28 @@ def command(
     model: str | None,
     kind: str,
     data: str | None,
+    lecture: str | None,
     drop: tuple[str, ...],
     layer: int,
     output: str | None,
     force: bool,
-    quiet: bool,
-    verbose: bool,
+    report: Messages,
 ) -> None:
     """Draw a model, or data.
 
-    MODEL is a model file; KIND says what to draw of it.
+    MODEL is a model file.
     """
-    report = _options.messages(quiet, verbose)
+    if data in TASKS and not Path(str(data)).exists():  # as `--lecture` was spelt before
+        data, lecture = None, data
+    if data is not None and lecture is not None:
+        raise click.UsageError("--data and --lecture exclude each other")
     from fastmlp._utils import atomic
 
     if (kind == "data") == (model is not None):
-        text = "shows data, not a MODEL" if kind == "data" else "needs a MODEL"
+        text = "takes no MODEL" if kind == "data" else "needs a MODEL"
         raise click.UsageError(f"--kind {kind} {text}")
     name = kind if kind != "facets" else f"facets_layer{layer}"
-    stem = Path(data or "regression").stem if model is None else Path(model).stem
+    stem = Path(model or data or lecture or TASKS[0]).stem
     output = output or f"{stem}_{name}.png"
     known = output == "-" or Path(output).suffix.lower() in FORMATS
     if not known and not atomic.is_special(output):
@@ -100,7 +107,9 @@ def command(
         )
     check_output(output, force)
     figure = (
-        _draw_data(data, drop) if model is None else _draw_model(model, kind, data, drop, layer)
+        _draw_data(data, lecture, drop)
+        if model is None
+        else _draw_model(model, kind, data, lecture, drop, layer)
     )
     _save(figure, output)
     if output != "-":
@@ -108,9 +117,14 @@ def command(
 
 
 def _draw_model(
-    path: str, kind: str, data: str | None, drop: tuple[str, ...], layer: int
+    path: str,
+    kind: str,
+    data: str | None,
+    lecture: str | None,
+    drop: tuple[str, ...],
+    layer: int,
 ) -> Figure:
-    from fastmlp import lecture
+    from fastmlp import lecture as library
     from fastmlp.datasets import read_table
     from fastmlp.errors import DataError
 
@@ -121,8 +135,8 @@ def _draw_model(
     own = not str(loaded.model.extras.get("data", "")).startswith("lecture:")
     over_data = kind in ("layers", "facets", "boundary", "changepoints", "members")
     train = None
-    if data in LECTURE and data is not None:
-        train = lecture.data(data)[0]
+    if lecture is not None:
+        train = library.data(lecture)[0]
     elif data is not None:
         table = read_table(data)
         state = loaded.for_table(table, None, True, drop)
@@ -138,20 +152,19 @@ def _draw_model(
         raise DataError(f"{path}: no {kind} figure of this model: {error}") from error
 
 
-def _draw_data(data: str | None, drop: tuple[str, ...]) -> Figure:
+def _draw_data(data: str | None, lecture: str | None, drop: tuple[str, ...]) -> Figure:
     from fastmlp import plots
     from fastmlp.datasets import read_table
     from fastmlp.errors import DataError
     from fastmlp.preprocessing import Preprocessing, choose_task
 
-    if data is None or data == "regression":
-        return plots.plot_regression_data()
-    if data == "classification":
-        return plots.plot_classification_data()
+    if data is None:
+        classify = lecture == "classification"
+        return plots.plot_classification_data() if classify else plots.plot_regression_data()
     table = read_table(data)
     target = next((name for name in table.names[::-1] if name not in drop), table.names[-1])
     task, _ = choose_task(table, target)
-    state = Preprocessing.fit(table, target, task, drop=drop)
+    state = Preprocessing.fit(table, target, task, drop=drop, standardize=False)
     expected = 1 if task == "regression" else 2
     if [column.kind for column in state.columns] != ["numeric"] * expected:
         raise DataError(

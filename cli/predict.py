@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
-from ._output import check_output, open_text, print_json
+from ._output import Messages, Output, open_text, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +25,12 @@ Examples:
 
 A regression model writes one column, prediction, in the target's units. A classifier writes the
 label, as it was in the training data, and a probability for each class. An ensemble for regression
-adds spread, its members' standard deviation, and if rows were held out sd, that of a new
-observation. DATA may have any format that `fastmlp train` reads, and need not be the format of the
-training data. It needs the columns that the model was trained on, and may have the target and what
-training dropped.
+adds the column spread, the standard deviation of its members, and if rows were held out sd, the
+standard deviation of a new observation.
+
+DATA may have any format that `fastmlp train` reads; it need not be that of the training data. It
+needs the columns that the model was trained on. The target, and columns that training dropped, are
+ignored; other columns are an error, unless --drop names them.
 """
 
 
@@ -36,59 +38,59 @@ training dropped.
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.drop
-@click.option("-o", "--output", metavar="CSV", default="-", help="Write to this file.")
-@_options.force
 @_options.threads
-@_options.as_json
+@_options.output(
+    metavar="CSV", default="-", help="Write predictions to this CSV file.  [default: print them]"
+)
 @_options.common
 def command(
     model: str,
     data: str,
     drop: tuple[str, ...],
-    output: str,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    results: Output,
+    report: Messages,
 ) -> None:
     """Write a model's predictions for a table.
 
-    MODEL is a model file, DATA a file with a table (- is CSV from standard input).
+    MODEL is a model file. DATA is a file with a table; - is CSV from standard input.
     """
-    report = _options.messages(quiet, verbose)
-    check_output(output, force)
+    results.check()
     from fastmlp import datasets
 
     from . import _data, _model
 
     loaded = _model.load(model, ensembles=True)
     preprocessing, rows = _data.opened(data, loaded, None, with_target=False, drop=drop)
-    outputs = _outputs(loaded.model, preprocessing, rows, quiet)
+    outputs = _outputs(loaded.model, preprocessing, rows, report)
     columns = _columns(preprocessing, outputs)
     columns |= _uncertainty(loaded.model, preprocessing, rows)
-    if as_json and output == "-":
+    if results.as_json and results.file == "-":
         print_json({name: [_plain(value) for value in c] for name, c in columns.items()})
         return
-    with open_text(output) as file:
+    with open_text(results.file) as file:
         datasets.write_csv(file, list(columns), list(columns.values()))
-    if output != "-":
-        report.note(f"Wrote {len(outputs)} predictions to {output}.")
-        if as_json:
-            document = {"model": model, "data": data, "rows": len(outputs), "output": output}
+    if results.file != "-":
+        report.note(f"Wrote {len(outputs)} predictions to {results.file}.")
+        if results.as_json:
+            document = {
+                "model": model,
+                "data": data,
+                "rows": len(outputs),
+                "output": results.file,
+            }
             print_json(document)
 
 
 def _outputs(
-    model: Sequential, preprocessing: Preprocessing, rows: Table | ParquetStream, quiet: bool
+    model: Sequential, preprocessing: Preprocessing, rows: Table | ParquetStream, report: Messages
 ) -> np.ndarray:
     import numpy as np
 
     from fastmlp import datasets, streaming
 
-    verbose = 0 if quiet else 1
     if isinstance(rows, datasets.ParquetStream):
-        return np.concatenate(list(streaming.predict(model, rows, verbose=verbose)))
-    return model.predict(preprocessing.inputs(rows, model.dtype.name), verbose=verbose)
+        return np.concatenate(list(streaming.predict(model, rows, verbose=report.verbosity)))
+    return model.predict(preprocessing.inputs(rows, model.dtype.name), verbose=report.verbosity)
 
 
 def _columns(preprocessing: Preprocessing, outputs: np.ndarray) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _columns(preprocessing: Preprocessing, outputs: np.ndarray) -> dict[str, Any
 def _uncertainty(
     model: Any, preprocessing: Preprocessing, rows: Table | ParquetStream
 ) -> dict[str, np.ndarray]:
-    """Return the spread of an ensemble's members, and the deviation of new observations."""
+    """Return the spread of an ensemble's members, and the deviation of a new observation."""
     import numpy as np
 
     from fastmlp import datasets
@@ -129,5 +131,5 @@ def _uncertainty(
 
 
 def _plain(value: Any) -> Any:
-    # By way of text: a float32 keeps its few digits.
+    # Through text, so that a float32 keeps its few digits.
     return value if isinstance(value, int | float | str) else float(str(value))

@@ -1,4 +1,4 @@
-"""`fastmlp prune`: the smaller model that predicts the same."""
+"""`fastmlp prune`: a smaller model with the same predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
-from ._output import _io_failures, check_output, console, print_json
+from ._output import (
+    Messages,
+    Output,
+    _io_failures,
+    console,
+    grid,
+    print_json,
+    refuse_standard_output,
+)
 
 if TYPE_CHECKING:
     from ._model import Loaded
@@ -18,39 +26,33 @@ Examples:
   fastmlp prune sparse.fmlp -o small.fmlp
   fastmlp prune price.fmlp -o price.fmlp --force --json
 
-Units without outgoing weights are left out, for nothing sees them, and so are units without
-incoming weights, for they are constants, which join the biases of the next layer. A table keeps
-all of its columns; those that no prediction depends on are named.
+Units whose outgoing weights are all zero are removed. So are units whose incoming weights are all
+zero: their output is a constant, which is added to the biases of the next layer. The model still
+takes all columns of its table; the command prints those that no prediction depends on.
 """
 
 
 @click.command(epilog=EPILOG)
 @_options.file_argument("model")
-@click.option("-o", "--output", metavar="FILE", required=True, help="Write to this file.")
-@_options.force
-@_options.as_json
+@_options.output(metavar="FILE", required=True, help="Write the smaller model to this file.")
 @_options.common
-def command(
-    model: str, output: str, force: bool, as_json: bool, quiet: bool, verbose: bool
-) -> None:
-    """Write the smaller model that predicts the same.
+def command(model: str, results: Output, report: Messages) -> None:
+    """Remove unused units from a model; its predictions stay the same.
 
     MODEL is a model file.
     """
-    report = _options.messages(quiet, verbose)
-    if output == "-":
-        raise click.BadParameter("a model goes to a file", param_hint="'--output'")
-    check_output(output, force)
+    refuse_standard_output(results.file, "a model")
+    results.check()
     from . import _model
 
     loaded = _model.load(model)
     pruned = loaded.model.prune()
-    with _io_failures(output):
-        pruned.save(output)
-    report.note(f"Wrote {output}.")
+    with _io_failures(results.file):
+        pruned.save(results.file)
+    report.note(f"Wrote {results.file}.")
     document = _document(loaded, pruned.extras["pruned"])
-    if as_json:
-        print_json({"model": model, "output": output, **document})
+    if results.as_json:
+        print_json({"model": model, "output": results.file, **document})
     else:
         _print_table(document)
 
@@ -69,10 +71,8 @@ def _document(loaded: Loaded, pruned: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_table(document: dict[str, Any]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = grid()
     table.add_column("")
     for name in ("before", "after"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _config, _options
+from . import _config, _options, _training
 from ._output import print_json
+from ._training import Network
 
 if TYPE_CHECKING:
     from fastmlp.ensembles import Ensemble
@@ -21,52 +22,63 @@ Examples:
   fastmlp summary --units 64,32 --inputs 10 --outputs 3
   fastmlp summary --units 1024x5 --l2 0,0,0.1,0.1,0.1,0.01
   fastmlp summary my.fmlp                          a saved model
-  fastmlp summary my.fmlp --verbose                weights that are not zero, norms, memory
-  fastmlp summary my.fmlp --config > run.toml      what it was trained with
-  fastmlp summary ensemble.fmlp                    an ensemble's members
+  fastmlp summary my.fmlp --verbose                nonzero weights, norms and memory as well
+  fastmlp summary my.fmlp --config > run.toml      the options it was trained with
+  fastmlp summary ensemble.fmlp                    the members of an ensemble
 
-What --config prints of a model that `fastmlp train` made is a file for its --config. Of one that
-was saved from Python it is what the model knows.
+For a model of `fastmlp train`, the output of --config is a file for its option --config. For a
+model that was saved from Python, it is what the model records.
 """
 
 
 @click.command(epilog=EPILOG)
 @_options.file_argument("model", required=False)
-@_options.units(required=False)
-@click.option("--inputs", type=click.IntRange(min=1), help="Inputs.  [default: 2]")
-@click.option("--outputs", type=click.IntRange(min=1), help="Outputs.  [default: 1]")
-@_options.penalties
-@_options.activation
-@_options.dropout
+@_training.units(required=False)
+@click.option("--inputs", type=click.IntRange(min=1), help="Number of inputs.  [default: 2]")
+@click.option("--outputs", type=click.IntRange(min=1), help="Number of outputs.  [default: 1]")
+@_training.network
 @click.option(
     "-v",
     "--verbose",
     is_flag=True,
-    help="Also the share of weights that are not zero, norms, memory.",
+    help="Print the share of nonzero weights, norms and memory as well.",
 )
-@click.option("--config", is_flag=True, help="How MODEL was trained, as TOML, instead of layers.")
+@click.option(
+    "--config", is_flag=True, help="Print how MODEL was trained, as TOML, instead of its layers."
+)
 @_options.as_json
-def command(model: str | None, verbose: bool, config: bool, as_json: bool, **options: Any) -> None:
+def command(
+    model: str | None,
+    units: str | None,
+    inputs: int | None,
+    outputs: int | None,
+    network: Network,
+    verbose: bool,
+    config: bool,
+    as_json: bool,
+) -> None:
     """Print the layers of a network.
 
-    Of the MODEL file, or of a network to be, from its --units.
-
-    With nothing at all: five hidden layers of 1024 units on two inputs.
+    MODEL is a model file. Without it, the options describe a new network; by default it has five
+    hidden layers of 1024 units on two inputs.
     """
     if model is None:
         if config:
-            raise click.UsageError("--config is of a MODEL that is trained")
-        network = _build(**options)
+            raise click.UsageError("--config needs a MODEL file")
+        made: Any = _build(units, inputs, outputs, network)
     else:
-        given = [name for name, value in options.items() if value is not None]
+        sizes = {"units": units, "inputs": inputs, "outputs": outputs}
+        given = [name for name, value in sizes.items() if value is not None] + network.given
         if given:
-            raise click.UsageError(f"--{given[0]} describes a network to be; MODEL is one already")
+            raise click.UsageError(
+                f"--{given[0].replace('_', '-')} describes a new network; MODEL is a saved one"
+            )
         from . import _model
 
-        network = _model.load(model, ensembles=True).model
+        made = _model.load(model, ensembles=True).model
     if config:
-        kept = network.extras.get(_config.KEPT)
-        run = _known(network) if kept is None else _in_order(_config.checked(kept, str(model)))
+        kept = made.extras.get(_config.KEPT)
+        run = _known(made) if kept is None else _in_order(_config.checked(kept, str(model)))
         if as_json:
             print_json(run)
         else:
@@ -75,40 +87,32 @@ def command(model: str | None, verbose: bool, config: bool, as_json: bool, **opt
     from fastmlp.ensembles import Ensemble
 
     if as_json:
-        document = _of_ensemble if isinstance(network, Ensemble) else _document
-        print_json(document(network, verbose))
+        document = _of_ensemble if isinstance(made, Ensemble) else _document
+        print_json(document(made, verbose))
         return
     from fastmlp._model.summary import summary_text
     from fastmlp.ensembles import ensemble_text
 
-    # Off a terminal, wide enough for everything; COLUMNS is obeyed by both.
+    # Not on a terminal: as wide as the table needs. COLUMNS applies in both cases.
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
-    if isinstance(network, Ensemble):
-        click.echo(ensemble_text(network, width))
+    if isinstance(made, Ensemble):
+        click.echo(ensemble_text(made, width))
         return
-    click.echo(summary_text(network, width, verbose))
+    click.echo(summary_text(made, width, verbose))
 
 
 def _build(
-    units: str | None,
-    inputs: int | None,
-    outputs: int | None,
-    l1: str | None,
-    l2: str | None,
-    activation: str | None,
-    dropout: str | None,
-    **penalties: Any,
+    units: str | None, inputs: int | None, outputs: int | None, network: Network
 ) -> Sequential:
     from fastmlp import models
 
     n_outputs = outputs or 1
-    network = _options.parse_network(units or "1024x5", l1, l2, activation, dropout, **penalties)
     return models.mlp(
         n_inputs=inputs or 2,
         n_outputs=n_outputs,
-        # As the lecture's classifier, which is what stands here by default.
+        # The default is the lecture's classifier.
         output_activation="linear" if units or n_outputs > 1 else "sigmoid",
-        **network,
+        **network.arguments(units or "1024x5"),
     )
 
 

@@ -23,7 +23,7 @@ args.directory.mkdir(parents=True, exist_ok=True)
 
 x, y = datasets.regression_train()
 val_x, val_y = datasets.regression_validation()
-options = {"n_lambdas": args.lambdas, "folds": 10, "epochs": args.epochs, "verbose": 1}
+options = {"n_lambdas": args.lambdas, "folds": 10, "epochs": args.epochs, "seed": 0, "verbose": 1}
 
 print(f"{'':18}{'lambda':>10}{'cv mse':>10}{'val mse':>10}{'weights':>9}{'units':>7}")
 for penalty in ("l1", "l2"):

@@ -18,24 +18,13 @@ import numpy as np
 from . import initializers, regularizers
 from ._utils import arguments as _arguments
 from ._utils.arrays import converted, describe, numeric
+from ._utils.names import ACTIVATIONS
 from ._utils.settings import Configurable
 from .errors import DataError
 
 if TYPE_CHECKING:
     from ._kernels.interface import Network
 
-ACTIVATIONS = (
-    "linear",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "gelu",
-    "silu",
-    "tanh",
-    "sigmoid",
-    "softplus",
-    "softmax",
-)
 _ACTIVATION_TABLE = {name: name for name in ACTIVATIONS} | {"swish": "silu"}
 
 _counters: dict[str, itertools.count[int]] = {}

@@ -18,6 +18,7 @@ import numpy as np
 
 from ._utils import arguments as _arguments
 from ._utils import arrays
+from ._utils.names import LOSS_ALIASES, LOSSES
 from ._utils.settings import Configurable
 from .errors import DataError
 
@@ -416,9 +417,8 @@ _CLASSES: tuple[type[Loss], ...] = (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_crossentropy"}
-_TABLE: dict[str, type[Loss]] = {cls.name: cls for cls in _CLASSES}
-_TABLE |= {alias: _TABLE[name] for alias, name in ALIASES.items()} | {"huber_loss": Huber}
+_TABLE: dict[str, type[Loss]] = dict(zip(LOSSES, _CLASSES, strict=True))
+_TABLE |= {alias: _TABLE[name] for alias, name in LOSS_ALIASES.items()} | {"huber_loss": Huber}
 _FUNCTIONS = [(cls.function, cls) for cls in _CLASSES]
 
 

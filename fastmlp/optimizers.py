@@ -12,6 +12,7 @@ import numpy as np
 
 from . import schedules
 from ._utils import arguments as _arguments
+from ._utils.names import OPTIMIZERS
 from ._utils.settings import Configurable
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
@@ -381,13 +382,8 @@ class AdamW(Adam):
         self.weight_decay = weight_decay
 
 
-_TABLE: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "rmsprop": RMSprop,
-    "adagrad": Adagrad,
-    "adam": Adam,
-    "adamw": AdamW,
-}
+_CLASSES: tuple[type[Optimizer], ...] = (SGD, RMSprop, Adagrad, Adam, AdamW)
+_TABLE: dict[str, type[Optimizer]] = dict(zip(OPTIMIZERS, _CLASSES, strict=True))
 
 
 def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Optimizer:

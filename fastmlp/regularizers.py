@@ -17,9 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._utils import arguments as _arguments
+from ._utils.names import GROUPS
 from ._utils.settings import Configurable
-
-GROUPS = ("units", "inputs")
 
 
 class Regularizer(Configurable):

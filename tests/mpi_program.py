@@ -86,7 +86,7 @@ def streams(comm, directory, size):
     for held_out in (0.0, 0.25):
         stream = datasets.ParquetStream(
             directory.parent / "t.parquet", "y", standardize=True, buffer_rows=60,
-            validation_split=held_out,
+            validation_split=held_out, split_seed=0,
         )  # fmt: skip
         model = made(dropout=0.2, dtype="float64" if held_out else "float32")
         if comm is not None and comm.Get_rank():

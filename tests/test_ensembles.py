@@ -549,3 +549,27 @@ def test_progress_is_shown_on_long_work(capsys, monkeypatch):
     x, y = rows()
     fastmlp.ensemble(x, y, "16", 20, epochs=50, seed=1)
     assert "20/20 members" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "sparse_categorical_crossentropy"])
+def test_the_validation_rows_are_drawn_of_each_class_the_same_share(monkeypatch, loss):
+    seen = []
+    real = _fit._split
+
+    def note(*arguments):
+        seen.append(real(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(_fit, "_split", note)
+    x = np.arange(100.0)[:, None] / 100
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    last = "linear" if loss == "mean_squared_error" else "softmax"
+    options = {"loss": loss, "output_activation": last, "epochs": 1, "verbose": 0}
+    for seed in (1, 1, 2):
+        fastmlp.ensemble(x, y, "2", 2, validation_split=0.2, seed=seed, **options)
+    (_, held), (_, same), (_, other) = seen
+    np.testing.assert_array_equal(held.x, same.x)
+    assert not np.array_equal(held.x, other.x)
+    assert held.x.min() < 0.6 and len(held.x) == 20
+    if loss != "mean_squared_error":
+        assert np.bincount(held.y[:, 0].astype(int)).tolist() == [12, 6, 2]

@@ -66,13 +66,13 @@ def test_rows_are_stacked_as_memory_allows_and_no_bit_depends_on_it(monkeypatch)
     monkeypatch.setattr(
         evaluation, "predict", lambda model, x: calls.append(len(x)) or predict(model, x)
     )
-    whole = inspection.permutation_importance(model, x, y, 5)
+    whole = inspection.permutation_importance(model, x, y, 5, seed=0)
     curve = inspection.partial_dependence(model, x, 1)
     assert calls == [40, 15 * 40, 40 * 40]
     monkeypatch.setattr("fastmlp.inspection._features._STACKED", 2 * x.size)
     calls.clear()
     np.testing.assert_array_equal(
-        inspection.permutation_importance(model, x, y, 5).repeats, whole.repeats
+        inspection.permutation_importance(model, x, y, 5, seed=0).repeats, whole.repeats
     )
     assert calls == [40, *[80] * 7, 40]
     monkeypatch.setattr("fastmlp.inspection._features._STACKED", 1)
@@ -511,3 +511,12 @@ def test_without_y_it_is_the_summed_output_and_needs_no_compilation():
     assert report.layers[-1].error_signal == 1
     with pytest.raises(RuntimeError, match="not compiled"):
         inspection.layer_report(model, *TRAIN)
+
+
+def test_the_seed_is_drawn_and_recorded():
+    model, x = linear([1.0, 1.0]), rows(20, 2)
+    one = inspection.permutation_importance(model, x, x[:, 0], metric="mse")
+    other = inspection.permutation_importance(model, x, x[:, 0], metric="mse")
+    assert one.seed != other.seed
+    again = inspection.permutation_importance(model, x, x[:, 0], metric="mse", seed=one.seed)
+    np.testing.assert_array_equal(again.repeats, one.repeats)

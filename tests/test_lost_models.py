@@ -167,7 +167,7 @@ def test_rows_that_a_table_lacks_are_in_the_checkpoint(tmp_path):
 
 
 def test_a_sweep_goes_on_when_the_disk_is_full(tmp_path, monkeypatch):
-    options = {"epochs": 2, "seeds": 40, "verbose": 0, "threads": 1}
+    options = {"epochs": 2, "seeds": 40, "seed": 0, "verbose": 0, "threads": 1}
     with small_disk(tmp_path / "disk", "256k") as disk:
         add, calls = sweeps._store.Store.add, []
 

@@ -288,7 +288,7 @@ def test_a_bad_row_that_one_rank_reads(table, tmp_path):
             pytest.param(*case, marks=slow)
             for case in (
                 (["train", "t.csv", *TRAIN, "--polish"], 2, "--polish works in one process"),
-                (["train", "-", *TRAIN], 2, "standard input is one process's alone"),
+                (["train", "-", *TRAIN], 2, "several processes cannot share standard input"),
                 (["train", "t.csv", "--unit", "3"], 2, "No such option '--unit'"),
                 (["path", "t.csv", "--units", "3", "-o", "p"], 2, "'path' works in one process"),
                 (["train", "t.csv", *TRAIN, "-o", "t.parquet"], 1, "the file exists"),

@@ -29,7 +29,7 @@ def message(function, *args, **options):
 
 def test_numbers_are_used_as_they_are():
     t = table(a=[1, 2, 4], b=[0.5, -1, 3], y=[1, 2, 3.5])
-    state = Preprocessing.fit(t, "y", "regression")
+    state = Preprocessing.fit(t, "y", "regression", standardize=False)
     assert state.input_names == ["a", "b"]
     x, y = state.inputs(t), state.targets(t)
     assert x.dtype == y.dtype == np.float32
@@ -74,13 +74,13 @@ def test_text_becomes_one_input_a_category():
 
 def test_numbers_declared_categorical():
     t = table(zone=["1", "2", "x"], y=[1, 2, 3])
-    state = Preprocessing.fit(t, "y", "regression", categorical=["zone"])
+    state = Preprocessing.fit(t, "y", "regression", categorical=["zone"], standardize=False)
     assert state.input_names == ["zone=1", "zone=2", "zone=x"]
 
 
 def test_dropped_columns_may_hold_anything():
     t = table(id=["a", 1], a=[1, 2], y=[1, 2])
-    state = Preprocessing.fit(t, "y", "regression", drop=["id"])
+    state = Preprocessing.fit(t, "y", "regression", drop=["id"], standardize=False)
     assert state.input_names == ["a"]
     assert "no input column" in message(Preprocessing.fit, t, "y", "regression", drop=["id", "a"])
 
@@ -88,7 +88,7 @@ def test_dropped_columns_may_hold_anything():
 @pytest.mark.parametrize(("impute", "fill"), [("mean", 3), ("median", 2)])
 def test_missing_values_are_imputed_when_told(impute, fill):
     t = table(a=[1, "", 2, 6], k=["u", "v", "NA", "v"], y=[1, 2, 3, 4])
-    state = Preprocessing.fit(t, "y", "regression", impute=impute)
+    state = Preprocessing.fit(t, "y", "regression", impute=impute, standardize=False)
     np.testing.assert_array_equal(state.inputs(t)[:, 0], [1, fill, 2, 6])
     np.testing.assert_array_equal(state.inputs(t)[2, 1:], [0, 1])
     # What a later table misses is filled from the training rows as well.
@@ -98,9 +98,11 @@ def test_missing_values_are_imputed_when_told(impute, fill):
 
 def test_the_most_frequent_category_is_the_first_of_equals():
     t = table(k=["b", "a", ""], y=[1, 2, 3])
-    state = Preprocessing.fit(t, "y", "regression", impute="mean")
+    state = Preprocessing.fit(t, "y", "regression", impute="mean", standardize=False)
     assert state.columns[0].fill == "a"
-    empty_rows = Preprocessing.fit(t, "y", "regression", impute="mean", rows=np.array([2]))
+    empty_rows = Preprocessing.fit(
+        t, "y", "regression", impute="mean", rows=np.array([2]), standardize=False
+    )
     assert empty_rows.columns[0].fill == "a"
 
 
@@ -108,7 +110,7 @@ def test_huge_values_do_not_overflow_while_standardised():
     t = table(a=[1e308, 1.5e308, 1.2e308], y=[1, 2, 3])
     state = Preprocessing.fit(t, "y", "regression", standardize=True)
     assert np.abs(state.inputs(t)).max() < 2
-    plain = Preprocessing.fit(t, "y", "regression")
+    plain = Preprocessing.fit(t, "y", "regression", standardize=False)
     assert "row 1 (line 2), column 'a': '1e+308' is too large for float32" in message(
         plain.inputs, t
     )
@@ -155,7 +157,7 @@ def test_imputing_needs_something_to_impute_from():
 @pytest.fixture
 def fitted():
     t = table(a=[1, 2, 3], k=["u", "v", "u"], y=[1.5, 2, 3])
-    return Preprocessing.fit(t, "y", "regression")
+    return Preprocessing.fit(t, "y", "regression", standardize=False)
 
 
 def test_the_target_and_another_order_do_not_matter(fitted):
@@ -174,7 +176,7 @@ def test_extra_columns_are_refused_or_dropped(fitted):
 
 def test_what_training_dropped_may_be_there_again():
     t = table(z=["q", "r", "s"], a=[1, 2, 3], y=[1.5, 2, 3])
-    fitted = Preprocessing.fit(t, "y", drop=["z"])
+    fitted = Preprocessing.fit(t, "y", drop=["z"], standardize=False)
     for state in (fitted, Preprocessing.from_dict(fitted.to_dict())):
         np.testing.assert_array_equal(state.inputs(t), [[1], [2], [3]])
     old = {k: v for k, v in fitted.to_dict().items() if k != "dropped"}
@@ -278,6 +280,33 @@ def test_split_is_seeded_disjoint_and_complete():
     assert not np.array_equal(split(100, 0.2, 6)[1], held)
     assert len(split(3, 0.01, 0)[1]) == 1
     assert "1 rows are too few" in message(split, 1, 0.5, 0)
+
+
+def test_split_holds_out_the_same_share_of_each_class():
+    classes = np.array(["a"] * 60 + ["b"] * 30 + ["c"] * 10)
+    train, held = split(100, 0.2, 5, classes)
+    assert sorted([*train, *held]) == list(range(100))
+    assert [np.count_nonzero(classes[held] == name) for name in "abc"] == [12, 6, 2]
+    np.testing.assert_array_equal(split(100, 0.2, 5, classes)[1], held)
+    assert not np.array_equal(split(100, 0.2, 6, classes)[1], held)
+    # Only which rows are of one class counts, not what the classes are called.
+    renamed = np.array([{"a": 2, "b": 0, "c": 1}[name] for name in classes])
+    np.testing.assert_array_equal(split(100, 0.2, 5, renamed)[1], held)
+    with pytest.raises(ValueError, match=r"classes must have shape \(4,\)"):
+        split(4, 0.5, 1, [1, 2, 3])
+
+
+def test_a_class_keeps_a_row_for_training_while_another_can_give_one():
+    for seed in range(20):
+        classes = np.array([0] * 7 + [1] + [2, 2])
+        train, held = split(10, 0.5, seed, classes)
+        assert set(classes[train]) == {0, 1, 2} and len(held) == 5
+    assert len(split(3, 0.4, 0, [1, 2, 3])[1]) == 1  # every class has one row
+
+
+def test_tables_are_standardised_by_default():
+    t = table(a=[1, 2, 4], y=[1, 2, 3.5])
+    assert Preprocessing.fit(t, "y") == Preprocessing.fit(t, "y", standardize=True)
 
 
 def test_scaling_is_for_numbers_alone(fitted):

@@ -57,7 +57,7 @@ def path(table, tmp_path):
     return path
 
 
-OPTIONS = {"drop": ["id"], "standardize": True, "impute": "median", "indicator": True}
+OPTIONS = {"drop": ["id"], "impute": "median", "indicator": True}
 
 
 def stream_of(path, **options):
@@ -524,3 +524,11 @@ def test_text_that_is_dates_in_a_part_of_a_file_alone(tmp_path, monkeypatch):
     assert "row 151, column 'day': '2024-05-01' or a later cell is not a date" in text
     kept = datasets.ParquetStream(path, "y", categorical=["day"]).preprocessing.columns[0]
     assert kept.kind == "categorical" and len(kept.categories) == 31
+
+
+def test_the_seed_of_the_split_is_drawn_and_recorded(path):
+    one, other = (stream_of(path, drop=[], validation_split=0.25) for _ in range(2))
+    assert one.split_seed == one.held_out.split_seed != other.split_seed
+    again = stream_of(path, drop=[], validation_split=0.25, split_seed=one.split_seed)
+    assert again.identity() == one.identity() != other.identity()
+    assert stream_of(path, drop=[]).split_seed is None

@@ -50,7 +50,7 @@ def test_a_network(state, arrays, line):
 
 
 def test_a_target_that_is_not_scaled_keeps_its_type():
-    state = Preprocessing.fit(TABLE, "y", "regression")
+    state = Preprocessing.fit(TABLE, "y", "regression", standardize=False)
     assert state.values(np.ones((3, 1), np.float32)).dtype == np.float32
 
 

@@ -72,7 +72,7 @@ def time_lasso(rounds):
     import fastmlp
 
     x, y = load_diabetes(return_X_y=True)
-    ours = fastmlp.path(x, y, n_lambdas=N_LAMBDAS, folds=FOLDS, verbose=0)
+    ours = fastmlp.path(x, y, n_lambdas=N_LAMBDAS, folds=FOLDS, seed=0, verbose=0)
     exact = ours.coefficients[:, :, 0]
     tol = 1e-4
     while np.abs(sklearn_path(x, y, ours.lambdas, ours.folds, tol) - exact).max() > 1e-6:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from .. import losses, metrics
 from .._utils import arguments
 from .._utils.arrays import as_array
+from .._utils.names import MEASURES
 from ..datasets import Table, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task
 
 Array = NDArray[np.float64]
 
-MEASURES = ("mse", "deviance", "misclassification")
 _TARGET = "y"
 
 

@@ -34,6 +34,13 @@ def below(name: str, value: Any, limit: int, minimum: int = 1, words: str = "") 
     return result
 
 
+def seed(value: Any, limit: int | None = None, words: str = "") -> int:
+    """Return a seed, checked; None: drawn, so that every call gives other numbers."""
+    if value is None:
+        return int.from_bytes(os.urandom(4))
+    return integer("seed", value, 0) if limit is None else below("seed", value, limit, 0, words)
+
+
 def batch_size(value: Any) -> int:
     """Return a number of rows that fits into the kernels' integers."""
     return below("batch_size", value, 1 << 31, words="2**31")

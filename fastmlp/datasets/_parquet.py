@@ -53,15 +53,19 @@ class ParquetStream:
         Rows that are shuffled together: 131072 by default, fewer if their inputs would take
         over 64 MiB as float32. There are two buffers: one to train on, one being filled.
     validation_split : float
-        Share of the rows, drawn at random, that is left out here and is in `held_out`.
-    split_seed : int
-        Of that draw.
+        Share of the rows, drawn at random, that is left out here and is in `held_out`. Each row
+        is drawn by itself, so that the classes have this share nearly, not exactly.
+    split_seed : int, optional
+        Seed of that draw; drawn if it is not given, and recorded in the attribute `split_seed`.
+        To resume a run, give the seed that it had; give the ranks of MPI the same seed.
 
     Attributes
     ----------
     preprocessing : Preprocessing
     held_out : ParquetStream or None
         The rows that were drawn for validation.
+    split_seed : int or None
+        None if no rows are held out.
     n_rows : int
     reason : str
         Why this task was chosen.
@@ -81,15 +85,16 @@ class ParquetStream:
         preprocessing: Preprocessing | None = None,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
-        standardize: bool = False,
+        standardize: bool = True,
         impute: str | None = None,
         indicator: bool = False,
         buffer_rows: int | None = None,
         validation_split: float = 0.0,
-        split_seed: int = 0,
+        split_seed: int | None = None,
     ) -> None:
         self.path = arguments.path("path", path)
         share = arguments.fraction("validation_split", validation_split)
+        self.split_seed = arguments.seed(split_seed) if share else None
         if buffer_rows is not None:
             arguments.integer("buffer_rows", buffer_rows)
         self._buffer_rows = buffer_rows
@@ -113,7 +118,7 @@ class ParquetStream:
                 indicator=indicator,
                 sample=_SAMPLE,
             )
-            self._learn(fitting, [n for n in self.names if n not in drop], share, split_seed)
+            self._learn(fitting, [n for n in self.names if n not in drop], share)
             preprocessing = fitting.finish()
             preprocessing.dropped = list(drop)
             self.reason = fitting.decision[1]
@@ -121,7 +126,7 @@ class ParquetStream:
             preprocessing.check_names(self.names, self.path, drop)
         self.preprocessing = preprocessing
         if share:
-            self._split(share, split_seed)
+            self._split(share)
 
     def _open(self) -> None:
         if file_format(self.path) != "Parquet":
@@ -136,15 +141,17 @@ class ParquetStream:
         if not sum(self._sizes):
             raise DataError(f"{self.path}: there are columns but no rows")
 
-    def _learn(self, fitting: Fitting, names: list[str], share: float, seed: int) -> None:
-        keeps = _drawn(share, seed, False)
+    def _learn(self, fitting: Fitting, names: list[str], share: float) -> None:
+        keeps = _drawn(share, self.split_seed or 0, False)
         for table in self.tables(names):
             rows = None
             if share:
                 rows = np.flatnonzero(keeps(table.first_row + np.arange(table.n_rows)))
             fitting.add(table, rows)
 
-    def _split(self, share: float, seed: int) -> None:
+    def _split(self, share: float) -> None:
+        seed = self.split_seed
+        assert seed is not None
         kept, held_out = (self._drawn_rows(share, seed, held) for held in (False, True))
         other = object.__new__(ParquetStream)
         vars(other).update(vars(self) | held_out)

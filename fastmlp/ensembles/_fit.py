@@ -19,6 +19,7 @@ from .._utils import arguments as _arguments
 from .._utils import arrays
 from ..errors import DataError
 from ..models import Sequential, mlp
+from ..preprocessing import split
 from ._ensemble import Ensemble
 from ._training import Training
 
@@ -80,7 +81,7 @@ def _fit(
         )
         validation = data.validation_rows(templates[0], validation_data)
     else:
-        rows, validation = data.split_rows(rows, arguments.validation_split)
+        rows, validation = _split(templates[0], rows, arguments.validation_split, seeds[0])
     if everything:
         arguments.batch_size = len(rows.x)
     parts = None if folds is None else _parts(folds, len(rows.x), seeds[0], bootstrap)
@@ -117,7 +118,7 @@ def _warn_unused(units: Any, given: dict[str, Any]) -> None:
 def _seeds(members: Any, seed: Any, seeds: Any) -> list[int]:
     members = _arguments.below("members", members, _MAX_MEMBERS)
     if seeds is None:
-        first = Sequential().seed if seed is None else _arguments.integer("seed", seed, 0)
+        first = _arguments.seed(seed)
         return [first + i for i in range(members)]
     if seed is not None:
         raise ValueError("seed and seeds exclude each other. Received: both")
@@ -217,6 +218,27 @@ def _templates(
     return templates
 
 
+def _split(
+    model: Sequential, rows: data.Rows, share: float, seed: int
+) -> tuple[data.Rows, data.Rows | None]:
+    """Draw a share of the rows for validation, of a classifier the same share of each class."""
+    if not share:
+        return rows, None
+    assert model.loss is not None
+    classes = None
+    if model.loss.name.endswith("crossentropy"):
+        if rows.y.shape[1] == 1:
+            classes = rows.y[:, 0]
+        elif model.loss.name == "categorical_crossentropy":
+            classes = rows.y.argmax(axis=1)
+    places = split(len(rows.x), share, seed, classes)
+    training, held = (
+        data.Rows(rows.x[at], rows.y[at], None if rows.weight is None else rows.weight[at])
+        for at in places
+    )
+    return training, held
+
+
 def _parts(folds: Any, n: int, seed: int, bootstrap: bool) -> list[np.ndarray]:
     """Return the rows that each fold holds out."""
     count = _arguments.integer("folds", folds, 2)
@@ -297,7 +319,8 @@ def ensemble(
         Cross-validation: the rows are divided into this many parts, at random by the first seed;
         each network is trained on all parts but one, with the rows in their original order.
     validation_split : float
-        The last share of the rows is kept to estimate the noise; no network is trained on it.
+        Share of the rows to hold out, drawn at random by the first seed, of each class the same
+        share. The noise is estimated on them; no network is trained on them.
     validation_data : tuple (x, y), optional
         Rows to estimate the noise on, instead of a split.
     seed : int, optional

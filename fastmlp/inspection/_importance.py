@@ -33,6 +33,8 @@ class Importance:
         The metric without shuffling.
     larger_is_better : bool
         Whether a larger metric is better.
+    seed : int, optional
+        Random seed of the shuffles.
     """
 
     names: list[str]
@@ -40,6 +42,7 @@ class Importance:
     metric: str
     baseline: float
     larger_is_better: bool = False
+    seed: int | None = None
 
     @property
     def mean(self) -> np.ndarray:
@@ -108,7 +111,7 @@ def permutation_importance(
     y: Any,
     n_repeats: int = 10,
     metric: Any = None,
-    seed: int = 0,
+    seed: int | None = None,
     features: Sequence[str | Feature] | None = None,
 ) -> Importance:
     """Measure how much worse a model predicts when one feature at a time is shuffled.
@@ -123,8 +126,9 @@ def permutation_importance(
     metric : str, Metric or callable, optional
         Default: the model's first metric, or else its loss without penalty. A function of
         (y, outputs) returns a number, or one for each row; smaller is better.
-    seed : int
-        Random seed of the shuffles. A feature's shuffles do not depend on the other features.
+    seed : int, optional
+        Random seed of the shuffles; drawn if it is not given, and recorded in `Importance.seed`.
+        A feature's shuffles do not depend on the other features.
     features : sequence of str or Feature, optional
         Names of the columns, or features, each of one or more columns. The function `features`
         makes them from a table's columns. Default: x1, x2, ...
@@ -140,7 +144,7 @@ def permutation_importance(
     """
     arguments.instance("model", model, Model)
     arguments.integer("n_repeats", n_repeats)
-    arguments.integer("seed", seed, 0)
+    seed = arguments.seed(seed)
     x = model.checked_inputs(x)
     assert model.n_outputs is not None
     chosen = named_features(features, x.shape[1])
@@ -166,4 +170,4 @@ def permutation_importance(
     values = [function(y, outputs) for outputs in predictions(model, x, changes())]
     worse = sign * (np.array(values) - baseline)
     names = [feature.name for feature in chosen]
-    return Importance(names, worse.reshape(-1, n_repeats), name, baseline, larger_is_better)
+    return Importance(names, worse.reshape(-1, n_repeats), name, baseline, larger_is_better, seed)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._utils import arguments
+from .._utils.names import TASKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +153,7 @@ class Result:
 
 
 def _task(task: str) -> str:
-    return arguments.one_of("task", task, ("regression", "classification"))
+    return arguments.one_of("task", task, TASKS)
 
 
 def data(task: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

@@ -16,6 +16,7 @@ import numpy as np
 from .. import losses
 from .._utils import arguments as _arguments
 from .._utils import arrays
+from .._utils.names import LOSS_ALIASES
 from . import _functions
 from ._functions import (
     auc,
@@ -439,10 +440,10 @@ _CLASSES: tuple[type[Metric], ...] = (
     SparseCategoricalCrossentropy,
 )
 _TABLE: dict[str, type[Metric]] = {str(cls.engine): cls for cls in _CLASSES}
-_TABLE |= {alias: _TABLE[name] for alias, name in losses.ALIASES.items()}
+_TABLE |= {alias: _TABLE[name] for alias, name in LOSS_ALIASES.items()}
 _BY_NAME = {**vars(losses), **vars(_functions)}
 FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {  # by the kernels' names
-    name: _BY_NAME[name] for name in _TABLE if name not in losses.ALIASES
+    name: _BY_NAME[name] for name in _TABLE if name not in LOSS_ALIASES
 }
 _TABLE |= {
     "accuracy": Accuracy,

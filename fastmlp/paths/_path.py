@@ -15,11 +15,12 @@ from .._many.cross_validation import TableProblem
 from .._many.engines import Engine, engine
 from .._model.architecture import parse_hidden
 from .._utils import arguments
+from .._utils.names import CHOICES
 from .._utils.progress import ProgressLine
 from ..models import Sequential
 from . import _grid
 from ._fold_paths import FoldPath, FoldPaths, Packed, Step, can_keep
-from ._result import CHOICES, PathResult
+from ._result import PathResult
 from ._search import EXPECTED_FITS, EXPLAINED, largest_lambda
 from ._solvers import Array, PathSettings, State
 
@@ -57,7 +58,7 @@ def path(
     folds: Any = 5,
     choose: str = "1se",
     measure: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     task: str | None = None,
     standardize: bool = True,
     activation: str | Sequence[str] = "relu",
@@ -116,8 +117,9 @@ def path(
         the least cross-validated error, or the one with the least error.
     measure : {"mse", "deviance", "misclassification"}, optional
         The error measure: by default the mean squared error, or for classes the deviance.
-    seed : int
-        Random seed for folds and initial weights; all folds have the same initial weights.
+    seed : int, optional
+        Random seed for folds and initial weights; all folds have the same initial weights. Drawn
+        if it is not given, and recorded in `PathResult.seed`.
     task : {"regression", "classification"}, optional
         By default chosen from the target.
     standardize : bool
@@ -174,7 +176,7 @@ def path(
     arguments.verbosity(verbose)
     layers.check_activations(activation)
     n_lambdas = arguments.integer("n_lambdas", n_lambdas)
-    seed = arguments.integer("seed", seed, 0)
+    seed = arguments.seed(seed)
     arguments.one_of("choose", choose, CHOICES)
     settings = PathSettings(
         hidden,

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-CHOICES = ("min", "1se")
-
 
 @dataclass
 class PathResult:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import optimizers, regularizers
 from .._many.cross_validation import Split
 from .._utils import arguments
+from .._utils.names import PENALTIES
 from ..errors import DivergedError
 from ..models import Sequential, mlp
 from ._linear import LinearModel, Penalty, null_model
@@ -20,8 +21,6 @@ from ._sparsity import zero_unused_weights
 
 Array = NDArray[np.float64]
 State = list[NDArray[Any]]
-
-PENALTIES = ("l1", "l2", "group")
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ import numpy as np
 from .._tables.frames import as_table
 from .._tables.table import Table
 from .._utils import arguments
+from .._utils.names import TASKS
 from ..errors import DataError
 from ._columns import Column, Target
 from ._statistics import CategoryLearner, NumberLearner, TargetLearner
-
-TASKS = ("regression", "classification")
 
 
 class ColumnStatistics:
@@ -36,7 +35,7 @@ class ColumnStatistics:
         *,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
-        standardize: bool = False,
+        standardize: bool = True,
         impute: str | None = None,
         indicator: bool = False,
         sample: int | None = None,

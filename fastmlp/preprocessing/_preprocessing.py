@@ -16,9 +16,10 @@ import numpy as np
 from .._tables.frames import as_table
 from .._tables.table import Table, shortened
 from .._utils import arguments
+from .._utils.names import TASKS
 from ..errors import DataError, ModelFileError
 from ._columns import Column, Label, Target, column_from, one_by_one, side_by_side, target_from
-from ._fit import TASKS, ColumnStatistics, choose_task
+from ._fit import ColumnStatistics, choose_task
 from ._statistics import regression_numbers
 from ._transform import cast, category_codes, filled_values, listed, scaled, target_codes
 
@@ -62,7 +63,7 @@ class Preprocessing:
         *,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
-        standardize: bool = False,
+        standardize: bool = True,
         impute: str | None = None,
         indicator: bool = False,
         rows: np.ndarray | None = None,
@@ -86,6 +87,7 @@ class Preprocessing:
             Columns to leave out.
         standardize : bool
             Scale numeric inputs, and a regression target, to mean 0 and deviation 1.
+            `values` brings predictions back to the target's units.
         impute : {"mean", "median"}, optional
             Replace missing numbers and dates by the column's mean or median, missing categories and
             booleans by the most frequent value.
@@ -421,7 +423,7 @@ class Preprocessing:
         return result
 
 
-def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split(n: int, fraction: float, seed: int, classes: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Draw training and validation rows at random.
 
     Parameters
@@ -431,6 +433,9 @@ def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     fraction : float
         Of the rows to hold out, in (0, 1).
     seed : int
+    classes : array-like of shape (n,), optional
+        Each row's class: the same fraction of each class is held out, as nearly as whole rows
+        allow, and a class keeps a row for training while another class can give one.
 
     Returns
     -------
@@ -451,7 +456,34 @@ def split(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
             f"{n} rows are too few for both parts. Received: n={n}, fraction={fraction:g}"
         )
     order = np.random.default_rng(seed).permutation(n)
-    return np.sort(order[held:]), np.sort(order[:held])
+    if classes is None:
+        return np.sort(order[held:]), np.sort(order[:held])
+    chosen = np.zeros(n, bool)
+    codes = _numbered(classes, n)
+    for code, count in enumerate(_held_of_each(np.bincount(codes), held)):
+        chosen[order[codes[order] == code][:count]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _numbered(classes: Any, n: int) -> np.ndarray:
+    """Return each row's class as a number, in the order in which classes first appear."""
+    given = np.asarray(classes)
+    if given.shape != (n,):
+        raise ValueError(f"classes must have shape ({n},). Received: shape {given.shape}")
+    _, first, codes = np.unique(given, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes]
+
+
+def _held_of_each(counts: np.ndarray, held: int) -> np.ndarray:
+    """Return how many rows of each class to hold out: the largest remainders are rounded up."""
+    exact = counts * (held / counts.sum())
+    shares = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
+    by_remainder = np.argsort(shares - exact, kind="stable")
+    for most in (counts - 1, counts):  # the last row of a class is held out if none is left else
+        while shares.sum() < held and (shares < most).any():
+            open_classes = by_remainder[(shares < most)[by_remainder]]
+            shares[open_classes[: held - int(shares.sum())]] += 1
+    return shares
 
 
 class Fitting(ColumnStatistics):

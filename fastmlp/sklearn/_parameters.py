@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import layers, regularizers
+from .. import regularizers
 from .._model.architecture import parse_layer_values, parse_units
 from .._utils import arguments as _arguments
+from .._utils.names import ACTIVATIONS
 
 SOLVERS = ("adam", "lbfgs", "sgd")
 SCHEDULES = ("adaptive", "constant", "invscaling")
-_ACTIVATIONS = {name: name for name in layers.ACTIVATIONS} | {
+_ACTIVATIONS = {name: name for name in ACTIVATIONS} | {
     "identity": "linear",
     "logistic": "sigmoid",
     "swish": "silu",

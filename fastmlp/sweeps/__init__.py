@@ -13,7 +13,7 @@ _result     `SweepResult`: the ranking, the figure and the exports
 from ._result import Rank, SweepResult, load
 from ._schema import EmptyStoreError, StoreError
 from ._space import LogUniform, Uniform
-from ._sweep import SweepInterrupted, sweep
+from ._sweep import SweepInterrupted, seed_for, sweep
 
 __all__ = [
     "EmptyStoreError",
@@ -24,5 +24,6 @@ __all__ = [
     "SweepResult",
     "Uniform",
     "load",
+    "seed_for",
     "sweep",
 ]

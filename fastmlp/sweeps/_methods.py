@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from .._utils.optional import require
 from ._space import Config, LogUniform, Space, Uniform, completed, rounded
 
-METHODS = ("grid", "random", "halving", "optuna")
 _GENERATION = 5  # configurations that Optuna proposes before it gets their scores
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,16 @@ from .._many import cross_validation
 from .._many.cross_validation import Split, TableProblem, with_target
 from .._many.engines import Engine, engine
 from .._utils import arguments
+from .._utils.names import GROUPS, METHODS
 from .._utils.progress import ProgressLine
 from .._utils.version import __version__
 from ..datasets import as_table
 from ..errors import DataError
 from ..preprocessing import split
-from ..regularizers import GROUPS
 from . import _methods
 from ._result import SweepResult
 from ._scheduler import Scheduler
+from ._schema import EmptyStoreError, StoreError
 from ._space import Space, Uniform
 from ._store import Store
 from ._training import ScaledSplit, SweepSetup
@@ -66,7 +68,7 @@ def sweep(
     eta: int = 3,
     min_epochs: int | None = None,
     seeds: int = 1,
-    seed: int = 0,
+    seed: int | None = None,
     validation_split: float | None = None,
     validation_data: Any = None,
     folds: Any = None,
@@ -121,10 +123,13 @@ def sweep(
         Least number of epochs of halving's first rung.
     seeds : int
         Number of networks of each configuration, with the seeds `seed`, `seed` + 1 and so on.
-    seed : int
-        First seed; also the random seed for held-out rows, folds and drawn configurations.
+    seed : int, optional
+        First seed; also the random seed for held-out rows, folds and drawn configurations. If it
+        is not given, it is that of the sweep in `store`, or drawn and recorded there and in
+        `SweepResult.settings`.
     validation_split : float, optional
-        Share of the rows to hold out, drawn at random; 0.2 by default.
+        Share of the rows to hold out, drawn at random, of each class the same share; 0.2 by
+        default, unless `validation_data` or `folds` is given.
     validation_data : tuple (x, y), or a table if y names a column, optional
         Rows to score on, instead of a split.
     folds : int or array-like of shape (n,), optional
@@ -170,13 +175,13 @@ def sweep(
     ----------
     Jamieson & Talwalkar (2016), AISTATS: successive halving.
     """
-    method = arguments.one_of("method", method, _methods.METHODS)
+    method = arguments.one_of("method", method, METHODS)
     space = Space(
         units=units, activation=activation, l1=l1, l2=l2, group_l1=group_l1, dropout=dropout,
         optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
     )  # fmt: skip
     epochs, n_seeds = arguments.integer("epochs", epochs), arguments.integer("seeds", seeds)
-    seed, eta = arguments.below("seed", seed, 1 << 62, 0, "2**62"), arguments.integer("eta", eta, 2)
+    eta = arguments.integer("eta", eta, 2)
     for name, value in {"samples": samples, "min_epochs": min_epochs}.items():
         if value is not None:
             arguments.integer(name, value)
@@ -184,6 +189,9 @@ def sweep(
         arguments.flag("proximal", proximal),
         arguments.flag("overwrite", overwrite),
     )
+    if seed is None:
+        seed = seed_for(store, overwrite)
+    seed = arguments.seed(seed, 1 << 62, "2**62")
     arguments.verbosity(verbose)
     groups = arguments.one_of("groups", groups, GROUPS)
     defaults = arguments.defaults_of(sweep)
@@ -204,13 +212,19 @@ def sweep(
     )  # fmt: skip
     measure = problem.chosen_measure(measure)
     splits = _splits(problem, y, validation_split, validation_data, folds, seed)
+    data = _digests(problem, splits)
+    by_class = validation_data is folds is None and problem.codes is not None
+    if by_class and (found := _kept_settings(store, overwrite)):
+        before = [_drawn(problem, validation_split, seed, stratified=False)]
+        if _digests(problem, before) == found["data"]:  # a store written before classes counted
+            splits, data = before, found["data"]
     space.resolve_batches(max(len(split.x) for split in splits))
     plan = _methods.plan(method, space, epochs, seed, samples, eta, min_epochs)
     setup = SweepSetup(splits, problem.n_classes, proximal, groups)
     settings = {
         "task": problem.task,
         "measures": list(problem.measures),
-        "data": _digests(problem, splits),
+        "data": data,
         "parameters": space.to_dict(),
         "epochs": epochs,
         "proximal": proximal,
@@ -241,6 +255,41 @@ def sweep(
                 raise SweepInterrupted(message, result) from stop
         kept.write_pending()
         return SweepResult.of(kept)
+
+
+def seed_for(store: str | os.PathLike[str] | None, overwrite: bool = False) -> int:
+    """Return the seed of the sweep that a store holds; draw one if there is none yet.
+
+    Parameters
+    ----------
+    store : str or path, or None
+    overwrite : bool
+        Whether the store may be replaced, and so may be damaged.
+
+    Returns
+    -------
+    int
+    """
+    kept = _kept_settings(store, overwrite)
+    return arguments.seed(None) if kept is None else int(kept["seed"])
+
+
+def _kept_settings(store: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, Any] | None:
+    """Return the settings of the sweep that a store holds; None if there is none yet."""
+    if store is None:
+        return None
+    file = Path(arguments.path("store", store))
+    if not file.is_file() or not file.stat().st_size:
+        return None
+    try:
+        with Store.opened(file) as kept:
+            return kept.settings
+    except EmptyStoreError:
+        return None
+    except StoreError:
+        if overwrite:
+            return None
+        raise
 
 
 def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, Any]:
@@ -275,10 +324,17 @@ def _splits(
     if share is not None:
         rule = "a number in (0, 1): a sweep is scored on rows held out"
         share = arguments.number("validation_split", share, rule, lambda v: 0 < v < 1)
-    _, held = split(n, SHARE if share is None else share, seed)
-    mask = np.zeros(n, bool)
+    return [_drawn(problem, share, seed)]
+
+
+def _drawn(
+    problem: TableProblem, share: float | None, seed: int, stratified: bool = True
+) -> ScaledSplit:
+    classes = problem.codes if stratified else None
+    _, held = split(problem.n_rows, SHARE if share is None else share, seed, classes)
+    mask = np.zeros(problem.n_rows, bool)
     mask[held] = True
-    return [_scaled(problem.split(mask))]
+    return _scaled(problem.split(mask))
 
 
 def _scaled(rows: Split) -> ScaledSplit:

@@ -59,7 +59,7 @@ def test_a_resumed_run_has_the_same_result(run, numbers, flowers, write, kind):
     write("more.csv", "a,b,y\n1,2,3\n4,5,6\n")
     plain = run("train", *args, "--json", "-o", "plain.fmlp")
     outcome = interrupted(run, *args, "--json")
-    assert "; --resume run.fmlp goes on." in outcome.err
+    assert "; --resume run.fmlp continues." in outcome.err
     resumed = run("train", "--resume", "run.fmlp", "--json", "-o", "resumed.fmlp", "--threads", 2)
     assert without_seconds(resumed) == without_seconds(plain)
     a, b = models.load_model("plain.fmlp"), models.load_model("resumed.fmlp")
@@ -78,7 +78,7 @@ def test_a_resumed_run_has_the_same_result(run, numbers, flowers, write, kind):
 
 def test_a_checkpoint_is_a_model_too(run, numbers):
     outcome = interrupted(run, numbers, *OPTIONS, "-o", "model.fmlp")
-    assert "; model.fmlp has the model up to there; --resume run.fmlp goes on." in outcome.err
+    assert "; model.fmlp has the model of these epochs; --resume run.fmlp continues." in outcome.err
     predictions = [run("predict", name, numbers).out for name in ("run.fmlp", "model.fmlp")]
     assert predictions[0] == predictions[1] != ""
 
@@ -120,7 +120,7 @@ def test_changed_data_are_noticed(run, numbers, tmp_path):
         (("--resume", "run.fmlp", "--dry-run"), "--dry-run cannot be given with it"),
         (("--resume", "run.fmlp", "--checkpoint", "b"), "--checkpoint cannot be given with it"),
         (("--units", 4, "--checkpoint-every", 3), "--checkpoint-every needs --checkpoint"),
-        (("--units", 4, "--checkpoint", "-"), "a checkpoint goes to a file"),
+        (("--units", 4, "--checkpoint", "-"), "a checkpoint cannot be written to standard output"),
         (("--units", 4, "--checkpoint", "a", "-o", "a"), "must name different files"),
         (
             ("--units", 4, "--checkpoint", "a", "--checkpoint-every", "often"),

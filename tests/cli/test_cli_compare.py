@@ -14,9 +14,9 @@ from fastmlp import models
 def trained(run, numbers):
     """Three models of one table, the first of them hardly trained."""
     options = {
-        "poor": ("--epochs", 1, "--seed", 1),
-        "good": ("--epochs", 300, "--seed", 1, "--standardize"),
-        "fair": ("--epochs", 40, "--seed", 2, "--standardize", "--l2", "0.01"),
+        "poor": ("--epochs", 1, "--seed", 1, "--no-standardize"),
+        "good": ("--epochs", 300, "--seed", 1),
+        "fair": ("--epochs", 40, "--seed", 2, "--l2", "0.01"),
     }
     for name, args in options.items():
         outcome = run("train", numbers, "--units", 8, *args, "-o", f"{name}.fmlp", "-q")
@@ -144,5 +144,5 @@ def test_wrong_usage(run, numbers, trained):
     assert "Missing argument" in outcome.err
     outcome = run("compare", *trained, numbers, "--sort", "accuracy")
     assert outcome.code == 2
-    assert "no figure of a regression; expected one of mse, mae, r2" in outcome.error
+    assert "accuracy is not a metric of regression; expected one of mse, mae, r2" in outcome.error
     assert run("compare", "absent.fmlp", numbers).code == 4

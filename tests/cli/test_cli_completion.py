@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from fastmlp import lecture
-from fastmlp.cli import _figures, _options, inspect
+from fastmlp._utils import names
+from fastmlp.cli import _figures, inspect
 from fastmlp.cli._app import COMMANDS, cli
 
 
@@ -38,10 +39,10 @@ def test_commands():
 
 
 @pytest.mark.parametrize(
-    ("words", "names"),
+    ("words", "expected"),
     [
-        ("train --activation", _options.ACTIVATIONS),
-        ("train --optimizer", _options.OPTIMIZERS),
+        ("train --activation", names.ACTIVATIONS),
+        ("train --optimizer", names.OPTIMIZERS),
         ("train --task", ("regression", "classification")),
         ("catalogue", tuple(lecture.CATALOGUE)),
         ("plot --kind", tuple(_figures.KINDS)),
@@ -50,9 +51,9 @@ def test_commands():
         ("completion", ("bash", "zsh", "fish")),
     ],
 )
-def test_names(words, names):
-    assert sorted(plain(words)) == sorted(names)
-    assert plain(words, names[-1][:3])
+def test_names(words, expected):
+    assert sorted(plain(words)) == sorted(expected)
+    assert plain(words, expected[-1][:3])
 
 
 @pytest.mark.parametrize(

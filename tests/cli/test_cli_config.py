@@ -179,7 +179,7 @@ def test_a_configuration_that_is_none_is_a_damaged_file(run, kept):
 def test_the_configuration_is_of_a_model(run):
     outcome = run("summary", "--config")
     assert outcome.code == 2
-    assert "--config is of a MODEL" in outcome.err
+    assert "--config needs a MODEL file" in outcome.err
 
 
 # ---- errors name file and key ------------------------------------------------------------------
@@ -190,12 +190,12 @@ def test_the_configuration_is_of_a_model(run):
     [
         ("epoch = 3", "run.toml: there is no option 'epoch'. Did you mean 'epochs'?"),
         ("zzz = 3", "run.toml: there is no option 'zzz'."),
-        ("config = 'a'", "there is no option 'config'. It is one of the command line alone."),
-        ("print-config = true", "'print-config'. It is one of the command line alone."),
-        ("resume = 'a'", "there is no option 'resume'. It is one of the command line alone."),
+        ("config = 'a'", "there is no option 'config'. It can only be given on the command line."),
+        ("print-config = true", "'print-config'. It can only be given on the command line."),
+        ("resume = 'a'", "there is no option 'resume'. It can only be given on the command line."),
         ("help = true", "run.toml: there is no option 'help'."),
         ("[model]\nepochs = 3", "run.toml: there is no option 'model'."),
-        ("batch-size = 3\nbatch_size = 3", "run.toml: 'batch-size' is there twice"),
+        ("batch-size = 3\nbatch_size = 3", "run.toml: the key 'batch-size' occurs twice"),
         ('epochs = "ten"', "'epochs' in run.toml: expected a whole number. Received: \"ten\""),
         ("epochs = 2.5", "'epochs' in run.toml: expected a whole number. Received: 2.5"),
         ("epochs = true", "'epochs' in run.toml: expected a whole number. Received: true"),
@@ -217,7 +217,7 @@ def test_the_configuration_is_of_a_model(run):
         ('optimizer = "adm"', "'optimizer' in run.toml: 'adm' is not one of"),
         ("seed = 2020-02-17", "'seed' in run.toml: expected a whole number. Received: 2020-02-17"),
         ("threads = 0", "'threads' in run.toml: 0 is not in the range x>=1."),
-        ('output = "-"', "'output' in run.toml: a model goes to a file"),
+        ('output = "-"', "'output' in run.toml: a model cannot be written"),
         ('target = "y"', "DATA, which is not given (run.toml has 'target')"),
         ('data = "a.csv"\nlecture = "regression"', "(run.toml has 'data' and 'lecture')"),
         ("epochs = ", "'--config': run.toml: not a TOML file: Invalid value (at line 1"),

@@ -182,7 +182,11 @@ def test_what_is_no_table_is_one_clear_error(run, tmp_path, bad):
     if bad in WITH_EXTRA:
         pytest.importorskip("pyarrow")
     bad.make(tmp_path / bad.file)
-    options = [part for name, value in bad.options.items() for part in (f"--{name}", value)]
+    options = [
+        part
+        for name, value in bad.options.items()
+        for part in ((f"--{name}", value) if value is not False else (f"--no-{name}",))
+    ]
     runs = [[], ["--stream"]] if bad in PARQUET else [[]]
     for more in runs:
         outcome = run("train", bad.file, *TRAIN, "--target", bad.target, *options, *more)

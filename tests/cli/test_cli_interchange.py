@@ -62,7 +62,7 @@ def test_the_module_that_loads_a_state_dict_is_shown(run):
 def test_preprocessing_that_is_left_out_is_said(run, classifier):
     for to, said in [("torch", True), ("c", False)]:
         outcome = run("export", classifier, "--to", to, "-o", f"out.{to}")
-        assert ("The table's preprocessing is not in it" in outcome.err) == said
+        assert ("The file has no preprocessing" in outcome.err) == said
     document = json.loads(run("export", classifier, "-o", "o.c", "--json").out)
     assert document["preprocessing"] is True and document["to"] == "c"
 
@@ -75,7 +75,7 @@ def test_names_in_c(run, tmp_path):
     outcome = run("export", "plain.fmlp", "-o", "b.c", "--name", "1 x")
     assert outcome.code == 2 and "name must be a C identifier" in outcome.err
     outcome = run("export", "plain.fmlp", "--to", "torch", "-o", "b", "--name", "x")
-    assert outcome.code == 2 and "--name is for C. Received: --to torch" in outcome.err
+    assert outcome.code == 2 and "--name needs --to c. Received: --to torch" in outcome.err
 
 
 def test_standard_output(run):

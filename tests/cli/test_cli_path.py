@@ -13,10 +13,6 @@ import sys
 import pytest
 
 from fastmlp import models
-from fastmlp._many import cross_validation
-from fastmlp.cli import path as path_command
-from fastmlp.paths import _solvers
-from fastmlp.paths._result import CHOICES
 
 QUICK = ("--n-lambdas", 5, "--folds", 3, "--epochs", 20, "--seed", 1)
 
@@ -28,12 +24,6 @@ def document(outcome):
 
 def table(path):
     return list(csv.DictReader(path.read_text().splitlines()))
-
-
-def test_its_lists_are_the_librarys():
-    assert path_command.PENALTIES == _solvers.PENALTIES
-    assert path_command.MEASURES == cross_validation.MEASURES
-    assert set(path_command.CHOICES) == set(CHOICES)
 
 
 def test_files_and_table(run, numbers, tmp_path):
@@ -119,7 +109,7 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
         (["--units", "none", "--measure", "deviance"], "Unknown measure"),
         (["--units", "none", "--penalty", "l3"], "'l3' is not one of"),
         (["--units", "none", "--indicator"], "--indicator needs --impute"),
-        (["--units", "none", "--data", "regression"], "either DATA or --data"),
+        (["--units", "none", "--data", "regression"], "DATA is given as well"),
         ([], "Missing option '--units'"),
     ],
 )

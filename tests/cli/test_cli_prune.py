@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fastmlp import models, regularizers
-from fastmlp.cli import _options
+from fastmlp import models
 
 QUIET = ("--seed", 1, "-q")
 
@@ -25,10 +24,6 @@ def train(run, table, *options):
     outcome = run("train", table, "--units", "12x2", "--epochs", 60, *keep, *QUIET, *options)
     assert outcome.code == 0, outcome.err
     return json.loads(outcome.out), models.load_model("m.fmlp")
-
-
-def test_names_are_the_librarys():
-    assert _options.GROUPS == regularizers.GROUPS
 
 
 def test_exact_zeros(run, table):
@@ -93,9 +88,9 @@ def test_options_from_a_file(run, table, write):
         (("--group-l1", "-1"), "group_l1 must be a finite number of at least 0"),
         (("--group-l1", "nan"), "group_l1 must be a finite number of at least 0"),
         (("--group-l1", "0.1", "--groups", "unit"), "'unit' is not one of 'units', 'inputs'"),
-        (("--group-l1", "0.1", "--l2", "0.1"), "goes without --l1 and --l2"),
-        (("--proximal",), "--proximal says how --l1 is taken"),
-        (("--groups", "inputs"), "--groups says what --group-l1 is about"),
+        (("--group-l1", "0.1", "--l2", "0.1"), "--group-l1 cannot be combined"),
+        (("--proximal",), "--proximal requires --l1"),
+        (("--groups", "inputs"), "--groups requires --group-l1"),
     ],
 )
 @pytest.mark.parametrize("command", ["train", "summary"])

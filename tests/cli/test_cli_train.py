@@ -122,7 +122,7 @@ def test_lecture_data_can_be_split_as_well(run):
         (["--units", "4", "--target", "y"], "--target describes DATA"),
         (["--units", "4", "--standardize"], "--standardize describes DATA"),
         (["--units", "4", "--categorical", "y"], "--categorical describes DATA"),
-        (["--units", "4", "-o", "-"], "a model goes to a file"),
+        (["--units", "4", "-o", "-"], "a model cannot be written"),
         (["a.csv", "--units", "4", "--data", "regression"], "DATA is given as well"),
         (["-", "--units", "4", "--validation", "-"], "standard input"),
         (
@@ -162,7 +162,11 @@ GOOD = "a,b,y\n1,2,3\n2,3,4.5\n3,5,6\n"
         ("a,b,y\n1,2,3\n2,1,NaN\n", [], "row 2 (line 3), column 'y': the target is missing"),
         ("a,b,y\n1,2,3\n2,inf,4.5\n", [], "row 2 (line 3), column 'b': 'inf' is not a finite"),
         ("a,b,y\n1,2,3.5\n2,1,inf\n", [], "row 2 (line 3), column 'y': 'inf' is not a finite"),
-        ("a,b,y\n1,2,3.5\n2,1e300,1\n", [], "row 2 (line 3), column 'b': '1e300' is too large"),
+        (
+            "a,b,y\n1,2,3.5\n2,1e300,1\n",
+            ["--no-standardize"],
+            "row 2 (line 3), column 'b': '1e300' is too large",
+        ),
         (GOOD, ["--target", "Y"], "no target column 'Y'. Did you mean 'y'? Columns: a, b, y"),
         (GOOD, ["--categorical", "c"], "no column 'c'"),
         (GOOD, ["--drop", "c"], "no column 'c'"),
@@ -382,7 +386,7 @@ def test_interruption_keeps_the_model(run, monkeypatch):
     finally:
         signal.signal(signal.SIGINT, handler)
     assert (outcome.code, outcome.out) == (130, "")
-    assert outcome.err == "Interrupted after 7 epochs; m.fmlp has the model up to there.\n"
+    assert outcome.err == "Interrupted after 7 epochs; m.fmlp has the model of these epochs.\n"
     assert len(models.load_model("m.fmlp").history.epoch) == 7
     assert run("train", "--units", 8).err == "Interrupted after 7 epochs.\n"
 

@@ -41,7 +41,7 @@ def diabetes():
 def test_the_path_is_that_of_elastic_net(l1_ratio):
     linear_model = pytest.importorskip("sklearn.linear_model")
     x, y = diabetes()
-    result = fastmlp.path(x, y, n_lambdas=20, folds=2, l1_ratio=l1_ratio, verbose=0)
+    result = fastmlp.path(x, y, n_lambdas=20, folds=2, l1_ratio=l1_ratio, seed=0, verbose=0)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     y = (y - y.mean()) / y.std()
     assert len(result.lambdas) == 20
@@ -55,7 +55,7 @@ def test_the_path_is_that_of_elastic_net(l1_ratio):
 def test_ridge_is_that_of_elastic_net_without_l1():
     linear_model = pytest.importorskip("sklearn.linear_model")
     x, y = diabetes()
-    result = fastmlp.path(x, y, penalty="l2", n_lambdas=5, folds=2, verbose=0)
+    result = fastmlp.path(x, y, penalty="l2", n_lambdas=5, folds=2, seed=0, verbose=0)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
     t = (y - y.mean()) / y.std()
     for lam, w in zip(result.lambdas, result.coefficients, strict=True):
@@ -66,7 +66,7 @@ def test_ridge_is_that_of_elastic_net_without_l1():
 def test_without_standardisation_lambda_belongs_to_the_data():
     linear_model = pytest.importorskip("sklearn.linear_model")
     x, y = regression()
-    result = fastmlp.path(x, y, n_lambdas=6, folds=2, standardize=False, verbose=0)
+    result = fastmlp.path(x, y, n_lambdas=6, folds=2, standardize=False, seed=0, verbose=0)
     for lam, w in zip(result.lambdas, result.coefficients, strict=True):
         net = linear_model.Lasso(lam / 2, tol=1e-12).fit(x, y)
         np.testing.assert_allclose(w[:, 0], net.coef_, atol=1e-8)
@@ -91,18 +91,18 @@ def test_optimality(penalty, n_classes):
 def test_inputs_that_say_the_same_share_their_weight_or_one_has_it():
     x, y = regression()
     doubled = np.column_stack([x, x[:, 0]])
-    both = fastmlp.path(doubled, y, lambdas=[0.1, 0.01], l1_ratio=0.5, folds=2, verbose=0)
+    both = fastmlp.path(doubled, y, lambdas=[0.1, 0.01], l1_ratio=0.5, folds=2, seed=0, verbose=0)
     w = both.coefficients[:, :, 0]
     np.testing.assert_allclose(w[:, 0], w[:, -1], rtol=1e-6)
-    lasso = fastmlp.path(doubled, y, lambdas=[0.1, 0.01], folds=2, verbose=0).coefficients
-    single = fastmlp.path(x, y, lambdas=[0.1, 0.01], folds=2, verbose=0).coefficients
+    lasso = fastmlp.path(doubled, y, lambdas=[0.1, 0.01], folds=2, seed=0, verbose=0).coefficients
+    single = fastmlp.path(x, y, lambdas=[0.1, 0.01], folds=2, seed=0, verbose=0).coefficients
     np.testing.assert_allclose(lasso[:, 0] + lasso[:, -1], single[:, 0], atol=1e-9)
 
 
 def test_logistic_path_is_that_of_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     x, y = classes()
-    result = fastmlp.path(x, y, n_lambdas=4, lambda_ratio=0.01, folds=2, verbose=0)
+    result = fastmlp.path(x, y, n_lambdas=4, lambda_ratio=0.01, folds=2, seed=0, verbose=0)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
     for lam, w in zip(result.lambdas[1:], result.coefficients[1:], strict=True):
         with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def test_more_inputs_than_rows():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20, 50))
     y = x[:, 3] + 0.1 * rng.normal(size=20)
-    result = fastmlp.path(x, y, folds=4, verbose=0)
+    result = fastmlp.path(x, y, folds=4, seed=0, verbose=0)
     assert result.lambdas[-1] == pytest.approx(result.lambdas[0] / 100)
     assert result.n_nonzero.max() <= 20
     assert 3 in np.flatnonzero(result.coefficients[result.index_1se])
@@ -139,4 +139,4 @@ def test_more_inputs_than_rows():
 def test_no_input_that_varies_is_an_error():
     x, y = np.ones((20, 2)), np.arange(20.0)
     with pytest.raises(DataError, match="No input varies with the target"):
-        fastmlp.path(x, y, verbose=0)
+        fastmlp.path(x, y, seed=0, verbose=0)

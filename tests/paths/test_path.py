@@ -26,7 +26,7 @@ from .data import classes, regression
 # Cases without hidden layers take the options of those with some.
 pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
 
-QUICK = {"n_lambdas": 6, "folds": 3, "epochs": 60, "learning_rate": 0.02, "verbose": 0}
+QUICK = {"n_lambdas": 6, "folds": 3, "epochs": 60, "learning_rate": 0.02, "seed": 0, "verbose": 0}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def network():
 def test_a_folds_score_is_that_of_a_model_that_never_saw_it():
     x, y = regression(n=41)
     folds = np.arange(41) % 3
-    result = fastmlp.path(x, y, lambdas=[0.3, 0.01], folds=folds, verbose=0)
+    result = fastmlp.path(x, y, lambdas=[0.3, 0.01], folds=folds, seed=0, verbose=0)
     for k in range(3):
         held = folds == k
-        alone = fastmlp.path(x[~held], y[~held], lambdas=[0.3, 0.01], folds=2, verbose=0)
+        alone = fastmlp.path(x[~held], y[~held], lambdas=[0.3, 0.01], folds=2, seed=0, verbose=0)
         for i in (0, 1):
             error = np.square(alone.predict(x[held], i) - y[held]).mean()
             assert result.fold_scores["mse"][i, k] == pytest.approx(error, rel=1e-12)
@@ -59,21 +59,21 @@ def test_a_folds_score_is_that_of_a_model_that_never_saw_it():
 
 
 def test_choices_are_as_defined():
-    result = fastmlp.path(*regression(), verbose=0)
+    result = fastmlp.path(*regression(), seed=0, verbose=0)
     mean, best = result.cv_mean, int(np.argmin(result.cv_mean))
     assert result.lambda_min == result.lambdas[best]
     within = result.lambdas[mean <= mean[best] + result.cv_se[best]]
     assert result.lambda_1se == within.max()
     assert result.lambda_min < result.lambda_1se < result.lambdas[0]
     assert result.index == result.index_1se
-    least = fastmlp.path(*regression(), choose="min", verbose=0)
+    least = fastmlp.path(*regression(), choose="min", seed=0, verbose=0)
     assert least.index == result.index_min
     assert least.cv_mean[least.index] < result.null_score / 5
 
 
 def test_scores_of_classes():
     x, y = classes(n_classes=3)
-    result = fastmlp.path(x, y, n_lambdas=8, folds=3, verbose=0)
+    result = fastmlp.path(x, y, n_lambdas=8, folds=3, seed=0, verbose=0)
     assert result.measure == "deviance"
     shares = np.unique(y, return_counts=True)[1] / len(y)
     assert result.null_score == pytest.approx(-2 * (shares * np.log(shares)).sum())
@@ -86,7 +86,7 @@ def test_scores_of_classes():
     wrong = (chances.argmax(axis=2) != codes).mean(axis=1)
     np.testing.assert_allclose(result.cv("misclassification")[0], wrong, rtol=1e-6)
     by_errors = fastmlp.path(
-        x, y, n_lambdas=8, folds=3, measure="misclassification", choose="min", verbose=0
+        x, y, n_lambdas=8, folds=3, measure="misclassification", choose="min", seed=0, verbose=0
     )
     assert by_errors.index == int(np.argmin(wrong))
     assert set(result.predict(x)) <= set(y)
@@ -95,7 +95,7 @@ def test_scores_of_classes():
 def test_two_classes_of_numbers_and_the_name_of_a_column():
     x, y = classes()
     table = {"a": x[:, 0], "b": x[:, 1], "goal": (y == "class1").astype(int)}
-    result = fastmlp.path(table, "goal", n_lambdas=5, folds=3, verbose=0)
+    result = fastmlp.path(table, "goal", n_lambdas=5, folds=3, seed=0, verbose=0)
     assert result.preprocessing.target.labels == [0, 1]
     assert result.input_names == ["a", "b"]
     assert result.train_scores["misclassification"][-1] < 0.3
@@ -241,7 +241,7 @@ def test_weights_too_large_to_keep_are_walked_to_again(monkeypatch):
 def test_nothing_learnt_is_an_error():
     x, y = regression()
     with pytest.raises(DataError, match=r"learnt nothing.*more epochs"):
-        fastmlp.path(x, y, "4", penalty="l2", epochs=1, learning_rate=1e-9, verbose=0)
+        fastmlp.path(x, y, "4", penalty="l2", epochs=1, learning_rate=1e-9, seed=0, verbose=0)
 
 
 # ---- what is left of a model -------------------------------------------------------------------
@@ -384,3 +384,10 @@ def test_ctrl_c_stops_threads_within_a_second():
     assert float(out[0]) - sent < 5  # a second, and what a loaded machine may add
     assert int(out[1]) >= 1
     assert int(out[2]) == 300
+
+
+def test_the_seed_is_drawn_and_recorded():
+    x, y = regression()
+    first, other = (fastmlp.path(x, y, "4", **{**QUICK, "seed": None}) for _ in range(2))
+    assert first.seed != other.seed
+    assert all_bytes(fastmlp.path(x, y, "4", **{**QUICK, "seed": first.seed})) == all_bytes(first)

@@ -14,7 +14,7 @@ from .data import classes, regression
 # Cases without hidden layers take the options of those with some.
 pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
 
-QUICK = {"n_lambdas": 12, "folds": 3, "epochs": 40, "learning_rate": 0.02, "verbose": 0}
+QUICK = {"n_lambdas": 12, "folds": 3, "epochs": 40, "learning_rate": 0.02, "seed": 0, "verbose": 0}
 
 
 def texts(ax):
@@ -31,7 +31,7 @@ def top_axis(ax):
 
 @pytest.fixture(scope="module")
 def lasso():
-    return fastmlp.path(*regression(), verbose=0)
+    return fastmlp.path(*regression(), seed=0, verbose=0)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_fits_need_at_least_one_place(lasso):
 
 
 def test_a_path_of_one_lambda_can_be_drawn(tmp_path):
-    result = fastmlp.path(*regression(), lambdas=[0.1], folds=2, verbose=0)
+    result = fastmlp.path(*regression(), lambdas=[0.1], folds=2, seed=0, verbose=0)
     for name, figure in {
         "cv": result.plot_cv(), "path": result.plot_path(), "fits": result.plot_fits()
     }.items():  # fmt: skip

@@ -394,7 +394,7 @@ entry("preprocessing.split", preprocessing.split, {"n": 8, "fraction": 0.25, "se
 entry("permutation_importance", inspection.permutation_importance,
       {"model": shared(), "x": X, "y": Y},
       {"model": "model", "x": "x", "y": "y", "n_repeats": COUNT,
-       "metric": "name or function?", "seed": COUNT0,
+       "metric": "name or function?", "seed": COUNT0 + "?",
        "features": "features of columns?"})  # fmt: skip
 entry("partial_dependence", inspection.partial_dependence,
       {"model": shared(), "x": X, "features": 0},
@@ -448,7 +448,7 @@ entry("Ensemble.save", _of_ensemble("save"), lambda tmp: {"path": tmp / "new.fml
 _TABLE_KINDS = {
     "x": "a table's x", "y": "a table's y", "standardize": "flag", "task": "name?",
     "categorical": "names of columns", "drop": "names of columns", "impute": "name?",
-    "indicator": "flag", "measure": "name?", "seed": COUNT0, "threads": COUNT + "?",
+    "indicator": "flag", "measure": "name?", "seed": COUNT0 + "?", "threads": COUNT + "?",
     "verbose": "verbose",
     "jobs": COUNT + "?", "cluster": "address?",
 }  # fmt: skip

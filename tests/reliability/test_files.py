@@ -222,20 +222,28 @@ def test_a_file_system_without_nameless_files(tmp_path, monkeypatch):
 def test_a_full_disk_while_a_sweep_is_kept(tmp_path):
     """The store keeps the runs that it has, and the sweep goes on from them."""
     store = tmp_path / "sweep.db"
-    whole = fastmlp.sweep(X, Y, ["2", "3", "4"], epochs=2, seeds=4, verbose=0, threads=1)
+    whole = fastmlp.sweep(X, Y, ["2", "3", "4"], epochs=2, seeds=4, seed=0, verbose=0, threads=1)
     stopped = 0
     for size in (0, 4096, 16_384, 28_672, 36_864):
         with largest_file(size):
             try:
                 fastmlp.sweep(
-                    X, Y, ["2", "3", "4"], epochs=2, seeds=4, verbose=0, threads=1, store=store
+                    X,
+                    Y,
+                    ["2", "3", "4"],
+                    epochs=2,
+                    seeds=4,
+                    seed=0,
+                    verbose=0,
+                    threads=1,
+                    store=store,
                 )
             except (OSError, ValueError, RuntimeWarning) as error:
                 assert str(error)
                 stopped += 1
     assert stopped >= 2
     again = fastmlp.sweep(
-        X, Y, ["2", "3", "4"], epochs=2, seeds=4, verbose=0, threads=1, store=store
+        X, Y, ["2", "3", "4"], epochs=2, seeds=4, seed=0, verbose=0, threads=1, store=store
     )
     assert again.columns().keys() == whole.columns().keys()
     for key in ("units", "seed", "mse"):

@@ -33,7 +33,7 @@ options = {"epochs": int(sys.argv[3]), "jobs": int(sys.argv[4]) or None}
 print("ready", flush=True)
 result = fastmlp.sweep(
     x, y, ["4", "8", "16", "8x2", "16x2"], l2=[0.0, 1e-4, 1e-3, 1e-2], seeds=int(sys.argv[2]),
-    batch_size=16, verbose=0, store=sys.argv[1], **options,
+    batch_size=16, seed=0, verbose=0, store=sys.argv[1], **options,
 )
 print(len(result), flush=True)
 """

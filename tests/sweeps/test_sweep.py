@@ -311,3 +311,13 @@ def test_wrong_data():
 def test_sweeps_are_exported():
     assert fastmlp.sweep is sweeps.sweep
     assert set(sweeps.__all__) <= set(dir(sweeps))
+
+
+def test_the_seed_is_drawn_and_recorded_in_the_store(tmp_path):
+    x, y = regression()
+    options = {**QUICK, "seed": None}
+    one, other = (fastmlp.sweep(x, y, "4", **options) for _ in range(2))
+    assert one.settings["seed"] != other.settings["seed"]
+    kept = fastmlp.sweep(x, y, "4", store=tmp_path / "s.db", **options)
+    again = fastmlp.sweep(x, y, "4", store=tmp_path / "s.db", **options)
+    assert again.settings == kept.settings and again.rows == kept.rows
