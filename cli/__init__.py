@@ -2,6 +2,20 @@
 
 Each module parses its options, calls the library and prints. Nothing here imports NumPy,
 Matplotlib or Rich until a command runs, so that help and shell completion answer at once.
+
+    train, ensemble, path, sweep           train one network or many
+    catalogue, datasets                    the lecture's networks and data
+    predict, evaluate, compare             apply saved models to a table
+    summary, inspect, plot, prune          look into a model, draw it, make it smaller
+    export, import_                        models of other programs
+    bench, doctor, completion              speed, the installation, the shell
+    _app, __main__                         the command with its subcommands
+    _groups, _options, _file_types         options: groups as dataclasses, shared ones, files
+    _config                                options from a TOML file
+    _data, _model, _training               tables, saved models and trainings from options
+    _evaluate, _report, _ranking, _figures what a command shows: scores, tables, figures
+    _resume, _ranks                        checkpoints, and several processes
+    _output, _streams, _progress, _errors  files, standard streams, progress, errors and exit codes
 """
 
 from __future__ import annotations

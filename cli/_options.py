@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ._groups import group, option
-from ._output import Failure, Messages, Output
+from ._output import Failure, Messages, OutputOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,7 +74,7 @@ force: Callable[[F], F] = click.option(
 
 def output(**attributes: Any) -> Callable[[F], F]:
     """Add -o with these attributes, --force and --json, as the argument results."""
-    return group(Output, "results", output=attributes)
+    return group(OutputOptions, "results", output=attributes)
 
 
 target: Callable[[F], F] = click.option(

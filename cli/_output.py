@@ -62,7 +62,7 @@ class Messages:
 
 
 @dataclass
-class Output:
+class OutputOptions:
     """Where a command's results go: the file or directory of -o, and standard output."""
 
     output: str | None = option("-o", "--output")

@@ -15,7 +15,7 @@ import click
 
 from . import _config, _ranks
 from ._groups import option
-from ._output import Failure, Output, _io_failures, check_output, refuse_standard_output
+from ._output import Failure, OutputOptions, _io_failures, check_output, refuse_standard_output
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -111,7 +111,7 @@ class Checkpoints:
         help="Time between checkpoints: seconds, or such as '10 epochs'.  [default: 60]",
     )
 
-    def check(self, results: Output) -> None:
+    def check(self, results: OutputOptions) -> None:
         """Fail, before any work is done, if a checkpoint could not be written."""
         if self.checkpoint is None:
             if self.checkpoint_every is not None and model() is None:

@@ -47,7 +47,7 @@ def activation_option() -> Any:
 
 
 @dataclass
-class Network:
+class NetworkOptions:
     """The options that describe a network, apart from its units; lists are text."""
 
     l1: str | None = option(
@@ -156,7 +156,7 @@ def _rate(text: str) -> float:
     return rate
 
 
-network: Callable[[F], F] = group(Network, "network")
+network: Callable[[F], F] = group(NetworkOptions, "network")
 
 
 # ---- training ----------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class Settings:
 
 
 @dataclass
-class Training:
+class TrainingOptions:
     """The options that say how to train; None where the default depends on the data."""
 
     optimizer: str = option(
@@ -228,7 +228,7 @@ class Training:
 
 def training(seed: str, most: int = 2**63 - 1) -> Callable[[F], F]:
     """Add --optimizer to --seed; `seed` is the help of the latter."""
-    return group(Training, "training", seed=_options.seed_option(seed, most))
+    return group(TrainingOptions, "training", seed=_options.seed_option(seed, most))
 
 
 def build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequential:

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Failure, Messages, Output, console, grid, open_text, print_json
+from ._output import Failure, Messages, OutputOptions, console, grid, open_text, print_json
 
 if TYPE_CHECKING:
     from fastmlp.bench import Timing
@@ -74,7 +74,7 @@ def command(
     cases: str,
     threads: int | None,
     list_only: bool,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Compare the speed with other libraries.

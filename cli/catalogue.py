@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from . import _options
 from ._output import (
     Messages,
-    Output,
+    OutputOptions,
     check_outputs,
     console,
     grid,
@@ -59,7 +59,7 @@ def command(
     names: tuple[str, ...],
     list_only: bool,
     epochs: int,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Train the lecture's networks, and compare with its results.

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Messages, Output, open_text, print_json
+from ._output import Messages, OutputOptions, open_text, print_json
 
 EPILOG = """\b
 Examples:
@@ -46,7 +46,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     metavar="CSV", default="-", help="Write the data to this CSV file.  [default: print them]"
 )
 @_options.common
-def command(name: str | None, results: Output, report: Messages) -> None:
+def command(name: str | None, results: OutputOptions, report: Messages) -> None:
     """Write the lecture's data as CSV.
 
     NAME is a data set; without it, the data sets are listed.

@@ -19,7 +19,7 @@ from . import _data, _options, _training
 from ._groups import group, option
 from ._output import (
     Messages,
-    Output,
+    OutputOptions,
     check_model,
     check_outputs,
     console,
@@ -29,7 +29,7 @@ from ._output import (
     refuse_standard_output,
     significant,
 )
-from ._training import Network, Settings, Training, build
+from ._training import NetworkOptions, Settings, TrainingOptions, build
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,7 @@ def _parsed_lambdas(
 
 
 @dataclass
-class Members:
+class MemberOptions:
     """The options that say which networks there are."""
 
     units: tuple[str, ...] = option(
@@ -137,7 +137,7 @@ class Members:
         if self.bootstrap and self.folds is not None:
             raise click.UsageError("--bootstrap and --folds exclude each other")
 
-    def networks(self, network: Network) -> list[dict[str, Any]]:
+    def networks(self, network: NetworkOptions) -> list[dict[str, Any]]:
         """Return the arguments of `models.mlp`, for each architecture and lambda."""
         kinds = [network]
         if self.lambdas is not None:
@@ -156,7 +156,7 @@ class Members:
 
 @click.command(epilog=EPILOG)
 @_options.file_argument("data", required=False)
-@group(Members, "chosen")
+@group(MemberOptions, "chosen")
 @_training.network
 @_training.training("Seed of the first member; it also draws the split.", most=2**62)
 @_options.workers
@@ -166,14 +166,14 @@ class Members:
 @_options.output(metavar="FILE", help="Write the ensemble to this file.")
 @_options.common
 def command(
-    chosen: Members,
-    network: Network,
-    training: Training,
+    chosen: MemberOptions,
+    network: NetworkOptions,
+    training: TrainingOptions,
     workers: _options.Workers,
     source: _data.Source,
     held_out: _data.Validation,
     figures: str | None,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Train many networks side by side.
@@ -233,7 +233,7 @@ def _fit(
     models: list[Sequential],
     data: _data.Data,
     settings: Settings,
-    chosen: Members,
+    chosen: MemberOptions,
     workers: _options.Workers,
     output: str | None,
     report: Messages,

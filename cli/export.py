@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
-from ._output import Messages, Output, print_json, write_bytes
+from ._output import Messages, OutputOptions, print_json, write_bytes
 
 if TYPE_CHECKING:
     from ._model import Loaded
@@ -54,7 +54,7 @@ def command(
     model: str,
     to: str | None,
     name: str | None,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Write a model for ONNX, Keras, PyTorch or C.

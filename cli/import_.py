@@ -7,7 +7,7 @@ import click
 from fastmlp._utils.names import ACTIVATIONS
 
 from . import _options
-from ._output import Messages, Output, print_json, write_bytes
+from ._output import Messages, OutputOptions, print_json, write_bytes
 
 EPILOG = """\b
 Examples:
@@ -54,7 +54,7 @@ def command(
     activation: str | None,
     output_activation: str | None,
     layers: str | None,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Read a model from a Keras or PyTorch file.

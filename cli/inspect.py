@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._output import Messages, Output, check_outputs, console, grid, print_json, significant
+from ._output import Messages, OutputOptions, check_outputs, console, grid, print_json, significant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,7 @@ def command(
     metric: str | None,
     repeats: int,
     seed: int | None,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Explain a model: feature importance, or per-layer diagnostics.

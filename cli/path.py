@@ -16,7 +16,16 @@ from fastmlp._utils.names import CHOICES, MEASURES, PENALTIES
 
 from . import _config, _data, _options, _training
 from ._groups import group, option
-from ._output import Messages, Output, check_outputs, console, grid, keep, print_json, significant
+from ._output import (
+    Messages,
+    OutputOptions,
+    check_outputs,
+    console,
+    grid,
+    keep,
+    print_json,
+    significant,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -188,7 +197,7 @@ def command(
     fits: Fits,
     workers: _options.Workers,
     source: _data.Source,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Fit a network for many lambdas, cross-validate, and choose one.

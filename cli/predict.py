@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
-from ._output import Messages, Output, open_text, print_json
+from ._output import Messages, OutputOptions, open_text, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def command(
     model: str,
     data: str,
     drop: tuple[str, ...],
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Write a model's predictions for a table.

@@ -9,7 +9,7 @@ import click
 from . import _options
 from ._output import (
     Messages,
-    Output,
+    OutputOptions,
     _io_failures,
     console,
     grid,
@@ -36,7 +36,7 @@ takes all columns of its table; the command prints those that no prediction depe
 @_options.file_argument("model")
 @_options.output(metavar="FILE", required=True, help="Write the smaller model to this file.")
 @_options.common
-def command(model: str, results: Output, report: Messages) -> None:
+def command(model: str, results: OutputOptions, report: Messages) -> None:
     """Remove unused units from a model; its predictions stay the same.
 
     MODEL is a model file.

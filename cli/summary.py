@@ -10,7 +10,7 @@ import click
 
 from . import _config, _options, _training
 from ._output import print_json
-from ._training import Network
+from ._training import NetworkOptions
 
 if TYPE_CHECKING:
     from fastmlp.ensembles import Ensemble
@@ -52,7 +52,7 @@ def command(
     units: str | None,
     inputs: int | None,
     outputs: int | None,
-    network: Network,
+    network: NetworkOptions,
     verbose: bool,
     config: bool,
     as_json: bool,
@@ -102,7 +102,7 @@ def command(
 
 
 def _build(
-    units: str | None, inputs: int | None, outputs: int | None, network: Network
+    units: str | None, inputs: int | None, outputs: int | None, network: NetworkOptions
 ) -> Sequential:
     from fastmlp import models
 

@@ -14,7 +14,7 @@ from fastmlp._utils.names import GROUPS, MEASURES, METHODS, OPTIMIZERS
 
 from . import _config, _data, _options, _ranking
 from ._groups import group, option
-from ._output import Messages, Output, check_output, print_json, refuse_standard_output
+from ._output import Messages, OutputOptions, check_output, print_json, refuse_standard_output
 
 if TYPE_CHECKING:
     from fastmlp.sweeps import SweepResult
@@ -55,7 +55,7 @@ or on a Dask cluster (fastmlp[dask]); the results are the same.
 
 
 @dataclass
-class Space:
+class SpaceOptions:
     """The options that say what is tried; lists are text, None where not given."""
 
     units: str | None = option(
@@ -271,7 +271,7 @@ class Exports:
 
 @click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
-@group(Space, "space")
+@group(SpaceOptions, "space")
 @_data.source("Use the lecture's data instead of DATA.")
 @_data.held_out(None, "  [default: 0.2]")
 @_options.workers
@@ -282,12 +282,12 @@ class Exports:
 )
 @_options.common
 def command(
-    space: Space,
+    space: SpaceOptions,
     source: _data.Source,
     held_out: _data.Validation,
     workers: _options.Workers,
     exports: Exports,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Train many configurations, and rank them.
@@ -313,7 +313,7 @@ def command(
 
 
 def _shown(
-    exports: Exports, source: _data.Source, measure: str | None, results: Output
+    exports: Exports, source: _data.Source, measure: str | None, results: OutputOptions
 ) -> SweepResult:
     """Read the store of --show."""
     from fastmlp import sweeps
@@ -334,12 +334,12 @@ def _shown(
 
 
 def _swept(
-    space: Space,
+    space: SpaceOptions,
     source: _data.Source,
     held_out: _data.Validation,
     workers: _options.Workers,
     exports: Exports,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> SweepResult | None:
     """Sweep; None if only the configuration was to be printed."""

@@ -15,14 +15,14 @@ from ._figures import Drawing
 from ._groups import group
 from ._output import (
     Messages,
-    Output,
+    OutputOptions,
     check_model,
     check_outputs,
     keep,
     print_json,
     refuse_standard_output,
 )
-from ._training import ALL_ROWS, Network, Settings, Training, build
+from ._training import ALL_ROWS, NetworkOptions, Settings, TrainingOptions, build
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
@@ -104,9 +104,9 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @_options.common
 def command(
     units: str,
-    network: Network,
+    network: NetworkOptions,
     polish: bool,
-    training: Training,
+    training: TrainingOptions,
     source: _data.Source,
     held_out: _data.Validation,
     validation_every: int | None,
@@ -115,7 +115,7 @@ def command(
     checkpoints: _resume.Checkpoints,
     figures: str | None,
     dry_run: bool,
-    results: Output,
+    results: OutputOptions,
     report: Messages,
 ) -> None:
     """Train one network.

@@ -12,7 +12,7 @@ import pytest
 
 from fastmlp import bench, datasets
 from fastmlp.bench import cases, clock, turns
-from fastmlp.bench.peers import PEERS, FastMLP, Workload
+from fastmlp.bench.peers import PEERS, FastMLP, PeerWorkload
 
 TINY = {"windows": 2, "seconds": 0.001}
 
@@ -61,7 +61,7 @@ def test_widths_that_differ_are_all_named():
 @pytest.mark.parametrize("name", bench.CASES)
 def test_data_have_the_rows_and_columns_of_the_case(name):
     case = small(name)
-    work = Workload(case)
+    work = PeerWorkload(case)
     n = case.rows
     if case.what == "train" and not case.full_batch:
         n -= case.rows % case.batch  # whole batches only
@@ -74,18 +74,18 @@ def test_data_have_the_rows_and_columns_of_the_case(name):
 
 
 def test_lecture_cases_have_the_lecture_s_data_and_weights_that_were_trained():
-    work = Workload(small("lecture"))
+    work = PeerWorkload(small("lecture"))
     np.testing.assert_array_equal(work.x, datasets.regression_train()[0])
-    fresh = Workload(dataclasses.replace(work.case, data="drawn"))
+    fresh = PeerWorkload(dataclasses.replace(work.case, data="drawn"))
     moved = [np.abs(a - b).max() for a, b in zip(work.weights, fresh.weights, strict=True)]
     assert min(moved) > 0.01  # a hundred steps of 0.001
-    again = Workload(work.case)
+    again = PeerWorkload(work.case)
     for a, b in zip(work.weights + work.biases, again.weights + again.biases, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_minibatches_are_each_row_once_an_epoch():
-    work = Workload(small("table-32"))
+    work = PeerWorkload(small("table-32"))
     batches = work.batches()
     for _ in range(2):
         epoch = [next(batches) for _ in range(work.case.steps_per_epoch)]
@@ -142,7 +142,7 @@ def test_peers_compute_the_same(peer, name):
     case = small(name)
     if case.what == "train":  # the orders of rows differ
         case = dataclasses.replace(case, batch=case.rows)
-    work = Workload(case)
+    work = PeerWorkload(case)
     ours = FastMLP(work)
     if peer == "sklearn" and case.l1:
         with pytest.raises(NotImplementedError, match="no L1 penalty"):
@@ -160,7 +160,7 @@ def test_peers_compute_the_same(peer, name):
 
 @pytest.mark.parametrize("peer", ["fastmlp", "numpy"])
 def test_minibatch_training_counts_its_steps_and_learns(peer):
-    work = Workload(small("table-32"))
+    work = PeerWorkload(small("table-32"))
     made = PEERS[peer](work)
     assert made.train(3) in (3, 4)  # whole epochs of two steps where there is a `fit`
     before = np.mean((made.predict() - work.y) ** 2)

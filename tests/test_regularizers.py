@@ -123,7 +123,7 @@ def test_subgradients(regularizer):
             lambda: models.mlp([3], 1, 1, l1=0.1, group_l1=0.2),
             "neither l1 nor l2. Received: l1=0.1",
         ),
-        (lambda: layers.Dense(1, bias_regularizer="group_l1"), "biases belong to no group"),
+        (lambda: layers.Dense(1, bias_regularizer="group_l1"), "biases do not belong to groups"),
     ],
 )
 def test_bad_proximal_penalties(make, message):

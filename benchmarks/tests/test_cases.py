@@ -10,7 +10,7 @@ import pytest
 from reference import ReferenceNetwork
 
 from fastmlp.bench import CASES
-from fastmlp.bench.peers import EPSILON, RATE, FastMLP, Workload
+from fastmlp.bench.peers import EPSILON, RATE, FastMLP, PeerWorkload
 
 STEPS = 3
 
@@ -38,7 +38,7 @@ def reference(work):
 
 def check(case):
     """Compare fastmlp with the reference: movements of the weights, or predictions."""
-    work = Workload(case)
+    work = PeerWorkload(case)
     peer, net = FastMLP(work), reference(work)
     x, y = work.x.astype("float64"), work.y.astype("float64")
     if case.what == "train":
@@ -59,7 +59,7 @@ def check(case):
 @pytest.mark.parametrize("name", CASES)
 def test_case(benchmark, name):
     check(small(CASES[name]))
-    peer = FastMLP(Workload(CASES[name]))
+    peer = FastMLP(PeerWorkload(CASES[name]))
     benchmark.extra_info["case"] = str(CASES[name])
     if CASES[name].what == "predict":
         benchmark(peer.predict)

@@ -20,7 +20,7 @@ _MOVED: dict[str, tuple[str, ...]] = {
     "_table": ("_tables.table",),
     "mlp": ("models",),
     "paths._problem": ("_many.cross_validation",),
-    "paths._run": ("paths._tracks",),
+    "paths._run": ("paths._fold_paths",),
     "paths._walkers": ("paths._solvers",),
     "persistence": ("models", "_saving.fmlp"),
     "sklearn._settings": ("sklearn._parameters",),

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import clock
 from .cases import CASES, LIBRARIES, Case
-from .peers import PEERS, Peer, Workload
+from .peers import PEERS, Peer, PeerWorkload
 
 CHECKED_STEPS = 5
 CHECKED_ROWS = 20
@@ -40,7 +40,7 @@ class Measurement:
 
     def __init__(self, name: str, case: Case, seconds: float) -> None:
         self.name = name
-        peer = PEERS[name](Workload(case))
+        peer = PEERS[name](PeerWorkload(case))
         self.sample = _sample(peer, case)
         self._run = peer.train if case.what == "train" else _repeated(peer.predict)
         self.repetitions, each = clock.repetitions(self._run, seconds)

@@ -23,7 +23,7 @@ Array = np.ndarray
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-7
 
 
-class Workload:
+class PeerWorkload:
     """Data and initial weights of a case, the same for every library.
 
     If the case has a warm-up, the weights are those after it. fastmlp does the warm-up, so that
@@ -71,7 +71,7 @@ class Workload:
 class Peer(Protocol):
     """The interface of the measured libraries."""
 
-    def __init__(self, work: Workload) -> None: ...
+    def __init__(self, work: PeerWorkload) -> None: ...
 
     def train(self, steps: int) -> int:
         """Make at least `steps` steps; return how many it made."""
@@ -83,7 +83,7 @@ class Peer(Protocol):
 class NumPy:
     """Plain NumPy with in-place updates."""
 
-    def __init__(self, work: Workload) -> None:
+    def __init__(self, work: PeerWorkload) -> None:
         self.work, self.t = work, 0
         self.w = [w.copy() for w in work.weights]
         self.b = [b.copy() for b in work.biases]
@@ -143,7 +143,7 @@ class NumPy:
 class PyTorch:
     """PyTorch with its fused Adam."""
 
-    def __init__(self, work: Workload) -> None:
+    def __init__(self, work: PeerWorkload) -> None:
         self.torch: Any = importlib.import_module("torch")
         torch, self.work = self.torch, work
         if os.environ.get("OMP_NUM_THREADS"):
@@ -194,7 +194,7 @@ class PyTorch:
 class JAX:
     """JAX with the whole loop over steps compiled."""
 
-    def __init__(self, work: Workload) -> None:
+    def __init__(self, work: PeerWorkload) -> None:
         self.jax: Any = importlib.import_module("jax")
         jax, jnp, case = self.jax, self.jax.numpy, work.case
         self.work = work
@@ -255,7 +255,7 @@ class JAX:
 class _KerasLike:
     """Code for Keras and fastmlp, which have the same API."""
 
-    def __init__(self, work: Workload) -> None:
+    def __init__(self, work: PeerWorkload) -> None:
         keras, case = self.module(), work.case
         self.work = work
         self.net = keras.models.Sequential()
@@ -315,7 +315,7 @@ class FastMLP(_KerasLike):
 class ScikitLearn:
     """scikit-learn's estimators; each call of `train` resets Adam's moments."""
 
-    def __init__(self, work: Workload) -> None:
+    def __init__(self, work: PeerWorkload) -> None:
         neural_network: Any = importlib.import_module("sklearn.neural_network")
         case, self.work = work.case, work
         if case.l1:
@@ -355,7 +355,7 @@ class ScikitLearn:
         return outputs
 
 
-def _epochs(steps: int, work: Workload) -> int:
+def _epochs(steps: int, work: PeerWorkload) -> int:
     return max(1, -(-steps // work.case.steps_per_epoch))
 
 

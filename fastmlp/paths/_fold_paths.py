@@ -27,6 +27,11 @@ class Packed:
         self.indices = indices.astype(np.uint32) if 3 * len(indices) < array.size else None
         self.values = array if self.indices is None else array.ravel()[indices]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "places" in state:  # a pickle of an earlier version
+            state["indices"] = state.pop("places")
+        vars(self).update(state)
+
     @property
     def size(self) -> int:
         """Count of the numbers that are stored."""

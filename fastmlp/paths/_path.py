@@ -396,3 +396,6 @@ class _Fits:
         for lambdas in self._in_order(self.grid.by_layer)[:n_steps]:
             path.advance(lambdas)
         return path.start(self.problem).state()
+
+
+_Source = _Fits  # its name in pickles of earlier versions

@@ -82,6 +82,11 @@ class PathResult:
 
     # ---- cross-validation ----
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_source" in state:  # a pickle of an earlier version
+            state["_fits"] = state.pop("_source")
+        vars(self).update(state)
+
     def cv(self, measure: str) -> tuple[Array, Array]:
         """Return a measure's mean over the folds and its standard error, (n_lambdas,) each.
 

@@ -229,7 +229,7 @@ def test_weights_too_large_to_keep_are_walked_to_again(monkeypatch):
     assert again.held_out is None
     assert kept.kept(3)
     assert not again.kept(-1)
-    with pytest.raises(ValueError, match="too many to be kept"):
+    with pytest.raises(ValueError, match="did not keep because they are too many"):
         again.plot_fits()
     for place in (0, 3):
         for a, b in zip(
