@@ -19,6 +19,7 @@ from .rates import rate_at
 FUZZ = 1e-7
 LEAKY = 0.2
 PROX_STEPS = 10  # the largest threshold of a proximal step, in learning rates
+PIECE = 4096  # numbers whose squares are added up one by one; sums of such pieces are added then
 FACTOR = 16  # how many times the noisy runs' distance a network may be away
 
 # ---- random numbers: Philox 4x32-10 (Salmon et al., 2011), in whole arrays ----
@@ -345,10 +346,19 @@ class Parameter:
         self._noise.relative(self.w)
 
 
+def _sum_of_squares(g, noise):
+    """Sum over all but the first axis, with errors as of a sum in double, one by one.
+
+    Errors of equal numbers, such as the gradients of an L1 penalty, all go one way.
+    """
+    total = np.square(g).sum(tuple(range(1, g.ndim)))
+    in_a_row = min(g[0].size, PIECE)
+    return noise.add(total, 0.1 * in_a_row * np.finfo(np.float64).eps / noise.eps * total[1:])
+
+
 def clipped(gradients, clip, noise):
     """Scale and cut the gradients of all arrays."""
-    axes = [tuple(range(1, g.ndim)) for g in gradients]
-    squares = [np.square(g).sum(a) for g, a in zip(gradients, axes, strict=True)]
+    squares = [_sum_of_squares(g, noise) for g in gradients]
     if clip.get("global_clipnorm"):
         norm = np.sqrt(sum(squares))
         scale = [clip["global_clipnorm"] / np.maximum(norm, clip["global_clipnorm"])] * len(squares)
