@@ -11,7 +11,7 @@ import pytest
 from fastmlp import models
 from fastmlp.datasets import _parquet
 
-from ..bad_tables import MISFITS, PARQUET, TRAINED, WITH_EXTRA, WITHOUT_EXTRA
+from ..support.bad_tables import MISFITS, PARQUET, TRAINED, WITH_EXTRA, WITHOUT_EXTRA
 
 TRAIN = ("--units", 4, "--epochs", 1, "--seed", 1)
 

@@ -15,7 +15,7 @@ from fastmlp._utils import claim as _claim
 from fastmlp.cli import _app
 from fastmlp.ensembles import Ensemble
 
-from ..disks import Reader, fill, make_null, small_disk
+from ..support.disks import Reader, fill, make_null, small_disk
 
 pytestmark = [
     pytest.mark.reliability,

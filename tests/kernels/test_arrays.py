@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from . import networks
+from ..support import networks
 
 
 @pytest.fixture(params=["compiled", "reference"])

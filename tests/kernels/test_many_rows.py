@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from . import networks
-from .trainings import same_bits
+from ..support import networks
+from ..support.trainings import same_bits
 
 pytestmark = pytest.mark.skipif(networks.is_reference(), reason="the reference has no parts")
 

@@ -5,8 +5,8 @@ import pytest
 
 from fastmlp._kernels.formulas import ACTIVATIONS
 
-from . import networks
-from .rounding import ULPS, Bounds, assert_within
+from ..support import networks
+from ..support.rounding import ULPS, Bounds, assert_within
 
 DTYPES = ("float32", "float64")
 # 1, 2, odd, vector widths and their neighbours, large.

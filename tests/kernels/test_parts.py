@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from . import networks
+from ..support import networks
 
 pytestmark = pytest.mark.skipif(networks.is_reference(), reason="the reference knows no parts")
 CUTS = (0, 20, 33, 50)

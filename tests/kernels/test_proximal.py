@@ -8,8 +8,8 @@ from scipy import optimize
 
 from fastmlp._kernels import formulas
 
-from . import networks, trainings
-from .trainings import same_bits
+from ..support import networks, trainings
+from ..support.trainings import same_bits
 
 L1 = {"l1": 3e-3, "proximal": True, "l2": 1e-3, "bias_l1": 1e-3, "bias_proximal": True}
 PENALTIES = {"l1": L1, "units": {"group": 4e-3}, "inputs": {"group": 4e-3, "by_input": True}}

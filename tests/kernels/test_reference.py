@@ -6,9 +6,9 @@ import pytest
 from fastmlp._kernels import formulas
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES, METRICS
 
+from ..support import networks
+from ..support.differences import assert_gradients_match, central_difference, kink_distance
 from ..support.reference import ReferenceNetwork
-from . import networks
-from .differences import assert_gradients_match, central_difference, kink_distance
 
 STEP = 1e-4
 PENALTIES = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from . import networks
-from .trainings import CASES, build, same_bits, train
+from ..support import networks
+from ..support.trainings import CASES, build, same_bits, train
 
 pytestmark = pytest.mark.skipif(networks.is_reference(), reason="the reference has one route")
 

@@ -5,8 +5,8 @@ import pytest
 
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
 
-from . import networks
-from .trainings import CASES, build, same_bits, train
+from ..support import networks
+from ..support.trainings import CASES, build, same_bits, train
 
 pytestmark = pytest.mark.reliability
 

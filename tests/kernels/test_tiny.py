@@ -5,7 +5,7 @@ import pytest
 
 from fastmlp import _kernels
 
-from . import networks
+from ..support import networks
 
 pytestmark = pytest.mark.skipif(networks.is_reference(), reason="this is about compiled kernels")
 

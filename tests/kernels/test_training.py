@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from . import networks
-from .networks import run
+from ..support import networks
+from ..support.networks import run
 
 KINDS = ["compiled", "reference"]
 DTYPES = ("float32", "float64")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from . import networks
+from ..support import networks
 
 pytestmark = pytest.mark.skipif(networks.is_reference(), reason="the reference makes each at once")
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ..interchange.test_hostile import FORMATS, sound, watched
+from ..saving.test_hostile import FORMATS, sound, watched
 
 pytestmark = [
     pytest.mark.reliability,

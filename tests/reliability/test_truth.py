@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fastmlp import layers, models, optimizers, regularizers
 from fastmlp.errors import DivergedError
 
-from ..kernels.differences import central_difference
+from ..support.differences import central_difference
 from .drawn import SMOOTH, cases
 
 pytestmark = [pytest.mark.reliability, pytest.mark.slow]
@@ -246,7 +246,7 @@ def test_units_that_die_for_twenty_thousand_epochs_leave_no_denormal(optimizer):
 @pytest.mark.frameworks
 def test_gradients_and_a_hundred_adam_steps_in_torch():
     torch = pytest.importorskip("torch")
-    from ..kernels.networks import draw_data
+    from ..support.networks import draw_data
 
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import pytest
 from fastmlp import plots
 from fastmlp.sweeps import LogUniform
 
-from ..test_plots import assert_tidy
+from ..plots.test_plots import assert_tidy
 from .data import small
 
 

@@ -18,7 +18,7 @@ import fastmlp
 from fastmlp import callbacks, models, sweeps
 from fastmlp._training import checkpoint
 
-from .disks import fill, make_null, small_disk
+from ..support.disks import fill, make_null, small_disk
 
 pytestmark = [
     pytest.mark.reliability,

@@ -16,7 +16,7 @@ import pytest
 from fastmlp import models, plots, sweeps
 from fastmlp._utils import atomic
 
-from .disks import Reader, fill, make_null, small_disk
+from ..support.disks import Reader, fill, make_null, small_disk
 
 pytestmark = [
     pytest.mark.reliability,

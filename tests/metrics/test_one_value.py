@@ -9,7 +9,7 @@ import fastmlp
 from fastmlp import datasets, layers, losses, metrics, models, optimizers, streaming
 from fastmlp._kernels.formulas import LOSSES, METRICS
 
-from .support import reference
+from ..support import reference
 
 N = 37
 # What scales the last layer's weights: an ordinary network, one that is sure, one of zeros.

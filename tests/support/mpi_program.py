@@ -1,4 +1,4 @@
-"""What tests/test_mpi.py starts on several ranks: `python mpi_program.py TASK DIRECTORY`."""
+"""A program that tests/training/test_mpi.py starts on several ranks, with TASK and DIRECTORY."""
 
 import functools
 import os

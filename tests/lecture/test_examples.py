@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 from fastmlp import plots
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -1,4 +1,4 @@
-"""Batches cut into shards: in one process here; tests/test_mpi.py has several."""
+"""Batches cut into shards: in one process here; tests/training/test_mpi.py has several."""
 
 import signal
 import threading

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "examples" / "lecture.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "lecture.ipynb"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from fastmlp import ensembles, models
 
-DATA = Path(__file__).with_name("data")
+DATA = Path(__file__).parents[1] / "data"
 FOLDER = DATA / "pickles"
 VALUES = json.loads((FOLDER / "values.json").read_text())
 

@@ -16,7 +16,7 @@ from fastmlp.errors import DataError, DivergedError
 from fastmlp.preprocessing import Preprocessing
 from fastmlp.preprocessing._statistics import Sample
 
-from .bad_tables import PARQUET
+from ..support.bad_tables import PARQUET
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

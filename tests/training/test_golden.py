@@ -5,7 +5,7 @@ import pytest
 
 from fastmlp import _kernels
 
-from .data import make_golden
+from ..data import make_golden
 
 # Of parameters and losses, all near 1 or smaller.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-10}

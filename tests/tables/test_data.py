@@ -16,7 +16,7 @@ from fastmlp._tables import csv, files
 from fastmlp.errors import DataError
 from fastmlp.preprocessing import Preprocessing
 
-from .bad_tables import MISFITS, TRAINED, WITH_EXTRA, WITHOUT_EXTRA
+from ..support.bad_tables import MISFITS, TRAINED, WITH_EXTRA, WITHOUT_EXTRA
 
 COLUMNS = {
     "n": [1.5, None, 3.0, -2.0],

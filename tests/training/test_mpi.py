@@ -17,7 +17,7 @@ import pytest
 
 from fastmlp import models
 
-PROGRAM = Path(__file__).with_name("mpi_program.py")
+PROGRAM = Path(__file__).parents[1] / "support" / "mpi_program.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 MPIEXEC = str(MPIEXEC) if MPIEXEC.exists() else shutil.which("mpiexec")
 FASTMLP = [sys.executable, "-m", "fastmlp.cli"]

@@ -7,7 +7,7 @@ import numpy as np
 from fastmlp import _kernels
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
 
-from ..support.reference import ReferenceNetwork
+from .reference import ReferenceNetwork
 
 # Which last activations a loss makes sense with; those after the fused one go through the clip.
 LAST = {

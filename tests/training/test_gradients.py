@@ -5,8 +5,8 @@ import pytest
 
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
 
-from .kernels import networks
-from .kernels.differences import assert_gradients_match, central_difference, kink_distance
+from ..support import networks
+from ..support.differences import assert_gradients_match, central_difference, kink_distance
 
 pytestmark = pytest.mark.reliability
 
