@@ -25,7 +25,7 @@ from fastmlp.sweeps._store import Store
 
 SECONDS, MEMORY = 20, 256 << 20
 _FOUND = importlib.util.spec_from_file_location(
-    "hostile", Path(__file__).parents[1] / "interchange" / "hostile.py"
+    "hostile", Path(__file__).parents[1] / "saving" / "hostile.py"
 )
 hostile = importlib.util.module_from_spec(_FOUND)
 _FOUND.loader.exec_module(hostile)
