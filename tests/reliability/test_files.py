@@ -47,7 +47,7 @@ def train(path, epochs):
 def save_best(path, epochs):
     model = small(4)
     model.compile("adam", "mean_squared_error")
-    best = callbacks.ModelCheckpoint(path, monitor="loss")
+    best = callbacks.ModelCheckpoint(path)
     model.fit(X, Y, epochs=epochs, verbose=0, callbacks=best)
 
 
