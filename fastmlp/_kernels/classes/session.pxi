@@ -74,18 +74,17 @@ cdef class _Session(_Objective):
                 raise ValueError("losses and metrics must have room for n_epochs epochs.")
             if n_epochs < 1 or s.diverged_layer != -2:
                 return 0
-            team = self._team(s.batch_size, n_threads, automatic)
-            self._make_room(n_threads, team)  # before signals are put off: it may take seconds
             self._watch(s.batch_size, 6)
             try:
-                return self._run(n_epochs, losses_out, metrics_out, team, max_seconds, max_steps)
+                return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic,
+                                 max_seconds, max_steps)
             finally:
                 self._unwatch()
 
-    cdef _make_room(self, int n_threads, int team):
-        """Take the memory that steps need."""
+    cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
+              int n_threads, bint automatic, double max_seconds, long long max_steps):
         cdef State* s = &self.s
-        cdef int whole
+        cdef int team = self._team(s.batch_size, n_threads, automatic), whole
         if self._unchecked:
             # A weight that is not finite must reach the loss, so nothing is left out then.
             s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
@@ -99,10 +98,6 @@ cdef class _Session(_Objective):
         if clips(s):
             self._gradients()
         self._open_parts(team)
-
-    cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
-              int team, double max_seconds, long long max_steps):
-        cdef State* s = &self.s
         self._open_undo()
         self._open_window()
         s.losses_out = &losses_out[0]

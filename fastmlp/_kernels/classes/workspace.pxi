@@ -99,7 +99,6 @@ cdef class _Workspace(_Parameters):
             signals.end()
 
     cdef real* _take(self, Py_ssize_t n_items) except NULL:
-        PyErr_CheckSignals()  # to fill a large block with zeros takes a while
         block = _Block(n_items, len(self._work) % 16 * 320)
         self._work.append(block)
         return (<_Block>block).data
