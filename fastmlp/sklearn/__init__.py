@@ -9,7 +9,6 @@ _outputs     loss and output layer for each kind of target
 _data        row weights, scaling and penalties
 _monitor     learning curves and early stopping
 _lbfgs       the solver without epochs
-_settings    alias for pickles of older versions
 """
 
 try:
