@@ -1,0 +1,1 @@
+"""Networks for tables: from a file or data frame to a model that knows its columns."""
