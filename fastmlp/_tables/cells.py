@@ -181,7 +181,7 @@ class TextCells(Cells):
     @cached_property
     def keeps_namibia(self) -> bool:
         """Whether "NA" is a category because all other cells are codes of countries, too."""
-        return _lists_countries(self._raw_coded.texts, self.context) and self.kind == "text"
+        return self.kind == "text" and _lists_countries(self._raw_coded.texts, self.context)
 
     def mixed(self) -> MixedColumn:
         """Find the rarer kind."""

@@ -61,7 +61,7 @@ FILES = [
          "commas between thousands ('a')"),
     Wild("thousands beside decimals", 'a,b\n"1,234",1.5\n"2,345",2.25\n', {"a": [1234, 2345]}),
     Wild("NBSP", "a;b\n1\u00a0234,5;1\n12\u202f345,75;2\n", {"a": [1234.5, 12345.75]}, "spaces b"),
-    Wild("apostrophes", "a;b\n1'234.50;1\n12\u2019345.75;2\n", {"a": [1234.5, 12345.75]}, "apostrop"),
+    Wild("apostrophes", "a;b\n1'234.50;1\n12\u2019345.75;2\n", {"a": [1234.5, 12345.75]}, "apos"),
     Wild("percent", "a,b\n12.5%,1\n7 %,2\n", {"a": [12.5, 7]}, "percent signs"),
     Wild("dollars", 'a,b\n"$1,234.56",1\n$7,2\n-$5.5,3\n', {"a": [1234.56, 7, -5.5]}, "sign $"),
     Wild("euros", "a;b\n1.234,56 €;1\n7,00 €;2\n", {"a": [1234.56, 7]}, "sign €"),
