@@ -242,7 +242,7 @@ class ColumnStatistics:
         if "boolean" in kinds:
             how.append(f"true or false filled by the more frequent value{with_indicator}")
         if "categorical" in kinds:
-            level = "a category of its own" if indicator else "no category"
+            level = "a category of their own" if indicator else "no category"
             how.append(f"missing categories are {level}")
         return [f"Missing: {shares}; {'; '.join(how)} (--impute none refuses)."]
 
