@@ -11,9 +11,7 @@ import numpy as np
 
 from .._utils import arguments
 from .._utils.version import __version__
-from ..preprocessing import Column, Target
-from ..preprocessing._columns import DATE_PARTS, FAR, LARGEST_LOG
-from ..preprocessing._dates import DAYS_OF_YEAR, MARCH_1
+from ..preprocessing import DATE_PARTS, DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target
 from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:

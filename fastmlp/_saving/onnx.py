@@ -10,9 +10,7 @@ import numpy as np
 from .._utils.optional import require
 from .._utils.version import __version__
 from ..errors import DataError
-from ..preprocessing import Column, Target
-from ..preprocessing._columns import FAR, LARGEST_LOG
-from ..preprocessing._dates import DAYS_OF_YEAR, MARCH_1
+from ..preprocessing import DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target
 from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 _preprocessing  the class `Preprocessing`, which a model's file holds
 _columns        the settings of one column and of the target: scaling, JSON
-_statistics     what is computed from columns: means, medians, categories, labels
+_statistics     what is computed from columns: means, medians, quantiles, categories
+_target_statistics  what is computed from the target: the task, the scale, labels
 _ids            which columns only number or name the rows
 _checks         warnings: columns that give the target away, rows that occur twice
 _fit            fitting: the treatment of each column, the task, and notes on both
@@ -13,14 +14,19 @@ _targets        transforms of targets, rows that have a target
 
 from __future__ import annotations
 
-from ._columns import MAX_CATEGORIES, Column, Label, Target
-from ._dates import waves
+from ._columns import DATE_PARTS, FAR, LARGEST_LOG, MAX_CATEGORIES, Column, Label, Target
+from ._dates import DAYS_OF_YEAR, MARCH_1, waves
 from ._fit import choose_task
 from ._preprocessing import Fitting, Preprocessing, split
 from ._targets import missing_cells, usable_rows
 from ._transform import refuse_missing
 
 __all__ = [
+    "DATE_PARTS",
+    "DAYS_OF_YEAR",
+    "FAR",
+    "LARGEST_LOG",
+    "MARCH_1",
     "MAX_CATEGORIES",
     "Column",
     "Fitting",

@@ -15,7 +15,8 @@ from .._utils.names import TASKS
 from ..errors import DataError
 from ._checks import warnings
 from ._columns import TRANSFORMS, Column, Target
-from ._statistics import CategoryLearner, NumberLearner, TargetLearner, Treatment
+from ._statistics import CategoryLearner, NumberLearner, Treatment
+from ._target_statistics import TargetLearner
 from ._targets import missing_cells, no_target, target_names, without_target
 from ._transform import listed
 

@@ -32,7 +32,7 @@ from ._columns import (
 )
 from ._dates import waves
 from ._fit import ColumnStatistics, choose_task
-from ._statistics import regression_numbers
+from ._target_statistics import regression_numbers
 from ._targets import refuse_negative
 from ._transform import cast, category_codes, filled_values, listed, refuse_missing, target_codes
 
