@@ -42,7 +42,7 @@ def test_every_option_may_come_from_the_file(run, write, numbers):
     expected = {
         "data": "numbers.csv", "units": "8,4", "l1": "0.001", "l2": "0.1,0,0",
         "activation": "relu,tanh", "epochs": 5, "learning-rate": 1, "standardize": True,
-        "threads": 1, "target": "a", "categorical": ["b"], "optimizer": "adam", "batch-size": 32,
+        "threads": 1, "target": ["a"], "categorical": ["b"], "optimizer": "adam", "batch-size": 32,
         "validation-every": 1, "quiet": False,
     }  # fmt: skip
     assert {key: found[key] for key in expected} == expected

@@ -108,7 +108,7 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
         (["--units", "none", "--layer-factors", "1,2"], "one number per Dense layer"),
         (["--units", "none", "--measure", "deviance"], "Unknown measure"),
         (["--units", "none", "--penalty", "l3"], "'l3' is not one of"),
-        (["--units", "none", "--indicator"], "--indicator needs --impute"),
+        (["--units", "none", "--indicator", "--impute", "none"], "--indicator needs --impute"),
         (["--units", "none", "--data", "regression"], "DATA is given as well"),
         ([], "Missing option '--units'"),
     ],
@@ -127,7 +127,7 @@ def test_wrong_options(run, numbers, args, text):
         ("a.csv", "x,y\n1,a\n2,a\n3,a\n", [], "one class only"),
         ("a.csv", "x,y\n1,2\n2,2\n3,2\n", ["--task", "regression"], "holds the number 2"),
         ("a.csv", "x,y\n1,2\n1,3\n1,5\n1,6\n", ["--folds", "2"], "No input varies"),
-        ("a.csv", "x,y\n1,2\n,3\n", [], "missing"),
+        ("a.csv", "x,y\n1,2\n,3\n", ["--impute", "none", "--folds", "2"], "missing"),
         ("b.csv", None, [], "b.csv"),
     ],
 )

@@ -128,7 +128,10 @@ def test_options_from_a_file(run, write, numbers):
         (("numbers.csv", "--units", "4,4"), "The values of units must differ"),
         (("numbers.csv", "--units", "4", "--method", "random"), "needs samples"),
         (("numbers.csv", "--units", "4", "--optimizer", "adamm"), "Did you mean 'adam'"),
-        (("numbers.csv", "--units", "4", "--indicator"), "--indicator needs --impute"),
+        (
+            ("numbers.csv", "--units", "4", "--indicator", "--impute", "none"),
+            "--indicator needs --impute",
+        ),
         (("numbers.csv", "--units", "4", "--export", "a.xls"), "must end in .parquet or .csv"),
         (("numbers.csv", "--units", "4", "--plot", "a.gif"), "must end in .png"),
         (

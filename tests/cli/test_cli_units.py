@@ -16,7 +16,7 @@ Y = 1234567890 + 10 * X  # a few numbers in float32
 @pytest.fixture
 def line(tmp_path):
     """Write a network that is the line itself, and its table."""
-    state = Preprocessing.fit({"x": X, "y": Y}, "y", "regression", standardize=True)
+    state = Preprocessing.fit({"x": X, "y": Y}, "y", "regression", standardize="deviation")
     model = models.mlp([], 1, 1)
     model.set_weights([[[1.0]], [1e-3]])
     model.compile("sgd", "mse", ["mse", "mae", "rmse", "r2"])

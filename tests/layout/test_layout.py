@@ -23,6 +23,7 @@ LONG_FILES = {
     "fastmlp/_kernels/simd/stacked.h": "one algorithm: tiny networks, a vector's lane each",
     "fastmlp/_kernels/steps/passes.pxi": "a layer's three passes, read side by side",
     "fastmlp/_model/model.py": "one class",
+    "fastmlp/_saving/c.py": "one file format: the parts of a C file, and their order",
     "fastmlp/_saving/fmlp.py": "one file format, its writer beside its reader",
     "fastmlp/_tables/cells.py": "the kinds of column, which share one interface",
     "fastmlp/_tables/csv.py": "one concept: rows of text, read by two readers that must agree",
