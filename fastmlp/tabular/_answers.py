@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,27 +18,31 @@ from ._model import KEPT
 from ._prepare import Arrays, Prepared
 from ._scores import HeldOut
 from ._thresholds import RULES, best_threshold, parse_costs
-from ._train import Trained, Training
+from ._train import Training
 
 
-def check_answers(
-    prepared: Prepared,
-    refit: bool = False,
-    interval: float | None = None,
-    threshold: float | str | None = None,
-    cost: str | Mapping[str, float] | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What a model is asked to answer, as `fit` takes it."""
+
+    interval: float | None = None
+    threshold: float | str | None = None
+    cost: str | Mapping[str, float] | None = None
+
+
+def check_answers(prepared: Prepared, wanted: Wanted, refit: bool = False) -> None:
     """Raise ValueError, before training, for an answer that could not be given after it.
 
     Parameters
     ----------
     prepared : Prepared
-    refit, interval, threshold, cost
-        As `fit` takes them.
+    wanted : Wanted
+    refit : bool
     """
+    interval, threshold, cost = wanted.interval, wanted.threshold, wanted.cost
     none = prepared.held is None and not prepared.decisions.folds
-    wanted = {"refit": refit or None, "interval": interval, "threshold": threshold, "cost": cost}
-    for name, value in wanted.items():
+    given = {"refit": refit or None, "interval": interval, "threshold": threshold, "cost": cost}
+    for name, value in given.items():
         if value is not None and none:
             raise ValueError(
                 f"{name} needs rows held out, and none are: give a validation_split above 0 "
@@ -74,61 +79,100 @@ def _rule(threshold: float | str | None, cost: Any) -> dict[str, Any]:
     return {"rule": arguments.number("threshold", threshold, positive, lambda v: 0 < v < 1)}
 
 
-def answer(
-    training: Training,
-    interval: float | None = None,
-    threshold: float | str | None = None,
-    cost: str | Mapping[str, float] | None = None,
-) -> HeldOut | None:
+def choose(training: Training, wanted: Wanted) -> None:
+    """Let the folds choose the epochs, and keep what their predictions say.
+
+    Parameters
+    ----------
+    training : Training
+        Before its run.
+    wanted : Wanted
+    """
+    chosen = training.choose()
+    _, y, weight = training.prepared.taken(chosen.rows)
+    pairs = training.prepared.held_out.pairs
+    constant, linear = [], []
+    for train, held in pairs[: training.prepared.held_out.folds]:
+        prepared = training.prepared
+        parts = _simple(prepared, prepared.taken(train), prepared.x[held])
+        constant.append(parts[0])
+        linear.append(parts[1])
+    outputs = _calibrated(training, y, chosen.outputs, weight)
+    n = len(training.prepared.y)  # figures are those of the first repeat: each row counts once
+    _score(
+        training, y[:n], outputs[:n], None if weight is None else weight[:n],
+        np.concatenate(constant), np.concatenate(linear), wanted,
+    )  # fmt: skip
+
+
+def answer(training: Training, wanted: Wanted) -> None:
     """Score the trained network on rows it has not seen, and keep what its answers need.
 
-    Classifiers get the temperature that helps their held-out log loss, folded into the last layer.
+    A classifier's last layer is divided by the temperature that helps its held-out log loss.
 
     Parameters
     ----------
     training : Training
         Its run is done.
-    interval, threshold, cost
-        As `fit` takes them.
-
-    Returns
-    -------
-    HeldOut or None
-        None if no rows were held out.
+    wanted : Wanted
     """
-    prepared, found = training.prepared, training.result()
-    kept: dict[str, Any] = training.model.extras[KEPT]
+    prepared, kept = training.prepared, training.kept
     single = len(prepared.held_out.pairs) == 1
-    out = prepared.held_out.pairs[0][1] if single else ()
-    kept["digest"] = RowDigest.of(prepared.x, prepared.y, out).to_dict()
-    kept["best_epoch"] = found.best
-    if found.held is None or found.outputs is None:
-        return None
-    outputs, y, weight = found.outputs, found.held[1], found.held[2]
-    if prepared.task == "classification" and prepared.class_weight is None:
-        kept["temperature"] = t = temperature(y, outputs, weight, prepared.seed)
-        if t != 1.0:
-            scale_last_layer(training.model, t)
-            outputs = scaled(outputs, t)
-    constant, linear = _baselines(training, found)
+    held_rows = prepared.held_out.pairs[0][1] if single else ()
+    kept["digest"] = RowDigest.of(prepared.x, prepared.y, held_rows).to_dict()
+    kept["best_epoch"] = training.best
+    if training.held is not None:
+        x, y, weight = training.held
+        outputs = training.model.predict(x, verbose=0)
+        outputs = _calibrated(training, y, outputs, weight)
+        constant, linear = _simple(prepared, training.train, x)
+        _score(training, y, outputs, weight, constant, linear, wanted)
+    if kept.get("temperature", 1.0) != 1.0:
+        scale_last_layer(training.model, kept["temperature"])
+
+
+def figures(training: Training) -> HeldOut | None:
+    """Return the figures of the rows held out; None if none were."""
+    state = training.kept.get("held_out")
+    return None if state is None else HeldOut.from_dict(state)
+
+
+def _calibrated(
+    training: Training, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None
+) -> np.ndarray:
+    """Keep the temperature that helps, and return what it makes of the outputs."""
+    prepared = training.prepared
+    if prepared.task == "regression" or prepared.class_weight is not None:
+        return outputs
+    training.kept["temperature"] = t = temperature(y, outputs, weight, prepared.seed)
+    return outputs if t == 1.0 else scaled(outputs, t)
+
+
+def _score(
+    training: Training,
+    y: np.ndarray,
+    outputs: np.ndarray,
+    weight: np.ndarray | None,
+    constant: np.ndarray,
+    linear: np.ndarray,
+    wanted: Wanted,
+) -> None:
+    prepared, kept = training.prepared, training.kept
     state, how = prepared.preprocessing, "held-out rows"
     if prepared.decisions.folds:
         how = f"{prepared.held_out.folds}-fold cross-validation"
-    y, outputs, weight = _once(training, y, outputs, weight)
-    units, shown = (
-        (state.values(y), state.values(outputs)) if prepared.task == "regression" else (y, outputs)
-    )
-    figures = HeldOut.of(
-        prepared.task, units, shown, constant, linear, weight,
+    shown, true = outputs, y
+    if prepared.task == "regression":
+        shown, true = state.values(outputs), state.values(y)
+    kept["held_out"] = HeldOut.of(
+        prepared.task, true, shown, constant, linear, weight,
         quantile=quantile(prepared), how=how, targets=prepared.targets, seed=prepared.seed,
-    )  # fmt: skip
-    kept["held_out"] = figures.to_dict()
-    if interval is not None:
-        kept["interval"] = conformal(prepared.task, units, shown, interval).to_dict()
-    if threshold is not None or cost is not None:
-        chosen = best_threshold(y, outputs, weights=weight, **_rule(threshold, cost))
-        kept["threshold"] = chosen.to_dict()
-    return figures
+    ).to_dict()  # fmt: skip
+    if wanted.interval is not None:
+        kept["interval"] = conformal(prepared.task, true, shown, wanted.interval).to_dict()
+    if wanted.threshold is not None or wanted.cost is not None:
+        rule = _rule(wanted.threshold, wanted.cost)
+        kept["threshold"] = best_threshold(y, outputs, weights=weight, **rule).to_dict()
 
 
 def refit(training: Training, verbose: int = 1) -> None:
@@ -154,31 +198,7 @@ def quantile(prepared: Prepared) -> float | None:
     return float(number) if name == "quantile" else None
 
 
-def _once(
-    training: Training, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None
-) -> Arrays:
-    """Return the held-out rows of the first repeat: figures count each row once."""
-    if training.chosen is None:
-        return y, outputs, weight
-    n = len(training.prepared.y)
-    return y[:n], outputs[:n], None if weight is None else weight[:n]
-
-
-def _baselines(training: Training, found: Trained) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return predictions of a constant and of a linear model for the rows held out."""
-    prepared = training.prepared
-    if training.chosen is None:
-        assert found.held is not None
-        return _simple(prepared, training.train, found.held[0])
-    pairs = prepared.held_out.pairs[: prepared.held_out.folds]
-    each = [_simple(prepared, prepared.taken(a), prepared.x[b]) for a, b in pairs]
-    linear = [part for _, part in each]
-    return np.concatenate([part for part, _ in each]), np.concatenate(linear)
-
-
-def _simple(
-    prepared: Prepared, train: Arrays, x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _simple(prepared: Prepared, train: Arrays, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y = train[1]
     labels = prepared.preprocessing.target.labels
     if prepared.task == "regression":

@@ -10,7 +10,7 @@ from typing import Any
 from .. import threads as threads_module
 from .._utils import arguments
 from .._utils.progress import say
-from ._answers import answer, check_answers
+from ._answers import Wanted, answer, check_answers, choose
 from ._answers import refit as refit_on_all
 from ._model import TableModel
 from ._prepare import prepared
@@ -169,11 +169,14 @@ def fit(
     note = _say if verbose else _silent
     with _threads_set(threads):
         found = prepared(data, target, **options)
-        check_answers(found, again, interval, threshold, cost)
+        wanted = Wanted(interval, threshold, cost)
+        check_answers(found, wanted, again)
         for line in found.notes:
             note(line)
         note(found.decisions.sentence())
         training = Training(found, note=note)
+        if training.cross_validates:
+            choose(training, wanted)
         try:
             training.run(verbose)
         except KeyboardInterrupt:
@@ -181,7 +184,7 @@ def fit(
                 raise
             note("Interrupted; the model is that of the best epoch so far.")
             again = False
-        answer(training, interval, threshold, cost)
+        answer(training, wanted)
         if again:
             refit_on_all(training, verbose)
     return TableModel(training.model)

@@ -12,9 +12,12 @@ from .._model.history import History
 from .._utils.progress import say
 from ..errors import ModelFileError
 from ..models import Sequential, load_model
-from ..preprocessing import Preprocessing
+from ..preprocessing import Preprocessing, usable_rows
 from ._decisions import Decisions
+from ._held_out import column_numbers
 from ._prepare import opened
+from ._quality import Quality
+from ._scores import HeldOut, scores
 
 KEPT = "table"  # among a model's extras
 
@@ -57,6 +60,16 @@ class TableModel:
         return found
 
     @property
+    def quality(self) -> Quality:
+        """Held-out figures, rows seen, intervals, threshold and temperature."""
+        return Quality.of(self.network)
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """The figures on rows held out, beside simple models'; None if no rows were."""
+        return self.quality.held_out
+
+    @property
     def task(self) -> str:
         """'regression' or 'classification'."""
         return self.preprocessing.task
@@ -64,8 +77,9 @@ class TableModel:
     @property
     def target(self) -> Any:
         """The name of the target column; a list of them if there are several."""
-        names = self.kept.get("targets", [self.preprocessing.target.name])
-        return names[0] if len(names) == 1 else list(names)
+        state = self.preprocessing
+        names = [state.target.name, *(target.name for target in state.further)]
+        return names[0] if len(names) == 1 else names
 
     @property
     def classes(self) -> list[Any]:
@@ -112,10 +126,10 @@ class TableModel:
         outputs = self._outputs(data)
         if self.task == "regression":
             return self.preprocessing.values(outputs)
-        threshold = self.kept.get("threshold")
-        if threshold is not None and outputs.shape[1] == 1:
-            labels = self.classes
-            return np.array([labels[int(p >= threshold)] for p in outputs[:, 0].tolist()])
+        threshold = self.quality.threshold
+        if threshold is not None and len(self.classes) == 2:
+            codes = threshold.codes(self.preprocessing.classes(outputs)[1])
+            return np.array([self.classes[code] for code in codes.tolist()])
         return np.array(self.preprocessing.classes(outputs)[0])
 
     def predict_proba(self, data: Any) -> np.ndarray:
@@ -132,6 +146,66 @@ class TableModel:
         if self.task == "regression":
             raise ValueError("predict_proba needs classes. Received: a call on a regression")
         return np.asarray(self.preprocessing.classes(self._outputs(data))[1], np.float64)
+
+    def predict_interval(self, data: Any) -> Any:
+        """Return the interval, or the set of classes, that holds the truth with `interval`'s level.
+
+        Parameters
+        ----------
+        data : path, Table, data frame, Arrow table, array or mapping
+
+        Returns
+        -------
+        lower, upper : ndarrays of shape (n,) or (n, n_targets)
+            For a regression.
+        sets : ndarray of bool, shape (n, n_classes)
+            For classes: which are in each row's set.
+
+        Raises
+        ------
+        ValueError
+            If the model was trained without `interval`.
+        """
+        found = self.quality.interval
+        if found is None:
+            raise ValueError(
+                "predict_interval needs a model that was trained with interval, such as "
+                "interval=0.9 (--interval 0.9)"
+            )
+        outputs = self._outputs(data)
+        if self.task == "regression":
+            return found.interval(self.preprocessing.values(outputs))
+        return found.sets(self.preprocessing.classes(outputs)[1])
+
+    def evaluate(self, data: Any, weight: str | None = None) -> dict[str, float]:
+        """Return the figures by which predictions are judged, on a table that has the target.
+
+        Parameters
+        ----------
+        data : path, Table, data frame, Arrow table, array or mapping
+            Rows without a target are left out.
+        weight : str, optional
+            A column with the weight of each row.
+
+        Returns
+        -------
+        dict of str to float
+            For regression 'r2', 'rmse' and 'mae'; for two classes 'auc', 'average_precision',
+            'log_loss', 'brier_score', 'accuracy' and 'base_rate'; for more classes 'log_loss',
+            'accuracy', 'balanced_accuracy', 'macro_f1' and 'base_rate'.
+        """
+        table = opened(data, self._reading(data))
+        state = self.preprocessing
+        names = [self.target] if isinstance(self.target, str) else self.target
+        rows, _ = usable_rows(table, names)
+        outputs = self.network.predict(state.inputs(table), verbose=0)[rows]
+        y = state.targets(table, rows=rows)
+        weights = None if weight is None else column_numbers(table, weight, "weight")[rows]
+        name, _, number = self.decisions.loss.partition(":")
+        quantile = float(number) if name == "quantile" else None
+        if self.task == "regression":
+            return scores(self.task, state.values(y), state.values(outputs), weights, quantile)
+        return scores(self.task, y, outputs, weights)
 
     # ---- keep ----
 

@@ -44,7 +44,8 @@ class Prepared:
 
     Parameters
     ----------
-    table : Table
+    source : str
+        The table's name, such as the file's.
     preprocessing : Preprocessing
     x : ndarray of shape (n, n_inputs)
     y : ndarray of shape (n, k)
@@ -69,9 +70,11 @@ class Prepared:
         What was found and decided, a line each.
     reading : dict
         Of the file, as the model keeps it.
+    n_rows : int or None
+        Rows to train on, if they are not all in x.
     """
 
-    table: Table
+    source: str
     preprocessing: Preprocessing
     x: np.ndarray
     y: np.ndarray
@@ -87,6 +90,7 @@ class Prepared:
     seed: int = 0
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
+    n_rows: int | None = None
 
     @property
     def task(self) -> str:
@@ -96,8 +100,8 @@ class Prepared:
     @property
     def targets(self) -> list[str]:
         """Names of the target columns."""
-        names = getattr(self.preprocessing, "target_names", None)
-        return list(names) if names else [self.preprocessing.target.name]
+        state = self.preprocessing
+        return [state.target.name, *(target.name for target in state.further)]
 
     def taken(self, rows: np.ndarray | None = None) -> Arrays:
         """Return inputs, targets and weights of these positions; of all by default."""
@@ -177,7 +181,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     state = Preprocessing.fit(
         table, targets[0] if len(targets) == 1 else targets, task, rows=training, **columns
     )
-    notes += getattr(state, "notes", [])
+    notes += state.notes
     decisions = _with_loss(decide(len(rows), state.n_inputs, task, given), parts)
     y = state.targets(table, rows=rows)
     if decisions.loss == "poisson":
@@ -190,11 +194,45 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     if "validation" in options:
         validation = _other(options["validation"], read, state, options.get("weight"))
     return Prepared(
-        table, state, x, y, weight, rows, parts, validation, decisions,
+        table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
         _class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
         given["max_time"], seed, notes, _kept_reading(table, read),
+    )  # fmt: skip
+
+
+def prepared_stream(
+    stream: Any, sample: tuple[np.ndarray, np.ndarray], seed: int, **keywords: Any
+) -> Prepared:
+    """Decide how to train a network for a stream, whose rows are never all in memory.
+
+    Parameters
+    ----------
+    stream : ParquetStream
+    sample : tuple (x, y)
+        Some of its rows, on which the first weights are scaled.
+    seed : int
+    **keywords
+        Those of `prepared` that describe the network and its training.
+
+    Returns
+    -------
+    Prepared
+        Its x and y are the sample; nothing of it is held out.
+    """
+    options = {key: value for key, value in keywords.items() if value is not None}
+    state = stream.preprocessing
+    given = {key: options.get(key) for key in DECIDED}
+    max_time = options.get("max_time")
+    given["max_time"] = None if max_time is None else seconds(max_time)
+    if options.get("loss", "").startswith("poisson"):
+        raise ValueError("loss='poisson' scales the target; it needs all rows in memory")
+    decisions = decide(stream.n_rows, state.n_inputs, state.task, given)
+    return Prepared(
+        str(stream.path), state, *sample, None, np.arange(len(sample[0])), HeldOutRows([]), None,
+        decisions, {}, None, _metric_list(options.get("metrics"), state.task), given["max_time"],
+        seed, n_rows=stream.n_rows,
     )  # fmt: skip
 
 
@@ -272,10 +310,9 @@ def _note_target(
         rarest = int(np.argmin(shares))
         if shares[rarest] < _IMBALANCE and shares[rarest] < 0.5 / len(shares):
             notes.append(
-                f"Imbalance: the class '{state.target.labels[rarest]}' has {shares[rarest]:.2g} "
-                f"of the rows; accuracy says little, and --class-weight balanced weighs classes."
-                .replace(f"{shares[rarest]:.2g}", f"{shares[rarest]:.1%}")
-            )  # fmt: skip
+                f"Imbalance: the class '{state.target.labels[rarest]}' has {shares[rarest]:.1%} of "
+                "the rows; accuracy says little (--class-weight balanced weighs the classes)."
+            )
         return
     if "task" in options or len(targets) > 1:
         return
@@ -283,8 +320,7 @@ def _note_target(
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) <= _FEW_NUMBERS and (distinct == np.round(distinct)).all():
         notes.append(
-            f"'{targets[0]}' holds {len(distinct)} distinct whole numbers: "
-            "--task classification?"
+            f"'{targets[0]}' holds {len(distinct)} distinct whole numbers: --task classification?"
         )
 
 
@@ -299,7 +335,7 @@ def _side_columns(table: Table, options: Mapping[str, Any], rows: np.ndarray) ->
     for other in ("group", "time"):
         if other in options and "validation" in options:
             raise ValueError(f"{other} chooses rows to hold out, validation gives them instead")
-        if other in options and options.get("validation_split") == 0:
+        if other in options and options.get("validation_split") == 0.0:
             raise ValueError(f"{other} chooses rows to hold out. Received: validation_split=0")
     if "weight" in options:
         values = column_numbers(table, options["weight"], "weight")[rows]
@@ -329,9 +365,7 @@ def _other(
     return state.inputs(table), y, weights
 
 
-def _class_weights(
-    given: Any, state: Preprocessing, y: np.ndarray
-) -> dict[int, float] | None:
+def _class_weights(given: Any, state: Preprocessing, y: np.ndarray) -> dict[int, float] | None:
     if given is None:
         return None
     if state.task != "classification":
@@ -392,9 +426,7 @@ def _unshifted(
             f"{table.source}: column '{targets[0]}' holds numbers below 0; the loss poisson needs "
             "counts of at least 0"
         )
-    state.target = dataclasses.replace(
-        state.target, mean=0.0, scale=float(values.mean()) or 1.0
-    )
+    state.target = dataclasses.replace(state.target, mean=0.0, scale=float(values.mean()) or 1.0)
 
 
 def _with_loss(decisions: Decisions, parts: HeldOutRows) -> Decisions:

@@ -54,9 +54,9 @@ def network(
         **prepared.penalties,
     )
     loss = loss_object(decisions.loss, state.n_outputs)
-    model.compile(decisions.compiled_optimizer(len(x)), loss, prepared.metrics)
+    model.compile(decisions.compiled_optimizer(prepared.n_rows or len(x)), loss, prepared.metrics)
     if decisions.start == "data":
-        set_start(model, x, seed, _first_output(prepared, y))
+        set_start(model, x, seed, _first_output(prepared, y).tolist())
     return model
 
 
@@ -87,7 +87,7 @@ def describe(prepared: Prepared, model: Sequential) -> None:
     model : Sequential
     """
     prepared.preprocessing.keep(model)
-    model.extras["data"] = prepared.table.source
+    model.extras["data"] = prepared.source
     if prepared.reading:
         model.extras["reading"] = prepared.reading
     decided: dict[str, Any] = model.extras.setdefault(KEPT, {})
@@ -96,7 +96,7 @@ def describe(prepared: Prepared, model: Sequential) -> None:
         decisions=prepared.decisions.to_dict(),
         seed=prepared.seed,
         notes=list(prepared.notes),
-        n_rows=len(prepared.y),
+        n_rows=prepared.n_rows or len(prepared.y),
     )
 
 
@@ -245,30 +245,6 @@ def fit_rows(
     )  # fmt: skip
 
 
-@dataclass
-class Trained:
-    """A trained network, and what is known of its held-out rows.
-
-    Parameters
-    ----------
-    model : Sequential
-    best : int or None
-        The epoch, from 1, that the network is from; None if nothing was held out.
-    held : tuple (x, y, weight) or None
-        The rows held out; of a cross-validation all, once for each repeat.
-    outputs : ndarray or None
-        Predictions for them by networks that had not seen them.
-    interrupted : bool
-        Whether Ctrl-C ended training.
-    """
-
-    model: Sequential
-    best: int | None
-    held: Arrays | None
-    outputs: np.ndarray | None
-    interrupted: bool = False
-
-
 class Training:
     """The training of a prepared table's network, in steps that a command can run one by one.
 
@@ -298,11 +274,16 @@ class Training:
     @property
     def callbacks(self) -> list[Callback]:
         """The callbacks of the run; a resumed one is given the same."""
-        decisions, found = self.prepared.decisions, []
+        return self.stream_callbacks(self.held is not None)
+
+    def stream_callbacks(self, validated: bool) -> list[Callback]:
+        """Return the callbacks of a run whose rows held out are not in memory, if there are any."""
+        decisions = self.prepared.decisions
+        found: list[Callback] = []
         if self.prepared.max_time is not None:
             limit = self.prepared.max_time
             found.append(TimeLimit(limit, decisions.learning_rate, decisions.schedule))
-        if self.held is not None:
+        if validated:
             self._stop = best_epoch()
             if decisions.patience is not None:
                 self._stop.patience = decisions.patience
@@ -311,12 +292,19 @@ class Training:
 
     @property
     def cross_validates(self) -> bool:
-        """Whether folds choose the epochs."""
-        return bool(self.prepared.decisions.folds)
+        """Whether folds must choose the epochs before `run`."""
+        return bool(self.prepared.decisions.folds) and self.kept.get("best_epoch") is None
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the model's file holds about table and training."""
+        found: dict[str, Any] = self.model.extras[KEPT]
+        return found
 
     def choose(self) -> Chosen:
         """Run the cross-validation."""
         self.chosen = cross_validated(self.prepared, self._note)
+        self.kept["best_epoch"] = self.chosen.epochs
         return self.chosen
 
     def run(self, verbose: int = 1, **keeping: Any) -> None:
@@ -328,18 +316,17 @@ class Training:
         **keeping
             Arguments of `Sequential.fit` about checkpoints and processes.
         """
-        if self.cross_validates and self.chosen is None:
-            self.choose()
         callbacks = self.callbacks
-        with self._best_kept():
+        with self.best_kept():
             fit_rows(
                 self.model, self.prepared, self.train, self.prepared.decisions,
                 callbacks=callbacks, validation=self.held, verbose=verbose,
-                epochs=None if self.chosen is None else self.chosen.epochs, **keeping,
+                epochs=self.kept.get("best_epoch"), **keeping,
             )  # fmt: skip
 
     @contextlib.contextmanager
-    def _best_kept(self) -> Iterator[None]:
+    def best_kept(self) -> Iterator[None]:
+        """Set the weights of the best epoch so far if Ctrl-C ends what is done within."""
         try:
             yield
         except KeyboardInterrupt:
@@ -350,20 +337,10 @@ class Training:
     @property
     def best(self) -> int | None:
         """The epoch, from 1, whose weights the network has; None if nothing was held out."""
-        if self.chosen is not None:
-            return self.chosen.epochs
         if self._stop is None or self._stop.best_weights is None:
-            return None
+            best: int | None = self.kept.get("best_epoch")
+            return best
         return self._stop.best_epoch + 1
-
-    def result(self) -> Trained:
-        """Return what was trained, with predictions for the rows held out."""
-        if self.chosen is not None:
-            held = self.prepared.taken(self.chosen.rows)
-            return Trained(self.model, self.best, held, self.chosen.outputs)
-        if self.held is None:
-            return Trained(self.model, None, None, None)
-        return Trained(self.model, self.best, self.held, self.model.predict(self.held[0], verbose=0))
 
     def refit(self, verbose: int = 1) -> None:
         """Train anew on all rows, for the best number of epochs."""
