@@ -25,6 +25,7 @@ LOSSES = (
     "binary_crossentropy",
     "categorical_crossentropy",
     "sparse_categorical_crossentropy",
+    "quantile",
 )
 LOSS_ALIASES = {
     "mse": "mean_squared_error",
