@@ -6,7 +6,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from fastmlp._utils.names import ACTIVATIONS
 from . import _config, _data, _decided, _options, _ranks, _report, _resume, _training
 from ._figures import Drawing
 from ._groups import group
+from ._jobs import Given, Job, PlainJob, StreamJob, TableJob
 from ._output import (
     Messages,
     OutputOptions,
@@ -24,7 +25,6 @@ from ._output import (
     print_json,
     refuse_standard_output,
 )
-from ._jobs import Given, Job, PlainJob, StreamJob, TableJob
 from ._training import NetworkOptions, TrainingOptions
 
 if TYPE_CHECKING:

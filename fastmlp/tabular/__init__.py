@@ -5,6 +5,7 @@ _model        the class `TableModel`, which `fit` returns
 _prepare      from a table to arrays and decisions
 _decisions    every decision: sizes, rates, epochs, shares
 _held_out     which rows are held out
+_class_weights  weights of classes in training
 _train        training: the best epoch of held-out rows or of folds
 _rate         the learning-rate finder
 _start        initial weights
@@ -33,7 +34,7 @@ from ._quality import Quality
 from ._rate import RateCurve, find_rate
 from ._scores import SHOWN, HeldOut, bootstrap, per_class, rounded, scores, standard_errors
 from ._thresholds import Threshold, best_threshold, parse_costs
-from ._train import Training, describe, network
+from ._train import TableTraining, describe, network
 
 __all__ = [
     "KEPT",
@@ -49,8 +50,8 @@ __all__ = [
     "RateCurve",
     "RowDigest",
     "TableModel",
+    "TableTraining",
     "Threshold",
-    "Training",
     "Wanted",
     "answer",
     "best_threshold",

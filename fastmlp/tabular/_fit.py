@@ -14,7 +14,7 @@ from ._answers import Wanted, answer, check_answers, choose
 from ._answers import refit as refit_on_all
 from ._model import TableModel
 from ._prepare import prepared
-from ._train import Training
+from ._train import TableTraining
 
 
 def fit(
@@ -174,7 +174,7 @@ def fit(
         for line in found.notes:
             note(line)
         note(found.decisions.sentence())
-        training = Training(found, note=note)
+        training = TableTraining(found, note=note)
         if training.cross_validates:
             choose(training, wanted)
         try:

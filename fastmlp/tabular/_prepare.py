@@ -17,6 +17,7 @@ from .._utils import arguments
 from ..datasets import as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task
+from ._class_weights import class_weights
 from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
@@ -196,7 +197,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     return Prepared(
         table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
-        _class_weights(options.get("class_weight"), state, y),
+        class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
         given["max_time"], seed, notes, _kept_reading(table, read),
     )  # fmt: skip
@@ -363,49 +364,6 @@ def _other(
     if weight is not None:
         weights = column_numbers(table, weight, "weight").astype(np.float32)
     return state.inputs(table), y, weights
-
-
-def _class_weights(given: Any, state: Preprocessing, y: np.ndarray) -> dict[int, float] | None:
-    if given is None:
-        return None
-    if state.task != "classification":
-        raise ValueError("class_weight needs classes. Received: a regression")
-    labels = state.target.labels
-    codes = y[:, 0].astype(np.intp)
-    if isinstance(given, str) and given == "balanced":
-        counts = np.bincount(codes, minlength=len(labels))
-        return {k: len(codes) / (len(labels) * max(int(n), 1)) for k, n in enumerate(counts)}
-    by_text = {str(label): k for k, label in enumerate(labels)}
-    pairs = _pairs(given)
-    found = {k: 1.0 for k in range(len(labels))}
-    for label, value in pairs:
-        if str(label) not in by_text:
-            raise ValueError(
-                f"class_weight must name classes: {', '.join(list(by_text)[:20])}. "
-                f"Received: {label!r}"
-            )
-        found[by_text[str(label)]] = arguments.number(
-            "a weight in class_weight", value, "a finite number above 0", lambda v: v > 0
-        )
-    return found
-
-
-def _pairs(given: Any) -> list[tuple[Any, Any]]:
-    if isinstance(given, Mapping):
-        return list(given.items())
-    pairs: list[tuple[Any, Any]] = []
-    for part in str(given).split(","):
-        label, colon, value = part.rpartition(":")
-        try:
-            pairs.append((label.strip(), float(value)))
-        except ValueError:
-            colon = ""
-        if not colon:
-            raise ValueError(
-                "class_weight must be 'balanced', or classes with weights such as 'no:1,yes:5'. "
-                f"Received: class_weight={given!r}"
-            )
-    return pairs
 
 
 def _metric_list(given: Any, task: str) -> list[Any]:

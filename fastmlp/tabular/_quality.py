@@ -13,7 +13,7 @@ from ._scores import HeldOut
 from ._thresholds import Threshold
 
 
-class _Keeps(Protocol):
+class _HasExtras(Protocol):
     """The part of a model that holds what belongs to its table."""
 
     name: str
@@ -41,7 +41,7 @@ class Quality:
     temperature: float = 1.0
 
     @classmethod
-    def of(cls, model: _Keeps, source: str | None = None) -> Quality:
+    def of(cls, model: _HasExtras, source: str | None = None) -> Quality:
         """Return what a model keeps; nothing if it was not trained on a table with `tabular`.
 
         Parameters
@@ -61,7 +61,7 @@ class Quality:
         """
         return cls.from_dict(model.extras.get("table", {}), source or f"model {model.name!r}")
 
-    def keep(self, model: _Keeps) -> None:
+    def keep(self, model: _HasExtras) -> None:
         """Store all this in a model, and so in its file, beside what else the table has there."""
         state = dict(model.extras.get("table", {}))
         for key in ("held_out", "digest", "interval", "threshold", "temperature"):
