@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from . import _options
+from ._groups import group
 from ._output import Messages, print_json, significant
+from ._reading import Reading
 
 EPILOG = """\b
 Examples:
@@ -25,6 +27,7 @@ was trained on arrays in Python, every column but the target is an input, in ord
 @_options.file_argument("data")
 @_options.target
 @_options.drop
+@group(Reading, "reading")
 @_options.threads
 @_options.as_json
 @_options.common
@@ -33,6 +36,7 @@ def command(
     data: str,
     target: str | None,
     drop: tuple[str, ...],
+    reading: Reading,
     as_json: bool,
     report: Messages,
 ) -> None:
@@ -50,7 +54,9 @@ def command(
     loaded = _model.load(model, ensembles=True)
     if loaded.model.loss is None:
         raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
-    preprocessing, rows = _data.opened(data, loaded, target, with_target=True, drop=drop)
+    preprocessing, rows = _data.opened(
+        data, loaded, target, with_target=True, drop=drop, reading=reading, report=report
+    )
     report.detail(f"{rows.n_rows} rows, target '{preprocessing.target.name}'.")
     if isinstance(rows, datasets.Table):
         dtype = loaded.model.dtype.name

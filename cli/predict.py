@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
+from ._groups import group
 from ._output import Messages, OutputOptions, open_text, print_json
+from ._reading import Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +40,7 @@ ignored; other columns are an error, unless --drop names them.
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.drop
+@group(Reading, "reading")
 @_options.threads
 @_options.output(
     metavar="CSV", default="-", help="Write predictions to this CSV file.  [default: print them]"
@@ -47,6 +50,7 @@ def command(
     model: str,
     data: str,
     drop: tuple[str, ...],
+    reading: Reading,
     results: OutputOptions,
     report: Messages,
 ) -> None:
@@ -60,7 +64,9 @@ def command(
     from . import _data, _model
 
     loaded = _model.load(model, ensembles=True)
-    preprocessing, rows = _data.opened(data, loaded, None, with_target=False, drop=drop)
+    preprocessing, rows = _data.opened(
+        data, loaded, None, with_target=False, drop=drop, reading=reading, report=report
+    )
     outputs = _outputs(loaded.model, preprocessing, rows, report)
     columns = _columns(preprocessing, outputs)
     columns |= _uncertainty(loaded.model, preprocessing, rows)

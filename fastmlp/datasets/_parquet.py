@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._tables.files import damaged_parquet, file_format, open_parquet
-from .._tables.frames import from_arrow
+from .._tables.frames import from_arrow, index_columns
 from .._tables.table import Table, checked_names
 from .._utils import arguments
 from .._utils.optional import require
@@ -147,11 +147,13 @@ class ParquetStream:
             raise DataError(f"{self.path}: a stream must be a Parquet file")
         with open_parquet(self.path) as file:
             self._metadata = file.metadata
-            self.names: list[str] = file.schema_arrow.names
+            index = index_columns(file.schema_arrow)
+            every: list[str] = file.schema_arrow.names
+        self.names = [name for name in every if name not in index] or every
         groups = self._metadata.num_row_groups
         self._sizes = [self._metadata.row_group(i).num_rows for i in range(groups)]
         self._starts = np.cumsum([0, *self._sizes]).tolist()
-        checked_names(self.names, f"{self.path}: the schema")
+        checked_names(every, f"{self.path}: the schema")
         if not sum(self._sizes):
             raise DataError(f"{self.path}: there are columns but no rows")
 

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from .. import datasets, preprocessing
 from .._tables.table import Table
 from .._utils import arguments
-from ..datasets import as_table
+from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task
 from ._class_weights import class_weights
@@ -22,7 +21,7 @@ from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
-    "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates"
+    "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates", "sheet"
 )  # fmt: skip
 PREPARATION = (
     "categorical", "drop", "keep", "standardize", "impute", "indicator", "max_categories",
@@ -158,7 +157,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     seed = arguments.seed(options.get("seed"))
     read = {key: options[key] for key in READING if key in options}
     table = opened(data, read)
-    notes = list(getattr(table, "notes", ()))
+    notes = list(table.notes)
     targets = _targets(table, target, notes)
     task = _task(table, targets, options, notes)
     rows = _rows_with_target(table, targets, notes)
@@ -193,13 +192,15 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     _note_target(table, targets, task, y, state, options, notes)
     validation = None
     if "validation" in options:
-        validation = _other(options["validation"], read, state, options.get("weight"))
+        validation = _other(
+            options["validation"], read, state, options.get("weight"), table.reading
+        )
     return Prepared(
         table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
         class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
-        given["max_time"], seed, notes, _kept_reading(table, read),
+        given["max_time"], seed, notes, table.reading.to_dict() if table.reading is not None else {},
     )  # fmt: skip
 
 
@@ -237,23 +238,25 @@ def prepared_stream(
     )  # fmt: skip
 
 
-def opened(data: Any, reading: Mapping[str, Any]) -> Table:
-    """Return a table from a path or from memory; reading options are for paths."""
+def opened(data: Any, reading: Mapping[str, Any], like: ReadingOptions | None = None) -> Table:
+    """Return a table from a path or from memory; reading options are for paths.
+
+    Parameters
+    ----------
+    data : path, Table, data frame, Arrow table, array or mapping
+    reading : mapping
+        Arguments of `datasets.read_table`.
+    like : ReadingOptions, optional
+        How the table of the training was read.
+    """
     if isinstance(data, (str, os.PathLike)):
-        return datasets.read_table(Path(data) if data != "-" else "-", **reading)
+        return datasets.read_table(data, **reading, like=like)
     if reading:
         raise ValueError(
             f"{next(iter(reading))} says how to read a file. "
             f"Received: it, and data of the type {type(data).__name__}"
         )
     return as_table(data)
-
-
-def _kept_reading(table: Table, reading: Mapping[str, Any]) -> dict[str, Any]:
-    settled = getattr(table, "reading", None)
-    if settled is not None and hasattr(settled, "to_dict"):
-        return dict(settled.to_dict())
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in reading.items()}
 
 
 def _names(given: Any) -> list[str]:
@@ -354,11 +357,15 @@ def _side_columns(table: Table, options: Mapping[str, Any], rows: np.ndarray) ->
 
 
 def _other(
-    data: Any, reading: Mapping[str, Any], state: Preprocessing, weight: str | None
+    data: Any,
+    reading: Mapping[str, Any],
+    state: Preprocessing,
+    weight: str | None,
+    like: ReadingOptions | None,
 ) -> Arrays:
     """Return the arrays of another table."""
     is_file = isinstance(data, (str, os.PathLike))
-    table = opened(data, reading if is_file else {})
+    table = opened(data, reading if is_file else {}, like)
     y = state.targets(table)  # first: that it is missing says more than that another is extra
     weights = None
     if weight is not None:
