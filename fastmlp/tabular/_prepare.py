@@ -21,7 +21,8 @@ from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
-    "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates", "sheet"
+    "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates",
+    "sheet",
 )  # fmt: skip
 PREPARATION = (
     "categorical", "drop", "keep", "standardize", "impute", "indicator", "max_categories",
@@ -200,7 +201,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
         {key: options[key] for key in PENALTIES if key in options},
         class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
-        given["max_time"], seed, notes, table.reading.to_dict() if table.reading is not None else {},
+        given["max_time"], seed, notes, {} if like is None else like.to_dict(),
     )  # fmt: skip
 
 
@@ -250,7 +251,7 @@ def opened(data: Any, reading: Mapping[str, Any], like: ReadingOptions | None = 
         How the table of the training was read.
     """
     if isinstance(data, (str, os.PathLike)):
-        return datasets.read_table(data, **reading, like=like)
+        return datasets.read_table(os.fspath(data), **reading, like=like)
     if reading:
         raise ValueError(
             f"{next(iter(reading))} says how to read a file. "
