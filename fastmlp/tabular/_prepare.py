@@ -191,11 +191,9 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     x = state.inputs(table)
     x = x if len(rows) == table.n_rows else x[rows]
     _note_target(table, targets, task, y, state, options, notes)
-    validation = None
+    validation, like = None, table.reading
     if "validation" in options:
-        validation = _other(
-            options["validation"], read, state, options.get("weight"), table.reading
-        )
+        validation = _other(options["validation"], read, state, options.get("weight"), like)
     return Prepared(
         table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
