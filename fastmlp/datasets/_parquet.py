@@ -16,7 +16,7 @@ from .._tables.table import Table, checked_names
 from .._utils import arguments
 from .._utils.optional import require
 from ..errors import DataError
-from ..preprocessing import Fitting, Preprocessing
+from ..preprocessing import Fitting, Preprocessing, missing_cells, refuse_missing
 
 MANY_VALUES = 2**28
 _SAMPLE = 100_000  # values of a column for a median
@@ -164,6 +164,8 @@ class ParquetStream:
             if share:
                 rows = np.flatnonzero(keeps(table.first_row + np.arange(table.n_rows)))
             fitting.add(table, rows)
+            for name in fitting.targets:  # a stream's rows are counted before they are read
+                refuse_missing(table, name, missing_cells(table, name), "the target")
 
     def _split(self, share: float) -> None:
         seed = self.split_seed
