@@ -6,7 +6,7 @@ _calibration  one temperature for a classifier's probabilities
 _intervals    split-conformal intervals and sets
 _thresholds   from which probability on a row counts as class 1
 _digest       which rows a model has seen
-_quality      what a model keeps of all this
+_quality      figures beside simple models, and what a model keeps of all this
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
 from ._digest import RowDigest, row_hashes
 from ._intervals import Conformal, conformal
-from ._quality import Quality
-from ._scores import SHOWN, HeldOut, bootstrap, per_class, rounded, scores, standard_errors
+from ._quality import HeldOut, Quality
+from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
 from ._thresholds import Threshold, best_threshold, parse_costs
 
 __all__ = [
