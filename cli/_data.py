@@ -46,8 +46,12 @@ class Source:
     lecture: str | None = option(
         "--lecture", type=click.Choice(TASKS), cls=_options.HiddenAlias, alias="--data"
     )
-    target: str | None = option(
-        "--target", metavar="COLUMN", help="The column to predict.  [default: the last]"
+    target: tuple[str, ...] = option(
+        "--target",
+        metavar="COLUMN",
+        multiple=True,
+        help="The column to predict; repeatable for columns of numbers, which one network predicts "
+        "together.  [default: the last]",
     )
     task: str | None = option(
         "--task",
@@ -64,22 +68,54 @@ class Source:
     drop: tuple[str, ...] = option(
         "--drop", metavar="COLUMN", multiple=True, help="Ignore a column; repeatable."
     )
+    keep: tuple[str, ...] = option(
+        "--keep",
+        metavar="COLUMN",
+        multiple=True,
+        help="Use a column although it looks like an id, which would be left out; repeatable.",
+    )
     standardize: bool | None = option(  # None: a table is standardised
         "--standardize/--no-standardize",
         default=None,
-        help="Scale the numeric columns of DATA, and a regression target, to mean 0 and deviation "
-        "1; predictions and errors are in the target's units.  [default: standardize]",
+        help="Scale the numeric columns of DATA by median and interquartile range, with outliers "
+        "drawn in, and a regression target to mean 0 and deviation 1; predictions and errors are "
+        "in the target's units.  [default: standardize]",
     )
     impute: str | None = option(
         "--impute",
-        type=click.Choice(["mean", "median"]),
-        help="Fill missing numbers with the column's mean or median, missing categories with the "
-        "most frequent one.  [default: missing values are an error]",
+        type=click.Choice(["median", "mean", "none"]),
+        help="Fill missing numbers with the column's median or mean; missing categories are a "
+        "category of their own. With none, missing values are an error.  [default: median]",
     )
-    indicator: bool = option(
-        "--indicator",
+    indicator: bool | None = option(  # None: as far as missing values are imputed
+        "--indicator/--no-indicator",
+        default=None,
+        help='Add a 0/1 input "was missing" for each column with missing values.  '
+        "[default: indicator]",
+    )
+    max_categories: int | None = option(
+        "--max-categories",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Keep the N most frequent categories of a column, and merge all others into "
+        '"other".  [default: 64]',
+    )
+    unknown: str | None = option(
+        "--unknown",
+        type=click.Choice(["ignore", "error"]),
+        help="What prediction does with a category that training did not see: ignore sets all "
+        "inputs of its column to 0 and counts it in a note.  [default: ignore]",
+    )
+    date_parts: bool = option(
+        "--date-parts",
         is_flag=True,
-        help='With --impute: add a 0/1 input "was missing" for each column with missing values.',
+        help="Add the place in the year, the month, the weekday and the hour of dates as inputs.",
+    )
+    target_transform: str | None = option(
+        "--target-transform",
+        type=click.Choice(["log", "sqrt", "quantile"]),
+        help="Predict the logarithm, the square root or the normal score of a regression target; "
+        "predictions come back in its units.",
     )
 
     def __post_init__(self) -> None:
@@ -89,9 +125,9 @@ class Source:
             raise click.UsageError(
                 f"--lecture {self.lecture} is the lecture's data; DATA is given as well"
             )
-        if self.indicator and self.impute is None:
+        if self.indicator and self.impute == "none":
             raise click.UsageError(
-                "--indicator needs --impute; without it, missing values are an error"
+                "--indicator needs --impute median or mean; with none, missing values are an error"
             )
 
     @property
@@ -105,9 +141,14 @@ class Source:
         return {
             "categorical": self.categorical,
             "drop": self.drop,
+            "keep": self.keep,
             "standardize": self.standardize is not False,
-            "impute": self.impute,
-            "indicator": self.indicator,
+            "impute": self.impute or "median",
+            "indicator": self.indicator is not False,
+            "max_categories": self.max_categories or 64,
+            "unknown": self.unknown or "ignore",
+            "date_parts": self.date_parts,
+            "target_transform": self.target_transform,
         }
 
     def require(self) -> None:
@@ -117,17 +158,23 @@ class Source:
 
     def refuse_descriptions(self, streaming: Streaming) -> None:
         """Fail if options describe DATA, which is not given."""
-        described = ("target", "task", "categorical", "drop", "standardize", "impute", "indicator")
+        described = ("target", "task", *self.described)
         given = [name for name in described if getattr(self, name)] + streaming.given
         if self.data is None and given:
-            raise click.UsageError(f"--{given[0]} describes DATA, which is not given")
+            flag = given[0].replace("_", "-")
+            raise click.UsageError(f"--{flag} describes DATA, which is not given")
+
+    def one_target(self, command: str) -> None:
+        """Fail if several targets are given to a command that takes one."""
+        if len(self.target) > 1:
+            raise click.UsageError(f"{command} takes one --target. Received: {len(self.target)}")
 
     def decided(self, target: str, task: str, reason: str) -> list[str]:
         """Return notes on target and task, as far as they were not given."""
         if self.data is None:
             return []
         notes = []
-        if self.target is None:
+        if not self.target:
             notes.append(f"Target: '{target}', the last column.")
         if self.task is None:
             notes.append(f"Task: {task}, because {reason}.")
@@ -231,7 +278,7 @@ class Data:
     @property
     def n_rows(self) -> int:
         """The number of training rows."""
-        return _n_rows(self.train)
+        return n_rows(self.train)
 
     def sample(self) -> Arrays:
         """Return training rows to draw: all that are in memory, the first of a stream."""
@@ -252,7 +299,8 @@ class Data:
         return total
 
 
-def _n_rows(part: Part | None) -> int:
+def n_rows(part: Part | None) -> int:
+    """Return the number of rows of arrays or a stream; 0 for None."""
     if part is None:
         return 0
     return len(part[0]) if isinstance(part, tuple) else part.n_rows
@@ -311,7 +359,7 @@ def read(
     if data.preprocessing.target.labels:
         report.detail(f"Classes: {', '.join(map(str, data.preprocessing.target.labels))}.")
     report.detail(
-        f"{data.n_rows} training rows, {_n_rows(data.validation)} validation rows, "
+        f"{data.n_rows} training rows, {n_rows(data.validation)} validation rows, "
         f"{data.preprocessing.n_inputs} inputs."
     )
     return data
@@ -331,15 +379,22 @@ def _lecture(source: Source, share: float, seed: int, by_class: bool) -> Data:
 
 
 def _table(source: Source, share: float, seed: int, by_class: bool) -> Data:
-    from fastmlp.preprocessing import Preprocessing, split
+    from fastmlp.preprocessing import Preprocessing, split, usable_rows
 
     table, target, task, notes = _read_table(source)
+    targets = source.target or [target]
+    usable, _ = usable_rows(table, targets)
     rows = held = None
     if share:
-        classes = table.coded(target).codes if by_class and task == "classification" else None
-        rows, held = split(table.n_rows, share, seed, classes)
-    state = Preprocessing.fit(table, target, task, rows=rows, **source.described)
-    x, y = state.inputs(table), state.targets(table)
+        classes = None
+        if by_class and task == "classification":
+            classes = table.coded(target).codes[usable]
+        rows, held = split(len(usable), share, seed, classes)
+    state = Preprocessing.fit(
+        table, targets, task, rows=None if rows is None else usable[rows], **source.described
+    )
+    x, y = state.inputs(table)[usable], state.targets(table, rows=usable)
+    notes += state.notes
     if rows is None or held is None:
         return Data(source.name, state, (x, y), None, notes)
     return Data(source.name, state, (x[rows], y[rows]), (x[held], y[held]), notes)
@@ -354,8 +409,9 @@ def _read_table(source: Source) -> tuple[Table, str, str, list[str]]:
         table = lecture_table(str(source.lecture), "train")
     else:
         table = datasets.read_table(source.data)
-    target = table.names[-1] if source.target is None else source.target
-    table.require(target, "target column")
+    target = source.target[0] if source.target else table.names[-1]
+    for name in source.target or [target]:
+        table.require(name, "target column")
     task, reason = source.task or source.lecture, ""
     if task is None:
         task, reason = choose_task(table, target, source.categorical)
@@ -375,7 +431,9 @@ def _streamed(
     stream = learnt = None
     with ranks.collectively():
         if ranks.first:  # it reads the whole file, and sends the others what it learnt
-            stream = ParquetStream(path, source.target, source.task, **source.described, **options)
+            stream = ParquetStream(
+                path, source.target or None, source.task, **source.described, **options
+            )
             learnt = stream.preprocessing.to_dict(), stream.reason
     learnt = ranks.broadcast(learnt)
     assert learnt is not None
@@ -386,7 +444,7 @@ def _streamed(
             stream.reason = learnt[1]
     state = stream.preprocessing
     notes = [f"{path} is streamed, not held in memory."]
-    notes += source.decided(state.target.name, state.task, stream.reason)
+    notes += source.decided(state.target.name, state.task, stream.reason) + state.notes
     return Data(path, state, stream, stream.held_out, notes)
 
 

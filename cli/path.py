@@ -207,6 +207,7 @@ def command(
     """
     arguments = fits.arguments()
     source.require()
+    source.one_target("path")
     run = _config.resolved(
         seed=arguments["seed"], learning_rate=arguments["learning_rate"], standardize=True
     )

@@ -350,6 +350,7 @@ def _swept(
     held_out.refuse_one_stream(source.data)
     if space.seed is None:
         arguments["seed"] = sweeps.seed_for(results.output, results.force)
+    source.one_target("sweep")
     run = _config.resolved(seed=arguments["seed"], epochs=arguments["epochs"], standardize=True)
     if _config.print_wanted():
         click.echo(_config.to_toml(run), nl=False)

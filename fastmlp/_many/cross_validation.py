@@ -14,7 +14,7 @@ from .._utils.arrays import as_array
 from .._utils.names import MEASURES
 from ..datasets import Table, as_table
 from ..errors import DataError
-from ..preprocessing import Preprocessing, choose_task
+from ..preprocessing import Preprocessing, choose_task, usable_rows
 
 Array = NDArray[np.float64]
 
@@ -79,12 +79,14 @@ class TableProblem:
         By default chosen from the target.
     dtype : {"float32", "float64"}
     **options
-        See `Preprocessing.fit`: standardize, categorical, drop, impute, indicator.
+        See `Preprocessing.fit`: standardize, categorical, drop, impute and so on.
 
     Attributes
     ----------
     whole : Split
         All rows, none of them held out.
+    rows : ndarray of int
+        The rows that have a target; the others are left out.
     labels : list
         The classes; empty for regression.
     codes : ndarray or None
@@ -97,10 +99,10 @@ class TableProblem:
             categorical = options.get("categorical", ())
             task, _ = choose_task(self.table, self.target, categorical)
         self.task, self.dtype, self.options = task, dtype, options
-        self.n_rows = self.table.n_rows
+        self.rows, _ = usable_rows(self.table, self.target)
+        self.n_rows = len(self.rows)
         state = Preprocessing.fit(self.table, self.target, task, **options)
-        inputs, targets = state.inputs(self.table, dtype), state.targets(self.table, dtype)
-        self.whole = Split(state, inputs, targets, None, None)
+        self.whole = Split(state, *self._arrays(state), None, None)
         scale = self.whole.preprocessing.target.scale
         if not math.isfinite(scale * scale):
             raise DataError(
@@ -119,10 +121,15 @@ class TableProblem:
         """Hold out rows, and preprocess all by the others; None holds out no row."""
         if held is None:
             return self.whole
-        rows = np.flatnonzero(~held)
+        rows = self.rows[~held]
         state = Preprocessing.fit(self.table, self.target, self.task, rows=rows, **self.options)
-        x, y = state.inputs(self.table, self.dtype), state.targets(self.table, self.dtype)
+        x, y = self._arrays(state)
         return Split(state, x[~held], y[~held], x[held], y[held])
+
+    def _arrays(self, state: Preprocessing) -> tuple[NDArray[Any], NDArray[Any]]:
+        x = state.inputs(self.table, self.dtype)
+        y = state.targets(self.table, self.dtype, self.rows)
+        return (x if len(x) == len(y) else x[self.rows]), y
 
     @property
     def measures(self) -> tuple[str, ...]:

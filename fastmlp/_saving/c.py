@@ -11,7 +11,9 @@ import numpy as np
 
 from .._utils import arguments
 from .._utils.version import __version__
-from ..preprocessing import Column
+from ..preprocessing import Column, Target
+from ..preprocessing._columns import DATE_PARTS, FAR, LARGEST_LOG
+from ..preprocessing._dates import DAYS_OF_YEAR, MARCH_1
 from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:
@@ -78,16 +80,18 @@ static void apply_softmax({real} *y, int n)
 """
 
 _PREPARE = """\
-/* A column: how many categories (0: it is a number), whether it is 0 or 1, whether a missing value
-   is filled in, whether one more input says that it was missing, and what is subtracted and
-   divided by. */
+/* A column: how many inputs its categories have (0: it is a number), the lowest code that it takes
+   (-1: no category), whether it is 0 or 1, whether a missing value is filled in, whether one more
+   input says that it was missing, which parts of a date follow (1: year, 2: month, 4: weekday,
+   8: hour), what is subtracted and divided by, where outliers are drawn in (0: nowhere), and what
+   is filled in. */
 struct column {{
-    int categories, boolean, filled, indicator;
-    double mean, scale, fill;
+    int categories, lowest, boolean, filled, indicator, parts;
+    double mean, scale, clip, fill;
 }};
 
 {table}
-/* Columns to the network's inputs; returns 0, or the place of an unusable column, from 1. */
+{dates}/* Columns to the network's inputs; returns 0, or the place of an unusable column, from 1. */
 static int prepare(const double *columns, {real} *x)
 {{
     int i, k;
@@ -95,29 +99,69 @@ static int prepare(const double *columns, {real} *x)
         const struct column *c = &column_table[i];
         const int missing = isnan(columns[i]) ? 1 : 0;
         const double value = missing ? c->fill : columns[i];
-        if ((missing && !c->filled) || (c->boolean && value != 0 && value != 1)) {{
+        const int lowest = missing ? -1 : c->lowest;
+        if ((missing && !c->filled) || isinf(columns[i])
+            || (c->boolean && value != 0 && value != 1)) {{
             return i + 1;
         }}
         if (c->categories) {{
-            if (!(value >= 0 && value < c->categories) || value != floor(value)) {{
+            if (!(value >= lowest && value < c->categories) || value != floor(value)) {{
                 return i + 1;
             }}
             for (k = 0; k < c->categories; k++) {{
                 *x++ = k == (int)value ? 1 : 0;
             }}
         }} else {{
-            *x = ({real})((value - c->mean) / c->scale);
+            double z = (value - c->mean) / c->scale;
+            if (c->clip > 0) {{
+                double share;
+                z = z > {far} ? {far} : z < -{far} ? -{far} : z;
+                share = z / c->clip;
+                z = z / sqrt(1 + share * share);
+            }}
+            *x = ({real})z;
             if (!isfinite(*x)) {{
                 return i + 1;
             }}
             x++;
-        }}
+{call_dates}        }}
         if (c->indicator) {{
             *x++ = ({real})missing;
         }}
     }}
     return 0;
 }}
+"""
+
+_DATES = """\
+/* Sine and cosine of the parts of a date, which is in days since 1970-01-01. Years begin in March
+   here, so that the leap day comes last. Returns the place after the last one. */
+static {real} *date_parts(double days, int parts, {real} *x)
+{{
+    const double whole = floor(days), since = whole + 719468;
+    const double of_era = since - floor(since / 146097) * 146097;
+    const double leap_days = floor(of_era / 1460) - floor(of_era / 36524) + floor(of_era / 146096);
+    const double year = floor((of_era - leap_days) / 365);
+    const double of_year = of_era - (365 * year + floor(year / 4) - floor(year / 100));
+    double turns[4];
+    int i;
+    turns[0] = (of_year + {march}) / {year};
+    turns[1] = (floor((5 * of_year + 2) / 153) + 2) / 12;
+    turns[2] = (whole + 3) / 7;
+    turns[3] = days - whole;
+    for (i = 0; i < 4; i++) {{
+        if (parts & (1 << i)) {{
+            const double angle = 6.283185307179586 * (turns[i] - floor(turns[i]));
+            *x++ = ({real})sin(angle);
+            *x++ = ({real})cos(angle);
+        }}
+    }}
+    return x;
+}}
+
+"""
+_CALL_DATES = """\
+            x = c->parts ? date_parts(value, c->parts, x) : x;
 """
 
 
@@ -205,17 +249,36 @@ def _counted(n: int, noun: str) -> str:
 
 def _column_row(column: Column) -> str:
     fill: float = 0.0
-    if column.fill is not None:
+    if column.fill == "":
+        fill = -1
+    elif column.fill is not None:
         is_text = isinstance(column.fill, str)
         fill = column.categories.index(str(column.fill)) if is_text else float(column.fill)
-    numbers = ", ".join(_constant(float(v), False) for v in (column.mean, column.scale, fill))
-    flags = column.kind == "boolean", column.fill is not None, column.indicator
-    return f"{{{len(column.categories)}, {', '.join(str(int(f)) for f in flags)}, {numbers}}}"
+    settings = column.mean, column.scale, column.clip, fill
+    numbers = ", ".join(_constant(float(v), False) for v in settings)
+    parts = sum(1 << DATE_PARTS.index(part) for part in column.date_parts)
+    lowest = -1 if column.unknown == "ignore" and not column.other else 0
+    flags = lowest, column.kind == "boolean", column.fill is not None, column.indicator, parts
+    n_inputs = len(column.categories) + column.other
+    return f"{{{n_inputs}, {', '.join(str(int(f)) for f in flags)}, {numbers}}}"
 
 
 def _column_table(columns: list[Column]) -> str:
     rows = "\n".join(f"    {_column_row(column)}," for column in columns)
     return f"static const struct column column_table[{len(columns)}] = {{\n{rows}\n}};\n"
+
+
+def _prepare(state: Preprocessing, table: str, real: str, dated: bool) -> str:
+    """Write the function that turns columns into inputs."""
+    march, year = (_constant(float(v), False) for v in (MARCH_1, DAYS_OF_YEAR))
+    return _PREPARE.format(
+        real=real,
+        table=table,
+        n_columns=len(state.columns),
+        far=_constant(FAR, False),
+        dates=_DATES.format(real=real, march=march, year=year) if dated else "",
+        call_dates=_CALL_DATES if dated else "",
+    )
 
 
 def _column_notes(columns: list[Column]) -> Iterator[str]:
@@ -230,12 +293,20 @@ def _column_notes(columns: list[Column]) -> Iterator[str]:
         yield f"  [{i}] {_comment(column.name)}: {kind}{missing}"
         for code, category in enumerate(column.categories):
             yield f"      {code} = {_comment(category)}"
+        if column.other:
+            yield f"      {len(column.categories)} = any other category"
+        elif column.unknown == "ignore" and column.kind == "categorical":
+            yield "      -1 = any other category"
 
 
 def _output_notes(state: Preprocessing, name: str) -> Iterator[str]:
     target = _comment(state.target.name)
     if state.task == "regression":
-        yield f"  [0] {target}, in its own units; {name}_predict_double gives it in double"
+        for place, one in enumerate(state.all_targets):
+            yield (
+                f"  [{place}] {_comment(one.name)}, in its own units; {name}_predict_double gives "
+                "it in double"
+            )
         return
     for i, label in enumerate(state.target.labels):
         yield f"  [{i}] the probability that {target} is {_comment(str(label))}"
@@ -253,26 +324,45 @@ _OUTPUTS = {
 
 
 _REGRESSION = """\
-int {name}_predict_double(const double *columns, double *y)
+{functions}int {name}_predict_double(const double *columns, double *y)
 {{
-    {real} x[{n_inputs}], z[1];
+    {real} x[{n_inputs}], z[{n_targets}];
     const int unusable = prepare(columns, x);
     if (unusable) {{
-        y[0] = NAN;
+{nothing}
         return unusable;
     }}
     network(x, z);
-    y[0] = (double)z[0] * {scale} + {mean};
+{results}
     return 0;
 }}
 
 int {name}_predict(const double *columns, {real} *y)
 {{
-    double value;
-    const int unusable = {name}_predict_double(columns, &value);
-    y[0] = ({real})value;
+    double values[{n_targets}];
+    const int unusable = {name}_predict_double(columns, values);
+{copies}
     return unusable;
 }}
+"""
+
+_BETWEEN_KNOTS = """\
+/* The number whose score is t, between knots on straight lines. */
+static double between_knots(double t, const double *scores, const double *knots, int n)
+{
+    int i;
+    if (isnan(t) || t <= scores[0]) {
+        return isnan(t) ? t : knots[0];
+    }
+    for (i = 1; i < n; i++) {
+        if (t <= scores[i]) {
+            const double slope = (knots[i] - knots[i - 1]) / (scores[i] - scores[i - 1]);
+            return knots[i - 1] + slope * (t - scores[i - 1]);
+        }
+    }
+    return knots[n - 1];
+}
+
 """
 
 _CLASSIFICATION = """\
@@ -292,12 +382,48 @@ int {name}_predict(const double *columns, {real} *y)
 """
 
 
+def _target_functions(targets: list[Target]) -> Iterator[str]:
+    """Yield what the targets' transforms need."""
+    of_quantiles = [i for i, target in enumerate(targets) if target.transform == "quantile"]
+    if of_quantiles:
+        yield _BETWEEN_KNOTS
+    for i in of_quantiles:
+        for kind in ("scores", "knots"):
+            numbers = np.array(getattr(targets[i], kind))
+            yield _array(f"{kind}{i}", numbers, "double") + "\n"
+
+
+def _target_result(target: Target, i: int) -> str:
+    """Write how an output becomes the target in its units, as in `Target.restored`."""
+    mean, scale = (_constant(float(v), False) for v in (target.mean, target.scale))
+    lines = [f"    y[{i}] = (double)z[{i}] * {scale} + {mean};"]
+    if target.transform == "log":
+        most = _constant(LARGEST_LOG, False)
+        shift = f" - {_constant(target.shift, False)}" if target.shift else ""
+        lines.append(f"    y[{i}] = exp(y[{i}] > {most} ? {most} : y[{i}]){shift};")
+    elif target.transform == "sqrt":
+        lines.append(f"    y[{i}] = y[{i}] < 0 ? 0 : y[{i}] * y[{i}];")
+    elif target.transform == "quantile":
+        lines.append(
+            f"    y[{i}] = between_knots(y[{i}], scores{i}, knots{i}, {len(target.knots)});"
+        )
+    return "\n".join(lines)
+
+
 def _entry(name: str, state: Preprocessing, real: str) -> str:
     """Write the functions that take a table's columns."""
     if state.task == "regression":
-        mean, scale = (_constant(float(v), False) for v in (state.target.mean, state.target.scale))
+        targets = state.all_targets
+        places = range(len(targets))
         return _REGRESSION.format(
-            name=name, real=real, n_inputs=state.n_inputs, mean=mean, scale=scale
+            functions="".join(_target_functions(targets)),
+            name=name,
+            real=real,
+            n_inputs=state.n_inputs,
+            n_targets=len(targets),
+            nothing="\n".join(f"        y[{i}] = NAN;" for i in places),
+            results="\n".join(_target_result(target, i) for i, target in enumerate(targets)),
+            copies="\n".join(f"    y[{i}] = ({real})values[{i}];" for i in places),
         )
     outputs = _OUTPUTS["two" if state.n_outputs == 1 else "many"]
     return _CLASSIFICATION.format(
@@ -319,8 +445,9 @@ def to_c(model: Model, name: str = "model") -> bytes:
     counted from 1, of a column that is missing, out of range or not finite; y is NAN then. For
     regression ``int NAME_predict_double(const double *columns, double *y)`` returns the target in
     double, which keeps apart numbers far from 0 that are equal as float. A category is passed as
-    its code, a date as days since 1970-01-01; the file's first comment lists them. For a model of
-    dtype float64, double replaces float.
+    its code (for one that training did not see -1 or that of "any other category", where the model
+    takes them), a date as days since 1970-01-01; the file's first comment lists them. For a model
+    of dtype float64, double replaces float.
 
     Parameters
     ----------
@@ -348,7 +475,8 @@ def to_c(model: Model, name: str = "model") -> bytes:
             f"{name}_predict: {_counted(n_inputs, 'input')} x, {_counted(n_outputs, 'output')} y."
         ]
     else:
-        n_inputs, n_outputs = len(state.columns), max(1, len(state.target.labels))
+        n_inputs = len(state.columns)
+        n_outputs = len(state.target.labels) or len(state.all_targets)
         declared = f"int {name}_predict(const double *columns, {real} *y);"
         if state.task == "regression":
             declared += f"\nint {name}_predict_double(const double *columns, double *y);"
@@ -362,7 +490,7 @@ def to_c(model: Model, name: str = "model") -> bytes:
     constants = sum(p.weights.size + (0 if p.bias is None else p.bias.size) for p in network)
     scratch = math.prod(_scratch(network))
     if state is not None:
-        scratch += state.n_inputs + (state.task == "regression")
+        scratch += state.n_inputs + (len(state.all_targets) if state.task == "regression" else 0)
     sizes = [size * model.dtype.itemsize for size in (constants, scratch)]
     head = [
         f"/* A multilayer perceptron, written by fastmlp {__version__}. C99; link with -lm.",
@@ -387,6 +515,7 @@ def to_c(model: Model, name: str = "model") -> bytes:
     else:
         pieces.append(_network(network, real))
         table = _column_table(state.columns)
-        pieces.append(_PREPARE.format(real=real, table=table, n_columns=len(state.columns)))
+        dated = any(column.date_parts for column in state.columns)
+        pieces.append(_prepare(state, table, real, dated))
         pieces.append(_entry(name, state, real))
     return "\n".join(pieces).encode("ascii")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from .._utils.optional import require
 from .._utils.version import __version__
 from ..errors import DataError
-from ..preprocessing import Column
+from ..preprocessing import Column, Target
+from ..preprocessing._columns import FAR, LARGEST_LOG
+from ..preprocessing._dates import DAYS_OF_YEAR, MARCH_1
 from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:
@@ -133,27 +135,31 @@ def _network(graph: _Graph, network: list[DensePart], x: str) -> str:
 def _category(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | None]:
     """Add a text column; return its inputs, and which cells are missing.
 
-    A constant matrix has a row for each category, and a last row of NaN for text that is not a
-    category.
+    A constant matrix has a row for each category and for "other", a row of zeros, and a last row of
+    NaN for text that is not a category.
     """
-    categories, width = column.categories, len(column.categories)
+    categories, width = column.categories, len(column.categories) + column.other
     missing = None
     if column.fill is not None:
         missing = graph.add("Equal", *(
             graph.add("LabelEncoder", cell, keys_strings=[""], values_int64s=[1], default_int64=0),
             graph.constant([[1]], np.int64),
         ))  # fmt: skip
-    codes = dict(zip(categories, range(width), strict=True))
+    codes = dict(zip(categories, range(len(categories)), strict=True))
+    none, unusable = width, width + 1
     if column.fill is not None:
-        codes[""] = codes[str(column.fill)]
+        codes[""] = codes[str(column.fill)] if column.fill else none
+    elif "" not in codes:
+        codes[""] = unusable
+    unknown = unusable if column.unknown == "error" else none
     code = graph.add(
         "LabelEncoder",
         cell,
         keys_strings=list(codes),
         values_int64s=list(codes.values()),
-        default_int64=width,
+        default_int64=len(categories) if column.other else unknown,
     )
-    rows = np.concatenate([np.eye(width), np.full((1, width), np.nan)])
+    rows = np.concatenate([np.eye(width), np.zeros((1, width)), np.full((1, width), np.nan)])
     picked = graph.add("Gather", graph.constant(rows), code, axis=0)  # (n, 1, width)
     return [graph.add("Squeeze", picked, graph.constant([1], np.int64))], missing
 
@@ -162,17 +168,68 @@ def _number(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str | 
     """Add a column of numbers, computed in float64 as in `Preprocessing.inputs`."""
     add, double = graph.add, np.float64
     missing, value = None, cell
+    if column.clip or column.date_parts:  # which would make infinity a number
+        nan = graph.constant([[np.nan]], double)
+        infinite = add("IsInf", cell)
+        value = add("Where", infinite, nan, value)
     if column.fill is not None:
         missing = add("IsNaN", cell)
-        value = add("Where", missing, graph.constant([[column.fill]], double), cell)
+        value = add("Where", missing, graph.constant([[column.fill]], double), value)
     if column.kind == "boolean":
         zero, one = (add("Equal", value, graph.constant([[v]], double)) for v in (0.0, 1.0))
         value = add("Where", add("Or", zero, one), value, graph.constant([[np.nan]], double))
+    days = value
     if column.mean != 0:
         value = add("Sub", value, graph.constant([[column.mean]], double))
     if column.scale != 1:
         value = add("Div", value, graph.constant([[column.scale]], double))
-    return [graph.cast(value, graph.dtype)], missing
+    if column.clip:
+        value = _clipped(graph, value, column.clip)
+    inputs = [value, *_waves(graph, days, column.date_parts)]
+    return [graph.cast(one, graph.dtype) for one in inputs], missing
+
+
+def _clipped(graph: _Graph, z: str, clip: float) -> str:
+    """Add z / sqrt(1 + (z / clip)^2)."""
+    add, double = graph.add, np.float64
+    z = add("Clip", z, graph.constant(-FAR, double), graph.constant(FAR, double))
+    share = add("Div", z, graph.constant([[clip]], double))
+    square = add("Add", graph.constant([[1.0]], double), add("Mul", share, share))
+    return add("Div", z, add("Sqrt", square))
+
+
+def _waves(graph: _Graph, days: str, parts: Collection[str]) -> Iterator[str]:
+    """Add sine and cosine of each part of a date, as in `preprocessing.waves`."""
+    add = graph.add
+
+    def number(value: float) -> str:
+        return graph.constant([[value]], np.float64)
+
+    def quotient(value: str, divisor: float) -> str:
+        return add("Floor", add("Div", value, number(divisor)))
+
+    whole = add("Floor", days)
+    # The runtimes have sine and cosine only in float32; turns are from 0 to 1, so that it suffices.
+    since = add("Add", whole, number(719468))
+    of_era = add("Sub", since, add("Mul", quotient(since, 146097), number(146097)))
+    leap_days = add("Sub", quotient(of_era, 1460), quotient(of_era, 36524))
+    leap_days = add("Add", leap_days, quotient(of_era, 146096))
+    year = quotient(add("Sub", of_era, leap_days), 365)
+    of_years = add("Add", add("Mul", year, number(365)), quotient(year, 4))
+    of_year = add("Sub", of_era, add("Sub", of_years, quotient(year, 100)))
+    month = quotient(add("Add", add("Mul", of_year, number(5)), number(2)), 153)
+    turns = {
+        "year": lambda: add("Div", add("Add", of_year, number(MARCH_1)), number(DAYS_OF_YEAR)),
+        "month": lambda: add("Div", add("Add", month, number(2)), number(12)),
+        "weekday": lambda: add("Div", add("Add", whole, number(3)), number(7)),
+        "hour": lambda: add("Sub", days, whole),
+    }
+    for part in parts:
+        turn = turns[part]()
+        turn = add("Sub", turn, add("Floor", turn))
+        angle = graph.cast(add("Mul", turn, number(2 * np.pi)), np.float32)
+        for wave in ("Sin", "Cos"):
+            yield graph.cast(add(wave, angle), np.float64)
 
 
 def _columns(graph: _Graph, columns: list[Column]) -> str:
@@ -202,12 +259,45 @@ def _unless_unusable(graph: _Graph, x: str, y: str) -> str:
 
 
 def _regression(graph: _Graph, state: Preprocessing, y: str) -> None:
-    target, double = state.target, np.float64
+    double, targets = np.float64, state.all_targets
     value = graph.cast(y, double)
-    value = graph.add("Mul", value, graph.constant([[target.scale]], double))
-    value = graph.add("Add", value, graph.constant([[target.mean]], double))
-    graph.output("prediction", graph.cast(value, graph.dtype), graph.dtype, 1)
-    graph.output("prediction_double", value, double, 1)
+    value = graph.add("Mul", value, graph.constant([[t.scale for t in targets]], double))
+    value = graph.add("Add", value, graph.constant([[t.mean for t in targets]], double))
+    if any(target.transform for target in targets):
+        columns = []
+        for place, target in enumerate(targets):
+            one = graph.constant([place], np.int64)
+            column = graph.add("Gather", value, one, axis=1) if len(targets) > 1 else value
+            columns.append(_untransformed(graph, target, column))
+        made = graph.add("Concat", *columns, axis=1) if len(columns) > 1 else columns[0]
+        # Runtimes differ in what Min and Max make of NaN.
+        value = graph.add("Where", graph.add("IsNaN", value), value, made)
+    graph.output("prediction", graph.cast(value, graph.dtype), graph.dtype, len(targets))
+    graph.output("prediction_double", value, double, len(targets))
+
+
+def _untransformed(graph: _Graph, target: Target, value: str) -> str:
+    """Add the inverse of a target's transform, as in `Target.restored`."""
+    add = graph.add
+
+    def numbers(*values: float) -> str:
+        return graph.constant([values], np.float64)
+
+    if target.transform == "log":
+        result = add("Exp", add("Min", value, numbers(LARGEST_LOG)))
+        return add("Sub", result, numbers(target.shift)) if target.shift else result
+    if target.transform == "sqrt":
+        result = add("Max", value, numbers(0.0))
+        return add("Mul", result, result)
+    if target.transform == "quantile":
+        # The sum of what each stretch between knots adds: (n, knots - 1), then (n, 1).
+        knots, scores = np.array(target.knots), np.array(target.scores)
+        below = graph.constant(scores[None, :-1], np.float64)
+        lengths = graph.constant(np.diff(scores)[None], np.float64)
+        rises = graph.constant((np.diff(knots) / np.diff(scores))[:, None], np.float64)
+        part = add("Max", add("Min", add("Sub", value, below), lengths), numbers(0.0))
+        return add("Add", add("MatMul", part, rises), numbers(float(knots[0])))
+    return value
 
 
 def _no_number(labels: Collection[Any]) -> int:
@@ -260,12 +350,12 @@ def to_onnx(model: Model) -> bytes:
     column of the table, under the column's name: a string for a categorical column, else a
     double, which for a boolean is 0 or 1 and for a date is days since 1970-01-01. A missing value
     is NaN or the empty string; where the model imputes, it is filled in. For regression the outputs
-    are ``prediction`` (n, 1) in the target's units and the model's type, and ``prediction_double``
-    (n, 1), the same in double, which keeps apart numbers far from 0 that are equal in float32. For
-    classes they are ``label`` (n,) and ``probabilities`` (n, number of classes). A row that
-    `Preprocessing.inputs` would refuse (a missing value that is not imputed, an infinite value, a
-    boolean other than 0 and 1, an unknown category) yields NaN, and the label "" or -1 ("unknown"
-    or -2**63 if that is a class).
+    are ``prediction`` (n, number of targets) in the targets' units and the model's type, and
+    ``prediction_double``, the same in double, which keeps apart numbers far from 0 that are equal
+    in float32. For classes they are ``label`` (n,) and ``probabilities`` (n, number of classes). A
+    row that `Preprocessing.inputs` would refuse (a missing value that is not imputed, an infinite
+    value, a boolean other than 0 and 1, an unknown category of a model that refuses them) yields
+    NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class).
 
     Parameters
     ----------

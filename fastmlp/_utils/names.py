@@ -33,6 +33,7 @@ LOSS_ALIASES = {
     "bce": "binary_crossentropy",
 }
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+SCHEDULES = ("cycles", "cosine", "linear", "constant")
 TASKS = ("regression", "classification")
 
 PENALTIES = ("l1", "l2", "group")  # of a path

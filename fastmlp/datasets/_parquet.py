@@ -38,17 +38,21 @@ class ParquetStream:
     Parameters
     ----------
     path : str or Path
-    target : str, optional
-        The column to predict; the last one by default.
+    target : str or sequence of str, optional
+        The column to predict, or several columns of numbers; the last one by default.
     task : {"regression", "classification"}, optional
         Decided from the target by default.
     preprocessing : Preprocessing, optional
         Used as it is, instead of fitting one to the file.
     drop : collection of str
         Columns to leave out, as for `Preprocessing.fit` or `Preprocessing.inputs`.
-    categorical, standardize, impute, indicator
-        As for `Preprocessing.fit`, except that the median of a column of more than 100,000 values
-        is computed from a random sample of 100,000.
+    categorical, keep, standardize, impute, indicator, max_categories, unknown, date_parts
+        As for `Preprocessing.fit`, except that medians and quantiles of a column of more than
+        100,000 values are computed from a random sample of 100,000, that numbers are an id only if
+        they are in order, that columns which give the target away are looked for in the first part
+        that is read, and that rows which occur twice are not.
+    target_transform
+        As for `Preprocessing.fit`.
     buffer_rows : int, optional
         Rows that are shuffled together: 131072 by default, fewer if their inputs would take
         over 64 MiB as float32. There are two buffers: one to train on, one being filled.
@@ -79,15 +83,20 @@ class ParquetStream:
     def __init__(
         self,
         path: str | Path,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         task: str | None = None,
         *,
         preprocessing: Preprocessing | None = None,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
-        standardize: bool = True,
-        impute: str | None = None,
-        indicator: bool = False,
+        keep: Collection[str] = (),
+        standardize: bool | str = True,
+        impute: str | None = "median",
+        indicator: bool = True,
+        max_categories: int = 64,
+        unknown: str = "ignore",
+        date_parts: bool = False,
+        target_transform: str | None = None,
         buffer_rows: int | None = None,
         validation_split: float = 0.0,
         split_seed: int | None = None,
@@ -107,20 +116,25 @@ class ParquetStream:
         if preprocessing is None:
             target = self.names[-1] if target is None else target
             whole = Table(self.path, dict.fromkeys(self.names, ()))
-            for name in (*categorical, *drop):
+            for name in (*categorical, *drop, *keep):
                 whole.require(name)
             fitting = Fitting(
                 target,
                 task,
                 categorical=[name for name in categorical if name not in drop],
+                keep=[name for name in keep if name not in drop],
                 standardize=standardize,
                 impute=impute,
                 indicator=indicator,
+                max_categories=max_categories,
+                unknown=unknown,
+                date_parts=date_parts,
+                target_transform=target_transform,
                 sample=_SAMPLE,
             )
             self._learn(fitting, [n for n in self.names if n not in drop], share)
             preprocessing = fitting.finish()
-            preprocessing.dropped = list(drop)
+            preprocessing.dropped = [*drop, *preprocessing.dropped]
             self.reason = fitting.decision[1]
         else:
             preprocessing.check_names(self.names, self.path, drop)
@@ -285,12 +299,12 @@ class ParquetStream:
         Yields
         ------
         x : ndarray of shape (n, n_inputs)
-        y : ndarray of shape (n, 1), or None
+        y : ndarray of shape (n, number of targets), or None
         """
         state = self.preprocessing
         wanted = {column.name for column in state.columns}
         if with_targets:
-            wanted.add(state.target.name)
+            wanted.update(target.name for target in state.all_targets)
         # The preprocessing raises the error for missing columns; it lists all names.
         names = [name for name in self.names if name in wanted]
         if len(names) < len(wanted):

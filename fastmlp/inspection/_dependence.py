@@ -45,13 +45,14 @@ def _grid(feature: Feature, x: np.ndarray, grid: Any) -> tuple[np.ndarray, np.nd
     if feature.kind == "categorical":
         own = np.arange(len(feature.categories), dtype=np.float64)
         return own, np.eye(len(own), len(feature.columns), dtype=x.dtype)
+    values = None
     if isinstance(grid, (int, np.integer)):
         n = arguments.integer("grid", grid, 2)
         column = x[_present(feature, x), feature.columns[0]]
         values = np.unique(column)
         if len(values) > n:
             values = np.linspace(column.min(), column.max(), n, dtype=x.dtype)
-        own = values.astype(np.float64) * feature.scale + feature.mean
+        own = feature.own(values)
     else:
         own = np.atleast_1d(arrays.numeric("grid", grid)).astype(np.float64)
         if own.ndim != 1 or not len(own) or not np.isfinite(own).all():
@@ -59,10 +60,10 @@ def _grid(feature: Feature, x: np.ndarray, grid: Any) -> tuple[np.ndarray, np.nd
                 "grid must be a number of values, or the values in a vector. "
                 f"Received: {arrays.describe(np.asarray(grid))}"
             )
-        values = ((own - feature.mean) / feature.scale).astype(x.dtype)
     # The indicator column stays 0: a value that is set is not missing.
-    inputs = np.zeros((len(own), len(feature.columns)), x.dtype)
-    inputs[:, 0] = values
+    inputs = feature.inputs(own, x.dtype)
+    if values is not None:
+        inputs[:, 0] = values
     return own, inputs
 
 
@@ -76,11 +77,14 @@ def _present(feature: Feature, x: np.ndarray) -> np.ndarray:
 
 def _own_values(feature: Feature, x: np.ndarray) -> np.ndarray:
     """Return the rows' values in the feature's own units; NaN where missing."""
+    present = _present(feature, x)
     if feature.kind == "categorical":
-        own = x[:, feature.columns].argmax(axis=1).astype(np.float64)
+        codes = x[:, feature.columns[: len(feature.categories)]]
+        own = codes.argmax(axis=1).astype(np.float64)
+        present = present & codes.any(axis=1)
     else:
-        own = x[:, feature.columns[0]].astype(np.float64) * feature.scale + feature.mean
-    return np.where(_present(feature, x), own, np.nan)
+        own = feature.own(x[:, feature.columns[0]])
+    return np.where(present, own, np.nan)
 
 
 @all_or_nothing

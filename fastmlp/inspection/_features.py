@@ -11,6 +11,7 @@ import numpy as np
 
 from .._training import evaluation
 from .._utils import arguments
+from ..preprocessing import Column, waves
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -37,6 +38,10 @@ class Feature:
         x * scale + mean is the value in its own units.
     indicator : bool
         Whether the last column is 1 where the value is missing.
+    clip : float
+        If above 0, x is z / sqrt(1 + (z / clip)^2), and z * scale + mean the value.
+    date_parts : tuple of str
+        Parts of a date ("year", "month", "weekday", "hour"); sine and cosine of each are columns.
     """
 
     name: str
@@ -46,14 +51,35 @@ class Feature:
     mean: float = 0.0
     scale: float = 1.0
     indicator: bool = False
+    clip: float = 0.0
+    date_parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        width = len(self.categories) if self.kind == "categorical" else 1
+        width = 1 + 2 * len(self.date_parts)
+        if self.kind == "categorical":
+            width = len(self.categories)
         if len(self.columns) != width + self.indicator or not self.columns:
             raise ValueError(
                 f"A feature of kind {self.kind!r} must have {width + self.indicator} columns. "
                 f"Received: columns={self.columns} for feature {self.name!r}"
             )
+
+    def inputs(self, own: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return the columns (g, columns) for values in the feature's own units, none missing."""
+        column = self._column
+        result = np.zeros((len(own), len(self.columns)), dtype)
+        result[:, 0] = column.scaled(own)
+        for place, wave in enumerate(waves(own, self.date_parts), 1):
+            result[:, place] = wave
+        return result
+
+    def own(self, x: np.ndarray) -> np.ndarray:
+        """Return the values in the feature's own units for the first of its columns, (g,)."""
+        return self._column.restored(x)
+
+    @property
+    def _column(self) -> Column:
+        return Column(self.name, self.kind, self.mean, self.scale, clip=self.clip)
 
 
 def features(preprocessing: Preprocessing) -> list[Feature]:
@@ -75,10 +101,12 @@ def features(preprocessing: Preprocessing) -> list[Feature]:
                 column.name,
                 tuple(range(start, start + column.width)),
                 column.kind,
-                tuple(map(str, column.categories)),
+                (*map(str, column.categories), *(["other"] if column.other else [])),
                 column.mean,
                 column.scale,
                 column.indicator,
+                column.clip,
+                column.date_parts,
             )
         )
         start += column.width

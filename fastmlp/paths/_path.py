@@ -68,8 +68,13 @@ def path(
     learning_rate: float = 0.01,
     categorical: Collection[str] = (),
     drop: Collection[str] = (),
-    impute: str | None = None,
-    indicator: bool = False,
+    impute: str | None = "median",
+    indicator: bool = True,
+    keep: Collection[str] = (),
+    max_categories: int = 64,
+    unknown: str = "ignore",
+    date_parts: bool = False,
+    target_transform: str | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
     threads: int | None = None,
@@ -137,8 +142,10 @@ def path(
         By default all rows, or 256 if there are more than 2048 rows.
     learning_rate : float
         Adam's learning rate; a tenth of it is used in the last 30% of the epochs.
-    categorical, drop, impute, indicator
+    categorical, drop, impute, indicator, keep, max_categories, unknown, date_parts
         See `preprocessing.Preprocessing.fit`.
+    target_transform : {"log", "sqrt", "quantile"}, optional
+        See `preprocessing.Preprocessing.fit`. Errors then are in the units of the transform.
     jobs : int, optional
         Number of worker processes for the folds' paths, through joblib. By default, the workers
         of an active ``joblib.parallel_config`` (whose backend may be Dask), or else threads of
@@ -205,8 +212,11 @@ def path(
     if lambda_ratio is not None:
         arguments.number("lambda_ratio", lambda_ratio, "a number in (0, 1)", lambda v: 0 < v < 1)
     problem = TableProblem(
-        x, y, task, settings.dtype, standardize=arguments.flag("standardize", standardize),
-        categorical=categorical, drop=drop, impute=impute, indicator=indicator,
+        x, y, task, settings.dtype,
+        standardize="deviation" if arguments.flag("standardize", standardize) else False,
+        categorical=categorical, drop=drop, impute=impute, indicator=indicator, keep=keep,
+        max_categories=max_categories, unknown=unknown, date_parts=date_parts,
+        target_transform=target_transform,
     )  # fmt: skip
     lengths: dict[str, Any] = _lengths(problem.n_rows, batch_size, epochs, first_epochs)
     settings = replace(settings, n_classes=problem.n_classes, **lengths)

@@ -314,9 +314,7 @@ class PathResult:
         y : ndarray of shape (n,)
             In the target's units, or each row's class, counted from 0.
         """
-        means, scales = self.preprocessing.scaling()
-        x = self._fits.problem.whole.x.astype(np.float64) * scales + means
-        return x, self.target_values()
+        return self.preprocessing.in_units(self._fits.problem.whole.x), self.target_values()
 
     def target_values(self) -> NDArray[Any]:
         """Return the rows' targets in the table's units, or their classes from 0, (n,)."""

@@ -119,7 +119,7 @@ def _panel_title(result: PathFigures, place: int) -> str:
 def _drawing(result: PathFigures) -> tuple[Any, tuple[str, str], bool]:
     """Return the function that draws a panel, the axis labels, and whether panels are square."""
     state = result.preprocessing
-    plain = all(c.kind == "numeric" and not c.indicator for c in state.columns)
+    plain = state.is_plain
     names, target = state.input_names, state.target
     if plain and len(names) == 1:
         if not target.labels:
@@ -154,9 +154,8 @@ class _ModelPanel:
 
     def outputs(self, place: int, raw: Array) -> Array:
         """Return the outputs for inputs in the table's units, in the units of the target."""
-        means, scales = self.state.scaling()
         model = self.result.model_at(place)
-        outputs = model.predict(((raw - means) / scales).astype(model.dtype), verbose=0)
+        outputs = model.predict(self.state.from_units(raw).astype(model.dtype), verbose=0)
         if self.state.target.labels:
             return outputs
         return self.state.target.restored(outputs)

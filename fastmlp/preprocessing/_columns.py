@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-MAX_CATEGORIES = 1000
+MAX_CATEGORIES = 1000  # classes of a target
+CLIP = 3.0  # of robust scaling
+DATE_PARTS = ("year", "month", "weekday", "hour")
+TRANSFORMS = ("log", "sqrt", "quantile")
 Label = int | float | str
 
 
@@ -23,12 +26,23 @@ class Column:
         A boolean is one input, 0 or 1; a date its days since 1970-01-01; a categorical column
         has one 0/1 input for each category.
     mean, scale : float
-        A number or date becomes (value - mean) / scale.
+        A number or date becomes z = (value - mean) / scale.
     fill : float or str, optional
-        Replaces missing cells; None: missing cells are an error.
+        Replaces missing cells; None: missing cells are an error. For categories "" sets all
+        categories' inputs to 0.
     categories : list of str
     indicator : bool
         Whether an additional 0/1 input marks missing cells.
+    clip : float
+        If above 0, z becomes z / sqrt(1 + (z / clip)^2), which lies between -clip and clip.
+    date_parts : tuple of str
+        Which of "year", "month", "weekday" and "hour" follow a date's days, each as the sine and
+        the cosine of its place in the year, in the twelve months, in the week or in the day.
+    other : bool
+        Whether one more 0/1 input, after the categories', stands for any other category.
+    unknown : {"error", "ignore"}
+        Without `other`: whether a category not seen in training is an error, or sets all
+        categories' inputs to 0.
     """
 
     name: str
@@ -38,34 +52,119 @@ class Column:
     fill: float | str | None = None
     categories: list[str] = field(default_factory=list)
     indicator: bool = False
+    clip: float = 0.0
+    date_parts: tuple[str, ...] = ()
+    other: bool = False
+    unknown: str = "error"
+
+    @property
+    def value_names(self) -> list[str]:
+        """Names of the network's inputs, without that of the indicator."""
+        if self.kind != "categorical":
+            waves = [f"{self.name} {part} {f}" for part in self.date_parts for f in ("sin", "cos")]
+            return [self.name, *waves]
+        names = [f"{self.name}={category}" for category in self.categories]
+        return [*names, f"{self.name} other"] if self.other else names
 
     @property
     def input_names(self) -> list[str]:
         """Names of the network's inputs."""
-        names = [self.name]
-        if self.kind == "categorical":
-            names = [f"{self.name}={category}" for category in self.categories]
+        names = self.value_names
         return [*names, f"{self.name} missing"] if self.indicator else names
 
     @property
     def width(self) -> int:
         """Number of network inputs."""
-        return (len(self.categories) if self.kind == "categorical" else 1) + self.indicator
+        if self.kind == "categorical":
+            return len(self.categories) + self.other + self.indicator
+        return 1 + 2 * len(self.date_parts) + self.indicator
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Return the inputs of numbers or days, in float64."""
+        z = scaled(values, self.mean, self.scale)
+        return clipped(z, self.clip) if self.clip else z
+
+    def restored(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the numbers or days that `scaled` made inputs of.
+
+        In float64. Where z was far outside the clip, the input has lost it: the number is too near.
+        """
+        z: np.ndarray = np.asarray(inputs, np.float64)
+        if self.clip:
+            share = np.clip(z / self.clip, -_LARGEST_SHARE, _LARGEST_SHARE)
+            z = z / np.sqrt(1 - share * share)
+        return z * self.scale + self.mean
+
+
+_LARGEST_SHARE = 1 - 1e-7  # of clip; float32 cannot come closer
+
+
+def scaled(values: np.ndarray, mean: float, scale: float) -> np.ndarray:
+    """Return (values - mean) / scale."""
+    with np.errstate(over="ignore"):  # infinity becomes an error later
+        if mean != 0:
+            values = values - mean
+        if scale != 1:
+            values = values / scale
+    return values
+
+
+FAR = 1e9  # beyond, z / sqrt(1 + (z / clip)^2) is clip to the last bit
+
+
+def clipped(z: np.ndarray, clip: float) -> np.ndarray:
+    """Return z / sqrt(1 + (z / clip)^2)."""
+    z = np.clip(z, -FAR, FAR)
+    share = z / clip
+    return z / np.sqrt(1 + share * share)
 
 
 @dataclass
 class Target:
-    """The target column: numbers, or each row's class label."""
+    """The target column: numbers, or each row's class label.
+
+    Parameters
+    ----------
+    name : str
+    mean, scale : float
+        The network predicts (t - mean) / scale, where t is the number or its transform.
+    labels : list
+        The classes; empty for numbers.
+    transform : {"", "log", "sqrt", "quantile"}
+        t is log(number + shift), the square root, or the normal score of the number's quantile.
+    shift : float
+    knots, scores : tuple of float
+        Numbers in increasing order and their normal scores. Between them, t is linear.
+    """
 
     name: str
     mean: float = 0.0
     scale: float = 1.0
     labels: list[Label] = field(default_factory=list)
+    transform: str = ""
+    shift: float = 0.0
+    knots: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
 
     @property
     def is_scaled(self) -> bool:
-        """Whether the network predicts a standardised target."""
-        return self.mean != 0 or self.scale != 1
+        """Whether the network predicts a standardised or transformed target."""
+        return self.mean != 0 or self.scale != 1 or bool(self.transform)
+
+    def transformed(self, values: np.ndarray) -> np.ndarray:
+        """Return t for numbers in the table's units."""
+        if self.transform == "log":
+            result: np.ndarray = np.log(values + self.shift if self.shift else values)
+            return result
+        if self.transform == "sqrt":
+            return np.sqrt(values)
+        if self.transform == "quantile":
+            return np.interp(values, self.knots, self.scores)
+        return values
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Return what the network shall predict for numbers in the table's units."""
+        return scaled(self.transformed(values), self.mean, self.scale)
 
     def restored(self, values: Any) -> np.ndarray:
         """Return a network's numbers in the table's units.
@@ -73,10 +172,50 @@ class Target:
         In float64, because float32 cannot keep apart close numbers far from 0.
         """
         result: np.ndarray = np.asarray(values, np.float64) * self.scale + self.mean
+        if self.transform == "log":
+            result = np.exp(np.minimum(result, LARGEST_LOG))
+            return result - self.shift if self.shift else result
+        if self.transform == "sqrt":
+            return np.square(np.maximum(result, 0))
+        if self.transform == "quantile":
+            return np.interp(result, self.scores, self.knots)
         return result
 
 
-# ---- from JSON ---------------------------------------------------------------------------------
+LARGEST_LOG = 709.0  # exp of more is infinite
+
+
+# ---- JSON --------------------------------------------------------------------------------------
+
+# Fields that versions 1 and 2 lack.
+_NEW_IN_3 = ("clip", "date_parts", "other", "unknown")
+_TARGETS_NEW_IN_3 = ("transform", "shift", "knots", "scores")
+
+
+def is_old_column(column: Column) -> bool:
+    """Return whether versions 1 and 2 can describe a column."""
+    plain = Column("")
+    return column.fill != "" and all(getattr(column, n) == getattr(plain, n) for n in _NEW_IN_3)
+
+
+def column_fields(old: bool) -> list[str]:
+    """Return the names of the fields that a version writes."""
+    return [one.name for one in fields(Column) if not (old and one.name in _NEW_IN_3)]
+
+
+def described(column: Column, old: bool) -> dict[str, Any]:
+    """Return a column's fields as JSON values."""
+    return {name: _json(getattr(column, name)) for name in column_fields(old)}
+
+
+def described_target(target: Target, old: bool) -> dict[str, Any]:
+    """Return a target's fields as JSON values."""
+    names = [one.name for one in fields(Target)]
+    return {n: _json(getattr(target, n)) for n in names if not (old and n in _TARGETS_NEW_IN_3)}
+
+
+def _json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def column_from(
@@ -87,6 +226,10 @@ def column_from(
     fill: Any,
     categories: Any,
     indicator: Any = False,
+    clip: Any = 0.0,
+    date_parts: Any = (),
+    other: Any = False,
+    unknown: Any = "error",
 ) -> Column:
     mean, scale = _checked_scale(mean, scale)
     _expect(isinstance(name, str) and isinstance(categories, list), "a column's name or categories")
@@ -94,25 +237,37 @@ def column_from(
     _expect(len(set(categories)) == len(categories), "categories")
     _expect(kind in ("numeric", "boolean", "date", "categorical"), "a column's kind")
     _expect(isinstance(indicator, bool) and (fill is not None or not indicator), "an indicator")
-    _expect((kind == "categorical") == bool(categories), "a column's categories")
+    _expect(isinstance(other, bool), "another category")
+    _expect(unknown in ("error", "ignore"), "what to do with unknown categories")
+    if kind == "categorical":
+        _expect(bool(categories), "a column's categories")
+    else:
+        _expect(not categories and not other, "a column's categories")
+    clip, date_parts = float(clip), tuple(date_parts)
+    _expect(bool(np.isfinite(clip)) and clip >= 0, "a column's clip")
+    _expect(set(date_parts) <= set(DATE_PARTS), "the parts of a date")
+    _expect(kind == "date" or not date_parts, "the parts of a date")
+    _expect(kind in ("numeric", "date") or not clip, "a column's clip")
     if fill is not None and kind == "categorical":
-        _expect(fill in categories, "a column's fill")
+        _expect(fill == "" or fill in categories, "a column's fill")
     elif fill is not None:
         fill = float(fill)
         _expect(bool(np.isfinite(fill)), "a column's fill")
-    return Column(name, kind, mean, scale, fill, categories, indicator)
+    return Column(
+        name, kind, mean, scale, fill, categories, indicator, clip, date_parts, other, unknown
+    )
 
 
-def side_by_side(columns: Sequence[Column]) -> dict[str, Any]:
+def side_by_side(columns: Sequence[Column], old: bool) -> dict[str, Any]:
     """Return columns' fields as JSON values, one list per field: much shorter for many columns.
 
     A field that is equal in all columns is ``{"all": value}``, any other ``{"each": [...]}``.
     """
     described: dict[str, Any] = {}
-    for one in fields(Column):
-        values = [getattr(column, one.name) for column in columns]
-        same = one.name != "name" and all(value == values[0] for value in values)
-        described[one.name] = {"all": values[0]} if same else {"each": values}
+    for name in column_fields(old):
+        values = [_json(getattr(column, name)) for column in columns]
+        same = name != "name" and all(value == values[0] for value in values)
+        described[name] = {"all": values[0]} if same else {"each": values}
     return described
 
 
@@ -127,14 +282,33 @@ def one_by_one(described: Any) -> Iterator[dict[str, Any]]:
         yield {**shared, **dict(zip(each, values, strict=True))}
 
 
-def target_from(name: Any, mean: Any, scale: Any, labels: Any) -> Target:
+def target_from(
+    name: Any,
+    mean: Any,
+    scale: Any,
+    labels: Any,
+    transform: Any = "",
+    shift: Any = 0.0,
+    knots: Any = (),
+    scores: Any = (),
+) -> Target:
     mean, scale = _checked_scale(mean, scale)
     _expect(isinstance(name, str) and isinstance(labels, list), "the target")
     _expect(
         all(isinstance(x, int | float | str) and not isinstance(x, bool) for x in labels), "labels"
     )
     _expect(len(set(labels)) == len(labels), "labels")
-    return Target(name, mean, scale, labels)
+    _expect(transform in ("", *TRANSFORMS), "the target's transform")
+    _expect(not (transform and labels), "a transform of classes")
+    shift = float(shift)
+    knots, scores = tuple(map(float, knots)), tuple(map(float, scores))
+    _expect(bool(np.isfinite(shift)), "the target's shift")
+    _expect(len(knots) == len(scores) and len(knots) != 1, "the target's knots")
+    _expect(bool(knots) == (transform == "quantile"), "the target's knots")
+    for increasing in (knots, scores):
+        steps = np.diff(increasing)
+        _expect(bool(np.isfinite(increasing).all() and (steps > 0).all()), "the target's knots")
+    return Target(name, mean, scale, labels, transform, shift, knots, scores)
 
 
 def _checked_scale(mean: Any, scale: Any) -> tuple[float, float]:

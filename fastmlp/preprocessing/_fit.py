@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from .._tables.table import Table
 from .._utils import arguments
 from .._utils.names import TASKS
 from ..errors import DataError
-from ._columns import Column, Target
-from ._statistics import CategoryLearner, NumberLearner, TargetLearner
+from ._checks import warnings
+from ._columns import TRANSFORMS, Column, Target
+from ._statistics import CategoryLearner, NumberLearner, TargetLearner, Treatment
+from ._targets import missing_cells, target_names, without_target
+from ._transform import listed
 
 
 class ColumnStatistics:
@@ -21,44 +25,61 @@ class ColumnStatistics:
 
     Parameters
     ----------
-    target, task, categorical, drop, standardize, impute, indicator
+    target, task, categorical, drop, keep, standardize, impute, indicator, max_categories, unknown
+        As for `Preprocessing.fit`.
+    date_parts, target_transform
         As for `Preprocessing.fit`.
     sample : int, optional
-        Compute a median from at most this number of values of a column, drawn at random. By
-        default it is exact, and all values are kept until `finish`.
+        Compute medians and quantiles from at most this number of values of a column, drawn at
+        random. By default they are exact, and all values are kept until `finish`.
     """
 
     def __init__(
         self,
-        target: str,
+        target: str | Sequence[str],
         task: str | None = None,
         *,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
-        standardize: bool = True,
-        impute: str | None = None,
-        indicator: bool = False,
+        keep: Collection[str] = (),
+        standardize: bool | str = True,
+        impute: str | None = "median",
+        indicator: bool = True,
+        max_categories: int = 64,
+        unknown: str = "ignore",
+        date_parts: bool = False,
+        target_transform: str | None = None,
         sample: int | None = None,
     ) -> None:
-        arguments.instance("target", target, str)
+        names = target_names(target)
         if task is not None:
             arguments.one_of("task", task, TASKS)
         if impute is not None:
-            arguments.one_of("impute", impute, ("mean", "median"))
-        standardize = arguments.flag("standardize", standardize)
-        indicator = arguments.flag("indicator", indicator)
-        categorical = column_names("categorical", categorical)
-        drop = column_names("drop", drop)
-        if indicator and impute is None:
-            raise ValueError(
-                "indicator=True requires impute, which fills missing values. Received: impute=None"
-            )
-        self._target, self._categorical, self._drop = target, categorical, drop
-        self._standardize, self._impute = standardize, impute
-        self._indicator, self._sample = indicator, sample
-        self._goal = TargetLearner(target, task, target in categorical)
+            arguments.one_of("impute", impute, ("median", "mean", "none"))
+        if target_transform is not None:
+            arguments.one_of("target_transform", target_transform, TRANSFORMS)
+        if isinstance(standardize, str):
+            scaling = arguments.one_of("standardize", standardize, ("robust", "deviation"))
+        else:
+            scaling = "robust" if arguments.flag("standardize", standardize) else ""
+        self._treatment = Treatment(
+            scaling,
+            None if impute == "none" else impute,
+            arguments.flag("indicator", indicator),
+            arguments.integer("max_categories", max_categories),
+            arguments.one_of("unknown", unknown, ("ignore", "error")),
+            arguments.flag("date_parts", date_parts),
+            sample,
+        )
+        self._categorical = column_names("categorical", categorical)
+        self._drop, self._keep = column_names("drop", drop), column_names("keep", keep)
+        self._goals = [
+            TargetLearner(name, task, name in self._categorical, target_transform, sample)
+            for name in names
+        ]
         self._learners: list[NumberLearner | CategoryLearner] = []
-        self._source, self._n_rows = "", 0
+        self._source, self._n_rows, self._n_without_target = "", 0, 0
+        self._warnings: list[str] = []
 
     def add(self, table: Table, rows: np.ndarray | None = None) -> None:
         """Add a table; all tables must have the same columns.
@@ -69,50 +90,180 @@ class ColumnStatistics:
         rows : ndarray of int, optional
             The training rows; all by default.
         """
-        if not self._learners:
+        begins = not self._learners
+        if begins:
             self._source = table.source
             self._learners = self._begun(table)
+        rows = self._with_target(table, rows)
         for learner in self._learners:
             learner.add(table, rows)
-        self._goal.add(table, rows)
+        for goal in self._goals:
+            goal.add(table, rows)
         self._n_rows += table.n_rows
+        if begins:
+            names = [learner.name for learner in self._learners if not self._is_id(learner)]
+            goals = {goal.name: goal.decision()[0] for goal in self._goals}
+            self._warnings = warnings(table, names, goals, rows)
+
+    def _with_target(self, table: Table, rows: np.ndarray | None) -> np.ndarray | None:
+        """Return those of the training rows that have a target."""
+        missing = np.zeros(table.n_rows, bool)
+        for goal in self._goals:
+            missing |= missing_cells(table, goal.name)
+        if not missing.any():
+            return rows
+        self._n_without_target += int(missing.sum())
+        return np.flatnonzero(~missing) if rows is None else rows[~missing[rows]]
 
     def _begun(self, table: Table) -> list[NumberLearner | CategoryLearner]:
-        target, drop = self._target, self._drop
-        for name in (target, *self._categorical, *drop):
-            table.require(name, "target column" if name == target else "column")
-        names = [name for name in table.names if name != target and name not in drop]
+        targets, drop = [goal.name for goal in self._goals], self._drop
+        for name in (*targets, *self._categorical, *drop, *self._keep):
+            table.require(name, "target column" if name in targets else "column")
+        names = [name for name in table.names if name not in targets and name not in drop]
         if not names:
-            raise DataError(f"{table.source}: there is no input column besides '{target}'")
+            besides = " and ".join(f"'{name}'" for name in targets)
+            raise DataError(f"{table.source}: there is no input column besides {besides}")
         return [self._learner(table, name) for name in names]
 
     def _learner(self, table: Table, name: str) -> NumberLearner | CategoryLearner:
         kind = "text" if name in self._categorical else table.kind(name)
         if kind == "text":
-            return CategoryLearner(name, self._impute, self._indicator)
-        kind = "numeric" if kind == "number" else kind
-        return NumberLearner(
-            name, kind, self._standardize, self._impute, self._indicator, self._sample
-        )
+            return CategoryLearner(name, self._treatment, name in self._categorical)
+        return NumberLearner(name, "numeric" if kind == "number" else kind, self._treatment)
 
     @property
     def decision(self) -> tuple[str, str]:
         """The task, and the reason for it."""
-        return self._goal.decision()
+        return self._goals[0].decision()
 
-    def finished(self) -> tuple[str, list[Column], Target, list[str]]:
-        """Return the task, the columns, the target and the names of the dropped columns.
+    def finished(self) -> tuple[str, list[Column], Target, list[str], list[Target], list[str]]:
+        """Return the arguments of `Preprocessing`.
+
+        Returns
+        -------
+        task : {"regression", "classification"}
+        columns : list of Column
+        target : Target
+        dropped : list of str
+            Names of the columns that are left out.
+        further : list of Target
+        notes : list of str
 
         Raises
         ------
         DataError
-            If there are fewer than two rows.
+            If there are fewer than two rows with a target, or no column with a value.
         """
-        if self._n_rows < 2:
-            raise DataError(f"{self._source}: {self._n_rows} row; expected at least two")
-        columns = [learner.fitted(self._source) for learner in self._learners]
-        goal = self._goal.fitted(self._source, self._standardize)
-        return self.decision[0], columns, goal, list(self._drop)
+        n_rows = self._n_rows - self._n_without_target
+        if n_rows < 2:
+            of_target = " with a target" if self._n_without_target else ""
+            raise DataError(
+                f"{self._source}: {n_rows} row{'s' if n_rows == 0 else ''}{of_target}; "
+                "expected at least two"
+            )
+        tasks = {goal.name: goal.decision() for goal in self._goals}
+        if len(tasks) > 1:
+            for name, (task, reason) in tasks.items():
+                if task != "regression":
+                    raise DataError(
+                        f"{self._source}: several targets must all hold numbers, but {reason}; "
+                        f"train a network for '{name}' by itself"
+                    )
+        learners, empty, ids = self._sorted_out()
+        scaled = bool(self._treatment.standardize)
+        goals = [goal.fitted(self._source, scaled) for goal in self._goals]
+        columns = [learner.fitted(self._source) for learner in learners]
+        notes = self._notes(learners, columns, empty, ids)
+        return self.decision[0], columns, goals[0], [*self._drop, *empty, *ids], goals[1:], notes
+
+    def _is_id(self, learner: NumberLearner | CategoryLearner) -> bool:
+        return learner.name not in self._keep and learner.is_id(self._n_rows)
+
+    def _sorted_out(self) -> tuple[list[NumberLearner | CategoryLearner], list[str], list[str]]:
+        """Return the learners of the inputs, and the names of empty columns and of ids."""
+        empty = [learner.name for learner in self._learners if not learner.n_present]
+        left = [learner for learner in self._learners if learner.n_present]
+        if not left:
+            raise DataError(
+                f"{self._source}: column '{empty[-1]}' has no values, and there is no other input"
+            )
+        ids = [learner for learner in left if self._is_id(learner)]
+        if len(ids) == len(left):  # something must stay, rather a number than text
+            ids.remove(next((one for one in ids if isinstance(one, NumberLearner)), ids[-1]))
+        return [one for one in left if one not in ids], empty, [one.name for one in ids]
+
+    def _notes(
+        self,
+        learners: list[NumberLearner | CategoryLearner],
+        columns: list[Column],
+        empty: list[str],
+        ids: list[str],
+    ) -> list[str]:
+        notes = []
+        if self._n_without_target:
+            names = [goal.name for goal in self._goals]
+            notes.append(without_target(self._n_without_target, names))
+        if ids:
+            notes.append(
+                f"Left out as {'an id' if len(ids) == 1 else 'ids'}: {listed(ids)} "
+                f"(--keep {shlex.quote(ids[0])} uses it)."
+            )
+        if empty:
+            notes.append(f"Left out, because there is no value: {listed(empty)}.")
+        constant = [learner.name for learner in learners if learner.is_constant]
+        if constant:
+            notes.append(f"The same in all rows, and so of no use: {listed(constant)}.")
+        notes += self._missing_note(learners, columns)
+        for learner, column in zip(learners, columns, strict=True):
+            if isinstance(learner, CategoryLearner) and column.other:
+                notes.append(self._merged_note(learner))
+        return notes + self._warnings
+
+    def _missing_note(
+        self, learners: list[NumberLearner | CategoryLearner], columns: list[Column]
+    ) -> list[str]:
+        gaps = [
+            (one.n_missing / self._n_rows, one.name, column.kind)
+            for one, column in zip(learners, columns, strict=True)
+            if one.n_missing
+        ]
+        if not gaps:
+            return []
+        worst = sorted(gaps, key=lambda gap: -gap[0])
+        shares = ", ".join(f"{name} {percent(share)}" for share, name, _ in worst[:10])
+        if len(worst) > 10:
+            shares += f", ... ({len(worst)} columns)"
+        kinds = {kind for _, _, kind in gaps}
+        indicator = self._treatment.indicator
+        with_indicator = ", with an indicator" if indicator else ""
+        how = []
+        if kinds & {"numeric", "date"}:
+            how.append(f"filled by the {self._treatment.impute}{with_indicator}")
+        if "boolean" in kinds:
+            how.append(f"true or false filled by the more frequent value{with_indicator}")
+        if "categorical" in kinds:
+            level = "a category of its own" if indicator else "no category"
+            how.append(f"missing categories are {level}")
+        return [f"Missing: {shares}; {'; '.join(how)} (--impute none refuses)."]
+
+    def _merged_note(self, learner: CategoryLearner) -> str:
+        most = self._treatment.max_categories
+        text = (
+            f"'{learner.name}' has {learner.n_categories} categories: the {most} most frequent "
+            "are kept, the rest are 'other' (--max-categories)."
+        )
+        if learner.is_nearly_distinct:
+            text += f" Nearly every row has its own: --drop {shlex.quote(learner.name)}?"
+        return text
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage that is neither 0% nor 100% unless it is exactly so."""
+    if 0 < share < 0.01:
+        return "under 1%"
+    if 0.99 < share < 1:
+        return "over 99%"
+    return f"{100 * share:.0f}%"
 
 
 def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> tuple[str, str]:
@@ -134,7 +285,7 @@ def choose_task(table: Any, target: str, categorical: Collection[str] = ()) -> t
     Raises
     ------
     DataError
-        If the column does not exist, misses a value, mixes numbers and text, or holds dates.
+        If the column does not exist, mixes numbers and text, or holds dates.
     """
     categorical = column_names("categorical", categorical)
     learner = TargetLearner(target, None, target in categorical)

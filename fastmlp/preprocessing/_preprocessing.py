@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +18,23 @@ from .._tables.table import Table, shortened
 from .._utils import arguments
 from .._utils.names import TASKS
 from ..errors import DataError, ModelFileError
-from ._columns import Column, Label, Target, column_from, one_by_one, side_by_side, target_from
+from ._columns import (
+    Column,
+    Label,
+    Target,
+    column_from,
+    described,
+    described_target,
+    is_old_column,
+    one_by_one,
+    side_by_side,
+    target_from,
+)
+from ._dates import waves
 from ._fit import ColumnStatistics, choose_task
 from ._statistics import regression_numbers
-from ._transform import cast, category_codes, filled_values, listed, scaled, target_codes
+from ._targets import refuse_negative
+from ._transform import cast, category_codes, filled_values, listed, refuse_missing, target_codes
 
 _WIDE = 4096  # columns; of more, each field is one list, which JSON has room for
 
@@ -47,56 +60,94 @@ class Preprocessing:
     target : Target
     dropped : list of str
         Columns that were left out in training; a later table may contain them.
+    further : list of Target
+        Targets after the first; all are numbers then.
+    notes : list of str
+        What was decided when this was fitted, and warnings, each a sentence for the user.
     """
 
     task: str
     columns: list[Column]
     target: Target
     dropped: list[str] = field(default_factory=list)
+    further: list[Target] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list, compare=False)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle of an earlier version has neither.
+        vars(self).update({"further": [], "notes": []} | state)
 
     @classmethod
     def fit(
         cls,
         table: Any,
-        target: str,
+        target: str | Sequence[str],
         task: str | None = None,
         *,
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
-        standardize: bool = True,
-        impute: str | None = None,
-        indicator: bool = False,
+        keep: Collection[str] = (),
+        standardize: bool | str = True,
+        impute: str | None = "median",
+        indicator: bool = True,
+        max_categories: int = 64,
+        unknown: str = "ignore",
+        date_parts: bool = False,
+        target_transform: str | None = None,
         rows: np.ndarray | None = None,
     ) -> Preprocessing:
         """Fit the treatment of a table's columns.
 
         Numbers stay numbers; true and false become 1 and 0; dates become days since
-        1970-01-01, always standardised; text becomes one 0/1 input for each category.
+        1970-01-01, always standardised; text becomes one 0/1 input for each category. `notes`
+        says what was decided: columns left out, missing values, merged categories, and warnings
+        about columns that give the target away and about rows that occur twice.
 
         Parameters
         ----------
         table : Table, data frame, Arrow table, array or mapping
             What `datasets.as_table` takes.
-        target : str
-            The column to predict.
+        target : str or sequence of str
+            The column to predict, or several columns of numbers.
         task : {"regression", "classification"}, optional
             By default the result of `choose_task`.
         categorical : collection of str
             Columns to take as categories even where they hold numbers.
         drop : collection of str
             Columns to leave out.
-        standardize : bool
-            Scale numeric inputs, and a regression target, to mean 0 and deviation 1.
-            `values` brings predictions back to the target's units.
-        impute : {"mean", "median"}, optional
-            Replace missing numbers and dates by the column's mean or median, missing categories and
-            booleans by the most frequent value.
+        keep : collection of str
+            Columns to use even if they look like ids. An id is text that is different in every
+            row of at least 20, or has an empty or index-like name (id, index, row, customer_id)
+            and counts the rows from 0 or 1. Ids are left out, but for the last remaining column.
+        standardize : bool or {"robust", "deviation"}
+            Scale numeric inputs, and a regression target. True or "robust": an input becomes
+            z = (value - median) / interquartile range (the standard deviation if that range is 0),
+            then z / sqrt(1 + (z / 3)^2), so that outliers do not squeeze the rest. "deviation":
+            mean 0 and standard deviation 1, a linear change. The target always has mean 0 and
+            deviation 1; `values` brings predictions back to its units.
+        impute : {"median", "mean", "none"}, optional
+            Replace missing numbers and dates by the column's median or mean, missing booleans by
+            the more frequent value; a missing category is a category of its own. "none" or None:
+            missing values are an error.
         indicator : bool
-            For every column with a missing value among the training rows, add an input that is
-            1 where the value is missing and 0 elsewhere.
+            For every column with a missing value, add an input that is 1 where the value is
+            missing and 0 elsewhere.
+        max_categories : int
+            Of a column with more categories, keep the most frequent ones; all others, also those
+            not seen in training, become one category "other".
+        unknown : {"ignore", "error"}
+            Whether a category not seen in training sets all inputs of its column to 0 and is
+            counted (see `inputs`), or is an error.
+        date_parts : bool
+            Add the place in the year, the month, the weekday and the hour of dates, each as sine
+            and cosine; the hour only if some date has a time of day.
+        target_transform : {"log", "sqrt", "quantile"}, optional
+            Predict the logarithm of the target (of 1 + target if it is 0 somewhere), its square
+            root, or the normal score of its quantile; `values` undoes it.
         rows : ndarray of int, optional
-            The training rows, from which means, scales and replacements are computed.
-            Categories and labels come from all rows.
+            The training rows, from which medians, means, scales and replacements are computed.
+            Which inputs there are, and labels, comes from all rows. Rows without a target are left
+            out, see `usable_rows`.
 
         Returns
         -------
@@ -106,7 +157,7 @@ class Preprocessing:
         ------
         DataError
             If a column does not exist, holds unsupported values, or misses values while `impute`
-            is None; if there is a single row, or the target is the same in all rows.
+            is "none"; if there is a single row, or the target is the same in all rows.
         """
         table = as_table(table)
         fitting = Fitting(
@@ -114,9 +165,14 @@ class Preprocessing:
             task,
             categorical=categorical,
             drop=drop,
+            keep=keep,
             standardize=standardize,
             impute=impute,
             indicator=indicator,
+            max_categories=max_categories,
+            unknown=unknown,
+            date_parts=date_parts,
+            target_transform=target_transform,
         )
         fitting.add(table, rows)
         return fitting.finish()
@@ -184,16 +240,28 @@ class Preprocessing:
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the network: one, or one for each class if there are more than two."""
+        """Outputs of the network: one for each target, or for each class if there are over two."""
+        if self.further:
+            return 1 + len(self.further)
         return len(self.target.labels) if len(self.target.labels) > 2 else 1
+
+    @property
+    def all_targets(self) -> list[Target]:
+        """The targets, in the order of the network's outputs."""
+        return [self.target, *self.further]
 
     @property
     def input_names(self) -> list[str]:
         """Names of the network's inputs, such as ``age``, ``colour=red`` and ``age missing``."""
         return [name for column in self.columns for name in column.input_names]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every input is a number of one column, so that `from_units` applies."""
+        return all(column.kind == "numeric" and not column.indicator for column in self.columns)
+
     def scaling(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the means and scales of the inputs, if all columns are numeric.
+        """Return the means and scales of the inputs, if all are linear in a numeric column.
 
         Returns
         -------
@@ -202,14 +270,50 @@ class Preprocessing:
         Raises
         ------
         ValueError
-            If a column is categorical.
+            If a column is not numeric, or its outliers are drawn in (``standardize="robust"``).
         """
+        self._require_plain()
+        for column in self.columns:
+            if column.clip:
+                raise ValueError(f"column '{column.name}' is not scaled linearly, but robustly")
+        means = np.array([column.mean for column in self.columns])
+        return means, np.array([column.scale for column in self.columns])
+
+    def _require_plain(self) -> None:
         for column in self.columns:
             if column.kind != "numeric" or column.indicator:
                 kind = "imputed with an indicator" if column.indicator else column.kind
                 raise ValueError(f"column '{column.name}' is {kind}, expected numbers")
-        means = np.array([column.mean for column in self.columns])
-        return means, np.array([column.scale for column in self.columns])
+
+    def from_units(self, values: np.ndarray) -> np.ndarray:
+        """Turn numbers in the table's units into inputs, if all columns are numeric.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n, n_inputs)
+            In float64.
+        """
+        self._require_plain()
+        return np.stack([c.scaled(values[:, i]) for i, c in enumerate(self.columns)], axis=1)
+
+    def in_units(self, x: np.ndarray) -> np.ndarray:
+        """Turn inputs back into numbers in the table's units, if all columns are numeric.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n, n_inputs)
+            In float64; outliers come out too near, as far as their inputs could not tell them.
+        """
+        self._require_plain()
+        return np.stack([c.restored(x[:, i]) for i, c in enumerate(self.columns)], axis=1)
 
     # ---- table to arrays ----
 
@@ -230,7 +334,12 @@ class Preprocessing:
         DataError
             If a column is neither an input, nor the target, nor dropped now or in training.
         """
-        known = {self.target.name, *self.dropped, *drop, *(c.name for c in self.columns)}
+        known = {
+            *(t.name for t in self.all_targets),
+            *self.dropped,
+            *drop,
+            *(c.name for c in self.columns),
+        }
         extra = [name for name in names if name not in known]
         if extra:
             several = len(extra) > 1
@@ -240,7 +349,13 @@ class Preprocessing:
                 f"{'them' if several else 'it'} out with drop (--drop {shlex.quote(extra[0])})"
             )
 
-    def inputs(self, table: Any, dtype: str = "float32", drop: Collection[str] = ()) -> np.ndarray:
+    def inputs(
+        self,
+        table: Any,
+        dtype: str = "float32",
+        drop: Collection[str] = (),
+        unseen: dict[str, int] | None = None,
+    ) -> np.ndarray:
         """Turn a table into the network's inputs; the table may contain the target.
 
         Parameters
@@ -250,6 +365,9 @@ class Preprocessing:
         dtype : {"float32", "float64"}
         drop : collection of str
             Columns to leave out, besides those that were left out in training.
+        unseen : dict, optional
+            For each column with categories that did not occur in training, their number of cells
+            is added to the entry of the column's name. `unseen_note` makes a sentence of it.
 
         Returns
         -------
@@ -258,8 +376,9 @@ class Preprocessing:
         Raises
         ------
         DataError
-            If a column is missing or unknown, or if a cell is missing, of the wrong kind, or holds
-            a category that did not occur in training.
+            If a column is missing or unknown, or if a cell is of the wrong kind, is missing though
+            the model does not impute, or holds a category that did not occur in training though
+            unknown ones are errors.
         """
         table, dtype = as_table(table), arguments.dtype(dtype).name
         absent = [column.name for column in self.columns if column.name not in table.columns]
@@ -278,11 +397,19 @@ class Preprocessing:
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
             for column in self.columns:
                 if column.kind == "categorical":
-                    codes, missing = category_codes(table, column)
-                    xt[start + codes, np.arange(table.n_rows)] = 1
+                    codes, missing, n_unknown = category_codes(table, column)
+                    if n_unknown and unseen is not None:
+                        unseen[column.name] = unseen.get(column.name, 0) + n_unknown
+                    coded = np.flatnonzero(codes >= 0) if n_unknown or column.fill == "" else None
+                    if coded is None:
+                        xt[start + codes, np.arange(table.n_rows)] = 1
+                    else:
+                        xt[start + codes[coded], coded] = 1
                 else:
                     values, missing = filled_values(table, column)
-                    xt[start] = scaled(values, column)
+                    xt[start] = column.scaled(values)
+                    for place, wave in enumerate(waves(values, column.date_parts), start + 1):
+                        xt[place] = wave
                 start += column.width
                 if column.indicator and missing is not None:
                     xt[start - 1] = missing
@@ -293,34 +420,59 @@ class Preprocessing:
     def _refuse_too_large(self, table: Table, dtype: str) -> None:
         for column in self.columns:
             if column.kind != "categorical":
-                cast(scaled(filled_values(table, column)[0], column), dtype, table, column.name)
+                cast(column.scaled(filled_values(table, column)[0]), dtype, table, column.name)
 
-    def targets(self, table: Any, dtype: str = "float32") -> np.ndarray:
-        """Turn a table's target column into the network's targets.
+    def targets(
+        self, table: Any, dtype: str = "float32", rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Turn a table's target columns into the network's targets.
 
         Parameters
         ----------
         table : Table, data frame, Arrow table, array or mapping
             What `datasets.as_table` takes.
         dtype : {"float32", "float64"}
+        rows : ndarray of int, optional
+            Rows to return, such as those that `usable_rows` finds; all by default.
 
         Returns
         -------
-        ndarray of shape (n_rows, 1)
-            Numbers, standardised if the target is; or class indices.
+        ndarray of shape (n_rows, number of targets)
+            Numbers, transformed and standardised if the target is; or class indices.
 
         Raises
         ------
         DataError
-            If the column does not exist, or a cell is missing, not a number, or an unknown label.
+            If a column does not exist, or a cell is missing, not a number, or an unknown label.
         """
         table = as_table(table)
-        table.require(self.target.name, "target column")
-        if self.task == "regression":
-            values = regression_numbers(table, self.target.name)
-            values = scaled(values, self.target)
-            return cast(values, dtype, table, self.target.name).reshape(-1, 1)
-        return target_codes(table, self.target).astype(dtype).reshape(-1, 1)
+        columns = [self._target(table, target, rows, dtype) for target in self.all_targets]
+        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+    def _target(
+        self, table: Table, target: Target, rows: np.ndarray | None, dtype: str
+    ) -> np.ndarray:
+        name = target.name
+        table.require(name, "target column")
+        if self.task == "classification":
+            codes = target_codes(table, target, rows)
+            return (codes if rows is None else codes[rows]).astype(dtype).reshape(-1, 1)
+        values = regression_numbers(table, name)
+        missing = np.isnan(values)
+        if rows is not None:
+            kept = np.zeros(len(values), bool)
+            kept[rows] = True
+            missing &= kept
+        refuse_missing(table, name, missing, "the target")
+        if target.transform in ("log", "sqrt") and (values < 0).any():
+            refuse_negative(table, name, target.transform)
+        with np.errstate(divide="ignore"):
+            values = target.scaled(values)
+        if rows is not None:
+            values = values[rows]
+        if not len(values):
+            return values.astype(dtype).reshape(-1, 1)
+        return cast(values, dtype, table, name).reshape(-1, 1)
 
     # ---- the network's outputs back to the table's terms ----
 
@@ -329,18 +481,44 @@ class Preprocessing:
 
         Parameters
         ----------
-        outputs : ndarray of shape (..., 1)
+        outputs : ndarray of shape (..., number of targets)
             Outputs of a network or an ensemble, or its members' outputs or quantiles.
 
         Returns
         -------
-        ndarray of shape (...)
+        ndarray of shape (...), or of the outputs' shape if there are several targets
             In float64, which keeps apart numbers that float32 does not, such as 1234567890 and
-            1234567900; in the outputs' type if the target was not scaled.
+            1234567900; in the outputs' type if no target was scaled or transformed.
         """
-        if not self.target.is_scaled:
-            return np.array(outputs[..., 0])
-        return self.target.restored(outputs[..., 0])
+        if not self.further:
+            if not self.target.is_scaled:
+                return np.array(outputs[..., 0])
+            return self.target.restored(outputs[..., 0])
+        if not any(target.is_scaled for target in self.all_targets):
+            return np.array(outputs)
+        return np.stack(
+            [target.restored(outputs[..., i]) for i, target in enumerate(self.all_targets)], -1
+        )
+
+    def unseen_note(self, unseen: dict[str, int]) -> str | None:
+        """Return a sentence about categories that training did not see, None if there are none.
+
+        Parameters
+        ----------
+        unseen : dict
+            Numbers of cells by column, as `inputs` counts them.
+
+        Returns
+        -------
+        str or None
+        """
+        if not unseen:
+            return None
+        cells = ", ".join(f"'{name}' {n}" for name, n in unseen.items())
+        return (
+            f"Cells with categories not seen in training, taken as unknown: {cells} "
+            "(train with --unknown error to refuse them)."
+        )
 
     def classes(self, outputs: np.ndarray) -> tuple[list[Label], np.ndarray]:
         """Convert a classifier's outputs to labels.
@@ -374,13 +552,27 @@ class Preprocessing:
         dict
         """
         wide = len(self.columns) > _WIDE
-        return {
-            "version": 2 if wide else 1,
+        targets = self.all_targets
+        old = (
+            not self.further
+            and not self.notes
+            and not self.target.transform
+            and all(map(is_old_column, self.columns))
+        )
+        columns = side_by_side(self.columns, old) if wide else [
+            described(column, old) for column in self.columns
+        ]  # fmt: skip
+        state = {
+            "version": 3 if not old else 2 if wide else 1,
             "task": self.task,
-            "columns": side_by_side(self.columns) if wide else list(map(asdict, self.columns)),
-            "target": asdict(self.target),
+            "columns": columns,
+            "target": described_target(self.target, old),
             "dropped": list(self.dropped),
         }
+        if not old:
+            state["further"] = [described_target(target, old) for target in targets[1:]]
+            state["notes"] = list(self.notes)
+        return state
 
     @classmethod
     def from_dict(cls, state: Any, source: str = "the model file") -> Preprocessing:
@@ -405,19 +597,27 @@ class Preprocessing:
         try:
             if not isinstance(state, dict):
                 raise ValueError(f"{arguments.shown(state)} is not a mapping")
-            if state["version"] not in (1, 2) or state["task"] not in TASKS:
+            version = state["version"]
+            if version not in (1, 2, 3) or state["task"] not in TASKS:
                 raise ValueError("unknown version or task")
-            described = state["columns"]
-            if state["version"] == 2:
-                described = one_by_one(described)
-            columns = [column_from(**column) for column in described]
-            dropped = state.get("dropped", [])
-            if not isinstance(dropped, list) or not all(isinstance(n, str) for n in dropped):
-                raise ValueError("dropped columns are not a list of names")
-            result = cls(state["task"], columns, target_from(**state["target"]), dropped)
+            given = state["columns"]
+            if version == 2 or (version == 3 and isinstance(given, dict)):
+                given = one_by_one(given)
+            columns = [column_from(**column) for column in given]
+            dropped, notes = state.get("dropped", []), state.get("notes", [])
+            for texts in (dropped, notes):
+                if not isinstance(texts, list) or not all(isinstance(n, str) for n in texts):
+                    raise ValueError("dropped columns or notes are not a list of texts")
+            further = [target_from(**target) for target in state.get("further", [])]
+            result = cls(
+                state["task"], columns, target_from(**state["target"]), dropped, further, notes
+            )
             many = len(result.target.labels)
             if (many >= 2) != (result.task == "classification") or not columns:
                 raise ValueError("labels do not fit the task")
+            names = [target.name for target in result.all_targets]
+            if further and (many or len(set(names)) < len(names)):
+                raise ValueError("several targets")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"{source}: damaged preprocessing: {error}") from error
         return result

@@ -79,8 +79,17 @@ def _refuse_unfit(table: Table, column: Column, unfit: np.ndarray) -> None:
         )
 
 
-def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """Return each row's category code, with missing ones imputed; and which were missing."""
+def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return each row's category code, which cells were missing, and how many were unknown.
+
+    Returns
+    -------
+    codes : ndarray of int
+        Places among the categories, with missing cells filled in; -1 for no category.
+    missing : ndarray of bool
+    n_unknown : int
+        Cells whose category training did not see, and that were not an error.
+    """
     codes, texts = table.coded(column.name)
     missing = codes < 0
     if column.fill is None:
@@ -96,15 +105,21 @@ def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray
             typed = _by_value(column.categories, read)
             found = [typed.get(read(t), -1) if i < 0 else i
                      for t, i in zip(texts, found, strict=True)]  # fmt: skip
-    fill = known[column.fill] if isinstance(column.fill, str) else 0
-    result = np.array([*found, fill], np.int64)[codes]
-    if -1 in found:
-        row = int(np.argmax(result < 0))
-        raise DataError(
-            f"{table.where(row, column.name)}: the category '{table.held(row, column.name)}' was "
-            f"not seen in training; known are {listed(column.categories)}"
-        )
-    return result, missing
+    n_unknown = 0
+    if -1 in found and column.other:
+        rest = len(column.categories)
+        found = [rest if code < 0 else code for code in found]
+    elif -1 in found:
+        unknown = np.array([*found, 0], np.int64)[codes] < 0  # the 0: missing ones are known
+        n_unknown = int(unknown.sum())
+        if column.unknown == "error":
+            row = int(np.argmax(unknown))
+            raise DataError(
+                f"{table.where(row, column.name)}: the category '{table.held(row, column.name)}' "
+                f"was not seen in training; known are {listed(column.categories)}"
+            )
+    fill = known.get(column.fill, -1) if isinstance(column.fill, str) else 0
+    return np.array([*found, fill], np.int64)[codes], missing, n_unknown
 
 
 def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any, int]:
@@ -115,11 +130,15 @@ def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any
     return values
 
 
-def target_codes(table: Table, target: Target) -> np.ndarray:
-    """Return the index of each row's class among the labels."""
+def target_codes(table: Table, target: Target, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return the index of each row's class among the labels; -1 for rows that are not asked for."""
     name, labels = target.name, target.labels
     codes, texts = table.coded(name)
-    refuse_missing(table, name, codes < 0, "the target")
+    asked = np.ones(len(codes), bool)
+    if rows is not None:
+        asked[:] = False
+        asked[rows] = True
+    refuse_missing(table, name, (codes < 0) & asked, "the target")
     by_text: dict[str, int] = {str(label): i for i, label in enumerate(labels)}
     by_number = {label: i for i, label in enumerate(labels) if not isinstance(label, str)}
     lower = {text.lower(): i for text, i in by_text.items()}
@@ -135,24 +154,15 @@ def target_codes(table: Table, target: Target) -> np.ndarray:
         if code is None and boolean:
             code = lower.get(text.lower())
         found.append(-1 if code is None else code)
-    result = np.array(found, np.int64)[codes]
-    if -1 in found:
-        row = int(np.argmax(result < 0))
+    result = np.array([*found, -1], np.int64)[codes]
+    unfit = (result < 0) & asked
+    if unfit.any():
+        row = int(np.argmax(unfit))
         raise DataError(
             f"{table.where(row, name)}: '{table.held(row, name)}' is not one of the classes "
             f"{listed([str(label) for label in labels])}"
         )
     return result
-
-
-def scaled(values: np.ndarray, column: Column | Target) -> np.ndarray:
-    """Return (values - mean) / scale."""
-    with np.errstate(over="ignore"):  # infinity becomes an error later
-        if column.mean != 0:
-            values = values - column.mean
-        if column.scale != 1:
-            values = values / column.scale
-    return values
 
 
 def cast(values: np.ndarray, dtype: str, table: Table, name: str) -> np.ndarray:

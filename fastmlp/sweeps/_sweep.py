@@ -77,8 +77,13 @@ def sweep(
     standardize: bool = True,
     categorical: Collection[str] = (),
     drop: Collection[str] = (),
-    impute: str | None = None,
-    indicator: bool = False,
+    impute: str | None = "median",
+    indicator: bool = True,
+    keep: Collection[str] = (),
+    max_categories: int = 64,
+    unknown: str = "ignore",
+    date_parts: bool = False,
+    target_transform: str | None = None,
     store: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     jobs: int | None = None,
@@ -137,8 +142,12 @@ def sweep(
         configuration has a run for each fold.
     measure : {"mse", "deviance", "misclassification"}, optional
         Error measure to rank by: by default the mean squared error, or for classes the deviance.
-    task, standardize, categorical, drop, impute, indicator
-        See `path`. Preprocessing is fitted to training rows.
+    task, categorical, drop, impute, indicator, keep, max_categories, unknown, date_parts
+        See `preprocessing.Preprocessing.fit`, which is fitted to training rows.
+    standardize : bool
+        Scale numeric inputs robustly, and a regression target to mean 0 and deviation 1.
+    target_transform : {"log", "sqrt", "quantile"}, optional
+        See `preprocessing.Preprocessing.fit`. Errors then are in the units of the transform.
     store : str or path, optional
         The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
@@ -208,7 +217,9 @@ def sweep(
         _methods.import_optuna()
     problem = TableProblem(
         x, y, task, "float32", standardize=arguments.flag("standardize", standardize),
-        categorical=categorical, drop=drop, impute=impute, indicator=indicator,
+        categorical=categorical, drop=drop, impute=impute, indicator=indicator, keep=keep,
+        max_categories=max_categories, unknown=unknown, date_parts=date_parts,
+        target_transform=target_transform,
     )  # fmt: skip
     measure = problem.chosen_measure(measure)
     splits = _splits(problem, y, validation_split, validation_data, folds, seed)
