@@ -137,7 +137,7 @@ def row_losses(task: str, y: Any, predicted: Any, quantile: float | None = None)
 
 
 def per_class(
-    y: Any, predicted: Any, labels: Sequence[Any], weights: Any = None
+    y: Any, predicted: Any, labels: Sequence[Any], weights: Any = None, chosen: Any = None
 ) -> list[dict[str, Any]]:
     """Return the figures of each class against the rest.
 
@@ -150,6 +150,8 @@ def per_class(
     labels : sequence
         The classes, by code.
     weights : array-like of shape (n,), optional
+    chosen : array-like of shape (n,), optional
+        The codes that are predicted; by default those of the largest probability.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def per_class(
         For each class 'class', 'rows', 'precision', 'recall', 'f1', 'auc'.
     """
     codes, p = class_codes(y), probabilities(predicted)
-    chosen = p.argmax(axis=1)
+    chosen = p.argmax(axis=1) if chosen is None else np.asarray(chosen)
     result = []
     for code, label in enumerate(labels):
         own, found = codes == code, (chosen == code).astype(np.float64)
