@@ -5,7 +5,7 @@ _model        the class `TableModel`, which `fit` returns
 _prepare      from a table to arrays and decisions
 _decisions    every decision: sizes, rates, epochs, shares
 _held_out     which rows are held out
-_class_weights  weights of classes in training
+_class_weights weights of classes in training
 _train        training: the best epoch of held-out rows or of folds
 _rate         the learning-rate finder
 _start        initial weights
@@ -30,9 +30,9 @@ from ._fit import fit
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
 from ._prepare import Prepared, prepared, prepared_stream
-from ._quality import Quality
+from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
-from ._scores import SHOWN, HeldOut, bootstrap, per_class, rounded, scores, standard_errors
+from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
 from ._thresholds import Threshold, best_threshold, parse_costs
 from ._train import TableTraining, describe, network
 

@@ -16,7 +16,7 @@ from ._digest import RowDigest
 from ._intervals import checked_level, conformal
 from ._model import KEPT
 from ._prepare import Arrays, Prepared
-from ._scores import HeldOut
+from ._quality import HeldOut
 from ._thresholds import RULES, best_threshold, parse_costs
 from ._train import TableTraining
 

@@ -17,8 +17,8 @@ from ..preprocessing import Preprocessing, usable_rows
 from ._decisions import Decisions
 from ._held_out import column_numbers
 from ._prepare import opened
-from ._quality import Quality
-from ._scores import HeldOut, scores
+from ._quality import HeldOut, Quality
+from ._scores import scores
 
 KEPT = "table"  # among a model's extras
 

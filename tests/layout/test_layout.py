@@ -32,6 +32,7 @@ LONG_FILES = {
     "fastmlp/layers.py": "all layers, of one interface",
     "fastmlp/lecture/_catalogue.py": "a table: the lecture's networks and their published results",
     "fastmlp/losses.py": "all losses, of one interface",
+    "fastmlp/metrics/_functions.py": "all metrics as functions, of one interface",
     "fastmlp/metrics/_metrics.py": "all metrics, of one interface",
     "fastmlp/models/_sequential.py": "one class: the methods of a model, and what they promise",
     "fastmlp/optimizers.py": "all optimizers, of one interface",
