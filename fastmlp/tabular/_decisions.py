@@ -154,6 +154,8 @@ def decide(
     chosen = {key: value for key, value in (given or {}).items() if value is not None}
     timed, own_rows = chosen.pop("max_time", None), chosen.pop("own_rows", False)
     n_train, held = n_rows, _held_out(n_rows, chosen.get("validation_split"), own_rows)
+    if timed is not None and held["folds"]:  # the time is for one network
+        held = {"validation_split": SHARE, "folds": 0, "repeats": 0}
     if held["validation_split"]:
         n_train = max(1, round(n_rows * (1 - held["validation_split"])))
     if "units" in chosen:
@@ -170,7 +172,7 @@ def decide(
     decided: dict[str, Any] = {
         "units": _units(n_train),
         "activation": "silu",
-        "dropout": 0.1 if n_train >= 200 else 0.0,
+        "dropout": _dropout(n_train, regression),
         "start": "data",
         "learning_rate": (0.0045 if regression else 0.0025) if own else rate,
         "schedule": "cycles" if own else "cosine",
@@ -204,6 +206,12 @@ def _units(n: int) -> tuple[int, ...]:
     if n < 150:
         return (32, 32)
     return (128, 128) if n < 1000 else (256, 256, 256)
+
+
+def _dropout(n: int, regression: bool) -> float:
+    if n < 200:
+        return 0.0
+    return 0.1 if regression or n >= 3000 else 0.3
 
 
 def _batch_size(n: int) -> int:

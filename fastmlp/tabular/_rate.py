@@ -75,9 +75,12 @@ def find_rate(prepared: Prepared) -> RateCurve:
 
 
 def _suggested(rates: np.ndarray, losses: np.ndarray) -> float:
-    """Return the rate of steepest descent before the smallest loss, with two digits."""
-    lowest = int(np.argmin(losses))
-    if lowest < 3:
-        return float(f"{rates[max(lowest, 0)]:.1e}")
-    slope = np.gradient(losses[: lowest + 1])
-    return float(f"{rates[int(np.argmin(slope))]:.1e}")
+    """Return the rate of steepest descent before the smallest loss, with two digits.
+
+    The slope is that over a tenth of the curve, so that the noise of batches is averaged.
+    """
+    lowest, span = int(np.argmin(losses)), max(2, _STEPS // 10)
+    if lowest <= span:
+        return float(f"{rates[lowest]:.1e}")
+    fall = losses[: lowest + 1 - span] - losses[span : lowest + 1]
+    return float(f"{rates[int(np.argmax(fall)) + span // 2]:.1e}")
