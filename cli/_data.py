@@ -290,7 +290,7 @@ class Data:
     @property
     def n_rows(self) -> int:
         """The number of training rows."""
-        return _n_rows(self.train)
+        return n_rows(self.train)
 
     def sample(self) -> Arrays:
         """Return training rows to draw: all that are in memory, the first of a stream."""
@@ -311,7 +311,8 @@ class Data:
         return total
 
 
-def _n_rows(part: Part | None) -> int:
+def n_rows(part: Part | None) -> int:
+    """Return the number of rows of arrays or a stream; 0 for None."""
     if part is None:
         return 0
     return len(part[0]) if isinstance(part, tuple) else part.n_rows
@@ -372,7 +373,7 @@ def read(
     if data.preprocessing.target.labels:
         report.detail(f"Classes: {', '.join(map(str, data.preprocessing.target.labels))}.")
     report.detail(
-        f"{data.n_rows} training rows, {_n_rows(data.validation)} validation rows, "
+        f"{data.n_rows} training rows, {n_rows(data.validation)} validation rows, "
         f"{data.preprocessing.n_inputs} inputs."
     )
     return data

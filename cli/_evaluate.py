@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -18,6 +20,35 @@ if TYPE_CHECKING:
 
 # Short names of Keras's metrics, for tables and JSON documents.
 SHORT = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
+
+
+def with_loss(model: Sequential, name: str) -> None:
+    """Give a model the loss that the user names, instead of its own.
+
+    Parameters
+    ----------
+    model : Sequential or Ensemble
+    name : str
+        As `fastmlp train --loss` takes it.
+    """
+    from fastmlp import losses
+    from fastmlp.ensembles import Ensemble
+
+    from ._options import wrong_option
+
+    if isinstance(model, Ensemble):
+        raise click.UsageError("--loss is for a single network; an ensemble keeps its own loss")
+    with wrong_option("--loss"):
+        base, _, number = name.partition(":")
+        if base == "log_loss":
+            several = (model.n_outputs or 1) > 1
+            loss = losses.get(losses.SPARSE if several else "binary_crossentropy")
+        elif number and base in ("quantile", "huber"):
+            kind = losses.Quantile if base == "quantile" else losses.Huber
+            loss = kind(float(number))
+        else:
+            loss = losses.get(name)
+        model.compile(model.optimizer or "adam", loss, [m for m in model.metrics])
 
 
 def scores(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import click
+
+from ._groups import option
 
 if TYPE_CHECKING:
     from fastmlp.datasets import Table
     from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
+    from fastmlp.tabular import Quality
 
 # The power of the target's scale that brings a metric into the target's units.
 POWERS = {
@@ -24,12 +29,75 @@ def unit_factor(name: str, scale: float) -> float:
 
 
 @dataclass
+class Carried:
+    """The columns of a table that go with the predictions."""
+
+    ids: tuple[str, ...] = option(
+        "--id",
+        metavar="COLUMN",
+        multiple=True,
+        help="Write this column of DATA before the prediction; repeatable. It need not be known "
+        "from training.",
+    )
+    keep_columns: bool = option(
+        "--keep-columns", is_flag=True, help="Write all columns of DATA before the prediction."
+    )
+
+    def __post_init__(self) -> None:
+        if self.ids and self.keep_columns:
+            raise click.UsageError("--keep-columns writes all columns; leave --id out")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any column was asked for."""
+        return self.keep_columns or bool(self.ids)
+
+    def names(self, table: Table, drop: Collection[str] = ()) -> list[str]:
+        """Return the columns' names; raise DataError if the table has not one of them."""
+        for name in self.ids:
+            table.require(name)
+        names = table.names if self.keep_columns else list(dict.fromkeys(self.ids))
+        return [name for name in names if name not in drop]
+
+
+@dataclass
 class Loaded:
-    """A model and its preprocessing; None if it was trained on arrays."""
+    """A model and its preprocessing; None if it was trained on arrays.
+
+    `carried` names columns of a table that need not be inputs.
+    """
 
     path: str
     model: Sequential
     preprocessing: Preprocessing | None
+    carried: Carried = field(default_factory=Carried)
+
+    def quality(self, state: Preprocessing) -> Quality:
+        """Return held-out figures, rows seen, intervals and threshold that the model keeps.
+
+        Parameters
+        ----------
+        state : Preprocessing
+            What `for_table` returned.
+
+        Returns
+        -------
+        Quality
+        """
+        from fastmlp.errors import ModelFileError
+        from fastmlp.tabular import Quality
+
+        found = Quality.of(self.model, self.path)
+        labels, interval = state.target.labels, found.interval
+        if interval is not None:
+            n = len(interval.limits) or len(interval.edges)
+            if interval.task != state.task or n != (len(labels) or state.n_outputs):
+                raise ModelFileError(
+                    f"{self.path}: damaged intervals: they are of another target than the model"
+                )
+        if found.threshold is not None and len(labels) != 2:
+            raise ModelFileError(f"{self.path}: damaged threshold: the model has not two classes")
+        return found
 
     def for_table(
         self, table: Table, target: str | None, with_target: bool, drop: Collection[str] = ()
@@ -52,14 +120,18 @@ class Loaded:
         """
         for name in drop:
             table.require(name)
+        carried = self.carried.names(table, drop)
         if self.preprocessing is not None:
             self._leave_out(table, drop)
+            known = {column.name for column in self.preprocessing.columns}
+            self.preprocessing.dropped += [name for name in carried if name not in known]
             if target is not None:
                 table.require(target, "target column")
                 self.preprocessing.dropped.append(self.preprocessing.target.name)
                 self.preprocessing.target.name = target
             return self.preprocessing
-        names = [name for name in table.names if name not in drop]
+        aside = {*drop, *(() if self.carried.keep_columns else carried)}
+        names = [name for name in table.names if name not in aside]
         if with_target:
             goal = names[-1] if target is None else target
             table.require(goal, "target column")
@@ -67,7 +139,7 @@ class Loaded:
         else:
             goal = "prediction"
         state = self._unnamed(table, names, goal)
-        state.dropped += drop
+        state.dropped += sorted(aside)
         return state
 
     def _leave_out(self, table: Table, drop: Collection[str]) -> None:

@@ -52,7 +52,7 @@ def described(model: Sequential, data: _data.Data, settings: Settings) -> dict[s
         "units": [layer.units for layer in dense[:-1]],
         **{k: v[0] if len(set(v)) == 1 else v for k, v in lambdas.items()},
         "optimizer": settings.optimizer.name,
-        "learning_rate": settings.optimizer.learning_rate,
+        "learning_rate": settings.learning_rate,
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "seed": settings.seed,

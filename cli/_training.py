@@ -25,14 +25,11 @@ ALL_ROWS = 2**31  # as a batch size
 # ---- networks ----------------------------------------------------------------------------------
 
 
-def units(required: bool) -> Callable[[F], F]:
+def units(
+    required: bool, help_text: str = "Widths of the hidden layers: 1024x5, or 64,32,16."
+) -> Callable[[F], F]:
     """Add --units."""
-    return click.option(
-        "--units",
-        required=required,
-        metavar="WIDTHS",
-        help="Widths of the hidden layers: 1024x5, or 64,32,16.",
-    )
+    return click.option("--units", required=required, metavar="WIDTHS", help=help_text)
 
 
 def activation_option() -> Any:
@@ -85,8 +82,14 @@ class NetworkOptions:
         help="Dropout rate after the hidden layers, one for all or one for each.  [default: 0]",
     )
 
-    def arguments(self, units: str) -> dict[str, Any]:
+    def arguments(self, units: str, activation: Any = "relu", dropout: Any = "0") -> dict[str, Any]:
         """Return the arguments of `fastmlp.models.mlp`, checked.
+
+        Parameters
+        ----------
+        units : str
+        activation, dropout : str
+            Used where the options are not given.
 
         Raises
         ------
@@ -107,12 +110,12 @@ class NetworkOptions:
         self._check_penalties(found)
         found |= {"proximal": bool(self.proximal), "groups": self.groups or GROUPS[0]}
         with _options.wrong_option("--activation"):
-            names = activation_names(_given(self.activation, "relu"))
+            names = activation_names(_given(self.activation, activation))
             found["activation"] = models.parse_layer_values(
                 "activation", names, n_hidden, "hidden layer"
             )
         with _options.wrong_option("--dropout"):
-            rates = [_rate(part) for part in _given(self.dropout, "0").split(",")]
+            rates = [_rate(part) for part in _given(self.dropout, dropout).split(",")]
             found["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
         return found
 
@@ -133,6 +136,19 @@ class NetworkOptions:
     def given(self) -> list[str]:
         """The options that were given."""
         return [name for name, value in vars(self).items() if value is not None]
+
+    def chosen(self) -> dict[str, Any]:
+        """Return arguments of `tabular.prepared` for the options that were given."""
+        found: dict[str, Any] = {}
+        if self.activation is not None:
+            with _options.wrong_option("--activation"):
+                names = activation_names(self.activation)
+            found["activation"] = names[0] if len(names) == 1 else names
+        if self.dropout is not None:
+            with _options.wrong_option("--dropout"):
+                rates = [_rate(part) for part in self.dropout.split(",")]
+            found["dropout"] = rates[0] if len(rates) == 1 else rates
+        return found
 
 
 def _given(text: str | None, default: str) -> str:
@@ -156,7 +172,12 @@ def _rate(text: str) -> float:
     return rate
 
 
-network: Callable[[F], F] = group(NetworkOptions, "network")
+def network_with(**changes: dict[str, Any]) -> Callable[[F], F]:
+    """Add the options of a network, some with other attributes."""
+    return group(NetworkOptions, "network", **changes)
+
+
+network: Callable[[F], F] = network_with()
 
 
 # ---- training ----------------------------------------------------------------------------------
@@ -179,17 +200,25 @@ class Settings:
     seed: int
     optimizer: Optimizer
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate; of a schedule the highest."""
+        schedule = self.optimizer.schedule
+        if schedule is None:
+            return float(self.optimizer.learning_rate)
+        config = schedule.get_config()
+        names = ("peak", "warmup_target", "initial_learning_rate")
+        return next(float(config[name]) for name in names if config.get(name) is not None)
+
 
 @dataclass
 class TrainingOptions:
     """The options that say how to train; None where the default depends on the data."""
 
-    optimizer: str = option(
+    optimizer: str | None = option(
         "--optimizer",
         type=click.Choice(OPTIMIZERS, case_sensitive=False),
-        default="adam",
-        show_default=True,
-        help="Optimizer that trains the weights.",
+        help="Optimizer that trains the weights.  [default: adam]",
     )
     learning_rate: float | None = option(
         "--learning-rate", type=float, help="Learning rate.  [default: the optimizer's own]"
@@ -215,7 +244,7 @@ class TrainingOptions:
         if self.learning_rate is not None:
             config["learning_rate"] = self.learning_rate
         with _options.wrong_option("--learning-rate"):
-            chosen = type(optimizers.get(self.optimizer))(**config)
+            chosen = type(optimizers.get(self.optimizer or "adam"))(**config)
         epochs = self.epochs or (1000 if on_lecture else 100)
         return Settings(
             epochs=epochs,
@@ -226,9 +255,12 @@ class TrainingOptions:
         )
 
 
-def training(seed: str, most: int = 2**63 - 1) -> Callable[[F], F]:
+def training(
+    seed: str, most: int = 2**63 - 1, changes: dict[str, dict[str, Any]] | None = None
+) -> Callable[[F], F]:
     """Add --optimizer to --seed; `seed` is the help of the latter."""
-    return group(TrainingOptions, "training", seed=_options.seed_option(seed, most))
+    every = {**(changes or {}), "seed": _options.seed_option(seed, most)}
+    return group(TrainingOptions, "training", **every)
 
 
 def build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequential:

@@ -1,24 +1,35 @@
-"""`fastmlp evaluate`: a model's loss and metrics on a table."""
+"""`fastmlp evaluate`: how good a model is on a table."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
 
-from . import _options
+from . import _judge, _options
 from ._groups import group
-from ._output import Messages, print_json, significant
+from ._output import Messages, console, grid, print_json, significant
 from ._reading import Reading
 
 EPILOG = """\b
 Examples:
   fastmlp evaluate my.fmlp test.csv
   fastmlp evaluate my.fmlp test.csv --json
-  fastmlp evaluate my.fmlp test.parquet
+  fastmlp evaluate my.fmlp train.csv --part held-out
+  fastmlp evaluate imported.fmlp test.parquet --loss mse
   fastmlp datasets regression_validation | fastmlp evaluate lecture.fmlp -
 
-DATA needs the columns that the model was trained on, and the target. Other columns are an error,
-unless training dropped them or --drop names them. If the model's inputs have no names, because it
-was trained on arrays in Python, every column but the target is an input, in order.
+After loss and metrics come the figures of the task: for two classes AUC, PR-AUC, log loss, Brier
+score, accuracy and the base rate, the share of the most frequent class; for more classes log loss,
+accuracy, balanced accuracy and macro F1; for numbers R2, RMSE and MAE. Each has the interval of 95%
+that a bootstrap gives, with a fixed seed, and no more digits than that can bear. Classes follow one
+by one. If the model was trained on some of the rows, a note says so.
+
+DATA needs the columns that the model was trained on, in any order, and the target; rows without a
+target are left out. Other columns are an error, unless training dropped them or --drop names them.
+If the model's inputs have no names, because it was trained on arrays in Python, every column but
+the target is an input, in order.
 """
 
 
@@ -28,6 +39,19 @@ was trained on arrays in Python, every column but the target is an input, in ord
 @_options.target
 @_options.drop
 @group(Reading, "reading")
+@click.option(
+    "--part",
+    type=click.Choice(_judge.PARTS),
+    default="all",
+    help="Which rows of DATA to score: all, or those that were held out when the model was trained "
+    "on DATA.  [default: all]",
+)
+@click.option(
+    "--loss",
+    metavar="NAME",
+    help="The loss to report, such as mse or log_loss, for a model that was saved or imported "
+    "without one.  [default: that of the training]",
+)
 @_options.threads
 @_options.as_json
 @_options.common
@@ -37,10 +61,12 @@ def command(
     target: str | None,
     drop: tuple[str, ...],
     reading: Reading,
+    part: str,
+    loss: str | None,
     as_json: bool,
     report: Messages,
 ) -> None:
-    """Print a model's loss and metrics on a table.
+    """Print how good a model's predictions of a table are.
 
     MODEL is a model file. DATA is a file with a table; - is CSV from standard input.
     """
@@ -49,29 +75,92 @@ def command(
     from fastmlp.errors import DataError, ModelFileError
 
     from . import _data, _model
-    from ._evaluate import scores
+    from ._evaluate import scores, with_loss
 
     loaded = _model.load(model, ensembles=True)
+    if loss is not None:
+        with_loss(loaded.model, loss)
     if loaded.model.loss is None:
-        raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
-    preprocessing, rows = _data.opened(
+        raise ModelFileError(
+            f"{model}: the model was saved without a loss, before compile; --loss names one"
+        )
+    preprocessing, table = _data.opened(
         data, loaded, target, with_target=True, drop=drop, reading=reading, report=report
     )
-    report.detail(f"{rows.n_rows} rows, target '{preprocessing.target.name}'.")
-    if isinstance(rows, datasets.Table):
-        dtype = loaded.model.dtype.name
-        y = preprocessing.targets(rows, dtype)
-        part: _data.Part = preprocessing.inputs(rows, dtype), y
-    elif isinstance(loaded.model, Ensemble):
+    quality = loaded.quality(preprocessing)
+    names = "', '".join(t.name for t in preprocessing.all_targets)
+    report.detail(f"{table.n_rows} rows, target '{names}'.")
+    if isinstance(loaded.model, Ensemble) and not isinstance(table, datasets.Table):
         raise DataError(
             f"{data}: an ensemble is evaluated in memory, for which the file is too large"
         )
+    rows = _judge.predicted(loaded, preprocessing, table)
+    if part == "held-out":
+        rows = _judge.held_out(rows, quality, model, data)
+    for note in rows.notes:
+        report.note(note)
+    if rows.x is not None:
+        arrays: Any = rows.x, rows.y
+    elif part == "all":
+        arrays = table
     else:
-        part = rows
-    values = scores(loaded.model, preprocessing, part, report.quiet)
+        raise DataError(f"{data}: --part held-out needs all rows in memory; the file is too large")
+    found = scores(loaded.model, preprocessing, arrays, report.quiet)
+    judged = _judge.document(loaded, preprocessing, rows, quality, report)
+    figures = {**found, **{k: v for k, v in judged.pop("scores").items() if k not in found}}
     if as_json:
-        print_json({"model": model, "data": data, "rows": rows.n_rows, **values})
+        where = {"model": model, "data": data, "rows": len(rows.y)}
+        print_json({**where, **({"part": part} if part != "all" else {}), **figures, **judged})
         return
-    click.echo(f"{'rows':<10} {rows.n_rows}")
-    for name, value in values.items():
-        click.echo(f"{name:<10} {significant(value)}")
+    _print(len(rows.y), figures, judged)
+
+
+def _print(n_rows: int, figures: dict[str, float], judged: dict[str, Any]) -> None:
+    from fastmlp.tabular import SHOWN, rounded
+
+    intervals = judged["intervals"]
+    table, out = grid(), console()
+    for name in ("", str(n_rows), "95% interval"):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    table.columns[0].header = "rows"
+    for name, value in figures.items():
+        low, high = intervals.get(name, (math.nan, math.nan))
+        # A normal figure lies within 1.96 standard errors in 95 of 100 cases.
+        error = (high - low) / 3.92
+        if math.isfinite(error):
+            shown = rounded(value, error)
+            between = f"{rounded(low, error)} to {rounded(high, error)}" if error else ""
+        else:
+            shown, between = significant(value), ""
+        table.add_row(SHOWN.get(name, name), shown, between)
+    out.print(table)
+    if "per_class" in judged:
+        _print_rows(judged["per_class"])
+    if "per_target" in judged:
+        _print_rows([{"target": name, **row} for name, row in judged["per_target"].items()])
+    if "threshold" in judged:
+        t = judged["threshold"]
+        out.print(
+            f"Threshold {t['value']:.3g} ({t['rule']}): precision {t['precision']:.3g}, recall "
+            f"{t['recall']:.3g}, {t['false_positives']:,} false positives, "
+            f"{t['false_negatives']:,} false negatives"
+        )
+    if "interval" in judged:
+        i = judged["interval"]
+        size = (
+            f"mean width {i['width']:.4g}" if "width" in i else f"{i['classes']:.3g} classes a set"
+        )
+        kind = "Intervals" if "width" in i else "Sets"
+        out.print(f"{kind} of {i['level']:g}: hold {i['coverage']:.3g} of the rows, {size}")
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    from fastmlp.tabular import SHOWN
+
+    table = grid()
+    for j, name in enumerate(rows[0]):
+        table.add_column(SHOWN.get(name, name), justify="right" if j else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(significant(v, 3) if isinstance(v, float) else str(v)
+                        for v in row.values()))  # fmt: skip
+    console().print(table)

@@ -8,6 +8,7 @@ import click
 
 from . import _options
 from ._groups import group
+from ._model import Carried
 from ._output import Messages, OutputOptions, open_text, print_json
 from ._reading import Reading
 
@@ -17,22 +18,35 @@ if TYPE_CHECKING:
     from fastmlp.datasets import ParquetStream, Table
     from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
+    from fastmlp.tabular import Quality
 
 EPILOG = """\b
 Examples:
   fastmlp predict my.fmlp new.csv                     print predictions as CSV
   fastmlp predict my.fmlp new.csv -o predictions.csv
+  fastmlp predict my.fmlp new.csv --id customer -o predictions.csv
+  fastmlp predict my.fmlp new.csv --keep-columns -o all.csv
+  fastmlp predict ill.fmlp new.csv --threshold 0.3
   fastmlp predict my.fmlp new.parquet --drop id -o predictions.csv
   cut -d, -f1,2 new.csv | fastmlp predict my.fmlp - | head
 
-A regression model writes one column, prediction, in the target's units. A classifier writes the
-label, as it was in the training data, and a probability for each class. An ensemble for regression
+A regression model writes one column, prediction, in the target's units; of several targets,
+prediction_NAME for each. A classifier writes the label, as it was in the training data, and a
+probability for each class. Of two classes the second is written from the threshold on that training
+chose (--threshold, --cost), 0.5 otherwise.
+
+A model that was trained with --interval adds the columns lower and upper, between which the truth
+lies for that share of new rows; a classifier adds the column set, with the labels that are credible
+and | between them. The set is empty for a row that is unlike most rows of any class.
+
+An ensemble for regression
 adds the column spread, the standard deviation of its members, and if rows were held out sd, the
 standard deviation of a new observation.
 
 DATA may have any format that `fastmlp train` reads; it need not be that of the training data. It
-needs the columns that the model was trained on. The target, and columns that training dropped, are
-ignored; other columns are an error, unless --drop names them.
+needs the columns that the model was trained on, in any order. The target, and columns that training
+dropped, are ignored; other columns are an error, unless --drop or --id names them or --keep-columns
+is given.
 """
 
 
@@ -41,6 +55,14 @@ ignored; other columns are an error, unless --drop names them.
 @_options.file_argument("data")
 @_options.drop
 @group(Reading, "reading")
+@group(Carried, "carried")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Of two classes, predict the second if its probability is above P.  [default: what "
+    "training chose, otherwise 0.5]",
+)
 @_options.threads
 @_options.output(
     metavar="CSV", default="-", help="Write predictions to this CSV file.  [default: print them]"
@@ -51,6 +73,8 @@ def command(
     data: str,
     drop: tuple[str, ...],
     reading: Reading,
+    carried: Carried,
+    threshold: float | None,
     results: OutputOptions,
     report: Messages,
 ) -> None:
@@ -60,16 +84,36 @@ def command(
     """
     results.check()
     from fastmlp import datasets
+    from fastmlp.errors import DataError
 
     from . import _data, _model
 
     loaded = _model.load(model, ensembles=True)
+    loaded.carried = carried
     preprocessing, rows = _data.opened(
         data, loaded, None, with_target=False, drop=drop, reading=reading, report=report
     )
+    if threshold is not None and len(preprocessing.target.labels) != 2:
+        raise DataError(f"{model}: --threshold needs a model of two classes")
+    columns = {}
+    if carried.wanted:
+        if not isinstance(rows, datasets.Table):
+            raise DataError(
+                f"{data}: --id and --keep-columns need all rows in memory, for which the file is "
+                "too large"
+            )
+        columns = {name: rows.text(name) for name in carried.names(rows, drop)}
+    quality = loaded.quality(preprocessing)
     outputs = _outputs(loaded.model, preprocessing, rows, report)
-    columns = _columns(preprocessing, outputs)
-    columns |= _uncertainty(loaded.model, preprocessing, rows)
+    found = _columns(preprocessing, outputs, quality, threshold)
+    found |= _uncertainty(loaded.model, preprocessing, rows)
+    for name in found:
+        if name in columns:
+            raise DataError(
+                f"{data}: column '{name}' has the name of a column of predictions; leave it out "
+                f"with --drop {name}, or rename it"
+            )
+    columns |= found
     if results.as_json and results.file == "-":
         print_json({name: [_plain(value) for value in c] for name, c in columns.items()})
         return
@@ -99,13 +143,37 @@ def _outputs(
     return model.predict(preprocessing.inputs(rows, model.dtype.name), verbose=report.verbosity)
 
 
-def _columns(preprocessing: Preprocessing, outputs: np.ndarray) -> dict[str, Any]:
+def _columns(
+    preprocessing: Preprocessing, outputs: np.ndarray, quality: Quality, threshold: float | None
+) -> dict[str, Any]:
+    interval = quality.interval
     if preprocessing.task == "regression":
-        return {"prediction": preprocessing.values(outputs)}
+        names = [target.name for target in preprocessing.all_targets]
+        ends = [""] if len(names) == 1 else [f"_{name}" for name in names]
+        values = preprocessing.values(outputs)
+        by_target = values.reshape(len(values), -1).T
+        columns = {f"prediction{end}": v for end, v in zip(ends, by_target, strict=True)}
+        if interval is not None:
+            low, high = (side.reshape(len(values), -1).T for side in interval.interval(values))
+            for end, lower, upper in zip(ends, low, high, strict=True):
+                columns |= {f"lower{end}": lower, f"upper{end}": upper}
+        return columns
+    from fastmlp.tabular import Threshold
+
     labels, probabilities = preprocessing.classes(outputs)
-    columns: dict[str, Any] = {"prediction": labels}
-    for label, column in zip(preprocessing.target.labels, probabilities.T, strict=True):
+    known = preprocessing.target.labels
+    chosen = quality.threshold if threshold is None else Threshold(threshold)
+    if chosen is not None:
+        labels = [known[code] for code in chosen.codes(probabilities)]
+    columns = {"prediction": labels}
+    for label, column in zip(known, probabilities.T, strict=True):
         columns[f"probability_{label}"] = column
+    if interval is not None:
+        names = [str(label) for label in known]
+        columns["set"] = [
+            "|".join(name for name, inside in zip(names, row, strict=True) if inside)
+            for row in interval.sets(outputs)
+        ]
     return columns
 
 

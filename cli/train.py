@@ -6,13 +6,16 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from . import _config, _data, _options, _ranks, _report, _resume, _training
+from fastmlp._utils.names import ACTIVATIONS
+
+from . import _config, _data, _decided, _options, _ranks, _report, _resume, _training
 from ._figures import Drawing
 from ._groups import group
+from ._jobs import Given, Job, PlainJob, StreamJob, TableJob
 from ._output import (
     Messages,
     OutputOptions,
@@ -22,20 +25,56 @@ from ._output import (
     print_json,
     refuse_standard_output,
 )
-from ._training import ALL_ROWS, NetworkOptions, Settings, TrainingOptions, build
+from ._training import NetworkOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
 
+UNITS = (
+    "Widths of the hidden layers: 1024x5, or 64,32,16.  [default: decided from the number of rows; "
+    "required for the lecture's data]"
+)
+NETWORK = {
+    "activation": {
+        "help": "Activation of the hidden layers, one for all or one for each: "
+        f"{', '.join(ACTIVATIONS)}.  [default: silu; on the lecture's data relu]"
+    },
+    "dropout": {
+        "help": "Dropout rate after the hidden layers, one for all or one for each.  [default: "
+        "0.1, of few rows 0; on the lecture's data 0]"
+    },
+}
+TRAINING = {
+    "optimizer": {
+        "help": "Optimizer that trains the weights.  [default: adamw; on the lecture's data adam]"
+    },
+    "learning_rate": {
+        "help": "Learning rate, the highest of the schedule.  [default: 0.0045 for numbers, 0.0025 "
+        "for classes; of other optimizers, and on the lecture's data, the optimizer's own]"
+    },
+    "epochs": {
+        "help": "Largest number of passes over the training rows.  [default: 24 to 128, by the "
+        "number of rows; on the lecture's data 1000]"
+    },
+    "batch_size": {
+        "help": "Rows of a batch.  [default: 16 to 1024, by the number of rows; on the lecture's "
+        "data all]"
+    },
+}
 EPILOG = """\b
 Examples:
+  fastmlp train houses.csv --target price
+  fastmlp train houses.csv --target price --interval 0.9 -o houses.fmlp
+  fastmlp train patients.csv --target ill --group patient --cost fp:1,fn:10 -o ill.fmlp
+  fastmlp train sales.csv --target sold --time day --loss quantile:0.9 --refit -o sales.fmlp
+  fastmlp train sales.csv --target sold --max-time 10m -o sales.fmlp
+  fastmlp train houses.csv --target price --find-rate --plot figures
   fastmlp train --units 1024x5 --l1 0.001
   fastmlp train --units 1024x5 --l1 0.001 --proximal -o sparse.fmlp
   fastmlp train houses.csv --units 64,32 --group-l1 0.01 --groups inputs --polish
   fastmlp train --lecture classification --units 64x2 --plot figures
-  fastmlp train houses.csv --units 64,32 --target price -o houses.fmlp
   fastmlp train iris.csv --units 16 --target species --validation-split 0.2 --seed 1
-  fastmlp train new.csv --units 64 --categorical zone --impute median --validation test.csv
+  fastmlp train new.csv --categorical zone --impute none --validation test.csv
   fastmlp train big.parquet --units 256x3 --target y --stream --batch-size 256
   fastmlp train --units 8192x3 --dry-run
   fastmlp train --units 64 --seed 1 --print-config > run.toml
@@ -46,8 +85,13 @@ Examples:
   mpiexec -n 2 fastmlp train big.csv --units 256x3 --shards 8 --checkpoint run.fmlp
   mpiexec -n 8 fastmlp train big.parquet --units 1024x5 --batch-size 4096 --fast-reduce
 
+With DATA, everything that no option says is decided from the table, and said in a line: types of
+columns, treatment of missing values, the rows held out, the network and its training. The network
+of the epoch that is best on the rows held out is kept, and the closing table has its figures on
+them, beside those of a constant and of a linear model. --print-config prints every decision.
+
 Without DATA, or with the word lecture, the lecture's data are used as they are, for 1000 epochs of
-one batch. With DATA, training takes 100 epochs of batches of 32 rows, and numbers are standardised.
+one batch.
 
 DATA may be CSV, TSV (.tsv), NumPy .npy or .npz, and with fastmlp[data] installed Parquet, Arrow or
 Feather. Text columns are categorical, with one input for each category. True and false become 1
@@ -77,17 +121,20 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 
 @click.command(cls=_resume.Resumable, epilog=EPILOG)
 @_options.file_argument("data", required=False)
-@_training.units(required=True)
-@_training.network
+@_training.units(required=False, help_text=UNITS)
+@_training.network_with(**NETWORK)
 @click.option(
     "--polish",
     is_flag=True,
     help="After the last epoch, optimise on all rows at once until convergence.",
 )
-@_training.training("Seed for initial weights, row order, dropout and the split.")
+@_training.training("Seed for initial weights, row order, dropout and the split.", changes=TRAINING)
+@_decided.table_options
 @_options.threads
 @_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")
-@_data.held_out()
+@_data.held_out(
+    None, "  [default: 0.2; below 500 rows repeated cross-validation; on the lecture's data 0]"
+)
 @click.option(
     "--validation-every",
     metavar="N",
@@ -103,10 +150,11 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @_options.output(metavar="MODEL", help="Write the model to this file.")
 @_options.common
 def command(
-    units: str,
+    units: str | None,
     network: NetworkOptions,
     polish: bool,
     training: TrainingOptions,
+    options: _decided.TableOptions,
     source: _data.Source,
     held_out: _data.Validation,
     validation_every: int | None,
@@ -126,79 +174,67 @@ def command(
     source.refuse_descriptions(streaming)
     refuse_standard_output(results.output, "a model")
     held_out.refuse_one_stream(source.data)
-    arguments = network.arguments(units)
+    if units is not None:
+        network.arguments(units)
     resumed = _resume.model()
     team = _ranks.team(sharding, resumed)
     _ranks.check_combinations(team, polish, source.data, held_out.validation)
     settings = training.settings(source, validation_every)
     settings.seed = team.ranks.broadcast(settings.seed)
-    run = _resolved(settings, source, team.shards)
+    given = Given(
+        units, network, training, options, source, held_out, streaming, validation_every,
+        checkpoints, polish, team, report,
+    )  # fmt: skip
+    if source.data is None or (resumed is not None and "table" not in resumed.extras):
+        kind: type[Job] = PlainJob
+    else:
+        kind = StreamJob if streaming.wanted(source.data) else TableJob
+    kind.check(given)
+    if not _config.print_wanted():
+        with team.first_alone() as first:
+            if first:
+                results.check()
+                checkpoints.check(results)
+    job = kind(given, settings, resumed)
     if _config.print_wanted():
-        click.echo(_config.to_toml(run), nl=False)
+        click.echo(job.configuration(), nl=False)
         return
-    with team.first_alone() as first:
-        if first:
-            results.check()
-            checkpoints.check(results)
-    by_class = resumed is None or resumed.extras.get("split") == "by class"
-    data = _data.read(source, streaming, held_out, settings.seed, report, team.ranks, by_class)
-    if polish and data.stream is not None:
-        raise click.UsageError("--polish needs all rows in memory; they are streamed")
-    if source.data is not None:
-        target = data.preprocessing.target.name
-        run = {**run, "target": target, "task": data.preprocessing.task}
-    model = resumed or build(arguments, data, settings)
-    model.extras.setdefault(_config.KEPT, run)
-    if by_class and held_out.validation_split and data.preprocessing.target.labels:
-        model.extras["split"] = "by class"
+    if options.find_rate:
+        job.find_rate(figures, results)
+        return
     drawing: Drawing | None = None
     with team.first_alone() as first:
         if first:
-            check_model(results.output, model, settings.epochs)
+            check_model(results.output, job.model, job.settings.epochs)
             if figures is not None:
-                drawing = _drawing(model, data)
+                drawing = _drawing(job.model, job.data)
                 check_outputs(figures, drawing.files, results.force, create=not dry_run)
-    settings.batch_size = min(settings.batch_size, data.n_rows)
+    job.settings.batch_size = min(job.settings.batch_size, job.data.n_rows)
     if dry_run:
-        _report.print_sizes(model, data, settings, results.as_json)
+        _report.print_sizes(job.model, job.data, job.settings, results.as_json)
         return
     if report.verbose:
-        model.summary(print_fn=report.detail)
+        job.model.summary(print_fn=report.detail)
     start = time.perf_counter()
     output = results.output if team.ranks.first else None
-    with _kept(model, output, checkpoints):
-        _fit(model, data, settings, report, **checkpoints.arguments, **team.arguments)
-        if polish:
-            _polish(model, data, report)
+    with _kept(job, output, checkpoints):
+        job.train()
     seconds = time.perf_counter() - start
     with team.first_alone():
         if output is not None:
-            keep(model, output)
+            keep(job.model, output)
             report.note(f"Wrote {output}.")
-    scored = _report.result(model, data, settings, seconds, report.quiet, team)
+    scored = job.result(seconds)
     if not team.ranks.first:
         return
     if drawing is not None:
+        drawing.model = job.model
         drawing.save(str(figures))
         report.note(f"Wrote {', '.join(drawing.files)} to {figures}.")
     if results.as_json:
         print_json({**scored, "output": results.output})
     else:
-        _report.print_table(scored, data.preprocessing.target.scale != 1)
-
-
-def _resolved(settings: Settings, source: _data.Source, shards: int | None) -> dict[str, Any]:
-    """Return the options, with what was decided where they were not given."""
-    whole = settings.batch_size == ALL_ROWS
-    return _config.resolved(
-        epochs=settings.epochs,
-        batch_size=None if whole else settings.batch_size,
-        validation_every=settings.validation_every,
-        seed=settings.seed,
-        learning_rate=settings.optimizer.learning_rate,
-        standardize=None if source.data is None else True,
-        shards=shards,
-    )
+        job.print_result(scored, results.output)
 
 
 def _drawing(model: Sequential, data: _data.Data) -> Drawing:
@@ -207,51 +243,22 @@ def _drawing(model: Sequential, data: _data.Data) -> Drawing:
     return Drawing(model, data.preprocessing, train)
 
 
-def _fit(
-    model: Sequential, data: _data.Data, settings: Settings, report: Messages, **keeping: Any
-) -> None:
-    options: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "epochs": settings.epochs,
-        "verbose": report.verbosity,
-        "shuffle": settings.batch_size < data.n_rows,
-        "validation_data": data.validation,
-        "validation_freq": settings.validation_every,
-    }
-    if isinstance(data.train, tuple):
-        x, y = data.train
-        model.fit(x, y, **options, **keeping)
-    else:
-        from fastmlp import streaming
-
-        streaming.fit(model, data.train, **options, **keeping)
-
-
-def _polish(model: Sequential, data: _data.Data, report: Messages) -> None:
-    assert isinstance(data.train, tuple)
-    x, y = data.train
-    polished = model.polish(x, y, verbose=report.verbosity)
-    report.note(
-        f"Polished: {polished.message}, slack {polished.slack:.1e} after "
-        f"{polished.n_iter} iterations."
-    )
-
-
 @contextlib.contextmanager
-def _kept(
-    model: Sequential, output: str | None, checkpoints: _resume.Checkpoints
-) -> Iterator[None]:
+def _kept(job: Job, output: str | None, checkpoints: _resume.Checkpoints) -> Iterator[None]:
     """Save the model if training is interrupted or diverges; the message says where."""
     from fastmlp.errors import DivergedError
 
     try:
         yield
     except KeyboardInterrupt:
+        model = job.model
         done = len(model.history.epoch) if model.history else 0
         kept = ""
         if output is not None:
             # A second Ctrl-C must not lose what the first one saves.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if done:
+                job.finish_early()
             keep(model, output)
             kept = f"; {output} has the model of these epochs"
         raise KeyboardInterrupt(
@@ -261,7 +268,7 @@ def _kept(
         what = "the loss" if error.layer is None else f"a weight or moment of layer '{error.layer}'"
         message = f"training diverged in epoch {error.epoch}: {what} is not finite"
         if output is not None:
-            keep(model, output)
+            keep(job.model, output)
             message += f"; {output} has the last good weights"
         message += "; try a smaller --learning-rate"
         raise DivergedError(message, epoch=error.epoch, layer=error.layer) from error

@@ -44,10 +44,12 @@ if TYPE_CHECKING:
         regularizers,
         schedules,
         sweeps,
+        tabular,
     )
     from .ensembles import ensemble
     from .paths import path
     from .sweeps import sweep
+    from .tabular import TableModel, fit
     from .threads import get_num_threads, set_num_threads
 
 
@@ -66,7 +68,9 @@ class _OldModules:
 sys.meta_path.append(_OldModules)
 
 _FUNCTIONS = {
+    "TableModel": "tabular",
     "ensemble": "ensembles",
+    "fit": "tabular",
     "get_num_threads": "threads",
     "path": "paths",
     "set_num_threads": "threads",
@@ -74,6 +78,7 @@ _FUNCTIONS = {
 }
 
 __all__ = [
+    "TableModel",
     "__version__",
     "backend",
     "callbacks",
@@ -81,6 +86,7 @@ __all__ = [
     "ensemble",
     "ensembles",
     "errors",
+    "fit",
     "get_num_threads",
     "initializers",
     "inspection",
@@ -99,6 +105,7 @@ __all__ = [
     "set_num_threads",
     "sweep",
     "sweeps",
+    "tabular",
 ]
 
 

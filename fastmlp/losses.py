@@ -114,6 +114,26 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> np.ndarray:
     return (inside * (error - 0.5 * inside)).mean(axis=1)
 
 
+def pinball(y_true: Any, y_pred: Any, quantile: float = 0.5) -> np.ndarray:
+    """Return the mean of the pinball loss over each row's outputs.
+
+    max(q * e, (q - 1) * e) for an error e = y_true - y_pred and the quantile q.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n, k) or (n,)
+    quantile : float
+        In (0, 1).
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    true, pred = _pair(y_true, y_pred)
+    error = true - pred
+    return np.maximum(quantile * error, (quantile - 1) * error).mean(axis=1)
+
+
 def poisson(y_true: Any, y_pred: Any) -> np.ndarray:
     """Return the mean of y_pred - y_true * log(y_pred + 1e-7) over each row's outputs.
 
@@ -405,6 +425,46 @@ class SparseCategoricalCrossentropy(Loss):
     function = sparse_categorical_crossentropy
 
 
+class Quantile(Loss):
+    """The pinball loss: the network learns a quantile of y for each row instead of its mean.
+
+    It is computed in Python; see `Loss`.
+
+    Parameters
+    ----------
+    quantile : float
+        In (0, 1): the share of rows whose y lies below the prediction. 0.5 is the median.
+    """
+
+    name = "quantile"
+    function = pinball
+    rules = {  # noqa: RUF012
+        "quantile": lambda name, value: _arguments.number(
+            name, value, "a number in (0, 1)", lambda v: 0 < v < 1
+        )
+    }
+
+    def __init__(self, quantile: float = 0.5) -> None:
+        self.quantile = quantile
+
+    def call(self, y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
+        """Return each row's loss and its gradient; at an error of 0 the gradient is 0."""
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"loss='quantile' needs one y for each output. Received: y of shape "
+                f"{y_true.shape}, outputs of shape {y_pred.shape}"
+            )
+        error = y_true - y_pred
+        slope = np.where(error > 0, -self.quantile, 1 - self.quantile)
+        # Not "error < 0": a NaN must survive to be noticed.
+        gradient = np.where(error == 0, 0.0, slope) / y_pred.shape[1]
+        return (-slope * error).mean(axis=1), gradient
+
+    def rows(self, y_true: Any, y_pred: Any) -> np.ndarray:
+        """Return each row's loss, shape (n,), in float64."""
+        return pinball(y_true, y_pred, self.quantile)
+
+
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
 
@@ -416,6 +476,7 @@ _CLASSES: tuple[type[Loss], ...] = (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    Quantile,
 )
 _TABLE: dict[str, type[Loss]] = dict(zip(LOSSES, _CLASSES, strict=True))
 _TABLE |= {alias: _TABLE[name] for alias, name in LOSS_ALIASES.items()} | {"huber_loss": Huber}

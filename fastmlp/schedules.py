@@ -16,6 +16,7 @@ import numpy as np
 from ._utils import arguments as _arguments
 
 __all__ = [
+    "CosineCycles",
     "CosineDecay",
     "ExponentialDecay",
     "InverseTimeDecay",
@@ -339,6 +340,41 @@ class CosineDecay(LearningRateSchedule):
         return np.where(steps < self.warmup_steps, rise, cosine)
 
 
+class CosineCycles(LearningRateSchedule):
+    """Whole cosine waves between 0 and a peak, each twice as long as the one before.
+
+    With t = min(step, total_steps) / total_steps the rate is
+    peak / 2 * (1 - cos(2 * pi * log2(1 + (2**cycles - 1) * t))), which is 0 at both ends. The
+    last wave takes half of the steps; where training ends a wave early, an earlier one has ended
+    before at rate 0.
+
+    Parameters
+    ----------
+    peak : float
+    total_steps : int
+    cycles : int
+    name : str, optional
+
+    References
+    ----------
+    Holzmueller, Grinsztajn & Steinwart (2024), NeurIPS, section 3.
+    """
+
+    def __init__(
+        self, peak: float, total_steps: int, cycles: int = 4, name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.peak = _arguments.non_negative("peak", peak)
+        self.total_steps = _arguments.integer("total_steps", total_steps)
+        self.cycles = _arguments.below("cycles", cycles, 31)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rate of each step."""
+        time = np.minimum(steps, self.total_steps) / self.total_steps
+        waves = np.log2(1 + (2**self.cycles - 1) * time)
+        return np.maximum(self.peak * 0.5 * (1 - np.cos(2 * np.pi * waves)), 0.0)
+
+
 _CLASSES: tuple[type[LearningRateSchedule], ...] = (
     ExponentialDecay,
     StepDecay,
@@ -346,6 +382,7 @@ _CLASSES: tuple[type[LearningRateSchedule], ...] = (
     PolynomialDecay,
     PiecewiseConstantDecay,
     CosineDecay,
+    CosineCycles,
 )
 _TABLE = {_arguments.snake_case(cls.__name__): cls for cls in _CLASSES}
 

@@ -25,6 +25,7 @@ LOSSES = (
     "binary_crossentropy",
     "categorical_crossentropy",
     "sparse_categorical_crossentropy",
+    "quantile",
 )
 LOSS_ALIASES = {
     "mse": "mean_squared_error",
@@ -32,6 +33,7 @@ LOSS_ALIASES = {
     "bce": "binary_crossentropy",
 }
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+SCHEDULES = ("cycles", "cosine", "linear", "constant")
 TASKS = ("regression", "classification")
 
 PENALTIES = ("l1", "l2", "group")  # of a path

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..losses import _classes_and_probabilities, _numbers, _pair
+from ..losses import _classes_and_probabilities, _numbers, _pair, pinball
 
 
 def binary_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -280,3 +280,146 @@ def _share(true: np.ndarray, found: np.ndarray, whole: np.ndarray, sample_weight
     weight = _weights(sample_weight, len(true))
     total = float(weight @ whole.sum(axis=1))
     return float(weight @ (true & found).sum(axis=1)) / total if total > 0 else 0.0
+
+
+def average_precision(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    """Return the average precision, the area under the curve of precision against recall.
+
+    sum_i((R_i - R_{i-1}) * P_i) over the distinct predictions from the largest down, where R_i and
+    P_i are recall and precision if every prediction of at least the i-th means class 1. With
+    several outputs it is the mean over the outputs, each class against the rest.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n, k) or (n,)
+        Labels, above 0.5 class 1; or class indices (n,) for k > 1 outputs.
+    y_pred : array-like of shape (n, k) or (n,)
+    sample_weight : array-like of shape (n,), optional
+
+    Returns
+    -------
+    float
+        NaN if an output has no rows of class 1, or a prediction that is NaN.
+    """
+    true, pred = _columns(y_true, y_pred)
+    weight = _weights(sample_weight, len(true))
+    each = [_average_precision(t, p, weight) for t, p in zip(true.T, pred.T, strict=True)]
+    return float(np.mean(each))
+
+
+def _average_precision(true: np.ndarray, pred: np.ndarray, weight: np.ndarray) -> float:
+    if np.isnan(pred).any():
+        return math.nan
+    order = np.argsort(-pred, kind="stable")
+    pred = pred[order]
+    starts = np.flatnonzero(np.r_[True, pred[1:] != pred[:-1]])  # of equal predictions
+    one = np.add.reduceat(np.where(true, weight, 0.0)[order], starts)
+    both = np.cumsum(np.add.reduceat(weight[order], starts))
+    total = one.sum()
+    found = np.divide(np.cumsum(one), both, out=np.zeros(len(both)), where=both > 0)
+    return float(one @ found / total) if total > 0 else math.nan
+
+
+def brier_score(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    """Return the mean squared error of probabilities.
+
+    For one output, the mean over rows of (y - p)**2; for several classes, the mean over rows of
+    the sum over classes of (y - p)**2.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n, k) or (n,)
+        Labels, above 0.5 class 1; or class indices (n,) for k > 1 outputs.
+    y_pred : array-like of shape (n, k) or (n,)
+        Probabilities.
+    sample_weight : array-like of shape (n,), optional
+
+    Returns
+    -------
+    float
+    """
+    true, pred = _columns(y_true, y_pred)
+    return mean(np.square(pred - true).sum(axis=1), sample_weight)
+
+
+def _confusion(y_true: Any, y_pred: Any, sample_weight: Any) -> np.ndarray:
+    """Return the weight of the rows of each class (rows) that are predicted as each (columns).
+
+    One output is the probability of class 1 of two; of several, the largest is the prediction.
+    A row with NaN is predicted as none.
+    """
+    true, pred = _columns(y_true, y_pred)
+    weight = _weights(sample_weight, len(true))
+    if pred.shape[1] == 1:
+        pred = np.concatenate([1 - pred, pred], axis=1)
+        own, chosen = true[:, 0].astype(np.intp), (pred[:, 1] > 0.5).astype(np.intp)
+        chosen[np.isnan(pred[:, 1])] = -1
+    else:
+        own, chosen = true.argmax(axis=1), _largest(pred)
+    k = pred.shape[1]
+    chosen = np.where(chosen < 0, k, chosen)
+    counts = np.bincount(own * (k + 1) + chosen, weight, k * (k + 1))
+    return counts.reshape(k, k + 1)
+
+
+def balanced_accuracy(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    """Return the mean over classes of the share of the class's rows that are predicted as it.
+
+    Classes without rows do not count.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n, k) or (n,)
+        Labels, above 0.5 class 1; or class indices (n,) for k > 1 outputs.
+    y_pred : array-like of shape (n, k) or (n,)
+        Probabilities; one output above 0.5 means class 1, of several the largest counts.
+    sample_weight : array-like of shape (n,), optional
+
+    Returns
+    -------
+    float
+    """
+    counts = _confusion(y_true, y_pred, sample_weight)
+    rows = counts.sum(axis=1)
+    found = np.diagonal(counts)[rows > 0] / rows[rows > 0]
+    return float(found.mean()) if len(found) else math.nan
+
+
+def macro_f1(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    """Return the mean over classes of F1, the harmonic mean of a class's precision and recall.
+
+    F1 is 0 for a class of which no row is found. Classes that neither have rows nor are predicted
+    do not count.
+
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight
+        As `balanced_accuracy` takes them.
+
+    Returns
+    -------
+    float
+    """
+    counts = _confusion(y_true, y_pred, sample_weight)
+    both = counts.sum(axis=1) + counts.sum(axis=0)[:-1]
+    f1 = 2 * np.diagonal(counts)[both > 0] / both[both > 0]
+    return float(f1.mean()) if len(f1) else math.nan
+
+
+def pinball_loss(
+    y_true: Any, y_pred: Any, sample_weight: Any = None, quantile: float = 0.5
+) -> float:
+    """Return the mean pinball loss, which the given quantile of y minimises.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n, k) or (n,)
+    sample_weight : array-like of shape (n,), optional
+    quantile : float
+        In (0, 1).
+
+    Returns
+    -------
+    float
+    """
+    return mean(pinball(y_true, y_pred, quantile), sample_weight)

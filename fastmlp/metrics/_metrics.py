@@ -20,6 +20,11 @@ from .._utils.names import LOSS_ALIASES
 from . import _functions
 from ._functions import (
     auc,
+    average_precision,
+    balanced_accuracy,
+    brier_score,
+    macro_f1,
+    pinball_loss,
     precision,
     r2_score,
     recall,
@@ -316,6 +321,98 @@ class AUC(Score):
         return auc(y_true, y_pred, sample_weight)
 
 
+class AveragePrecision(Score):
+    """Area under the curve of precision against recall (PR-AUC), as a sum over its steps.
+
+    With several outputs it is the mean over them, each class against the rest.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `average_precision` of the arguments."""
+        return average_precision(y_true, y_pred, sample_weight)
+
+
+class BrierScore(Score):
+    """Mean squared error of probabilities; for several classes, the sum over classes.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    larger_is_better = False
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `brier_score` of the arguments."""
+        return brier_score(y_true, y_pred, sample_weight)
+
+
+class BalancedAccuracy(Score):
+    """Mean over classes of the share of the class's rows that are predicted as it.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `balanced_accuracy` of the arguments."""
+        return balanced_accuracy(y_true, y_pred, sample_weight)
+
+
+class MacroF1(Score):
+    """Mean over classes of F1, the harmonic mean of a class's precision and recall.
+
+    Parameters
+    ----------
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `macro_f1` of the arguments."""
+        return macro_f1(y_true, y_pred, sample_weight)
+
+
+class Pinball(Score):
+    """Mean pinball loss of predicted quantiles.
+
+    Parameters
+    ----------
+    quantile : float
+        In (0, 1): the quantile that is predicted.
+    name : str, optional
+    on_training : bool
+        See `Score`.
+    """
+
+    larger_is_better = False
+    y_forms = frozenset({"columns"})
+
+    def __init__(
+        self, quantile: float = 0.5, name: str | None = None, on_training: bool = True
+    ) -> None:
+        super().__init__(name, on_training)
+        self.quantile = _arguments.number(
+            "quantile", quantile, "a number in (0, 1)", lambda v: 0 < v < 1
+        )
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return `pinball_loss` of the arguments."""
+        return pinball_loss(y_true, y_pred, sample_weight, self.quantile)
+
+
 class _Thresholded(Score):
     """A score of predictions on one side of a threshold or the other."""
 
@@ -454,6 +551,12 @@ _TABLE |= {
     "r2_score": R2Score,
     "r2": R2Score,
     "auc": AUC,
+    "average_precision": AveragePrecision,
+    "pr_auc": AveragePrecision,
+    "brier_score": BrierScore,
+    "balanced_accuracy": BalancedAccuracy,
+    "macro_f1": MacroF1,
+    "pinball_loss": Pinball,
     "precision": Precision,
     "recall": Recall,
     "top_k_accuracy": TopKAccuracy,

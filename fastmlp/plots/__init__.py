@@ -8,7 +8,7 @@ _classes        data of two inputs, with a classifier's decision regions
 _layers         hidden units over the input, members of an ensemble
 _change_points  a repaired layer, before and after
 _network        units as nodes, weights as edges
-_training       loss by epoch, histograms of weights, gradients by layer
+_training       loss by epoch and by learning rate, histograms of weights, gradients by layer
 _inspection     importance, partial dependence, per-layer diagnostics
 _path           error and weights against lambda
 _path_fits      predictions at some lambdas of a path
@@ -28,7 +28,7 @@ from ._path_fits import plot_path_fits
 from ._regression import plot_regression_data
 from ._style import PALETTE, save
 from ._sweep import plot_sweep
-from ._training import plot_gradients, plot_history, plot_weights
+from ._training import plot_gradients, plot_history, plot_rates, plot_weights
 
 __all__ = [
     "PALETTE",
@@ -47,6 +47,7 @@ __all__ = [
     "plot_partial_dependence",
     "plot_path",
     "plot_path_fits",
+    "plot_rates",
     "plot_regression_data",
     "plot_sweep",
     "plot_weights",

@@ -151,6 +151,46 @@ def _history_panel(
 
 
 @styled
+def plot_rates(
+    rates: ArrayLike, losses: ArrayLike, suggested: float | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw the loss over a learning rate that rises with every step.
+
+    Parameters
+    ----------
+    rates, losses : array-like of shape (n,)
+        As `tabular.find_rate` returns them.
+    suggested : float, optional
+        Marked by a line.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    x, y = np.asarray(rates, np.float64), np.asarray(losses, np.float64)
+    if x.ndim != 1 or x.shape != y.shape or not len(x):
+        raise ValueError(
+            "rates and losses must be one-dimensional and of the same length. "
+            f"Received: shapes {x.shape} and {y.shape}"
+        )
+    figure = new_figure(8, 4.5, title)
+    ax = figure.subplots()
+    ax.plot(x, y, color=BLUE, label="loss, running mean")
+    if suggested is not None:
+        ax.axvline(
+            suggested, color=VERMILLION, linestyle=(0, (5, 1.5)), label=f"suggested: {suggested:g}"
+        )
+    ax.set_xscale("log")
+    ax.set_xlabel("learning rate (log scale)")
+    ax.set_ylabel("loss")
+    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    legend_above(ax)
+    return figure
+
+
+@styled
 def plot_weights(model: Sequential, *, title: str | None = None) -> Figure:
     """Draw a histogram of each layer's weights, with its penalty.
 

@@ -1,1 +1,80 @@
-"""Networks for tables: from a file or data frame to a model that knows its columns."""
+"""Networks for tables: from a file or data frame to a model that knows its columns.
+
+_fit          `fit`, which does all of it in one call
+_model        the class `TableModel`, which `fit` returns
+_prepare      from a table to arrays and decisions
+_decisions    every decision: sizes, rates, epochs, shares
+_held_out     which rows are held out
+_class_weights weights of classes in training
+_train        training: the best epoch of held-out rows or of folds
+_rate         the learning-rate finder
+_start        initial weights
+_answers      held-out figures, intervals and the threshold that a model keeps
+_scores       the figures by which a model is judged, and how sure they are
+_baselines    a constant and a linear model, which a network must beat
+_calibration  one temperature for a classifier's probabilities
+_intervals    split-conformal intervals and sets
+_thresholds   from which probability on a row counts as class 1
+_digest       which rows a model has seen
+_quality      what a model keeps of all this
+"""
+
+from __future__ import annotations
+
+from ._answers import Wanted, answer, check_answers, choose, figures, refit
+from ._baselines import Baselines
+from ._calibration import scale_last_layer, temperature
+from ._decisions import SHARE, UNBOUNDED, Decisions, decide, shown_units
+from ._digest import RowDigest, row_hashes
+from ._fit import fit
+from ._intervals import Conformal, conformal
+from ._model import KEPT, TableModel
+from ._prepare import Prepared, prepared, prepared_stream
+from ._quality import HeldOut, Quality
+from ._rate import RateCurve, find_rate
+from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
+from ._thresholds import Threshold, best_threshold, parse_costs
+from ._train import TableTraining, describe, network
+
+__all__ = [
+    "KEPT",
+    "SHARE",
+    "SHOWN",
+    "UNBOUNDED",
+    "Baselines",
+    "Conformal",
+    "Decisions",
+    "HeldOut",
+    "Prepared",
+    "Quality",
+    "RateCurve",
+    "RowDigest",
+    "TableModel",
+    "TableTraining",
+    "Threshold",
+    "Wanted",
+    "answer",
+    "best_threshold",
+    "bootstrap",
+    "check_answers",
+    "choose",
+    "conformal",
+    "decide",
+    "describe",
+    "figures",
+    "find_rate",
+    "fit",
+    "network",
+    "parse_costs",
+    "per_class",
+    "prepared",
+    "prepared_stream",
+    "refit",
+    "rounded",
+    "row_hashes",
+    "scale_last_layer",
+    "scores",
+    "shown_units",
+    "standard_errors",
+    "temperature",
+]
