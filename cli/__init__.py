@@ -13,6 +13,7 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
     _groups, _options, _file_types         options: groups as dataclasses, shared ones, files
     _config                                options from a TOML file
     _data, _model, _training               tables, saved models and trainings from options
+    _decided, _jobs                        decisions about a table; the trainings of `train`
     _evaluate, _report, _ranking, _figures what a command shows: scores, tables, figures
     _resume, _ranks                        checkpoints, and several processes
     _output, _streams, _progress, _errors  files, standard streams, progress, errors and exit codes

@@ -13,12 +13,13 @@ from fastmlp._utils.names import TASKS
 
 from . import _options
 from ._groups import group, option
+from ._reading import Reading, of_model
 
 if TYPE_CHECKING:
     import numpy as np
 
     from fastmlp._training.distributed import Ranks
-    from fastmlp.datasets import ParquetStream, Table
+    from fastmlp.datasets import ParquetStream, ReadingOptions, Table
     from fastmlp.preprocessing import Preprocessing
 
     from ._model import Loaded
@@ -43,6 +44,7 @@ class Source:
     """The options that name the data and describe its columns."""
 
     data: str | None  # a file with a table; None: the lecture's data
+    reading: Reading
     lecture: str | None = option(
         "--lecture", type=click.Choice(TASKS), cls=_options.HiddenAlias, alias="--data"
     )
@@ -160,6 +162,7 @@ class Source:
         """Fail if options describe DATA, which is not given."""
         described = ("target", "task", *self.described)
         given = [name for name in described if getattr(self, name)] + streaming.given
+        given += self.reading.given
         if self.data is None and given:
             flag = given[0].replace("_", "-")
             raise click.UsageError(f"--{flag} describes DATA, which is not given")
@@ -182,8 +185,14 @@ class Source:
 
 
 def source(lecture: str) -> Callable[[F], F]:
-    """Add --lecture, whose help is given, and the options of a table's columns."""
-    return group(Source, "source", lecture={"help": lecture})
+    """Add --lecture, whose help is given, and the options of a table's file and columns."""
+
+    def decorate(function: F) -> F:
+        return group(Reading, "reading")(
+            group(Source, "source", lecture={"help": lecture})(function)
+        )
+
+    return decorate
 
 
 @dataclass
@@ -262,6 +271,8 @@ class Data:
     validation : tuple (x, y), ParquetStream or None
     notes : list of str
         What was decided because no option says it.
+    reading : ReadingOptions, optional
+        How the table was read.
     """
 
     source: str
@@ -269,6 +280,7 @@ class Data:
     train: Part
     validation: Part | None
     notes: list[str] = field(default_factory=list)
+    reading: ReadingOptions | None = None
 
     @property
     def stream(self) -> ParquetStream | None:
@@ -349,7 +361,9 @@ def read(
         data = _streamed(source, share, seed, streaming.buffer_rows, ranks)
     with ranks.collectively():
         if held_out.validation is not None:
-            data.validation = prepared(held_out.validation, data.preprocessing, source.drop)
+            data.validation = prepared(
+                held_out.validation, data.preprocessing, source.drop, source.reading, data.reading
+            )
     # Only now: if the data cannot be used, the error line is enough.
     for text in data.notes:
         report.note(text)
@@ -394,28 +408,27 @@ def _table(source: Source, share: float, seed: int, by_class: bool) -> Data:
         table, targets, task, rows=None if rows is None else usable[rows], **source.described
     )
     x, y = state.inputs(table)[usable], state.targets(table, rows=usable)
-    notes += state.notes
-    if rows is None or held is None:
-        return Data(source.name, state, (x, y), None, notes)
-    return Data(source.name, state, (x[rows], y[rows]), (x[held], y[held]), notes)
+    data = Data(source.name, state, (x, y), None, notes + state.notes, table.reading)
+    if rows is not None and held is not None:
+        data.train, data.validation = (x[rows], y[rows]), (x[held], y[held])
+    return data
 
 
 def _read_table(source: Source) -> tuple[Table, str, str, list[str]]:
     """Return the table, the target, the task, and notes on what was decided."""
-    from fastmlp import datasets
     from fastmlp.preprocessing import choose_task
 
     if source.data is None:
         table = lecture_table(str(source.lecture), "train")
     else:
-        table = datasets.read_table(source.data)
+        table = source.reading.table(source.data)
     target = source.target[0] if source.target else table.names[-1]
     for name in source.target or [target]:
         table.require(name, "target column")
     task, reason = source.task or source.lecture, ""
     if task is None:
         task, reason = choose_task(table, target, source.categorical)
-    return table, target, task, source.decided(target, task, reason)
+    return table, target, task, table.notes + source.decided(target, task, reason)
 
 
 def _streamed(
@@ -478,7 +491,13 @@ def lecture_table(task: str, part: str) -> Table:
 
 
 def opened(
-    path: str, loaded: Loaded, target: str | None, with_target: bool, drop: Collection[str]
+    path: str,
+    loaded: Loaded,
+    target: str | None,
+    with_target: bool,
+    drop: Collection[str],
+    reading: Reading,
+    report: Messages,
 ) -> tuple[Preprocessing, Table | ParquetStream]:
     """Open a table for a saved model: read it, or stream it if it is large.
 
@@ -492,6 +511,8 @@ def opened(
         Whether the target is needed.
     drop : collection of str
         Columns of the table to leave out.
+    reading : Reading
+    report : Messages
 
     Returns
     -------
@@ -501,18 +522,24 @@ def opened(
     from fastmlp import datasets
 
     if not datasets.is_large(path):
-        table = datasets.read_table(path)
+        table = reading.table(path, report, of_model(loaded.model))
         return loaded.for_table(table, target, with_target, drop), table
     state = loaded.for_table(datasets.read_head(path), target, with_target, drop)
     return state, datasets.ParquetStream(path, preprocessing=state)
 
 
-def prepared(path: str, state: Preprocessing, drop: Collection[str]) -> Part:
+def prepared(
+    path: str,
+    state: Preprocessing,
+    drop: Collection[str],
+    reading: Reading,
+    like: ReadingOptions | None = None,
+) -> Part:
     """Read a table as inputs and targets, or stream it if it is large."""
     from fastmlp import datasets
 
     if datasets.is_large(path):
         return datasets.ParquetStream(path, preprocessing=state, drop=drop)
-    table = datasets.read_table(path)
+    table = reading.table(path, like=like)
     y = state.targets(table)  # first: that it is missing says more than that another is extra
     return state.inputs(table, drop=drop), y

@@ -164,7 +164,7 @@ def keywords(
     -------
     dict
     """
-    found: dict[str, Any] = {"task": source.task, **source.described}
+    found: dict[str, Any] = {"task": source.task, **source.described, **source.reading.keywords}
     for name in ("loss", "class_weight", "weight", "patience", "schedule", "clip", "max_time",
                  "group", "time"):  # fmt: skip
         found[name] = getattr(options, name)

@@ -147,7 +147,9 @@ class Drawing:
         if state is None:
             return {}
         outputs = [state.target.name]
-        if state.n_outputs > 1:
+        if state.further:
+            outputs = [target.name for target in state.all_targets]
+        elif state.n_outputs > 1:
             outputs = [str(label) for label in state.target.labels]
         return {"input_names": state.input_names, "output_names": outputs}
 
@@ -160,14 +162,13 @@ class Drawing:
             return {}
         if state.task != "regression" or len(state.columns) != 1:
             raise ValueError("such a figure shows a regression on one numeric input")
-        means, scales = state.scaling()
-        x = self.train[0] * scales + means
+        x = state.in_units(self.train[0])
         low, high = float(x.min()), float(x.max())
         dtype = self.model.dtype
         arguments = {
             "x": np.linspace(low, high, 201).reshape(-1, 1),
             "train": (x, state.target.restored(self.train[1])),
-            "preprocess": lambda raw: ((np.asarray(raw) - means) / scales).astype(dtype),
+            "preprocess": lambda raw: state.from_units(np.asarray(raw)).astype(dtype),
             "postprocess": state.target.restored,
             "x_label": state.columns[0].name,
             "y_label": state.target.name,
@@ -184,12 +185,11 @@ class Drawing:
             return plots.plot_decision_boundary(self.model)
         if state.task != "classification" or len(state.columns) != 2:
             raise ValueError("such a figure shows a classifier of two numeric inputs")
-        means, scales = state.scaling()
         dtype = self.model.dtype
         return plots.plot_decision_boundary(
             self.model,
-            lambda raw: ((np.asarray(raw) - means) / scales).astype(dtype),
-            train_x=self.train[0] * scales + means,
+            lambda raw: state.from_units(np.asarray(raw)).astype(dtype),
+            train_x=state.in_units(self.train[0]),
             train_y=self.train[1],
             class_names=[str(label) for label in state.target.labels],
             x1_label=state.columns[0].name,

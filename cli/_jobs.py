@@ -13,7 +13,7 @@ from ._training import ALL_ROWS, NetworkOptions, Settings, TrainingOptions, buil
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
-    from fastmlp.tabular import Prepared, Training
+    from fastmlp.tabular import Prepared, TableTraining
 
 
 @dataclass
@@ -182,7 +182,7 @@ class _DecidedJob(Job):
     """A training on a table, whose network and epochs are decided."""
 
     prepared: Prepared
-    training: Training
+    training: TableTraining
 
     def begin(self) -> None:
         """Make the model, and keep the run's options in it."""
@@ -213,7 +213,7 @@ class _DecidedJob(Job):
             self.report.note(decisions.sentence())
         self._details()
         with _options.library_call():
-            self.training = tabular.Training(self.prepared, self.resumed, self.report.note)
+            self.training = tabular.TableTraining(self.prepared, self.resumed, self.report.note)
         self.model = self.training.model
         self.model.extras.setdefault(_config.KEPT, self.run)
         optimizer = self.model.optimizer
@@ -437,7 +437,7 @@ class StreamJob(_DecidedJob):
 
 def _print_curve(rates: list[float], losses: list[float], suggested: float) -> None:
     """Print losses by rate, one line for each eighth of a power of ten, with bars."""
-    low, high = min(losses), max(losses[:20] + [min(losses)])
+    low, high = min(losses), max([*losses[:20], min(losses)])
     for rate, loss in list(zip(rates, losses, strict=True))[::6]:
         share = min(1.0, max(0.0, (loss - low) / ((high - low) or 1.0)))
         click.echo(f"{rate:9.2e}  {loss:11.5g}  {'#' * (1 + round(40 * share))}")

@@ -296,4 +296,6 @@ def build(network: dict[str, Any], data: _data.Data, settings: Settings) -> Sequ
     model.compile(settings.optimizer, loss, [metric])
     model.extras["preprocessing"] = state.to_dict()
     model.extras["data"] = data.source
+    if data.reading is not None and (reading := data.reading.to_dict()):
+        model.extras["reading"] = reading
     return model

@@ -8,7 +8,9 @@ import click
 
 from . import _options
 from ._file_types import FILE
+from ._groups import group
 from ._output import Messages, console, grid, print_json, significant
+from ._reading import Reading, of_model
 
 if TYPE_CHECKING:
     from fastmlp.datasets import Table
@@ -39,6 +41,7 @@ accuracy and the mean negative log-probability of the true class.
 @_options.file_argument("data")
 @_options.target
 @_options.drop
+@group(Reading, "reading")
 @click.option(
     "--sort",
     type=click.Choice([name for names in METRICS.values() for name in names]),
@@ -52,6 +55,7 @@ def command(
     data: str,
     target: str | None,
     drop: tuple[str, ...],
+    reading: Reading,
     sort: str | None,
     as_json: bool,
     report: Messages,
@@ -61,12 +65,10 @@ def command(
     MODELS are model files. DATA is a file with a table; - is CSV from standard input. The best
     value of each metric is marked.
     """
-    from fastmlp import datasets
-
     from . import _model
 
     loaded = [_model.load(path, ensembles=True) for path in models]
-    table = datasets.read_table(data)
+    table = reading.table(data, report, of_model(loaded[0].model))
     fitted = [_fitted(one, table, target, drop) for one in loaded]
     task, name = _common(models, fitted)
     names = METRICS[task]

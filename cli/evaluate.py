@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from . import _judge, _options
+from ._groups import group
 from ._output import Messages, console, grid, print_json, significant
+from ._reading import Reading
 
 EPILOG = """\b
 Examples:
@@ -36,6 +38,7 @@ the target is an input, in order.
 @_options.file_argument("data")
 @_options.target
 @_options.drop
+@group(Reading, "reading")
 @click.option(
     "--part",
     type=click.Choice(_judge.PARTS),
@@ -57,6 +60,7 @@ def command(
     data: str,
     target: str | None,
     drop: tuple[str, ...],
+    reading: Reading,
     part: str,
     loss: str | None,
     as_json: bool,
@@ -80,7 +84,9 @@ def command(
         raise ModelFileError(
             f"{model}: the model was saved without a loss, before compile; --loss names one"
         )
-    preprocessing, table = _data.opened(data, loaded, target, with_target=True, drop=drop)
+    preprocessing, table = _data.opened(
+        data, loaded, target, with_target=True, drop=drop, reading=reading, report=report
+    )
     quality = loaded.quality(preprocessing)
     names = "', '".join(t.name for t in preprocessing.all_targets)
     report.detail(f"{table.n_rows} rows, target '{names}'.")

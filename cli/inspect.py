@@ -9,7 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import _options
+from ._groups import group
 from ._output import Messages, OutputOptions, check_outputs, console, grid, print_json, significant
+from ._reading import Reading, of_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +58,7 @@ def _complete_metric(
 @_options.file_argument("data")
 @_options.target
 @_options.drop
+@group(Reading, "reading")
 @click.option(
     "--layers",
     is_flag=True,
@@ -84,6 +87,7 @@ def command(
     data: str,
     target: str | None,
     drop: tuple[str, ...],
+    reading: Reading,
     layers: bool,
     metric: str | None,
     repeats: int,
@@ -99,7 +103,7 @@ def command(
         raise click.UsageError("--metric cannot be combined with --layers")
     names = ["layers.png"] if layers else ["importance.png", "dependence.png"]
     check_outputs(results.output, names, results.force)
-    from fastmlp import datasets, inspection
+    from fastmlp import inspection
     from fastmlp.errors import ModelFileError
 
     from . import _model
@@ -107,7 +111,7 @@ def command(
     loaded = _model.load(model)
     if loaded.model.loss is None:
         raise ModelFileError(f"{model}: the model was saved without a loss, before compile")
-    table = datasets.read_table(data)
+    table = reading.table(data, report, of_model(loaded.model))
     state = loaded.for_table(table, target, True, drop)
     dtype = loaded.model.dtype.name
     y = state.targets(table, dtype)

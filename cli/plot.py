@@ -130,6 +130,7 @@ def _draw_model(
 
     from . import _model
     from ._figures import Drawing
+    from ._reading import of_model
 
     loaded = _model.load(path, ensembles=True)
     own = not str(loaded.model.extras.get("data", "")).startswith("lecture:")
@@ -138,7 +139,7 @@ def _draw_model(
     if lecture is not None:
         train = library.data(lecture)[0]
     elif data is not None:
-        table = read_table(data)
+        table = read_table(data, like=of_model(loaded.model))
         state = loaded.for_table(table, None, True, drop)
         loaded.preprocessing = state
         dtype = loaded.model.dtype.name

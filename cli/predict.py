@@ -10,6 +10,7 @@ from . import _options
 from ._groups import group
 from ._model import Carried
 from ._output import Messages, OutputOptions, open_text, print_json
+from ._reading import Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,7 @@ is given.
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.drop
+@group(Reading, "reading")
 @group(Carried, "carried")
 @click.option(
     "--threshold",
@@ -70,6 +72,7 @@ def command(
     model: str,
     data: str,
     drop: tuple[str, ...],
+    reading: Reading,
     carried: Carried,
     threshold: float | None,
     results: OutputOptions,
@@ -87,7 +90,9 @@ def command(
 
     loaded = _model.load(model, ensembles=True)
     loaded.carried = carried
-    preprocessing, rows = _data.opened(data, loaded, None, with_target=False, drop=drop)
+    preprocessing, rows = _data.opened(
+        data, loaded, None, with_target=False, drop=drop, reading=reading, report=report
+    )
     if threshold is not None and len(preprocessing.target.labels) != 2:
         raise DataError(f"{model}: --threshold needs a model of two classes")
     columns = {}

@@ -379,12 +379,10 @@ def _swept(
 
 def _validation(source: _data.Source, held_out: _data.Validation, folds: int | None) -> Any:
     """Return the table to score on, if it is one of its own."""
-    from fastmlp import datasets
-
     if held_out.validation is not None:
         if held_out.validation_split is not None or folds is not None:
             raise click.UsageError("--validation excludes --validation-split and --folds")
-        return datasets.read_table(held_out.validation)
+        return source.reading.table(held_out.validation)
     if held_out.validation_split is not None and folds is not None:
         raise click.UsageError("--validation-split and --folds exclude each other")
     own = held_out.validation_split is None and folds is None

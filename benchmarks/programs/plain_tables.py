@@ -4,10 +4,10 @@
     python benchmarks/programs/plain_tables.py FOLDER out.jsonl --methods sk_mlp,linear
     python benchmarks/programs/plain_tables.py FOLDER --report out.jsonl peers.jsonl
 
-FOLDER holds `tables.py`, `scores.py` and `methods.py`, which load and split tables, and are not part
-of this repository. The method fm_plain gets the frame as it is and no option but the seed. An error
-is the RMSE over the target's deviation, or the log loss over that of the class shares: 1 is what a
-constant has. Lines that OUT has already are not measured again.
+FOLDER holds `tables.py`, `scores.py` and `methods.py`, which load and split tables; they are not
+part of this repository. The method fm_plain gets the frame as it is and no option but the seed.
+An error is the RMSE over the target's deviation, or the log loss over that of the class shares: 1
+is what a constant has. Lines that OUT has already are not measured again.
 """
 
 from __future__ import annotations

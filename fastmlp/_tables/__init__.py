@@ -2,7 +2,14 @@
 
 cells    columns: numbers, text, dates and mixed columns
 table    named columns of equal length
-csv      comma-separated values
+options  how a user says that a file is written
+context  what the columns of one table share
+numerals decimal commas, thousands separators, percent and currency signs
+dates    dates and times of day
+content  decompression and encodings
+dialect  delimiter, comments and header of a file of text
+csv      rows of text
+excel    workbooks
 files    choosing the reader by a file's first bytes or name
 frames   pandas, polars, Arrow and NumPy
 parquet_footer

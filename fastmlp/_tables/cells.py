@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-# Compared with a cell's text in lower case.
-MISSING = frozenset({"", "na", "n/a", "nan", "null"})
+from . import dates, numerals
+from .context import COUNTRIES, MISSING, Context
+from .dates import day
+from .numerals import Conflict, Style
+
+__all__ = ["MISSING", "day"]
+
 _BOOLEANS = {"true": 1.0, "false": 0.0}
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECONDS = 86_400_000_000  # of a day
+_GROUPED = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)")
+_PLAIN = Style("", "", "", False, True)
+_MANY = 2000  # distinct cells that are looked at first
+_NO_CONTEXT = Context()
 
 
 class Coded(NamedTuple):
@@ -56,16 +62,20 @@ def number(text: str) -> float:
     return float(text)
 
 
-def day(text: str) -> float:
-    """Return days since 1970-01-01 for an ISO date, with or without a time; or raise ValueError.
+class Settled(NamedTuple):
+    """What a column of text turned out to be.
 
-    A time without a zone is UTC.
+    Attributes
+    ----------
+    kind : str
+    values : ndarray
+    how : Style, Days, Conflict or None
+        The way in which numbers or dates are written, or why that is unclear.
     """
-    if not _DATE.fullmatch(text):
-        raise ValueError
-    moment = datetime.fromisoformat(text)
-    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-    return (since.days * _MICROSECONDS + since.seconds * 10**6 + since.microseconds) / _MICROSECONDS
+
+    kind: str
+    values: np.ndarray
+    how: Any = None
 
 
 class Cells:
@@ -73,15 +83,25 @@ class Cells:
 
     Attributes
     ----------
-    kind : {"number", "boolean", "date", "text", "mixed", "other"}
-        What the cells are: "mixed" if some are numbers and some text, "other" if a network cannot
-        use them.
+    kind : {"number", "boolean", "date", "text", "mixed", "unsettled", "other"}
+        What the cells are: "mixed" if some are numbers and some text, "unsettled" if they can be
+        read in several ways, "other" if a network cannot use them.
     type_name : str
         The source's own name for the type.
+    context : Context
+        What the columns of a table share.
+    how : Style, Days, Conflict or None
+        The way in which text writes numbers or dates.
+    certain_decimal, certain_order : str or None
+        What this column shows to the others: the decimal separator, the order of day and month.
     """
 
     kind: str = "other"
     type_name: str = "text"
+    context: Context = _NO_CONTEXT
+    how: Any = None
+    certain_decimal: str | None = None
+    certain_order: str | None = None
 
     def __init__(self, n_rows: int, type_name: str) -> None:
         self._n_rows, self.type_name = n_rows, type_name
@@ -97,8 +117,11 @@ class Cells:
         """Return numbers, 0 and 1, or days since 1970-01-01 as float64; NaN where missing."""
         raise TypeError(self.kind)
 
-    def coded(self) -> Coded:
-        """Return the cells as codes of their texts."""
+    def coded(self, declared: bool = False) -> Coded:
+        """Return the cells as codes of their texts.
+
+        `declared`: the user declares the column categorical, so that "NA" is a category of text.
+        """
         raise TypeError(self.kind)
 
     def mixed(self) -> MixedColumn:
@@ -126,7 +149,12 @@ class TextCells(Cells):
     @property
     def kind(self) -> str:  # type: ignore[override]
         """The kind that all cells with a value can be read as."""
-        return self._read[0]
+        return self._settled.kind
+
+    @property
+    def how(self) -> Any:  # type: ignore[override]
+        """The way in which numbers or dates are written."""
+        return self._settled.how
 
     def held(self, row: int) -> str:
         """Return a cell without the space around it."""
@@ -134,24 +162,58 @@ class TextCells(Cells):
 
     def floats(self) -> np.ndarray:
         """Return the values that the texts stand for."""
-        return self._read[1]
+        return self._settled.values
 
-    def coded(self) -> Coded:
+    def coded(self, declared: bool = False) -> Coded:
         """Return codes of the texts, stripped, in order of first occurrence."""
         codes, raw = self._raw_coded
         index: dict[str, int] = {}
         lookup = np.empty(len(raw), np.int64)
+        typed = self.kind not in ("text", "mixed")
+        namibia = not typed and self.context.options.missing is None
+        namibia = namibia and (declared or self.keeps_namibia)
         for i, text in enumerate(raw):
-            lookup[i] = -1 if is_missing(text) else index.setdefault(text.strip(), len(index))
+            text = text.strip()
+            missing = self.context.is_missing(text, typed) and not (namibia and text == "NA")
+            lookup[i] = -1 if missing else index.setdefault(text, len(index))
         return Coded(lookup[codes], list(index))
+
+    @cached_property
+    def keeps_namibia(self) -> bool:
+        """Whether "NA" is a category because all other cells are codes of countries, too."""
+        return _lists_countries(self._raw_coded.texts, self.context) and self.kind == "text"
 
     def mixed(self) -> MixedColumn:
         """Find the rarer kind."""
-        is_number = self._are_numbers()
+        of_dates = self.how == "dates"
+        is_number = self._are_dates() if of_dates else self._are_numbers()
         is_text = ~is_number & self._present
         n_numbers, n_text = int(is_number.sum()), int(is_text.sum())
-        few, what = (is_text, "text") if n_text <= n_numbers else (is_number, "a number")
+        number = "a date" if of_dates else "a number"
+        few, what = (is_text, "text") if n_text <= n_numbers else (is_number, number)
         return MixedColumn(int(np.argmax(few)), what, n_numbers, n_text)
+
+    def odd_words(self) -> list[str]:
+        """Return the distinct texts that are not numbers (or dates) in a mixed column."""
+        is_number = self._are_dates() if self.how == "dates" else self._are_numbers()
+        codes, raw = self._raw_coded
+        return list(
+            dict.fromkeys(raw[i].strip() for i in dict.fromkeys(codes[~is_number & self._present]))
+        )
+
+    def rows_of(self, conflict: Conflict) -> tuple[int, int]:
+        """Return the rows of the two cells of a conflict."""
+        codes, raw = self._raw_coded
+        present = self._distinct
+        stripped = np.array([text.strip() for text in raw], object)
+        return tuple(  # type: ignore[return-value]
+            int(np.argmax((stripped == present[i])[codes]))
+            for i in (conflict.first, conflict.second)
+        )
+
+    def distinct(self, i: int) -> str:
+        """Return one of the distinct texts."""
+        return self._distinct[i]
 
     @cached_property
     def _raw_coded(self) -> Coded:
@@ -161,6 +223,12 @@ class TextCells(Cells):
         )
         return Coded(codes, list(index))
 
+    @cached_property
+    def _distinct(self) -> list[str]:
+        """The distinct texts, stripped, that do not stand for a missing number."""
+        raw, missing = self._raw_coded.texts, self.context.is_missing
+        return list(dict.fromkeys(text.strip() for text in raw if not missing(text, True)))
+
     def _all_numbers(self) -> np.ndarray | None:
         """Return the cells as numbers if every cell is one: a fast path for the common case."""
         try:
@@ -168,34 +236,135 @@ class TextCells(Cells):
         except ValueError:
             return None
 
+    def _first(self, n: int) -> Sequence[str]:
+        return list(islice(self.cells, n))
+
     @cached_property
-    def _read(self) -> tuple[str, np.ndarray]:
-        values = self._all_numbers()
-        if values is not None:
-            return "number", values
+    def certain_decimal(self) -> str | None:  # type: ignore[override]
+        """The decimal separator that the cells allow only."""
+        found = numerals.certain_decimal(self._distinct[:_MANY])
+        return None if found is None else numerals.certain_decimal(self._distinct)
+
+    @cached_property
+    def certain_order(self) -> str | None:  # type: ignore[override]
+        """The order of day and month that the cells allow only."""
+        settled = dates.settle(self._distinct)
+        proved = isinstance(settled, dates.Days) and settled.shows is not None
+        return settled.order if isinstance(settled, dates.Days) and proved else None
+
+    @property
+    def _reads_plainly(self) -> bool:
+        options = self.context.options
+        return options.decimal in (None, ".") and options.thousands != "."
+
+    def _may_have_thousands(self) -> bool:
+        """Return whether the points in plain numbers may stand between thousands, as in 1.234."""
+        if self.context.options.decimal is not None or not self.context.delimiter:
+            return False
+        first = self._first(1000)
+        if not all(_GROUPED.fullmatch(text.strip()) for text in first if text.strip()):
+            return False
+        texts = self._distinct
+        if not any("." in text for text in texts) or not all(map(_GROUPED.fullmatch, texts)):
+            return False
+        return self.context.delimiter == ";" or self.context.decimal(self) == ","
+
+    @cached_property
+    def _settled(self) -> Settled:
+        if self._reads_plainly:
+            values = self._all_numbers()
+            if values is not None and not self._may_have_thousands():
+                return Settled("number", values, _PLAIN)
+        texts, codes = self._distinct, self._raw_coded.codes
+        if not texts:
+            return Settled("number", np.full(len(self), np.nan), _PLAIN)
+        if self._reads_plainly and not self._may_have_thousands():
+            plain = _all(number, texts)
+            if plain is not None:
+                return Settled("number", self._spread(plain), _PLAIN)
+        found = self._styled_numbers()
+        if isinstance(found, numerals.Numbers):
+            return Settled("number", self._spread(found.values), found.style)
+        if isinstance(found, Conflict):
+            return Settled("unsettled", np.empty(0), found)
+        flags = _all(_boolean, texts)
+        if flags is not None:
+            return Settled("boolean", self._spread(flags))
+        days = dates.settle(texts, self.context.options.dates, lambda: self.context.order(self))
+        if isinstance(days, dates.Days):
+            return Settled("number" if days.times else "date", self._spread(days.values), days)
+        if isinstance(days, Conflict):
+            return Settled("unsettled", np.empty(0), days)
+        counts = np.bincount(codes, minlength=len(self._raw_coded.texts))
+        if any(_reads(number, text) for text in texts) or self._most(numerals.is_number, counts):
+            return Settled("mixed", np.empty(0), "numbers")
+        if self._most(dates.is_date, counts):
+            return Settled("mixed", np.empty(0), "dates")
+        return Settled("text", np.empty(0))
+
+    def _styled_numbers(self) -> numerals.Numbers | Conflict | None:
+        options, texts = self.context.options, self._distinct
+
+        def settle(some: list[str]) -> numerals.Numbers | Conflict | None:
+            return numerals.settle(
+                some, options.decimal, options.thousands, lambda: self.context.decimal(self)
+            )
+
+        if len(texts) > _MANY:  # a fast path for many decimal commas
+            found = settle(texts[:_MANY])
+            if found is None:
+                return None
+            simple = isinstance(found, numerals.Numbers) and found.style == Style(
+                ",", "", "", False, False
+            )
+            if simple and not any("." in text for text in texts):
+                values = _all(lambda text: number(text.replace(",", ".")), texts)
+                if values is not None:
+                    return numerals.Numbers(values, Style(",", "", "", False, False))
+        return settle(texts)
+
+    def _spread(self, values: Sequence[float]) -> np.ndarray:
+        """Return the value of each row from those of the distinct texts."""
         codes, raw = self._raw_coded
-        texts = [None if is_missing(text) else text.strip() for text in raw]
-        present = [text for text in texts if text is not None]
-        for kind, read in (("number", number), ("boolean", _boolean), ("date", day)):
-            meaning: list[float] = []
-            try:
-                meaning.extend(np.nan if text is None else read(text) for text in texts)
-            except ValueError:
-                if kind == "number" and any(_reads(number, text) for text in present):
-                    return "mixed", np.empty(0)
-                continue
-            return kind, np.array(meaning)[codes]
-        return "text", np.empty(0)
+        by_text = dict(zip(self._distinct, values, strict=True))
+        return np.array([by_text.get(text.strip(), np.nan) for text in raw])[codes]
+
+    def _most(self, reads: Callable[[str], bool], counts: np.ndarray) -> bool:
+        """Return whether most cells with a value can be read so; of very many, the first."""
+        raw = self._raw_coded.texts[:_MANY]
+        present = {i: t.strip() for i, t in enumerate(raw) if not self.context.is_missing(t, True)}
+        total = sum(int(counts[i]) for i in present)
+        return 2 * sum(int(counts[i]) for i, text in present.items() if reads(text)) > total
 
     @property
     def _present(self) -> np.ndarray:
-        codes, raw = self._raw_coded
-        return np.array([not is_missing(text) for text in raw], bool)[codes]
+        return self._marked(lambda text: True)
 
     def _are_numbers(self) -> np.ndarray:
+        return self._marked(numerals.is_number)
+
+    def _are_dates(self) -> np.ndarray:
+        return self._marked(dates.is_date)
+
+    def _marked(self, holds: Callable[[str], bool]) -> np.ndarray:
         codes, raw = self._raw_coded
-        known = [not is_missing(text) and _reads(number, text) for text in raw]
+        missing = self.context.is_missing
+        known = [not missing(text, True) and holds(text.strip()) for text in raw]
         return np.array(known, bool)[codes]
+
+
+def _lists_countries(texts: Sequence[str], context: Context) -> bool:
+    if context.options.missing is not None:
+        return False
+    stripped = {text.strip() for text in texts if text.strip()}
+    return "NA" in stripped and len(stripped) > 3 and stripped <= COUNTRIES
+
+
+def _all(read: Callable[[str], float], texts: Sequence[str]) -> list[float] | None:
+    try:
+        return list(map(read, texts))
+    except ValueError:
+        return None
 
 
 def _boolean(text: str) -> float:
@@ -229,8 +398,8 @@ class MixedCells(TextCells):
         self._is_number = is_number
 
     @cached_property
-    def _read(self) -> tuple[str, np.ndarray]:
-        return "mixed", np.empty(0)
+    def _settled(self) -> Settled:
+        return Settled("mixed", np.empty(0), "numbers")
 
     def _are_numbers(self) -> np.ndarray:
         return self._is_number
@@ -269,7 +438,7 @@ class NumberCells(Cells):
             result[self._missing] = np.nan
         return result
 
-    def coded(self) -> Coded:
+    def coded(self, declared: bool = False) -> Coded:
         """Return codes of the numbers as text, in increasing order."""
         missing = np.isnan(self._values) if self._values.dtype.kind == "f" else None
         if self._missing is not None:
@@ -314,7 +483,7 @@ class BooleanCells(Cells):
             result[self._missing] = np.nan
         return result
 
-    def coded(self) -> Coded:
+    def coded(self, declared: bool = False) -> Coded:
         """Return codes of 'False' and 'True'."""
         codes = self._values.astype(np.int64)
         if self._missing is not None:
@@ -348,7 +517,7 @@ class DateCells(Cells):
         result: np.ndarray = (self._values - np.datetime64(0, "D")) / unit
         return result
 
-    def coded(self) -> Coded:
+    def coded(self, declared: bool = False) -> Coded:
         """Return codes of the dates in ISO form."""
         present = ~np.isnat(self._values)
         codes = np.full(len(self), -1)
@@ -365,7 +534,7 @@ def _date_text(value: np.datetime64) -> str:
 
 
 class CodedCells(Cells):
-    """Text, kept as codes. It stays text if it looks like numbers; ISO dates count as dates.
+    """Text, kept as codes. It stays text if it looks like numbers; dates count as dates.
 
     Parameters
     ----------
@@ -381,14 +550,33 @@ class CodedCells(Cells):
         lookup = np.empty(len(texts) + 1, np.int64)
         lookup[-1] = -1
         for i, text in enumerate(texts):
-            lookup[i] = -1 if is_missing(text) else index.setdefault(text.strip(), len(index))
+            lookup[i] = index.setdefault(text.strip(), len(index)) if text.strip() else -1
         self._coded = _used(lookup[codes], list(index))
 
     @cached_property
+    def _settled(self) -> Settled:
+        """The kind: "date" if all texts are dates, else "text"."""
+        texts = [t for t in self._coded.texts if not self.context.is_missing(t, True)]
+        if not texts:
+            return Settled("text", np.empty(0))
+        days = dates.settle(texts, self.context.options.dates, lambda: self.context.order(self))
+        if isinstance(days, Conflict):
+            return Settled("unsettled", np.empty(0), days)
+        if not isinstance(days, dates.Days) or days.times:
+            return Settled("text", np.empty(0))
+        by_text = dict(zip(texts, days.values, strict=True))
+        values = np.array([*(by_text.get(t, np.nan) for t in self._coded.texts), np.nan])
+        return Settled("date", values[self._coded.codes], days)
+
+    @property
     def kind(self) -> str:  # type: ignore[override]
-        """The kind: "date" if all texts are ISO dates, else "text"."""
-        texts = self._coded.texts
-        return "date" if texts and all(_reads(day, text) for text in texts) else "text"
+        """The kind: "date" if all texts are dates, else "text"."""
+        return self._settled.kind
+
+    @property
+    def how(self) -> Any:  # type: ignore[override]
+        """The way in which dates are written."""
+        return self._settled.how
 
     def held(self, row: int) -> str:
         """Return a cell's text, '' if it is missing."""
@@ -397,12 +585,41 @@ class CodedCells(Cells):
 
     def floats(self) -> np.ndarray:
         """Return dates as days since 1970-01-01."""
-        days = np.array([*map(day, self._coded.texts), np.nan])
-        return days[self._coded.codes]
+        return self._settled.values
 
-    def coded(self) -> Coded:
+    def distinct(self, i: int) -> str:
+        """Return one of the distinct texts."""
+        return [t for t in self._coded.texts if not self.context.is_missing(t, True)][i]
+
+    def rows_of(self, conflict: Conflict) -> tuple[int, int]:
+        """Return the rows of the two cells of a conflict."""
+        return tuple(  # type: ignore[return-value]
+            int(np.argmax(self._coded.codes == self._coded.texts.index(self.distinct(i))))
+            for i in (conflict.first, conflict.second)
+        )
+
+    @cached_property
+    def certain_order(self) -> str | None:  # type: ignore[override]
+        """The order of day and month that the cells allow only."""
+        settled = dates.settle(self._coded.texts)
+        proved = isinstance(settled, dates.Days) and settled.shows is not None
+        return settled.order if isinstance(settled, dates.Days) and proved else None
+
+    @cached_property
+    def keeps_namibia(self) -> bool:
+        """Whether "NA" is a category because all other cells are codes of countries, too."""
+        return _lists_countries(self._coded.texts, self.context)
+
+    def coded(self, declared: bool = False) -> Coded:
         """Return codes of the texts."""
-        return self._coded
+        codes, texts = self._coded
+        keeps = self.context.options.missing is None and (declared or self.keeps_namibia)
+        gone = [self.context.is_missing(t) and not (keeps and t == "NA") for t in texts]
+        if not any(gone):
+            return self._coded
+        kept = np.cumsum(~np.array(gone)) - 1
+        lookup = np.append(np.where(gone, -1, kept), -1)
+        return Coded(lookup[codes], [t for t, g in zip(texts, gone, strict=True) if not g])
 
 
 def _used(codes: np.ndarray, texts: list[str]) -> Coded:

@@ -1,12 +1,14 @@
-"""Read and write CSV and TSV files. Errors name row, line and column."""
+"""Read and write text that separates columns by a character. Errors name row, line and column."""
 
 from __future__ import annotations
 
 import csv
 import io
 import mmap
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -16,24 +18,38 @@ import numpy as np
 from .._utils import arguments
 from ..errors import DataError
 from .cells import MISSING, Coded, TextCells
+from .content import Text, as_utf8, compression, decompressed, read_all
+from .context import Context
+from .dialect import Dialect, sniff
+from .options import ReadingOptions
 from .table import Table, checked_names
 
 _LARGE = 1 << 20  # bytes; for smaller files, importing pyarrow takes longer than it saves
-_SEPARATORS = {",": "commas", "\t": "tabs"}
+_HEAD = 1 << 20  # bytes from which the layout is found out
+_SAMPLE = 1000  # lines of them
+_LINES = re.compile(r"\r\n|\n|\r")
 
 
-def read_csv(path: str | Path | BinaryIO, delimiter: str = ",") -> Table:
-    """Read a CSV file: UTF-8 text whose first row names the columns.
+def read_csv(
+    path: str | Path | BinaryIO,
+    delimiter: str | None = None,
+    *,
+    options: ReadingOptions | None = None,
+) -> Table:
+    """Read a file of text whose rows are lines, such as CSV.
 
-    If pyarrow is installed, it parses files of over a megabyte without quotes; the table is the
-    same.
+    Delimiter, encoding, decimal separator, comments and the place of the header are found out,
+    unless the options give them; `Table.notes` tells what was found. If pyarrow is installed, it
+    parses files of over a megabyte; the table is the same.
 
     Parameters
     ----------
     path : str, Path or binary file
-        ``"-"`` is standard input.
-    delimiter : str
-        Separates columns: ``","``, or a tab for TSV.
+        ``"-"`` is standard input. A file may be compressed by gzip, bzip2, xz, zip or (with the
+        extra ``data``) zstd.
+    delimiter : str, optional
+        Separates columns.
+    options : ReadingOptions, optional
 
     Returns
     -------
@@ -42,22 +58,19 @@ def read_csv(path: str | Path | BinaryIO, delimiter: str = ",") -> Table:
     Raises
     ------
     DataError
-        If the file cannot be read, is empty or not UTF-8, has no rows or no header, names a
-        column twice, or a row is too short or too long. The message names file, row and column.
+        If the file cannot be read, is empty, has no rows or no header, names a column twice, or a
+        row is too short or too long. The message names file, row and column.
     """
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
-        raise ValueError(
-            f"delimiter must be one character. Received: delimiter={arguments.shown(delimiter)}"
-        )
+    options = ReadingOptions(delimiter=delimiter).over(options)
     if not isinstance(path, str | Path) and hasattr(path, "readable"):
-        return _read(path, str(getattr(path, "name", "the table")), delimiter)
+        source = str(getattr(path, "name", "the table"))
+        return _Content(source, options, data=read_all(path, source)).table()
     if str(path) == "-":
-        return _read(sys.stdin.buffer, "standard input", delimiter)
+        source = "standard input"
+        return _Content(source, options, data=read_all(sys.stdin.buffer, source)).table()
     path = arguments.path("path", path)
     try:
-        with Path(path).open("rb") as file:
-            table = _read_large(file, Path(path), delimiter)
-            return table if table is not None else _read(file, str(path), delimiter)
+        return _Content(str(path), options, path=Path(path)).table()
     except OSError as error:
         raise DataError(f"{path}: {reason(error)}") from error
 
@@ -67,152 +80,329 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _read(file: BinaryIO, source: str, delimiter: str) -> Table:
-    # A byte that is not UTF-8 becomes a lone surrogate, so that its cell can be named.
-    bad_lines: list[int] = []
-    # Not a `with` block: it would close standard input.
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(
-        _watched(text, bad_lines), strict=True, skipinitialspace=True, delimiter=delimiter
-    )
-    cells: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        header = next((row for row in rows if row), None)
-        if bad_lines and header:
-            columns = [str(position) for position in range(1, len(header) + 1)]
-            _refuse(header, columns, f"{source}: the header (line {rows.line_num})")
-        names = _checked_header(header, source, delimiter)
-        blank: list[int] = []
-        for row in rows:
-            if not row:
-                blank.append(rows.line_num)
-                continue
-            if len(names) == 1:  # in one column, a blank line between others is a missing value
-                cells.extend([""] for _ in blank)
-                lines.extend(blank)
-            blank.clear()
-            cells.append(row)
-            lines.append(rows.line_num)
-            if len(row) != len(names) or bad_lines:
-                _refuse(row, names, f"{source}: row {len(cells)} (line {rows.line_num})")
-    except csv.Error as error:
-        what = str(error)
-        if what == "unexpected end of data":
-            what = "a quoted field is not closed"
-        raise DataError(f"{source}: row {len(cells) + 1} (line {rows.line_num}): {what}") from error
-    finally:
-        text.detach()
-    if not cells:
-        raise DataError(f"{source}: there is a header but no rows")
-    by_column = map(list, zip(*cells, strict=True))
-    return Table(source, dict(zip(names, by_column, strict=True)), lines)
+@dataclass
+class _Content:
+    """A file of text that can be read again, where errors need the lines of rows."""
 
+    source: str
+    options: ReadingOptions
+    path: Path | None = None
+    data: bytes | None = None
 
-def _watched(lines: Iterator[str], bad: list[int]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if not line.isascii():
+    @property
+    def _tabs(self) -> bool:
+        suffixes = [] if self.path is None else [s.lower() for s in self.path.suffixes[-2:]]
+        return any(suffix in (".tsv", ".tab") for suffix in suffixes)
+
+    def table(self) -> Table:
+        table = None if self.path is None else self._plain_large(self.path)
+        return self._from_text(quick=True) if table is None else table
+
+    def _plain_large(self, path: Path) -> Table | None:
+        """Read a large UTF-8 file with pyarrow where it lies; None for any other file."""
+        if not path.is_file() or path.stat().st_size < _LARGE or not _has_pyarrow():
+            return None
+        with path.open("rb") as file:
+            start = file.read(_HEAD)
+            encoding = (self.options.encoding or "utf-8").lower().replace("_", "-")
+            if compression(start) is not None or encoding not in ("utf-8", "utf8"):
+                return None
+            start += file.readline(_HEAD)
             try:
-                line.encode()
-            except UnicodeEncodeError:
-                bad.append(number)
-        yield line
+                start.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return None
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(b"\0") >= 0:
+                    return None
+                return self._arrow(start, content, path)
 
+    def text(self) -> Text:
+        """Return the whole text as UTF-8."""
+        data = self.data
+        if data is None:
+            assert self.path is not None
+            with self.path.open("rb") as file:
+                kind = compression(file.read(8)) if self.path.is_file() else None
+            if kind is not None:
+                as_utf8(decompressed(self.path, kind, _HEAD)[:_HEAD] + b"\n\n", self.source,
+                        self.options.encoding or "latin-1")  # fmt: skip
+                data = decompressed(self.path, kind)
+            else:
+                with self.path.open("rb") as file:
+                    data = read_all(file, self.source)
+        elif (kind := compression(data[:8])) is not None:
+            raise DataError(f"{self.source}: {kind} data cannot be read here; decompress it first")
+        return as_utf8(data, self.source, self.options.encoding)
 
-def _checked_header(header: list[str] | None, source: str, delimiter: str) -> list[str]:
-    if header is None:
-        raise DataError(f"{source}: the file is empty; expected a header row that names columns")
-    names = [name.strip() for name in header]
-    for mark, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
-        if len(names) == 1 and mark != delimiter and mark in names[0]:
-            hint = "; name the file .tsv" if mark == "\t" else ""
-            raise DataError(
-                f"{source}: the header has {word}; expected columns split by "
-                f"{_SEPARATORS.get(delimiter, repr(delimiter))}{hint}"
+    def _from_text(self, quick: bool) -> Table:
+        text = self.text()
+        if quick and len(text.data) >= _LARGE and _has_pyarrow():
+            table = self._arrow(text.data[: 2 * _HEAD], text.data, None, text.encoding)
+            if table is not None:
+                return table
+        decoded = text.data.decode()
+        dialect = self._sniffed(decoded[:_HEAD], len(decoded) > _HEAD)
+        context = _context(self.options, dialect, text.encoding)
+        return _read_lines(decoded, self.source, dialect, context)
+
+    def _sniffed(self, start: str, is_part: bool) -> Dialect:
+        lines = _LINES.split(start)
+        if is_part and len(lines) > 2:
+            lines.pop()
+        return sniff(lines[:_SAMPLE], self.source, self.options, self._tabs)
+
+    def _arrow(
+        self, start: bytes, data: Any, path: Path | None, encoding: str = ""
+    ) -> Table | None:
+        """Read with pyarrow what the csv module would read alike, else return None."""
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        bom = 3 if start.startswith(b"\xef\xbb\xbf") else 0
+        try:
+            head = start[bom:].decode()
+        except UnicodeDecodeError:  # cut within a character
+            head = start[bom : start.rindex(b"\n")].decode(errors="replace")
+        dialect = self._sniffed(head, len(start) < len(data))
+        names = [*dialect.names, *([""] if dialect.trailing else [])]
+        if len(names) == 1:  # a blank line is a missing value
+            return None
+        if not dialect.is_plain:
+            lines = map(dialect.plain_line, _LINES.split(bytes(data[bom:]).decode()))
+            data = "\n".join(lines).encode()
+            start, bom, path = data[: len(start)], 0, None
+        at = _offset(start, dialect.first_line, bom)
+        if at is None or not _quotes_are_plain(data, at, dialect.splits_at):
+            return None
+        columns = [f"{i}" for i in range(len(names))]
+        mapped = path is not None
+        source: Any = str(path) if mapped else pa.BufferReader(memoryview(data)[at:])
+        try:
+            read = arrow_csv.read_csv(
+                source,
+                read_options=arrow_csv.ReadOptions(
+                    column_names=columns, skip_rows=dialect.first_line if mapped else 0
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=dialect.splits_at, newlines_in_values=data.find(b'"', at) >= 0
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(columns, pa.string())
+                ),
             )
-    if all(_is_number(name) for name in names):
-        raise DataError(
-            f"{source}: the first row holds numbers ({', '.join(names[:3])}"
-            f"{', ...' if len(names) > 3 else ''}); expected a header that names the columns"
-        )
-    checked_names(names, f"{source}: the header (line 1)")
-    return names
+        except pa.ArrowException:
+            return None
+        if not read.num_rows:
+            return None
+        cells = [_ArrowText(read[name]) for name in columns]
+        if dialect.trailing and not _is_blank(cells.pop()):
+            return None
+        context = _context(self.options, dialect, encoding)
+        return _finished(self.source, dialect, cells, _Lines(self), context)
 
 
-def _is_number(text: str) -> bool:
+def _has_pyarrow() -> bool:
     try:
-        float(text)
-    except ValueError:
+        import pyarrow.csv  # noqa: F401
+    except ImportError:
         return False
     return True
 
 
-def _refuse(row: list[str], names: list[str], where: str) -> None:
-    for position, cell in enumerate(row):
-        try:
-            cell.encode()
-        except UnicodeEncodeError:
-            name = f", column '{names[position]}'" if position < len(names) else ""
-            raise DataError(f"{where}{name}: not UTF-8 text") from None
-    if len(row) < len(names):
-        missing = f"nothing for column '{names[len(row)]}'"
+def _context(options: ReadingOptions, dialect: Dialect, encoding: str = "") -> Context:
+    facts = [*dialect.facts, *([encoding] if encoding else [])]
+    return Context(options, dialect.delimiter, tuple(facts), tuple(dialect.notes))
+
+
+def _offset(start: bytes, n_lines: int, at: int) -> int | None:
+    """Return where the line after the first `n_lines` begins."""
+    ends = re.compile(rb"\r\n|\n|\r")
+    for _ in range(n_lines):
+        found = ends.search(start, at)
+        if found is None:
+            return None
+        at = found.end()
+    return at
+
+
+def _quotes_are_plain(data: Any, at: int, delimiter: str) -> bool:
+    """Return whether quotes enclose whole cells only, as any reader understands them.
+
+    Every second quote must follow the beginning of a cell or another quote, the others must come
+    before the end of one.
+    """
+    if data.find(b'"', at) < 0:
+        return True
+    view = np.frombuffer(data, np.uint8)
+    try:
+        mark, cut = ord('"'), ord(delimiter)
+        if cut > 127:
+            return False
+        before_ok = np.zeros(256, bool)
+        before_ok[[mark, cut, 10, 13]] = True
+        odd, step = False, 1 << 24
+        for first in range(at, len(view), step):
+            places = np.flatnonzero(view[first : first + step] == mark) + first
+            opening, closing = (places[1::2], places[::2]) if odd else (places[::2], places[1::2])
+            opening = opening[opening > at]
+            closing = closing[closing < len(view) - 1]
+            if not (before_ok[view[opening - 1]].all() and before_ok[view[closing + 1]].all()):
+                return False
+            odd ^= bool(len(places) % 2)
+        return not odd
+    finally:
+        del view
+
+
+def _is_blank(cells: TextCells) -> bool:
+    return not any(text.strip() for text in cells._raw_coded.texts)  # noqa: SLF001
+
+
+def _finished(
+    source: str,
+    dialect: Dialect,
+    cells: list[Any],
+    lines: Sequence[int] | None,
+    context: Context,
+) -> Table:
+    """Make the table, without columns that only count the rows or are empty and unnamed."""
+    names = list(dialect.names)
+    columns = [c if isinstance(c, TextCells) else TextCells(c) for c in cells]
+    settled = context.options.settled.get("left_out", [])
+    unnamed = names[0] == "" or re.fullmatch(r"Unnamed: 0(\.\d+)?", names[0])
+    if len(names) > 2 and unnamed and (names[0] in settled or _is_index(columns[0])):
+        context.left_out.append(names[0])
+        called = f"called '{names[0]}'" if names[0] else "without a name"
+        context.notes += (f"the first column, {called}, counts the rows and is left out.",)
+        del names[0], columns[0]
+    for i in range(len(names) - 1, 0, -1):
+        if not names[i] and _is_blank(columns[i]):
+            del names[i], columns[i]
+    nameless = names[0] == "" and len(names) > 1
+    checked_names(["(index)", *names[1:]] if nameless else names, f"{source}: the header (line 1)")
+    if nameless:
+        context.notes += ("the first column has no name; --drop '' leaves it out.",)
+    return Table(source, dict(zip(names, columns, strict=True)), lines, context=context)
+
+
+def _is_index(cells: TextCells) -> bool:
+    """Return whether cells are distinct whole numbers, as in the index of a data frame."""
+    texts = cells._raw_coded.texts  # noqa: SLF001
+    return len(texts) == len(cells) and all(text.strip().isdecimal() for text in texts)
+
+
+# ---- the csv module ----------------------------------------------------------------------------
+
+
+def _read_lines(text: str, source: str, dialect: Dialect, context: Context) -> Table:
+    lines: Iterable[str] = io.StringIO(text, newline="")
+    left_out: set[int] = set()
+    if not dialect.is_plain:
+        lines = _rewritten(lines, dialect, left_out)
+    return read_rows(lines, source, dialect, context, left_out)
+
+
+def _rewritten(lines: Iterable[str], dialect: Dialect, left_out: set[int]) -> Iterator[str]:
+    for i, line in enumerate(lines, 1):
+        changed = dialect.plain_line(line.rstrip("\r\n"))
+        if not changed and line.strip():
+            left_out.add(i)
+        yield changed + "\n"
+
+
+def read_rows(
+    lines: Iterable[str],
+    source: str,
+    dialect: Dialect,
+    context: Context,
+    left_out: set[int] | None = None,
+) -> Table:
+    """Read the rows of lines of text with the csv module.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        From the file's first on.
+    source : str
+    dialect : Dialect
+    context : Context
+    left_out : set of int, optional
+        Lines that are blank because they were comments.
+
+    Returns
+    -------
+    Table
+    """
+    names, delimiter, skipped = dialect.names, dialect.splits_at, left_out or set()
+    iterator = iter(lines)
+    for _ in range(dialect.first_line):
+        next(iterator, None)
+    rows = csv.reader(iterator, strict=True, skipinitialspace=True, delimiter=delimiter)
+    cells: list[list[str]] = []
+    ends: list[int] = []
+    blank: list[int] = []
+    width = len(names) + dialect.trailing
+    try:
+        for row in rows:
+            line = rows.line_num + dialect.first_line
+            if not row:
+                blank += [] if line in skipped else [line]
+                continue
+            if width == 1:  # in one column, a blank line between others is a missing value
+                cells.extend([""] for _ in blank)
+                ends.extend(blank)
+            blank.clear()
+            cells.append(row)
+            ends.append(line)
+            if len(row) != width or (dialect.trailing and row[-1].strip()):
+                _refuse(row, names, dialect, f"{source}: row {len(cells)} (line {line})")
+    except csv.Error as error:
+        what, line = str(error), rows.line_num + dialect.first_line
+        if what == "unexpected end of data":
+            what = "a quoted field is not closed"
+        raise DataError(f"{source}: row {len(cells) + 1} (line {line}): {what}") from error
+    if not cells:
+        raise DataError(f"{source}: there is a header but no rows")
+    by_column = list(map(list, zip(*cells, strict=True)))
+    return _finished(source, dialect, by_column[: len(names)], ends, context)
+
+
+def cells_of_rows(
+    source: str, dialect: Dialect, rows: Sequence[tuple[int, list[str]]], context: Context
+) -> Table:
+    """Make a table of rows that are cut into cells already, each with its line."""
+    if not rows:
+        raise DataError(f"{source}: there is a header but no rows")
+    width = len(dialect.names)
+    columns = [[row[i] for _, row in rows] for i in range(width)]
+    return _finished(source, dialect, columns, [line for line, _ in rows], context)
+
+
+def _refuse(row: list[str], names: list[str], dialect: Dialect, where: str) -> None:
+    width = len(names) + dialect.trailing
+    if len(row) < width:
+        missing = f"nothing for column '{names[min(len(row), len(names) - 1)]}'"
     else:
         missing = f"one too many after column '{names[-1]}'"
-    raise DataError(f"{where} has {len(row)} fields, expected {len(names)}: {missing}")
+    advice = "correct it, or name the delimiter (--delimiter)"
+    if row and row[0].startswith(("#", "%", "//")) and not dialect.comment:
+        advice = f"if it is a comment, add --comment '{row[0][:1] if row[0][0] != '/' else '//'}'"
+    raise DataError(f"{where} has {len(row)} fields, expected {width}: {missing}; {advice}")
 
 
-# ---- large files -------------------------------------------------------------------------------
-
-
-def _read_large(file: BinaryIO, path: Path, delimiter: str) -> Table | None:
-    """Read a large plain file with pyarrow; None for any other file and for a file with an error.
-
-    The csv module reads what pyarrow could understand differently: quotes, NUL bytes, a single
-    column (where a blank line is a missing value) and unusual headers.
-    """
-    if not path.is_file() or path.stat().st_size < _LARGE:
-        return None
-    try:
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-    except ImportError:
-        return None
-    header = file.readline(1 << 20)
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        plain = content.find(b'"') < 0 and content.find(b"\0") < 0
-    file.seek(0)
-    if not plain or not header.strip() or b"\r" in header.rstrip(b"\r\n"):
-        return None
-    try:
-        names = [name.strip() for name in header.decode("utf-8-sig").split(delimiter)]
-        if len(names) == 1 or _checked_header(names, "", delimiter) != names:
-            return None
-        table = arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string())
-            ),
-        )
-    except (DataError, UnicodeDecodeError, pa.ArrowException):
-        return None
-    if not table.num_rows:
-        return None
-    cells = {name: _ArrowText(table[name]) for name in names}
-    return Table(str(path), cells, _Lines(path, delimiter))
+# ---- pyarrow -----------------------------------------------------------------------------------
 
 
 class _Lines(Sequence[int]):
     """The lines on which rows end, counted when an error message first needs one."""
 
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self._path, self._delimiter = path, delimiter
+    def __init__(self, content: _Content) -> None:
+        self._content = content
 
     @cached_property
     def _lines(self) -> Sequence[int]:
-        with self._path.open("rb") as file:
-            lines = _read(file, str(self._path), self._delimiter).lines
+        lines = self._content._from_text(quick=False).lines  # noqa: SLF001
         assert lines is not None
         return lines
 
@@ -239,12 +429,17 @@ class _ArrowText(TextCells):
     def _raw_coded(self) -> Coded:
         return coded_strings(self._array)
 
+    def _first(self, n: int) -> Sequence[str]:
+        result: list[str] = self._array.slice(0, n).to_pylist()
+        return result
+
     def _all_numbers(self) -> np.ndarray | None:
         import pyarrow as pa
         from pyarrow import compute as pc
 
+        given = {word.lower() for word in self.context.options.missing or ()}
         trimmed = pc.utf8_trim_whitespace(self._array)
-        gone = pc.is_in(pc.utf8_lower(trimmed), pa.array(sorted(MISSING)))
+        gone = pc.is_in(pc.utf8_lower(trimmed), pa.array(sorted(MISSING | given)))
         try:
             numbers = pc.if_else(gone, None, trimmed).cast(pa.float64())
         except pa.ArrowInvalid:  # text, or a number that only Python can parse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from .._utils.optional import require
 from ..errors import DataError
 from .cells import Cells
 from .csv import read_csv, reason
+from .excel import is_workbook, read_excel
 from .frames import array_columns, as_table, checked_table, from_arrow
+from .options import ReadingOptions
 from .parquet_footer import FooterError, read_footer
 from .table import Table
 
@@ -29,6 +31,8 @@ _SUFFIXES = {
     ".ipc": "Arrow",
     ".npy": "npy",
     ".npz": "npz",
+    ".xlsx": "Excel",
+    ".xlsm": "Excel",
 }
 _MARKS = {
     b"PAR1": "Parquet",
@@ -47,8 +51,8 @@ def file_format(path: str | Path) -> str:
 
     Returns
     -------
-    {"CSV", "TSV", "Parquet", "Arrow", "npy", "npz"}
-        CSV for standard input, pipes and unknown suffixes.
+    {"CSV", "TSV", "Parquet", "Arrow", "npy", "npz", "Excel"}
+        CSV for standard input, pipes, compressed text and unknown suffixes.
 
     Raises
     ------
@@ -66,9 +70,11 @@ def file_format(path: str | Path) -> str:
             start = file.read(8)
     except OSError as error:
         raise DataError(f"{path}: {reason(error)}") from error
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise DataError(f"{path}: a workbook of the old format .xls; save it as .xlsx or CSV")
     for mark, name in _MARKS.items():
         if start.startswith(mark):
-            return name
+            return _kind_of_zip(path, expected) if name == "npz" else name
     if expected in ("CSV", "TSV"):
         return expected
     if not start:
@@ -82,16 +88,72 @@ def file_format(path: str | Path) -> str:
     )
 
 
-def read_table(path: str | Path) -> Table:
+def _kind_of_zip(path: str | Path, expected: str) -> str:
+    """Tell arrays, a workbook and compressed text apart."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, RuntimeError):
+        return "Excel" if expected == "Excel" else "npz"  # its reader says what is wrong
+    if is_workbook(names):
+        return "Excel"
+    if expected in ("CSV", "TSV") and names and not any(n.endswith(".npy") for n in names):
+        return expected
+    return "Excel" if expected == "Excel" else "npz"
+
+
+def read_table(
+    path: str | Path,
+    *,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    encoding: str | None = None,
+    comment: str | None = None,
+    header: bool | None = None,
+    missing: str | Sequence[str] | None = None,
+    dates: str | None = None,
+    sheet: str | None = None,
+    like: ReadingOptions | None = None,
+) -> Table:
     """Read a table from a file.
+
+    How a file of text is written is found out as far as the options do not say it, and
+    `Table.notes` tells what was found out. A column that can be read in two ways is an error
+    that shows two of its cells, as soon as the column is used.
 
     Parameters
     ----------
     path : str or Path
-        CSV, TSV, NumPy ``.npy`` or ``.npz``; with the extra ``data`` also Parquet and Arrow
-        (Feather). ``"-"`` is CSV from standard input. An ``.npy`` array's columns are ``x1``
-        to ``xk``, or its fields. An array of an ``.npz`` file is a column under the array's
-        name, or several, numbered.
+        CSV, TSV and other text, also compressed (``.gz``, ``.bz2``, ``.xz``, ``.zip``), NumPy
+        ``.npy`` or ``.npz``; with the extra ``data`` also Parquet, Arrow (Feather), Excel
+        (``.xlsx``) and text compressed as ``.zst``. ``"-"`` is text from standard input. An
+        ``.npy`` array's columns are ``x1`` to ``xk``, or its fields. An array of an ``.npz`` file
+        is a column under the array's name, or several, numbered.
+    delimiter : str, optional
+        Separates columns: one character, or ``"tab"``; a space stands for any white space.
+    decimal : {".", ","}, optional
+        The decimal separator.
+    thousands : {",", ".", " ", "'", ""}, optional
+        The thousands separator, ``""`` for none.
+    encoding : str, optional
+        Such as ``"utf-8"`` or ``"cp1252"``.
+    comment : str, optional
+        What lines begin with that are left out; by default `#`, `%` or `//`, if the file begins
+        with such a line.
+    header : bool, optional
+        Whether the first row names the columns. If not, the columns are ``x1`` to ``xk``. By
+        default it does, and a first row that looks like the rows below is an error.
+    missing : str or sequence of str, optional
+        Words that stand for a missing value, besides empty cells. By default ``NA``, ``N/A``,
+        ``NaN``, ``null``, ``#N/A`` and ``<NA>``, which always do so in columns of numbers.
+    dates : {"dmy", "mdy"}, optional
+        Order of day and month where both are numbers.
+    sheet : str, optional
+        The sheet of a workbook; by default the first that holds a table.
+    like : ReadingOptions, optional
+        How another table was read (`Table.reading`): its options hold where none is given here,
+        and what was found out there decides where this file leaves a choice.
 
     Returns
     -------
@@ -102,16 +164,35 @@ def read_table(path: str | Path) -> Table:
     DataError
         If the file cannot be read or is not a table; the message names the file and, where
         known, row, line and column.
+    ValueError
+        If an option has an unknown value.
     """
+    words = missing if missing is None or isinstance(missing, str) else tuple(missing)
+    options = ReadingOptions(
+        delimiter,
+        decimal,
+        thousands,
+        encoding,
+        comment,
+        header,
+        words,
+        dates,
+        sheet,  # type: ignore[arg-type]
+    ).over(like)
+    kind = file_format(path)
+    if kind in ("CSV", "TSV"):
+        return read_csv(path, options=options)
+    if kind == "Excel":
+        return read_excel(path, options)
     readers: dict[str, Callable[[str | Path], Table]] = {
-        "CSV": read_csv,
-        "TSV": lambda path: read_csv(path, "\t"),
         "Parquet": _read_parquet,
         "Arrow": _read_arrow,
         "npy": _read_npy,
         "npz": _read_npz,
     }
-    return readers[file_format(path)](path)
+    table = readers[kind](path)
+    table.context.options = options
+    return table
 
 
 # ---- Arrow and Parquet -------------------------------------------------------------------------

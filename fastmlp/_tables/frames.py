@@ -15,6 +15,7 @@ from .._utils.optional import require
 from ..errors import DataError
 from .cells import BooleanCells, Cells, CodedCells, DateCells, MixedCells, NumberCells
 from .csv import coded_strings
+from .numerals import shown
 from .table import Table, checked_names
 
 
@@ -216,6 +217,13 @@ def from_arrow(table: Any, source: str, first_row: int = 0) -> Table:
     """
     names = list(table.column_names)
     checked_names(names, f"{source}: the schema")
+    index = [name for name in index_columns(table.schema) if name in names]
+    if index and len(index) < len(names):
+        table = table.select([name for name in names if name not in index])
+        result = from_arrow(table.replace_schema_metadata(), source, first_row)
+        result.context.left_out += index
+        result.context.notes += (f"the index of the data frame ({shown(index)}) is left out.",)
+        return result
     cells = []
     for name, column in zip(names, table.columns, strict=True):
         try:
@@ -226,6 +234,16 @@ def from_arrow(table: Any, source: str, first_row: int = 0) -> Table:
                 f"{source}: column '{name}' of type {column.type} cannot be read: {error}"
             ) from error
     return checked_table(source, names, cells, first_row)
+
+
+def index_columns(schema: Any) -> list[str]:
+    """Return the columns that hold a data frame's index, by pandas' description of the file."""
+    try:
+        described = schema.pandas_metadata or {}
+        found = described.get("index_columns", [])
+        return [name for name in found if isinstance(name, str)]
+    except (AttributeError, TypeError, ValueError):  # damaged
+        return []
 
 
 def arrow_cells(array: Any) -> Cells:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from ..errors import DataError
 from .cells import Cells, Coded, TextCells
+from .context import Context
+from .numerals import Conflict
+from .options import ReadingOptions
 
 
 class Table:
@@ -24,7 +27,16 @@ class Table:
         The line of the file on which each row ends, where the source has lines.
     first_row : int
         Rows of the source that come before this table.
+    context : Context, optional
+        How the source was read.
+
+    Attributes
+    ----------
+    left_out : list of str
+        Columns of the source that are not part of the table, such as an index.
     """
+
+    context = Context()
 
     def __init__(
         self,
@@ -32,14 +44,19 @@ class Table:
         columns: Mapping[str, Cells | Sequence[str]],
         lines: Sequence[int] | None = None,
         first_row: int = 0,
+        context: Context | None = None,
     ) -> None:
         self.source = source
+        self.context = Context() if context is None else context
         self.columns = {
             name: cells if isinstance(cells, Cells) else TextCells(cells)
             for name, cells in columns.items()
         }
         self.lines = lines
         self.first_row = first_row
+        self.context.columns = self.columns
+        for column in self.columns.values():
+            column.context = self.context
 
     @property
     def names(self) -> list[str]:
@@ -50,6 +67,40 @@ class Table:
     def n_rows(self) -> int:
         """The number of rows, a header not counted."""
         return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def left_out(self) -> list[str]:
+        """Columns of the source that are not part of the table, such as an index."""
+        return self.context.left_out
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for each guess that was made in reading the source."""
+        return self.context.sentences(self.source)
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """The reading options with what was found out, so that a later table is read alike."""
+        return self.context.reading()
+
+    def without(self, names: Collection[str]) -> Table:
+        """Return the table without some columns.
+
+        Parameters
+        ----------
+        names : collection of str
+
+        Returns
+        -------
+        Table
+            Its columns are still settled with what the columns left out show.
+        """
+        for name in names:
+            self.require(name)
+        result = object.__new__(Table)
+        vars(result).update(vars(self))
+        result.columns = {n: cells for n, cells in self.columns.items() if n not in names}
+        return result
 
     def where(self, row: int, name: str) -> str:
         """Name a cell for messages: source, row (from 1), line if there are lines, and column."""
@@ -62,7 +113,7 @@ class Table:
 
     def require(self, name: str, role: str = "column") -> None:
         """Raise DataError unless `name` is a column; suggest the nearest and list all names."""
-        if name in self.columns:
+        if name in self.columns or (role == "column" and name in self.left_out):
             return
         near = difflib.get_close_matches(name, self.names, n=1)
         if not near:  # upper and lower case count as near
@@ -89,15 +140,39 @@ class Table:
         cells = self.columns[name]
         kind = cells.kind
         if kind == "mixed":
-            row, what, n_numbers, n_text = cells.mixed()
-            raise DataError(
-                f"{self.where(row, name)}: '{self.held(row, name)}' is {what}, but the column "
-                f"mixes numbers and text ({n_numbers} and {n_text} cells); "
-                "correct it, or declare the column categorical"
-            )
+            raise self._mixed(name, cells)
+        if kind == "unsettled":
+            raise self._unsettled(name, cells)
         if kind == "other":
             raise self.unusable(name)
         return kind
+
+    def _mixed(self, name: str, cells: Cells) -> DataError:
+        row, what, n_numbers, n_text = cells.mixed()
+        kinds = "dates" if cells.how == "dates" else "numbers"
+        advice = "correct it, or declare the column categorical"
+        words = cells.odd_words() if isinstance(cells, TextCells) and what == "text" else []
+        if 0 < len(words) <= 3:
+            advice = (
+                f"correct it, or declare the column categorical (--categorical); if it means "
+                f"missing, add --missing '{','.join(words)}'"
+            )
+            if n_text == 1 and row == 0 and self.first_row == 0:
+                advice += "; delete the row if it holds units or a second header"
+        return DataError(
+            f"{self.where(row, name)}: '{self.held(row, name)}' is {what}, but the column "
+            f"mixes {kinds} and text ({n_numbers} and {n_text} cells); {advice}"
+        )
+
+    def _unsettled(self, name: str, cells: Cells) -> DataError:
+        conflict = cells.how
+        assert isinstance(conflict, Conflict)
+        one, two = cells.rows_of(conflict)
+        other = f" and '{self.held(two, name)}' (row {self.first_row + two + 1})"
+        return DataError(
+            f"{self.where(one, name)}: '{self.held(one, name)}'{other if one != two else ''} "
+            f"{conflict.why}; {conflict.remedy}"
+        )
 
     def unusable(self, name: str) -> DataError:
         """Make the error for a column of an unsupported type."""
@@ -111,8 +186,14 @@ class Table:
         codes, texts = self.coded(name)
         return [texts[code] if code >= 0 else "" for code in codes.tolist()]
 
-    def coded(self, name: str) -> Coded:
+    def coded(self, name: str, declared: bool = False) -> Coded:
         """Return a column as categories: for each row the index of its text, -1 if missing.
+
+        Parameters
+        ----------
+        name : str
+        declared : bool
+            Whether the user declares the column categorical: then "NA" is a category of text.
 
         Returns
         -------
@@ -123,7 +204,7 @@ class Table:
         cells = self.columns[name]
         if cells.kind == "other":
             raise self.unusable(name)
-        return cells.coded()
+        return cells.coded(declared)
 
     def numbers(self, name: str) -> np.ndarray | None:
         """Return a column of numbers as float64, missing cells as NaN; None for any other kind.

@@ -14,6 +14,7 @@ from __future__ import annotations
 from .._tables.csv import read_csv, write_csv
 from .._tables.files import read_table
 from .._tables.frames import as_table
+from .._tables.options import ReadingOptions
 from .._tables.table import Table
 from ._parquet import ParquetStream, buffer_seed, is_large, read_head, shuffled
 from ._prefetch import Buffer, Prefetcher
@@ -35,6 +36,7 @@ __all__ = [
     "Buffer",
     "ParquetStream",
     "Prefetcher",
+    "ReadingOptions",
     "Table",
     "as_table",
     "buffer_seed",

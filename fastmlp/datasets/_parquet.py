@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from .._tables.files import damaged_parquet, file_format, open_parquet
-from .._tables.frames import from_arrow
+from .._tables.frames import from_arrow, index_columns
 from .._tables.table import Table, checked_names
 from .._utils import arguments
 from .._utils.optional import require
 from ..errors import DataError
-from ..preprocessing import Fitting, Preprocessing
+from ..preprocessing import Fitting, Preprocessing, missing_cells, refuse_missing
 
 MANY_VALUES = 2**28
 _SAMPLE = 100_000  # values of a column for a median
@@ -147,11 +147,13 @@ class ParquetStream:
             raise DataError(f"{self.path}: a stream must be a Parquet file")
         with open_parquet(self.path) as file:
             self._metadata = file.metadata
-            self.names: list[str] = file.schema_arrow.names
+            index = index_columns(file.schema_arrow)
+            every: list[str] = file.schema_arrow.names
+        self.names = [name for name in every if name not in index] or every
         groups = self._metadata.num_row_groups
         self._sizes = [self._metadata.row_group(i).num_rows for i in range(groups)]
         self._starts = np.cumsum([0, *self._sizes]).tolist()
-        checked_names(self.names, f"{self.path}: the schema")
+        checked_names(every, f"{self.path}: the schema")
         if not sum(self._sizes):
             raise DataError(f"{self.path}: there are columns but no rows")
 
@@ -162,6 +164,8 @@ class ParquetStream:
             if share:
                 rows = np.flatnonzero(keeps(table.first_row + np.arange(table.n_rows)))
             fitting.add(table, rows)
+            for name in fitting.targets:  # a stream's rows are counted before they are read
+                refuse_missing(table, name, missing_cells(table, name), "the target")
 
     def _split(self, share: float) -> None:
         seed = self.split_seed

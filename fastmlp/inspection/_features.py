@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,8 +51,8 @@ class Feature:
     mean: float = 0.0
     scale: float = 1.0
     indicator: bool = False
-    clip: float = 0.0
-    date_parts: tuple[str, ...] = ()
+    clip: float = field(default=0.0, repr=False)
+    date_parts: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         width = 1 + 2 * len(self.date_parts)

@@ -17,7 +17,7 @@ from ._columns import MAX_CATEGORIES, Column, Label, Target
 from ._dates import waves
 from ._fit import choose_task
 from ._preprocessing import Fitting, Preprocessing, split
-from ._targets import usable_rows
+from ._targets import missing_cells, usable_rows
 from ._transform import refuse_missing
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Preprocessing",
     "Target",
     "choose_task",
+    "missing_cells",
     "refuse_missing",
     "split",
     "usable_rows",

@@ -16,7 +16,7 @@ from ..errors import DataError
 from ._checks import warnings
 from ._columns import TRANSFORMS, Column, Target
 from ._statistics import CategoryLearner, NumberLearner, TargetLearner, Treatment
-from ._targets import missing_cells, target_names, without_target
+from ._targets import missing_cells, no_target, target_names, without_target
 from ._transform import listed
 
 
@@ -132,6 +132,11 @@ class ColumnStatistics:
         return NumberLearner(name, "numeric" if kind == "number" else kind, self._treatment)
 
     @property
+    def targets(self) -> list[str]:
+        """Names of the targets."""
+        return [goal.name for goal in self._goals]
+
+    @property
     def decision(self) -> tuple[str, str]:
         """The task, and the reason for it."""
         return self._goals[0].decision()
@@ -155,12 +160,11 @@ class ColumnStatistics:
             If there are fewer than two rows with a target, or no column with a value.
         """
         n_rows = self._n_rows - self._n_without_target
+        if n_rows < 1 < self._n_rows:
+            raise no_target(self._source, self.targets)
         if n_rows < 2:
             of_target = " with a target" if self._n_without_target else ""
-            raise DataError(
-                f"{self._source}: {n_rows} row{'s' if n_rows == 0 else ''}{of_target}; "
-                "expected at least two"
-            )
+            raise DataError(f"{self._source}: {n_rows} row{of_target}; expected at least two")
         tasks = {goal.name: goal.decision() for goal in self._goals}
         if len(tasks) > 1:
             for name, (task, reason) in tasks.items():
@@ -242,7 +246,7 @@ class ColumnStatistics:
         if "boolean" in kinds:
             how.append(f"true or false filled by the more frequent value{with_indicator}")
         if "categorical" in kinds:
-            level = "a category of its own" if indicator else "no category"
+            level = "a category of their own" if indicator else "no category"
             how.append(f"missing categories are {level}")
         return [f"Missing: {shares}; {'; '.join(how)} (--impute none refuses)."]
 

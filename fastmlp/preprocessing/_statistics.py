@@ -259,7 +259,9 @@ class CategoryLearner:
         most, counts = self._treatment.max_categories, self._counts
         kept = list(counts)
         if self.is_merged:  # of equally frequent ones, the first in the alphabet
-            kept = sorted(counts, key=lambda category: (-counts[category], category))[:most]
+            fewest = sorted(counts.values(), reverse=True)[most - 1]
+            often = [category for category in kept if counts[category] >= fewest]
+            kept = sorted(often, key=lambda category: (-counts[category], category))[:most]
         column = Column(self.name, "categorical", categories=sorted(kept))
         column.other, column.unknown = self.is_merged, self._treatment.unknown
         if self._treatment.impute is not None:

@@ -94,9 +94,14 @@ def usable_rows(table: Any, target: str | Sequence[str]) -> tuple[np.ndarray, st
         return np.arange(table.n_rows), None
     rows = np.flatnonzero(~missing)
     if not len(rows):
-        shown = " and ".join(f"'{name}'" for name in names)
-        raise DataError(f"{table.source}: no row has a value of the target {shown}")
+        raise no_target(table.source, names)
     return rows, without_target(table.n_rows - len(rows), names)
+
+
+def no_target(source: str, names: Sequence[str]) -> DataError:
+    """Make the error for a table without any target."""
+    shown = " and ".join(f"'{name}'" for name in names)
+    return DataError(f"{source}: no row has a value of the target {shown}")
 
 
 def without_target(n: int, names: Sequence[str]) -> str:

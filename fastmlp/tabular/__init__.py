@@ -1,21 +1,22 @@
 """Networks for tables: from a file or data frame to a model that knows its columns.
 
-_fit         `fit`, which does all of it in one call
-_model       the class `TableModel`, which `fit` returns
-_prepare     from a table to arrays and decisions
-_decisions   every decision: sizes, rates, epochs, shares
-_held_out    which rows are held out
-_train       training: the best epoch of held-out rows or of folds
-_rate        the learning-rate finder
-_start       initial weights
-_answers     held-out figures, intervals and the threshold that a model keeps
-_scores      the figures by which predictions are judged
-_baselines   a constant and a linear model to compare with
-_calibration temperature scaling
-_intervals   conformal intervals and sets
-_thresholds  from which probability on a row is of the second class
-_digest      which rows a model has seen
-_quality     figures beside simple models, and what a model keeps of all this
+_fit          `fit`, which does all of it in one call
+_model        the class `TableModel`, which `fit` returns
+_prepare      from a table to arrays and decisions
+_decisions    every decision: sizes, rates, epochs, shares
+_held_out     which rows are held out
+_class_weights weights of classes in training
+_train        training: the best epoch of held-out rows or of folds
+_rate         the learning-rate finder
+_start        initial weights
+_answers      held-out figures, intervals and the threshold that a model keeps
+_scores       the figures by which a model is judged, and how sure they are
+_baselines    a constant and a linear model, which a network must beat
+_calibration  one temperature for a classifier's probabilities
+_intervals    split-conformal intervals and sets
+_thresholds   from which probability on a row counts as class 1
+_digest       which rows a model has seen
+_quality      what a model keeps of all this
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
 from ._thresholds import Threshold, best_threshold, parse_costs
-from ._train import Training, describe, network
+from ._train import TableTraining, describe, network
 
 __all__ = [
     "KEPT",
@@ -49,8 +50,8 @@ __all__ = [
     "RateCurve",
     "RowDigest",
     "TableModel",
+    "TableTraining",
     "Threshold",
-    "Training",
     "Wanted",
     "answer",
     "best_threshold",

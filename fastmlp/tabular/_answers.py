@@ -18,7 +18,7 @@ from ._model import KEPT
 from ._prepare import Arrays, Prepared
 from ._quality import HeldOut
 from ._thresholds import RULES, best_threshold, parse_costs
-from ._train import Training
+from ._train import TableTraining
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ def _rule(threshold: float | str | None, cost: Any) -> dict[str, Any]:
     return {"rule": arguments.number("threshold", threshold, positive, lambda v: 0 < v < 1)}
 
 
-def choose(training: Training, wanted: Wanted) -> None:
+def choose(training: TableTraining, wanted: Wanted) -> None:
     """Let the folds choose the epochs, and keep what their predictions say.
 
     Parameters
     ----------
-    training : Training
+    training : TableTraining
         Before its run.
     wanted : Wanted
     """
@@ -105,14 +105,14 @@ def choose(training: Training, wanted: Wanted) -> None:
     )  # fmt: skip
 
 
-def answer(training: Training, wanted: Wanted) -> None:
+def answer(training: TableTraining, wanted: Wanted) -> None:
     """Score the trained network on rows it has not seen, and keep what its answers need.
 
     A classifier's last layer is divided by the temperature that helps its held-out log loss.
 
     Parameters
     ----------
-    training : Training
+    training : TableTraining
         Its run is done.
     wanted : Wanted
     """
@@ -131,14 +131,14 @@ def answer(training: Training, wanted: Wanted) -> None:
         scale_last_layer(training.model, kept["temperature"])
 
 
-def figures(training: Training) -> HeldOut | None:
+def figures(training: TableTraining) -> HeldOut | None:
     """Return the figures of the rows held out; None if none were."""
     state = training.kept.get("held_out")
     return None if state is None else HeldOut.from_dict(state)
 
 
 def _calibrated(
-    training: Training, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None
+    training: TableTraining, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None
 ) -> np.ndarray:
     """Keep the temperature that helps, and return what it makes of the outputs."""
     prepared = training.prepared
@@ -149,7 +149,7 @@ def _calibrated(
 
 
 def _score(
-    training: Training,
+    training: TableTraining,
     y: np.ndarray,
     outputs: np.ndarray,
     weight: np.ndarray | None,
@@ -175,12 +175,12 @@ def _score(
         kept["threshold"] = best_threshold(y, outputs, weights=weight, **rule).to_dict()
 
 
-def refit(training: Training, verbose: int = 1) -> None:
+def refit(training: TableTraining, verbose: int = 1) -> None:
     """Train anew on all rows for the best number of epochs, with the temperature of `answer`.
 
     Parameters
     ----------
-    training : Training
+    training : TableTraining
     verbose : {0, 1, 2}
     """
     training.refit(verbose)

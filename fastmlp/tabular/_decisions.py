@@ -11,7 +11,7 @@ from typing import Any
 from .. import losses, optimizers, schedules
 from .._model.architecture import parse_units
 from .._utils import arguments
-from .._utils.names import SCHEDULES
+from .._utils.names import LOSS_ALIASES, LOSSES, SCHEDULES
 
 FEW_ROWS = 500  # below, repeated cross-validation takes the place of one held-out part
 FEWEST_ROWS = 10  # below, nothing is held out
@@ -180,7 +180,7 @@ def decide(
         "epochs": UNBOUNDED if timed else _epochs(n_train),
         "patience": None,
         "clip": None,
-        "loss": "mean_squared_error" if regression else "log_loss",
+        "loss": LOSSES[0] if regression else LOG_LOSS,
         **held,
     }
     found = {**decided, **chosen}
@@ -229,27 +229,18 @@ def checked_units(given: Any) -> tuple[int, ...]:
     return tuple(arguments.integer("a width in units", width) for width in widths)
 
 
-LOSS_NAMES = ("mse", "mae", "huber", "poisson", "quantile", "log_loss")
-_LONG = {
-    "mse": "mean_squared_error",
-    "mae": "mean_absolute_error",
-    "mean_squared_error": "mean_squared_error",
-    "mean_absolute_error": "mean_absolute_error",
-    "huber": "huber",
-    "poisson": "poisson",
-    "quantile": "quantile",
-    "log_loss": "log_loss",
-    "log-loss": "log_loss",
-}
+LOG_LOSS = "log_loss"  # of classes: the cross-entropy that suits the number of outputs
+_CHOICES = ("mse", "mae", "huber", "poisson", "quantile", LOG_LOSS)
 
 
 def checked_loss(text: Any, task: str) -> str:
     """Return the full name of a loss that fits the task, with its number after a colon."""
-    name, colon, number = str(text).strip().lower().replace("log loss", "log_loss").partition(":")
-    if name not in _LONG:
-        raise arguments.unknown("loss", name, LOSS_NAMES)
-    name = _LONG[name]
-    if (name == "log_loss") != (task == "classification"):
+    written = str(text).strip().lower().replace("log loss", LOG_LOSS).replace("log-", "log_")
+    name, colon, number = written.partition(":")
+    name = LOSS_ALIASES.get(name, name)
+    if name not in (LOG_LOSS, *LOSSES) or name.endswith("crossentropy"):
+        raise arguments.unknown("loss", name, _CHOICES)
+    if (name == LOG_LOSS) != (task == "classification"):
         fits = "log_loss" if task == "classification" else "mse, mae, huber, poisson or quantile"
         raise ValueError(f"loss of a {task} must be {fits}. Received: loss={text!r}")
     if name in ("quantile", "huber"):
@@ -276,8 +267,8 @@ def loss_object(name: str, n_outputs: int) -> losses.Loss:
         return losses.Quantile(float(number))
     if base == "huber":
         return losses.Huber(float(number))
-    if base == "log_loss":
-        base = "binary_crossentropy" if n_outputs == 1 else losses.SPARSE
+    if base == LOG_LOSS:
+        base = "bce" if n_outputs == 1 else losses.SPARSE
     return losses.get(base)
 
 

@@ -14,7 +14,7 @@ from ._answers import Wanted, answer, check_answers, choose
 from ._answers import refit as refit_on_all
 from ._model import TableModel
 from ._prepare import prepared
-from ._train import Training
+from ._train import TableTraining
 
 
 def fit(
@@ -29,8 +29,9 @@ def fit(
     encoding: str | None = None,
     comment: str | None = None,
     header: bool | None = None,
-    missing: Collection[str] | None = None,
+    missing: str | Sequence[str] | None = None,
     dates: str | None = None,
+    sheet: str | None = None,
     # Its columns
     categorical: str | Collection[str] = (),
     drop: str | Collection[str] = (),
@@ -92,7 +93,7 @@ def fit(
         The column to predict, or several columns of numbers. By default the last.
     task : {"regression", "classification"}, optional
         By default decided from the target: text, and two whole numbers, are classes.
-    delimiter, decimal, thousands, encoding, comment, header, missing, dates : optional
+    delimiter, decimal, thousands, encoding, comment, header, missing, dates, sheet : optional
         How to read a file; see `datasets.read_table`.
     categorical, drop, keep : str or collection of str
         Columns to take as categories, to leave out, and to keep although they look like ids.
@@ -174,7 +175,7 @@ def fit(
         for line in found.notes:
             note(line)
         note(found.decisions.sentence())
-        training = Training(found, note=note)
+        training = TableTraining(found, note=note)
         if training.cross_validates:
             choose(training, wanted)
         try:

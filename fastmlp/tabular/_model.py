@@ -10,6 +10,7 @@ import numpy as np
 
 from .._model.history import History
 from .._utils.progress import say
+from ..datasets import ReadingOptions
 from ..errors import ModelFileError
 from ..models import Sequential, load_model
 from ..preprocessing import Preprocessing, usable_rows
@@ -105,11 +106,12 @@ class TableModel:
     # ---- predictions ----
 
     def _outputs(self, data: Any) -> np.ndarray:
-        table = opened(data, self._reading(data))
+        table = opened(data, {}, self._reading())
         return self.network.predict(self.preprocessing.inputs(table), verbose=0)
 
-    def _reading(self, data: Any) -> dict[str, Any]:
-        return dict(self.network.extras.get("reading", {})) if isinstance(data, (str, Path)) else {}
+    def _reading(self) -> ReadingOptions | None:
+        state = self.network.extras.get("reading")
+        return None if state is None else ReadingOptions.from_dict(state)
 
     def predict(self, data: Any) -> np.ndarray:
         """Return predictions in the target's terms: numbers, or each row's class.
@@ -194,7 +196,7 @@ class TableModel:
             'log_loss', 'brier_score', 'accuracy' and 'base_rate'; for more classes 'log_loss',
             'accuracy', 'balanced_accuracy', 'macro_f1' and 'base_rate'.
         """
-        table = opened(data, self._reading(data))
+        table = opened(data, {}, self._reading())
         state = self.preprocessing
         names = [self.target] if isinstance(self.target, str) else self.target
         rows, _ = usable_rows(table, names)

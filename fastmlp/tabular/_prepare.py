@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,16 @@ import numpy as np
 from .. import datasets, preprocessing
 from .._tables.table import Table
 from .._utils import arguments
-from ..datasets import as_table
+from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task
+from ._class_weights import class_weights
 from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
-    "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates"
+    "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates",
+    "sheet",
 )  # fmt: skip
 PREPARATION = (
     "categorical", "drop", "keep", "standardize", "impute", "indicator", "max_categories",
@@ -157,7 +158,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     seed = arguments.seed(options.get("seed"))
     read = {key: options[key] for key in READING if key in options}
     table = opened(data, read)
-    notes = list(getattr(table, "notes", ()))
+    notes = list(table.notes)
     targets = _targets(table, target, notes)
     task = _task(table, targets, options, notes)
     rows = _rows_with_target(table, targets, notes)
@@ -190,15 +191,15 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     x = state.inputs(table)
     x = x if len(rows) == table.n_rows else x[rows]
     _note_target(table, targets, task, y, state, options, notes)
-    validation = None
+    validation, like = None, table.reading
     if "validation" in options:
-        validation = _other(options["validation"], read, state, options.get("weight"))
+        validation = _other(options["validation"], read, state, options.get("weight"), like)
     return Prepared(
         table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
-        _class_weights(options.get("class_weight"), state, y),
+        class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
-        given["max_time"], seed, notes, _kept_reading(table, read),
+        given["max_time"], seed, notes, {} if like is None else like.to_dict(),
     )  # fmt: skip
 
 
@@ -236,23 +237,25 @@ def prepared_stream(
     )  # fmt: skip
 
 
-def opened(data: Any, reading: Mapping[str, Any]) -> Table:
-    """Return a table from a path or from memory; reading options are for paths."""
+def opened(data: Any, reading: Mapping[str, Any], like: ReadingOptions | None = None) -> Table:
+    """Return a table from a path or from memory; reading options are for paths.
+
+    Parameters
+    ----------
+    data : path, Table, data frame, Arrow table, array or mapping
+    reading : mapping
+        Arguments of `datasets.read_table`.
+    like : ReadingOptions, optional
+        How the table of the training was read.
+    """
     if isinstance(data, (str, os.PathLike)):
-        return datasets.read_table(Path(data) if data != "-" else "-", **reading)
+        return datasets.read_table(os.fspath(data), **reading, like=like)
     if reading:
         raise ValueError(
             f"{next(iter(reading))} says how to read a file. "
             f"Received: it, and data of the type {type(data).__name__}"
         )
     return as_table(data)
-
-
-def _kept_reading(table: Table, reading: Mapping[str, Any]) -> dict[str, Any]:
-    settled = getattr(table, "reading", None)
-    if settled is not None and hasattr(settled, "to_dict"):
-        return dict(settled.to_dict())
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in reading.items()}
 
 
 def _names(given: Any) -> list[str]:
@@ -353,59 +356,20 @@ def _side_columns(table: Table, options: Mapping[str, Any], rows: np.ndarray) ->
 
 
 def _other(
-    data: Any, reading: Mapping[str, Any], state: Preprocessing, weight: str | None
+    data: Any,
+    reading: Mapping[str, Any],
+    state: Preprocessing,
+    weight: str | None,
+    like: ReadingOptions | None,
 ) -> Arrays:
     """Return the arrays of another table."""
     is_file = isinstance(data, (str, os.PathLike))
-    table = opened(data, reading if is_file else {})
+    table = opened(data, reading if is_file else {}, like)
     y = state.targets(table)  # first: that it is missing says more than that another is extra
     weights = None
     if weight is not None:
         weights = column_numbers(table, weight, "weight").astype(np.float32)
     return state.inputs(table), y, weights
-
-
-def _class_weights(given: Any, state: Preprocessing, y: np.ndarray) -> dict[int, float] | None:
-    if given is None:
-        return None
-    if state.task != "classification":
-        raise ValueError("class_weight needs classes. Received: a regression")
-    labels = state.target.labels
-    codes = y[:, 0].astype(np.intp)
-    if isinstance(given, str) and given == "balanced":
-        counts = np.bincount(codes, minlength=len(labels))
-        return {k: len(codes) / (len(labels) * max(int(n), 1)) for k, n in enumerate(counts)}
-    by_text = {str(label): k for k, label in enumerate(labels)}
-    pairs = _pairs(given)
-    found = {k: 1.0 for k in range(len(labels))}
-    for label, value in pairs:
-        if str(label) not in by_text:
-            raise ValueError(
-                f"class_weight must name classes: {', '.join(list(by_text)[:20])}. "
-                f"Received: {label!r}"
-            )
-        found[by_text[str(label)]] = arguments.number(
-            "a weight in class_weight", value, "a finite number above 0", lambda v: v > 0
-        )
-    return found
-
-
-def _pairs(given: Any) -> list[tuple[Any, Any]]:
-    if isinstance(given, Mapping):
-        return list(given.items())
-    pairs: list[tuple[Any, Any]] = []
-    for part in str(given).split(","):
-        label, colon, value = part.rpartition(":")
-        try:
-            pairs.append((label.strip(), float(value)))
-        except ValueError:
-            colon = ""
-        if not colon:
-            raise ValueError(
-                "class_weight must be 'balanced', or classes with weights such as 'no:1,yes:5'. "
-                f"Received: class_weight={given!r}"
-            )
-    return pairs
 
 
 def _metric_list(given: Any, task: str) -> list[Any]:

@@ -245,7 +245,7 @@ def fit_rows(
     )  # fmt: skip
 
 
-class Training:
+class TableTraining:
     """The training of a prepared table's network, in steps that a command can run one by one.
 
     Parameters

@@ -158,8 +158,12 @@ GOOD = "a,b,y\n1,2,3\n2,3,4.5\n3,5,6\n"
         ("a,a,y\n1,2,3\n", [], "names column 'a' twice"),
         (b"a,b,y\n1,\xff,3\n", [], "row 1 (line 2), column 'b': not UTF-8"),
         ("a,b,y\n1,2,3\n2,x,4.5\n3,4,5\n", [], "row 2 (line 3), column 'b': 'x' is text"),
-        ("a,b,y\n1,2,3\n2,nan,4.5\n", [], "row 2 (line 3), column 'b': the value is missing"),
-        ("a,b,y\n1,2,3\n2,1,NaN\n", [], "row 2 (line 3), column 'y': the target is missing"),
+        (
+            "a,b,y\n1,2,3\n2,nan,4.5\n",
+            ["--impute", "none"],
+            "row 2 (line 3), column 'b': the value is missing",
+        ),
+        ("a,b,y\n1,2,3\n2,1,NaN\n", [], "t.csv: 1 row with a target; expected at least two"),
         ("a,b,y\n1,2,3\n2,inf,4.5\n", [], "row 2 (line 3), column 'b': 'inf' is not a finite"),
         ("a,b,y\n1,2,3.5\n2,1,inf\n", [], "row 2 (line 3), column 'y': 'inf' is not a finite"),
         (
@@ -253,11 +257,14 @@ def test_mixed_columns_and_missing_values_when_declared(run, write):
     write("t.csv", "zone,a,y\n1,1,3\nx,,4\n2,5,5.5\n")
     args = ("train", "t.csv", "--units", 4, "--epochs", 1)
     assert "'x' is text" in run(*args).error
-    assert "the value is missing" in run(*args, "--categorical", "zone").error
+    refused = run(*args, "--categorical", "zone", "--impute", "none")
+    assert "the value is missing" in refused.error
     for impute in ("mean", "median"):
         outcome = run(*args, "--categorical", "zone", "--impute", impute, "-v")
         assert outcome.code == 0
-        assert "4 inputs" in outcome.err
+        assert "5 inputs" in outcome.err
+        assert f"Missing: a 33%; filled by the {impute}, with an indicator" in outcome.err
+    assert "4 inputs" in run(*args, "--categorical", "zone", "--no-indicator", "-v").err
     assert run(*args, "--drop", "zone", "--impute", "mean", "-v").code == 0
 
 

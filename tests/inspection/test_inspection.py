@@ -224,7 +224,8 @@ def test_features_of_a_table():
     state = Preprocessing.fit(table, "price", "regression", standardize=True)
     size, colour = inspection.features(state)
     assert (size.name, size.columns, size.kind) == ("size", (0,), "numeric")
-    assert (size.mean, size.scale) == (3.0, pytest.approx(np.std([1.0, 2.0, 6.0])))
+    assert (size.mean, size.scale, size.clip) == (2.0, 2.5, 3.0)
+    np.testing.assert_allclose(size.own(state.inputs(table, "float64")[:, 0]), [1, 2, 6])
     assert colour == Feature("colour", (1, 2), "categorical", ("blue", "red"))
 
 

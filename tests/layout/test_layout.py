@@ -19,6 +19,7 @@ NAMES = "fastmlp._utils.names"
 # Files over 400 lines, each with the reason why it is one file.
 LONG_FILES = {
     "cli/_data.py": "one concept: the rows that a command reads, from options to arrays",
+    "cli/_jobs.py": "one command's three kinds of training, which share one interface",
     "cli/ensemble.py": "one command: its options, its checks and its tables",
     "fastmlp/_kernels/simd/stacked.h": "one algorithm: tiny networks, a vector's lane each",
     "fastmlp/_kernels/steps/passes.pxi": "a layer's three passes, read side by side",
@@ -37,6 +38,7 @@ LONG_FILES = {
     "fastmlp/optimizers.py": "all optimizers, of one interface",
     "fastmlp/paths/_path.py": "one public function, with what it checks",
     "fastmlp/preprocessing/_preprocessing.py": "one class",
+    "fastmlp/schedules.py": "all schedules, of one interface",
     "fastmlp/sklearn/_base.py": "one class: what both estimators do",
     "fastmlp/sweeps/_store.py": "one class: a sweep's SQLite file",
 }

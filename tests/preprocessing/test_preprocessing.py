@@ -40,7 +40,7 @@ def test_numbers_are_used_as_they_are():
 
 def test_standardised_inputs_and_target():
     t = table(a=[1, 2, 3, 6], c=[7, 7, 7, 7], y=[10, 20, 30, 60])
-    state = Preprocessing.fit(t, "y", "regression", standardize=True)
+    state = Preprocessing.fit(t, "y", "regression", standardize="deviation")
     x, y = state.inputs(t, "float64"), state.targets(t, "float64")
     a = np.array([1, 2, 3, 6])
     np.testing.assert_allclose(x[:, 0], (a - 3) / a.std())
@@ -48,6 +48,27 @@ def test_standardised_inputs_and_target():
     np.testing.assert_allclose([y.mean(), y.std()], [0, 1], atol=1e-15)
     np.testing.assert_allclose(state.values(y), [10, 20, 30, 60])
     assert state.values(y.astype(np.float32)).dtype == np.float64
+
+
+def test_an_outlier_does_not_squeeze_the_rest():
+    a = np.array([*range(20), 1e6])
+    t = table(a=a, y=range(21))
+    state = Preprocessing.fit(t, "y", "regression")
+    z = (a - 10) / 10  # median and interquartile range
+    x = state.inputs(t, "float64")[:, 0]
+    np.testing.assert_allclose(x, z / np.sqrt(1 + (z / 3) ** 2))
+    assert x[19] - x[0] > 1.7 and x[20] < 3
+    np.testing.assert_allclose(state.columns[0].restored(x)[:20], a[:20], atol=1e-12)
+    deviation = Preprocessing.fit(t, "y", "regression", standardize="deviation").inputs(t)
+    assert deviation[19, 0] - deviation[0, 0] < 1e-4  # why
+
+
+def test_a_column_that_is_mostly_the_same_is_scaled_by_its_deviation():
+    a = np.array([0.0] * 17 + [1, 2, 3])
+    state = Preprocessing.fit(table(a=a, y=range(20)), "y", "regression")
+    assert (state.columns[0].mean, state.columns[0].scale) == (0, pytest.approx(a.std()))
+    with pytest.raises(ValueError, match="Unknown standardize: 'z'"):
+        Preprocessing.fit(table(a=a, y=range(20)), "y", standardize="z")
 
 
 def test_a_constant_column_that_rounds_is_still_constant():
@@ -89,21 +110,41 @@ def test_dropped_columns_may_hold_anything():
 def test_missing_values_are_imputed_when_told(impute, fill):
     t = table(a=[1, "", 2, 6], k=["u", "v", "NA", "v"], y=[1, 2, 3, 4])
     state = Preprocessing.fit(t, "y", "regression", impute=impute, standardize=False)
-    np.testing.assert_array_equal(state.inputs(t)[:, 0], [1, fill, 2, 6])
-    np.testing.assert_array_equal(state.inputs(t)[2, 1:], [0, 1])
+    assert state.input_names == ["a", "a missing", "k=u", "k=v", "k missing"]
+    np.testing.assert_array_equal(
+        state.inputs(t), [[1, 0, 1, 0, 0], [fill, 1, 0, 1, 0], [2, 0, 0, 0, 1], [6, 0, 0, 1, 0]]
+    )
     # What a later table misses is filled from the training rows as well.
     later = table(a=["", "9"], k=["", "u"])
-    np.testing.assert_array_equal(state.inputs(later), [[fill, 0, 1], [9, 1, 0]])
+    np.testing.assert_array_equal(state.inputs(later), [[fill, 1, 0, 0, 1], [9, 0, 1, 0, 0]])
+    assert state.notes == [
+        f"Missing: a 25%, k 25%; filled by the {impute}, with an indicator; missing categories are "
+        "a category of their own (--impute none refuses)."
+    ]
 
 
-def test_the_most_frequent_category_is_the_first_of_equals():
-    t = table(k=["b", "a", ""], y=[1, 2, 3])
-    state = Preprocessing.fit(t, "y", "regression", impute="mean", standardize=False)
-    assert state.columns[0].fill == "a"
-    empty_rows = Preprocessing.fit(
-        t, "y", "regression", impute="mean", rows=np.array([2]), standardize=False
+def test_without_an_indicator_a_missing_category_is_none():
+    t = table(a=[1, "", 2, 6], k=["u", "v", "NA", "v"], y=[1, 2, 3, 4])
+    state = Preprocessing.fit(t, "y", "regression", indicator=False, standardize=False)
+    np.testing.assert_array_equal(state.inputs(t), [[1, 1, 0], [2, 0, 1], [2, 0, 0], [6, 0, 1]])
+    assert "missing categories are no category" in state.notes[0]
+
+
+def test_what_the_training_rows_miss_altogether_is_filled_by_0():
+    t = table(a=[1, 2, ""], k=["b", "a", ""], y=[1, 2, 3])
+    state = Preprocessing.fit(t, "y", "regression", rows=np.array([2]), standardize=False)
+    np.testing.assert_array_equal(state.inputs(table(a=[""], k=[""])), [[0, 1, 0, 0, 1]])
+
+
+def test_an_empty_column_is_left_out():
+    t = table(a=["", ""], b=[1, 2], k=["", ""], y=[1, 2])
+    state = Preprocessing.fit(t, "y", "regression", categorical=["k"])
+    assert state.input_names == ["b"] and state.dropped == ["a", "k"]
+    assert state.notes == ["Left out, because there is no value: 'a', 'k'."]
+    t = table(a=["", ""], y=[1, 2])
+    assert "column 'a' has no values, and there is no other input" in message(
+        Preprocessing.fit, t, "y", "regression"
     )
-    assert empty_rows.columns[0].fill == "a"
 
 
 def test_huge_values_do_not_overflow_while_standardised():
@@ -114,7 +155,9 @@ def test_huge_values_do_not_overflow_while_standardised():
     assert "row 1 (line 2), column 'a': '1e+308' is too large for float32" in message(
         plain.inputs, t
     )
-    assert "'-1.7e+308' is too large" in message(state.inputs, table(a=[-1.7e308]))
+    assert state.inputs(table(a=[-1.7e308])) == -3
+    linear = Preprocessing.fit(t, "y", "regression", standardize="deviation")
+    assert "'-1.7e+308' is too large" in message(linear.inputs, table(a=[-1.7e308]))
     apart = table(a=[1e308, -1.5e308], y=[1, 2])
     assert "too far apart" in message(Preprocessing.fit, apart, "y", "regression", standardize=True)
 
@@ -125,30 +168,14 @@ def test_huge_values_do_not_overflow_while_standardised():
         ({"a": [1, ""], "y": [1, 2]}, "row 2 (line 3), column 'a': the value is missing;"),
         ({"a": [1, "nan"], "y": [1, 2]}, "column 'a': the value is missing ('nan')"),
         ({"a": ["u", "null"], "y": [1, 2]}, "column 'a': the value is missing ('null')"),
-        ({"a": [1, 2], "y": [1, "NA"]}, "row 2 (line 3), column 'y': the target is missing"),
+        ({"a": [1, 2], "y": [1, "NA"]}, "t.csv: 1 row with a target; expected at least two"),
         ({"a": [1, 2], "y": ["u", "v"]}, "row 1 (line 2), column 'y': 'u' is text; a regression"),
         ({"a": [1, "x"], "y": [1, 2]}, "row 2 (line 3), column 'a': 'x' is text, but the column"),
-        ({"a": range(1001), "y": range(1001)}, "column 'a' has more than 1000 categories"),
     ],
 )
-def test_cells_that_cannot_be_used_are_named(columns, text):
-    declared = ["a"] if len(columns["a"]) > 1000 else []
-    options = {"categorical": declared}
-    assert text in message(Preprocessing.fit, table(**columns), "y", "regression", **options)
-
-
-def test_imputing_needs_something_to_impute_from():
-    t = table(a=["", ""], y=[1, 2])
-    assert "column 'a' has no value" in message(
-        Preprocessing.fit, t, "y", "regression", impute="mean"
-    )
-    assert "column 'a' has no values" in message(
-        Preprocessing.fit, t, "y", "regression", impute="mean", categorical=["a"]
-    )
-    t = table(a=[1, 2], y=[1, ""])
-    assert "the target is missing" in message(
-        Preprocessing.fit, t, "y", "regression", impute="mean"
-    )
+@pytest.mark.parametrize("impute", ["none", None])
+def test_cells_that_cannot_be_used_are_named(columns, text, impute):
+    assert text in message(Preprocessing.fit, table(**columns), "y", "regression", impute=impute)
 
 
 # ---- a later table ----
@@ -157,7 +184,9 @@ def test_imputing_needs_something_to_impute_from():
 @pytest.fixture
 def fitted():
     t = table(a=[1, 2, 3], k=["u", "v", "u"], y=[1.5, 2, 3])
-    return Preprocessing.fit(t, "y", "regression", standardize=False)
+    return Preprocessing.fit(
+        t, "y", "regression", standardize=False, impute="none", unknown="error"
+    )
 
 
 def test_the_target_and_another_order_do_not_matter(fitted):
@@ -313,8 +342,16 @@ def test_scaling_is_for_numbers_alone(fitted):
     with pytest.raises(ValueError, match="'k' is categorical"):
         fitted.scaling()
     t = table(a=[1, 3], y=[1, 2])
-    means, scales = Preprocessing.fit(t, "y", "regression", standardize=True).scaling()
+    means, scales = Preprocessing.fit(t, "y", "regression", standardize="deviation").scaling()
     assert (means, scales) == ([2], [1])
+    robust = Preprocessing.fit(t, "y", "regression")
+    with pytest.raises(ValueError, match="'a' is not scaled linearly, but robustly"):
+        robust.scaling()
+    own = np.array([[-1.0], [2.5], [4]])
+    np.testing.assert_allclose(robust.in_units(robust.from_units(own)), own)
+    np.testing.assert_array_equal(
+        robust.from_units(own), robust.inputs({"a": own[:, 0]}, "float64")
+    )
 
 
 # ---- JSON ----

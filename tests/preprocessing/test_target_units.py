@@ -15,7 +15,7 @@ TABLE = {"x": X, "y": Y}
 
 @pytest.fixture(scope="module")
 def state():
-    return Preprocessing.fit(TABLE, "y", "regression", standardize=True)
+    return Preprocessing.fit(TABLE, "y", "regression", standardize="deviation")
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,11 @@ def table(rng, n=60):
     return columns, missing, None if goal != "numbers" else "classification"
 
 
+def goal_is_numbers(columns):
+    """Return whether a table's target holds numbers that are not classes."""
+    return isinstance(columns["y"][0], float)
+
+
 def network_of_a_table(rng):
     """Draw a table and a network for it; return model, preprocessing, and the table's inputs."""
     columns, missing, task = table(rng)
@@ -101,8 +106,14 @@ def network_of_a_table(rng):
         "y",
         task,
         standardize=bool(rng.integers(2)) or task is None,
-        impute=pick(rng, ["mean", "median"]) if missing else None,
-        indicator=missing and bool(rng.integers(2)),
+        impute=pick(rng, ["mean", "median"]) if missing else pick(rng, ["none", "median"]),
+        indicator=bool(rng.integers(2)),
+        max_categories=int(rng.integers(1, 4)),
+        unknown=pick(rng, ["ignore", "error"]),
+        date_parts=bool(rng.integers(2)),
+        target_transform=pick(rng, [None, "quantile"])
+        if task is None and goal_is_numbers(columns)
+        else None,
     )
     last = "linear"
     if state.task == "classification":

@@ -46,7 +46,8 @@ def as_numbers(state, columns):
     for i, column in enumerate(state.columns):
         for row, cell in enumerate(columns[column.name]):
             if column.kind == "categorical" and cell is not None:
-                cell = column.categories.index(cell)
+                rest = len(column.categories) if column.other else -1
+                cell = column.categories.index(cell) if cell in column.categories else rest
             x[row, i] = drawn.as_number(cell)
     return x
 
@@ -85,8 +86,9 @@ def test_every_activation_agrees_far_out(tmp_path, dtype):
 
 
 def small(**fit):
+    fit = {"standardize": True} | fit
     table = {"a": [1.0, 2.0, 4.0], "colour": ["red", "blue", "red"], "y": [1.0, 2.0, 5.0]}
-    state = Preprocessing.fit(table, "y", standardize=True, **fit)
+    state = Preprocessing.fit(table, "y", **fit)
     model = models.mlp([4], state.n_inputs, 1, seed=1)
     state.keep(model)
     return model, state
@@ -94,12 +96,58 @@ def small(**fit):
 
 @needs_compiler
 def test_a_column_that_cannot_be_used_is_said(tmp_path):
-    model, _ = small()
-    function = compiled(model, tmp_path)
     nan, inf = math.nan, math.inf
     rows = [[1, 0], [nan, 0], [inf, 0], [1e300, 0], [1, 2], [1, -1], [1, 0.5], [1, nan], [2, 1]]
-    _, codes = run(function, np.array(rows, float), 1, "float32")
+    strict, _ = small(impute="none", unknown="error", standardize="deviation")
+    _, codes = run(compiled(strict, tmp_path), np.array(rows, float), 1, "float32")
     assert codes == [0, 1, 1, 1, 2, 2, 2, 2, 0]
+    lenient, _ = small()
+    _, codes = run(compiled(lenient, tmp_path, "lenient"), np.array(rows, float), 1, "float32")
+    assert codes == [0, 0, 1, 0, 2, 0, 2, 0, 0]
+
+
+def everything():
+    """Return a network with every kind of column, its preprocessing, and rows to predict."""
+    rng, n = np.random.default_rng(11), 200
+    day = np.datetime64("2023-11-05T07:30") + np.arange(n) * np.timedelta64(31 * 60 + 7, "m")
+    size = rng.lognormal(size=n)
+    table = {
+        "size": [None if i % 9 == 4 else float(v) for i, v in enumerate(size)],
+        "zone": [None if i % 7 == 3 else str(k) for i, k in enumerate(rng.integers(0, 9, n))],
+        "flag": [None if i % 8 == 2 else bool(i % 3) for i in range(n)],
+        "day": day,
+        "u": rng.lognormal(size=n),
+        "v": np.floor(rng.lognormal(size=n)),
+        "w": rng.normal(size=n),
+    }
+    state = Preprocessing.fit(table, ["u", "v", "w"], date_parts=True, max_categories=5)
+    for target, transform in zip(state.all_targets, ["log", "sqrt", "quantile"], strict=True):
+        own = Preprocessing.fit(table, target.name, target_transform=transform).target
+        vars(target).update(vars(own))
+    model = models.mlp([16], state.n_inputs, 3, seed=1, dtype="float64")
+    state.keep(model)
+    days = (day - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
+    zones = [math.nan if zone is None else
+             state.columns[1].categories.index(zone) if zone in state.columns[1].categories else 5
+             for zone in table["zone"]]  # fmt: skip
+    numbers = [[math.nan if cell is None else float(cell) for cell in table[name]]
+               for name in ("size", "flag")]  # fmt: skip
+    x = np.stack([numbers[0], zones, numbers[1], days], axis=1)
+    return model, state, table, x
+
+
+@needs_compiler
+def test_every_kind_of_column_and_target_agrees(tmp_path):
+    model, state, table, x = everything()
+    assert [len(column.input_names) for column in state.columns] == [2, 7, 2, 9]
+    expected = state.values(model.predict(state.inputs(table, "float64")))
+    found, codes = run(compiled(model, tmp_path), x, 3, "float64")
+    assert set(codes) == {0}
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    double = ctypes.CDLL(str(tmp_path / "model.so"))["model_predict_double"]
+    np.testing.assert_array_equal(run(double, x, 3, "float64")[0], found)
+    outputs, codes = run(double, np.array([[math.inf, 0, 0, 0]]), 3, "float64")
+    assert codes == [1] and np.isnan(outputs).all()
 
 
 @needs_compiler
@@ -196,7 +244,7 @@ def test_a_boolean_other_than_0_and_1_is_said(tmp_path):
 def test_a_target_far_from_zero_comes_out_in_double(tmp_path, dtype):
     x = np.arange(300.0)
     y = 1234567890 + 10 * x  # a few numbers in float32
-    state = Preprocessing.fit({"x": x, "y": y}, "y", standardize=True)
+    state = Preprocessing.fit({"x": x, "y": y}, "y", standardize="deviation")
     model = models.mlp([], 1, 1, dtype=dtype)
     model.set_weights([[[1.0]], [0.0]])
     state.keep(model)
@@ -214,7 +262,7 @@ def test_outputs_of_a_row_that_cannot_be_used_are_nan(tmp_path, labels):
     n = 12
     y = np.arange(float(n)) if labels is None else [labels[i % len(labels)] for i in range(n)]
     table = {"a": np.arange(float(n)), "colour": ["red", "blue"] * (n // 2), "y": y}
-    state = Preprocessing.fit(table, "y", standardize=True)
+    state = Preprocessing.fit(table, "y", impute="none", unknown="error")
     model = models.mlp([4], state.n_inputs, state.n_outputs, seed=1)
     state.keep(model)
     function = compiled(model, tmp_path)

@@ -9,6 +9,7 @@ from fastmlp._saving.export import to_bytes
 from fastmlp.preprocessing import Preprocessing
 
 from . import drawn
+from .test_c import everything
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -84,11 +85,9 @@ def test_a_spoilt_weight_is_noticed():
         drawn.close(y, model.predict(x), 1e-5)
 
 
-def small(indicator=False, impute=None, **columns):
+def small(impute="none", unknown="error", **columns):
     table = columns or {"size": [1.0, 2.0, 4.0], "colour": ["red", "blue", "red"]}
-    state = Preprocessing.fit(
-        table | {"y": [1.0, 2.0, 5.0]}, "y", standardize=True, impute=impute, indicator=indicator
-    )
+    state = Preprocessing.fit(table | {"y": [1.0, 2.0, 5.0]}, "y", impute=impute, unknown=unknown)
     model = models.mlp([8], state.n_inputs, 1, seed=1)
     state.keep(model)
     return model, state
@@ -109,10 +108,32 @@ def test_what_cannot_be_used_gives_nan_and_spoils_no_other_row():
 
 def test_missing_values_are_filled_in_and_shown():
     columns = {"size": [1.0, None, 4.0], "colour": ["red", None, "red"]}
-    model, state = small(indicator=True, impute="mean", **columns)
+    model, state = small(impute="mean", **columns)
     assert state.input_names == ["size", "size missing", "colour=red", "colour missing"]
     found = run(model, feed(state, columns))["prediction"]
     drawn.close(found, drawn.outputs(model, state, columns)[1], 1e-5)
+
+
+def test_unknown_categories_are_none():
+    model, state = small(impute="median", unknown="ignore")
+    columns = {"size": [1.0, None, 4.0, 2.0], "colour": ["pink", None, "red", "blue"]}
+    found = run(model, feed(state, columns))["prediction"]
+    drawn.close(found, drawn.outputs(model, state, columns)[1], 1e-5)
+
+
+def test_every_kind_of_column_and_target_agrees():
+    model, state, table, x = everything()
+    zones = np.array([zone or "" for zone in table["zone"]], object)
+    zones[5] = "never seen"
+    given = {"size": x[:, :1], "zone": zones[:, None], "flag": x[:, 2:3], "day": x[:, 3:]}
+    table["zone"] = zones.tolist()
+    expected = state.values(model.predict(state.inputs(table, "float64")))
+    found = run(model, given)
+    assert found["prediction"].shape == (200, 3)
+    np.testing.assert_allclose(found["prediction_double"], expected, rtol=1e-5, atol=1e-5)
+    given["size"] = np.where(np.arange(200)[:, None] == 3, np.inf, x[:, :1])
+    spoilt = run(model, given)["prediction_double"]
+    assert np.isnan(spoilt).any(axis=1).nonzero()[0].tolist() == [3] and np.isnan(spoilt[3]).all()
 
 
 def test_preprocessing_is_computed_in_double_precision():
@@ -159,7 +180,7 @@ def far(dtype="float32"):
     """Return a table whose target has few numbers in float32, and a network that is its line."""
     x = np.arange(300.0)
     table = {"x": x, "y": 1234567890 + 10 * x}
-    state = Preprocessing.fit(table, "y", standardize=True)
+    state = Preprocessing.fit(table, "y", standardize="deviation")
     model = models.mlp([], 1, 1, dtype=dtype)
     model.set_weights([[[1.0]], [0.0]])
     state.keep(model)
@@ -197,7 +218,7 @@ def test_the_label_says_that_a_row_cannot_be_used(labels, unknown, dtype):
         "colour": ["red", "blue"] * (n // 2),
         "y": [labels[i % len(labels)] for i in range(n)],
     }
-    state = Preprocessing.fit(table, "y", "classification", standardize=True)
+    state = Preprocessing.fit(table, "y", "classification", impute="none", unknown="error")
     last = "sigmoid" if state.n_outputs == 1 else "softmax"
     model = models.mlp([8], state.n_inputs, state.n_outputs, output_activation=last, seed=1,
                        dtype=dtype)  # fmt: skip

@@ -305,7 +305,7 @@ def test_wrong_data():
         fastmlp.sweep(x, y, "4", validation_data=x, **QUICK)
     x[3, 1] = np.nan
     with pytest.raises(DataError, match="missing"):
-        fastmlp.sweep(x, y, "4", **QUICK)
+        fastmlp.sweep(x, y, "4", impute="none", **QUICK)
 
 
 def test_sweeps_are_exported():

@@ -57,7 +57,7 @@ def path(table, tmp_path):
     return path
 
 
-OPTIONS = {"drop": ["id"], "impute": "median", "indicator": True}
+OPTIONS = {"drop": ["id"], "standardize": "deviation", "unknown": "error"}
 
 
 def stream_of(path, **options):
@@ -133,7 +133,7 @@ def test_a_sample_is_fair_and_whole_if_it_can_be():
         for each in (exact, roomy, sample):
             each.add(part)
     assert exact.median() == roomy.median() == 500
-    assert len(sample._all()) == len(np.unique(sample._all())) == 100
+    assert len(sample.values()) == len(np.unique(sample.values())) == 100
     assert sample.median() == pytest.approx(500, abs=150)  # 3 standard errors
     medians = []
     for seed in range(50):
@@ -204,7 +204,7 @@ def test_without_shuffling_it_is_fit_on_the_same_rows(path, table):
 
 
 def test_each_epoch_takes_every_row_once_in_a_new_order(path):
-    stream = stream_of(path, drop=[])
+    stream = stream_of(path, drop=[], keep=["id"])
     seen = []
 
     class Watch(streaming.StreamSession):
@@ -287,7 +287,7 @@ def test_early_stopping_and_batch_hooks(path):
 
 
 def test_rows_can_be_held_out(path, table):
-    stream = stream_of(path, drop=[], validation_split=0.25, split_seed=3)
+    stream = stream_of(path, drop=[], keep=["id"], validation_split=0.25, split_seed=3)
     held = stream.held_out
     assert stream.n_rows + held.n_rows == N
     assert held.n_rows == pytest.approx(0.25 * N, abs=42)  # 3 standard errors
@@ -299,7 +299,7 @@ def test_rows_can_be_held_out(path, table):
     ]  # fmt: skip
     assert sorted(np.concatenate(ids)) == list(range(N))
     assert column.mean == pytest.approx(ids[0].mean(), rel=1e-12)  # of the training rows alone
-    again = stream_of(path, drop=[], validation_split=0.25, split_seed=3)
+    again = stream_of(path, drop=[], keep=["id"], validation_split=0.25, split_seed=3)
     assert again.preprocessing == stream.preprocessing
     other = stream_of(path, drop=[], validation_split=0.25, split_seed=4)
     assert other.preprocessing != stream.preprocessing
@@ -427,9 +427,17 @@ def test_a_model_without_a_width_learns_it_from_the_stream(path):
 def test_what_is_no_table_is_one_clear_error(tmp_path, bad):
     path = tmp_path / bad.file
     bad.make(path)
-    text = message(datasets.ParquetStream, path, bad.target)
+    text = message(datasets.ParquetStream, path, bad.target, **bad.options)
     assert text.startswith(str(path))
     assert bad.text in text
+
+
+def test_a_missing_target_is_an_error(tmp_path):
+    path = tmp_path / "t.parquet"
+    y = pa.array([1.5, 2.5] * 499 + [1.0, None])
+    pq.write_table(pa.table({"a": list(range(1000)), "y": y}), path, row_group_size=300)
+    text = message(datasets.ParquetStream, path, "y")
+    assert "row 1000, column 'y': the target is missing" in text
 
 
 def test_an_error_in_the_background_reaches_the_caller(path, table):

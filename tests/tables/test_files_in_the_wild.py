@@ -1,0 +1,384 @@
+"""Files as they are found: each gives the right table, or one error that names the remedy."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from fastmlp import datasets
+from fastmlp._tables import csv
+from fastmlp.errors import DataError
+
+NAN = np.nan
+
+
+class Wild(NamedTuple):
+    name: str
+    content: str | bytes
+    columns: dict[str, list]
+    notes: str = ""
+    options: dict[str, Any] = {}  # noqa: RUF012
+    file: str = "t.csv"
+
+
+PLAIN = "a,k,y\n1.5,u,1\n2,v,2\n,u,3\n"
+PLAIN_COLUMNS = {"a": [1.5, 2, NAN], "k": ["u", "v", "u"], "y": [1, 2, 3]}
+EUROPE = "fläche;zone;preis\n61,5;Süd;1.234,50\n72;Nord;999,9\n80,25;Süd;12.345,00\n"
+EUROPE_COLUMNS = {
+    "fläche": [61.5, 72, 80.25], "zone": ["Süd", "Nord", "Süd"], "preis": [1234.5, 999.9, 12345]
+}  # fmt: skip
+AB = {"a": [1, 3, 5], "b": [2, 4, 6]}
+
+FILES = [
+    Wild("plain", PLAIN, PLAIN_COLUMNS),
+    Wild("semicolons", "a;b\n1;2\n3;4\n5;6\n", AB, "semicolons"),
+    Wild("tabs", "a\tb\n1\t2\n3\t4\n5\t6\n", AB, "tabs"),
+    Wild("pipes", "a|b\n1|2\n3|4\n5|6\n", AB, "pipes"),
+    Wild("commas in a .tsv", "a,b\n1,2\n3,4\n5,6\n", AB, "commas", file="t.tsv"),
+    Wild("spaces", "a b\n1 2\n3 4\n5 6\n", AB, "spaces"),
+    Wild("aligned", "  a     b\n  1   2.0\n  3     4\n  5    6\n", AB, "spaces"),
+    Wild("two spaces", "big a  b\nx y  2\nz  4\nw  6\n",
+         {"big a": ["x y", "z", "w"], "b": [2, 4, 6]}, "two or more spaces"),
+    Wild("Markdown", "| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | 4 |\n| 5 | 6 |\n", AB, "pipes"),
+    Wild("European", EUROPE, EUROPE_COLUMNS, "semicolons, decimal commas, points between thous"),
+    Wild("European CP1252", EUROPE.encode("cp1252"), EUROPE_COLUMNS, "CP1252"),
+    Wild("BOM", b"\xef\xbb\xbf" + EUROPE.encode(), EUROPE_COLUMNS),
+    Wild("UTF-16", EUROPE.encode("utf-16"), EUROPE_COLUMNS, "UTF-16"),
+    Wild("UTF-16 BE", b"\xfe\xff" + EUROPE.encode("utf-16-be"), EUROPE_COLUMNS, "UTF-16"),
+    Wild("UTF-16 without mark", PLAIN.encode("utf-16-le"), PLAIN_COLUMNS, "UTF-16-LE"),
+    Wild("UTF-16 BE without mark", PLAIN.encode("utf-16-be"), PLAIN_COLUMNS, "UTF-16-BE"),
+    Wild("decimal commas, spaces", "x y\n1,5 2,25\n3,5 4\n", {"x": [1.5, 3.5], "y": [2.25, 4]}),
+    Wild("quoted decimal commas", 'a,b\n"1,5",1\n"2,25",2\n', {"a": [1.5, 2.25], "b": [1, 2]},
+         "decimal commas"),
+    Wild("quoted thousands", 'a,b\n"1,234.5",1\n"12,345",2\n', {"a": [1234.5, 12345]},
+         "commas between thousands ('a')"),
+    Wild("thousands beside decimals", 'a,b\n"1,234",1.5\n"2,345",2.25\n', {"a": [1234, 2345]}),
+    Wild("NBSP", "a;b\n1\u00a0234,5;1\n12\u202f345,75;2\n", {"a": [1234.5, 12345.75]}, "spaces b"),
+    Wild("apostrophes", "a;b\n1'234.50;1\n12\u2019345.75;2\n", {"a": [1234.5, 12345.75]}, "apostrop"),
+    Wild("percent", "a,b\n12.5%,1\n7 %,2\n", {"a": [12.5, 7]}, "percent signs"),
+    Wild("dollars", 'a,b\n"$1,234.56",1\n$7,2\n-$5.5,3\n', {"a": [1234.56, 7, -5.5]}, "sign $"),
+    Wild("euros", "a;b\n1.234,56 €;1\n7,00 €;2\n", {"a": [1234.56, 7]}, "sign €"),
+    Wild("parentheses", "a,b\n(123),1\n45.5,2\n", {"a": [-123, 45.5]}, "parentheses"),
+    Wild("minus", "a,b\n\u22121.5,1\n2,2\n", {"a": [-1.5, 2]}),
+    Wild("quoted", '"a","b"\n"1","2"\n"3","4"\n"5","6"\n', AB),
+    Wild("sep=", "sep=;\na;b\n1;2\n3;4\n5;6\n", AB),
+    Wild("comments", "# made by x, y\n# z\na,b\n1,2\n# more\n3,4\n5,6\n", AB, "begin with #"),
+    Wild("percent comments", "% x\na,b\n1,2\n3,4\n5,6\n", AB, "begin with %"),
+    Wild("slashes", "// x\na,b\n1,2\n3,4\n5,6\n", AB, "begin with //"),
+    Wild("header in a comment", "# a b\n1 2\n3 4\n5 6\n", AB, "the header in the line"),
+    Wild("title", "Sales of 2024\n\na,b\n1,2\n3,4\n5,6\n", AB, "a line above the header left out"),
+    Wild("title of Excel", "Sales;;\n;;\na;b;c\n1;2;3\n3;4;5\n5;6;7\n", AB, "2 lines above"),
+    Wild("metadata", "Station;Kassel\nHeight;231 m\na;b;c\n1;2;3\n3;4;5\n5;6;7\n", AB, "2 lines"),
+    Wild("blank lines", "\n\na,b\n\n1,2\n\n3,4\n5,6\n\n", AB),
+    Wild("CR", "a,b\r1,2\r3,4\r5,6\r", AB),
+    Wild("trailing", "a;b;\n1;2;\n3;4;\n5;6;\n", AB),
+    Wild("trailing in rows", "a,b\n1,2,\n3,4,\n5,6,\n", AB),
+    Wild("one column", "x\n1\n\n3\n", {"x": [1, NAN, 3]}),
+    Wild("one column of commas", "x\n1,5\n2,5\n", {"x": [1.5, 2.5]}, options={"delimiter": ";"}),
+    Wild("pandas index", ",a,b\n0,1,2\n1,3,4\n2,5,6\n", AB, "counts the rows and is left out"),
+    Wild("shuffled index", ",a,b\n7,1,2\n3,3,4\n12,5,6\n", AB, "counts the rows"),
+    Wild("Unnamed: 0", "Unnamed: 0,a,b\n0,1,2\n1,3,4\n2,5,6\n", AB, "called 'Unnamed: 0'"),
+    Wild("row names of R", '"a","b"\n"1",1,2\n"2",3,4\n"3",5,6\n', AB, "counts the rows"),
+    Wild("named rows", ",a,b\nu,1,2\nv,3,4\nw,5,6\n", {"": ["u", "v", "w"], **AB}, "--drop ''"),
+    Wild("years as names", "k,2019,2020\nu,5,6\nv,7,8\n", {"2019": [5, 7], "2020": [6, 8]}),
+    Wild("gzip", gzip.compress(PLAIN.encode()), PLAIN_COLUMNS, file="t.csv.gz"),
+    Wild("gzip by content", gzip.compress(EUROPE.encode("utf-16")), EUROPE_COLUMNS),
+    Wild("bzip2", bz2.compress(PLAIN.encode()), PLAIN_COLUMNS, file="t.csv.bz2"),
+    Wild("xz of tabs", lzma.compress(b"a\tb\n1\t2\n3\t4\n5\t6\n"), AB, file="t.tsv.xz"),
+    Wild("missing words", "a,b\n?,1\n2,-\n3,3\n", {"a": [NAN, 2, 3], "b": [1, NAN, 3]},
+         options={"missing": ["?", "-"]}),
+    Wild("Namibia", "land,y\nNA,1\nDE,2\nFR,3\nUS,4\n", {"land": ["NA", "DE", "FR", "US"]},
+         "Namibia"),
+    Wild("missing text", "k,y\nNA,1\nu,2\n,3\n", {"k": ["", "u", ""]}),
+    Wild("NA kept", "k,y\nNA,1\nu,2\n,3\n", {"k": ["NA", "u", ""]}, options={"missing": ["?"]}),
+    Wild("no header", "1,2\n3,4\n5,6\n", {"x1": [1, 3, 5], "x2": [2, 4, 6]},
+         options={"header": False}),
+    Wild("numbers as names", "7,3\n3,4\n5,6\n", {"7": [3, 5], "3": [4, 6]},
+         options={"header": True}),
+    Wild("line breaks in cells", 'k,b\n"u\nv",1\n"w ""x""",2\n', {"k": ["u\nv", 'w "x"']}),
+    Wild("1.234 by option", "a;b\n1.234;u\n2.345;v\n", {"a": [1.234, 2.345]},
+         options={"decimal": "."}),
+    Wild("1.234 by thousands", "a;b\n1.234;u\n2.345;v\n", {"a": [1234, 2345]},
+         options={"thousands": "."}),
+    Wild("1.234 by its column", "a;b\n0.234;1\n2.345;2\n", {"a": [0.234, 2.345]}),
+    Wild("1.234 by another column", "a;b\n1.234;1,5\n2.345;2,5\n", {"a": [1234, 2345]}),
+]  # fmt: skip
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def check(table, columns):
+    for name, expected in columns.items():
+        if isinstance(expected[0], str):
+            assert table.kind(name) == "text"
+            assert table.text(name) == expected
+        else:
+            assert table.kind(name) == "number"
+            np.testing.assert_allclose(table.values(name), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("wild", FILES, ids=lambda wild: wild.name)
+def test_the_right_table(tmp_path, monkeypatch, wild):
+    path = write(tmp_path / wild.file, wild.content)
+    table = datasets.read_table(path, **wild.options)
+    check(table, wild.columns)
+    notes = " ".join(table.notes)
+    assert wild.notes in notes
+    if not wild.notes and wild.name in ("plain", "quoted", "years as names", "one column"):
+        assert not notes
+    again = datasets.read_table(path, like=datasets.ReadingOptions.from_dict(
+        table.reading.to_dict()))  # fmt: skip
+    check(again, wild.columns)
+    assert again.names == table.names
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(csv, "_LARGE", 1)
+    quick = datasets.read_table(path, **wild.options)
+    check(quick, wild.columns)
+    assert quick.names == table.names
+    assert quick.notes == table.notes
+    assert [quick.where(i, quick.names[-1]) for i in range(quick.n_rows)] == [
+        table.where(i, table.names[-1]) for i in range(table.n_rows)
+    ]
+
+
+REFUSED = [
+    ("1.234", "a;b\n1.234;u\n2.345;v\n", "'1.234' and '2.345' (row 2) may have a point before "
+     "decimals or between thousands; say which with --decimal"),
+    ("1,234", 'a,b\n"1,234",u\n"2,345",v\n', "say which with --decimal"),
+    ("point and comma", "a;b\n1,5;u\n2.5;v\n", "'1,5' and '2.5' (row 2) write numbers in diff"),
+    ("dollars and euros", "a,b\n$1,u\n€2,v\n", "have different units"),
+    ("percent or not", "a,b\n1%,u\n2,v\n", "are a percentage and a plain number"),
+    ("placeholder", "a,b\n1,u\n?,v\n3,w\n", "if it means missing, add --missing '?'"),
+    ("units", "a,b\nm,u\n2,v\n3,w\n", "delete the row if it holds units or a second header"),
+    ("a word among percent", "a,b\n1%,u\nx,v\n3%,w\n", "--missing 'x'"),
+    ("no header", "5.1,3.5,x\n4.9,3,y\n4.7,3.2,x\n", "looks like the rows below it ('5.1', '3.5', "
+     "'x'); expected a header that names the columns; give --no-header"),
+    ("no header, numbers", "1,2\n3,4\n", "the first row holds numbers (1, 2)"),
+    ("no header, text", "p,x\ne,y\np,x\n", "looks like the rows below it ('p', 'x')"),
+    ("ragged", "a,b\n1,2\n3\n5,6\n", "row 2 (line 3) has 1 fields, expected 2: nothing for column"),
+    ("late comment", "a,b\n1,2\n# x\n5,6\n", "if it is a comment, add --comment '#'"),
+    ("twice", "a,a\n1,2\n3,4\n", "names column 'a' twice"),
+    ("NUL", b"a,b\n1,\0\n", "line 2 holds a NUL byte"),
+    ("two encodings", "a,b\nä,1\n".encode() + "ö,2\n".encode("latin-1"), "line 3: not UTF-8"),
+    ("other encoding", b"a,b\n\x81\x8d,1\n", "name the encoding (--encoding)"),
+    ("damaged gzip", gzip.compress(PLAIN.encode())[:-9], "damaged or cut off gzip file"),
+    ("damaged xz", lzma.compress(PLAIN.encode())[:-9], "damaged or cut off xz file"),
+    ("damaged bzip2", bz2.compress(PLAIN.encode())[:-9], "damaged or cut off bzip2 file"),
+    ("old Excel", b"\xd0\xcf\x11\xe0" + bytes(600), "save it as .xlsx or CSV"),
+    ("day or month", "d,y\n01/02/2024,1\n03/04/2024,2\n", "'01/02/2024' and '03/04/2024' (row 2) "
+     "may have the day or the month first; say which with --dates dmy or --dates mdy"),
+    ("both orders", "d,y\n13/02/2024,1\n03/14/2024,2\n", "day and month in different orders"),
+    ("a word among dates", "d,y\n2024-01-01,1\n2024-01-02,2\nsoon,3\n", "mixes dates and text"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(("content", "text"), [c[1:] for c in REFUSED], ids=[c[0] for c in REFUSED])
+def test_one_error_that_names_the_remedy(tmp_path, monkeypatch, content, text, large):
+    if large:
+        pytest.importorskip("pyarrow")
+        monkeypatch.setattr(csv, "_LARGE", 1)
+    path = write(tmp_path / "t.csv", content)
+    with pytest.raises(DataError) as caught:
+        table = datasets.read_table(path)
+        for name in table.names:
+            table.kind(name)
+    assert str(caught.value).startswith(str(path))
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("delimiter", "ab", "delimiter must be one character, or 'tab'. Received: delimiter='ab'"),
+        ("decimal", "x", "decimal"),
+        ("thousands", ";", "thousands"),
+        ("encoding", "klingon", "encoding must be one that Python knows"),
+        ("comment", "", "comment must be the text that comment lines begin with"),
+        ("header", "no", "header"),
+        ("missing", [3], "a word in missing"),
+        ("dates", "ymd", "dates"),
+        ("sheet", 1, "sheet"),
+    ],
+)
+def test_options_are_checked(tmp_path, option, value, text):
+    write(tmp_path / "t.csv", PLAIN)
+    with pytest.raises(ValueError, match=text):
+        datasets.read_table(tmp_path / "t.csv", **{option: value})
+    with pytest.raises(ValueError, match="must differ"):
+        datasets.read_table(tmp_path / "t.csv", decimal=",", thousands=",")
+
+
+# ---- dates ----
+
+DAY = 19728.0  # 2024-01-06
+DATES = [
+    (["2024-01-06", "2024-01-06T00", "2024-01-06T12:00:00.123456789Z"], [DAY, DAY, DAY + 0.5]),
+    (["2024-01-06T10", "2024-01-06 10:00+00"], [DAY + 10 / 24] * 2),
+    (["2024-01-06T12:00+0200", "2024-01-06 10:00 UTC"], [DAY + 10 / 24] * 2),
+    (["2024-006", "2024-W01-6", "20240106T00"], [DAY] * 3),
+    (["2024/01/06", "2024/1/7"], [DAY, DAY + 1]),
+    (["06.01.2024", "6.1.2024 18:00"], [DAY, DAY + 0.75]),
+    (["06.01.24", "07.01.24"], [DAY, DAY + 1]),
+    (["06 Jan 2024", "7 January 2024", "Jan 8, 2024"], [DAY, DAY + 1, DAY + 2]),
+    (["06-Jan-2024", "07-Jan-24"], [DAY, DAY + 1]),
+    (["Sat, 06 Jan 2024 12:00:00 GMT", "6th January 2024"], [DAY + 0.5, DAY]),
+    (["06/01/2024", "13/01/2024"], [DAY, DAY + 7]),
+    (["01/06/2024", "01/13/2024"], [DAY, DAY + 7]),
+    (["1/6/2024 6:00 PM", "1/13/2024 12:00 am"], [DAY + 0.75, DAY + 7]),
+    (["2024-01", "2024-02"], [DAY - 5, DAY + 26]),
+]
+
+
+@pytest.mark.parametrize(("texts", "days"), DATES, ids=lambda each: str(each[0]))
+def test_dates(texts, days):
+    table = datasets.Table("t", {"d": [*texts, ""]})
+    assert table.kind("d") == "date"
+    np.testing.assert_allclose(table.values("d"), [*days, NAN], rtol=1e-6)
+    assert "January" not in "".join(table.notes)
+
+
+def test_times_alone_are_hours():
+    table = datasets.Table("t", {"t": ["10:30", "18:00:36", "6:15 PM", ""]})
+    assert table.kind("t") == "number"
+    np.testing.assert_allclose(table.values("t"), [10.5, 18.01, 18.25, NAN])
+    assert table.notes == ["t: times of day in 't' are read as hours."]
+
+
+def test_the_order_of_day_and_month_is_settled(tmp_path):
+    path = write(tmp_path / "t.csv", "d,e\n01/02/2024,03/04/2024\n05/06/2024,25/12/2024\n")
+    table = datasets.read_table(path)
+    np.testing.assert_array_equal(table.values("d"), [19754, 19879])
+    assert "day before month in 'd', 'e', as '25/12/2024' shows" in table.notes[0]
+    first = write(tmp_path / "u.csv", "d,e\n01/02/2024,03/04/2024\n")
+    assert datasets.read_table(first, like=table.reading).values("d") == [19754]
+    assert datasets.read_table(first, dates="mdy").values("d") == [19724]
+    with pytest.raises(DataError, match="do not fit --dates mdy; give --dates dmy"):
+        datasets.read_table(path, dates="mdy").kind("e")
+
+
+# ---- one answer from all readers ----
+
+
+def test_declared_categories_keep_namibia(tmp_path):
+    table = datasets.read_table(write(tmp_path / "t.csv", "k,y\nNA,1\nu,2\n,3\nnan,4\n"))
+    assert table.coded("k").codes.tolist() == [-1, 0, -1, -1]
+    assert table.coded("k", declared=True).codes.tolist() == [0, 1, -1, -1]
+    named = datasets.read_table(tmp_path / "t.csv", missing="NA")
+    assert named.coded("k", declared=True).texts == ["u", "nan"]
+
+
+def test_the_index_of_a_data_frame_is_left_out_of_parquet(tmp_path):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"a": [1.0, 2, 3], "y": [3.0, 1, 2]}, [5, 9, 7])
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = datasets.read_table(tmp_path / "t.parquet")
+    assert table.names == ["a", "y"]
+    assert "the index of the data frame ('__index_level_0__') is left out" in table.notes[0]
+    assert datasets.ParquetStream(tmp_path / "t.parquet", "y").names == ["a", "y"]
+    table.require("__index_level_0__")  # --drop may name it
+
+
+def workbook(path, **sheets):
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    book.close()
+    return path
+
+
+def test_workbooks(tmp_path):
+    import datetime as dt
+
+    rows = [
+        ["a", "k", "d", "y"],
+        [1.5, "u", dt.datetime(2024, 1, 6), 1],
+        [None, "v", dt.datetime(2024, 1, 7, 12), 2],
+        [3, None, None, 3],
+    ]
+    path = workbook(tmp_path / "t.xlsx", Readme=[["Sales of 2024"]], Data=[[], ["Title"], *rows],
+                    Old=rows)  # fmt: skip
+    table = datasets.read_table(path)
+    check(table, {"a": [1.5, NAN, 3], "k": ["u", "v", ""], "y": [1, 2, 3]})
+    np.testing.assert_array_equal(table.values("d"), [DAY, DAY + 1.5, NAN])
+    assert table.notes == [
+        f"{path}: a line above the header left out.",
+        f"{path}: sheet 'Data' is read, not 'Readme', 'Old'; --sheet names another.",
+    ]
+    assert table.where(1, "a") == f"{path}: row 2 (line 5), column 'a'"
+    assert datasets.read_table(path, sheet="Old").n_rows == 3
+    with pytest.raises(DataError, match=r"no sheet 'New'\. Sheets: Readme, Data, Old"):
+        datasets.read_table(path, sheet="New")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"damaged or cut off Excel file"):
+        datasets.read_table(path)
+
+
+def test_zstd_and_zip(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    with pa.CompressedOutputStream(str(tmp_path / "t.csv.zst"), "zstd") as file:
+        file.write(PLAIN.encode())
+    check(datasets.read_table(tmp_path / "t.csv.zst"), PLAIN_COLUMNS)
+    (tmp_path / "u.csv").write_bytes((tmp_path / "t.csv.zst").read_bytes()[:-5])
+    with pytest.raises(DataError, match="damaged or cut off zstd file"):
+        datasets.read_table(tmp_path / "u.csv")
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("t.csv", EUROPE)
+    check(datasets.read_table(tmp_path / "t.zip"), EUROPE_COLUMNS)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zst", "xlsx"])
+def test_bombs_are_refused(tmp_path, monkeypatch, kind):
+    from fastmlp._kernels import memory
+
+    text = b"a,b\n" + b"1,2\n" * (1 << 19)
+    monkeypatch.setattr(memory, "available", lambda: 4 << 20)
+    path = tmp_path / "t.csv"
+    if kind == "xlsx":
+        path = workbook(tmp_path / "t.xlsx", Data=[["a"], [1]])
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        sheet = members["xl/worksheets/sheet1.xml"]
+        members["xl/worksheets/sheet1.xml"] = sheet.replace(b'r="A2"', b'r="XFD1048576"')
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        text = "the workbook declares 1,048,576 rows of 16,384 columns"
+    elif kind == "zst":
+        pa = pytest.importorskip("pyarrow")
+        with pa.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(text)
+    else:
+        compress = {"gzip": gzip, "bzip2": bz2, "xz": lzma}[kind].compress
+        options = {"xz": {"preset": 0}, "gzip": {"compresslevel": 1}}.get(kind, {})
+        path.write_bytes(compress(text, **options))
+    expected = text if kind == "xlsx" else "does not fit into the memory that is left"
+    with pytest.raises(DataError) as caught:
+        datasets.read_table(path)
+    assert expected in str(caught.value)
+
+
+def test_standard_input_and_buffers():
+    table = datasets.read_csv(io.BytesIO(EUROPE.encode("cp1252")))
+    check(table, EUROPE_COLUMNS)
+    assert table.without(["zone"]).names == ["fläche", "preis"]
+    with pytest.raises(DataError, match="no column 'zonen'"):
+        table.without(["zonen"])
