@@ -113,7 +113,9 @@ def test_evaluate(run, numbers, regression):
     assert text.split()[:2] == ["rows", "30"]
     named = re.findall(r"^ (\w+) +([-\d.e+]+)", text, re.M)
     assert [name for name, _ in named] == ["rows", "loss", "mse", "R2", "RMSE", "MAE"]
-    assert {"model", "data", "rows", "loss", "mse", "r2", "rmse", "mae", "intervals"} <= set(document)
+    assert {"model", "data", "rows", "loss", "mse", "r2", "rmse", "mae", "intervals"} <= set(
+        document
+    )
     assert float(dict(named)["mse"]) == pytest.approx(document["mse"], rel=1e-4)
     assert document["rmse"] ** 2 == pytest.approx(document["mse"], rel=1e-5)
     low, high = document["intervals"]["rmse"]
