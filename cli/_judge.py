@@ -144,7 +144,7 @@ def document(
         result["per_class"] = tabular.per_class(y, out, state.target.labels, chosen=codes)
         if threshold is not None:
             found = tabular.best_threshold(y, out, threshold.value).to_dict()
-            accuracy = float((codes == y[:, 0]).mean())
+            accuracy = float(np.mean(codes == y[:, 0]))
             result["threshold"] = {**found, "rule": threshold.rule, "accuracy": accuracy}
     if quality.interval is not None:
         result["interval"] = _coverage(quality.interval, y, out)

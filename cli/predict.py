@@ -147,6 +147,7 @@ def _columns(
     preprocessing: Preprocessing, outputs: np.ndarray, quality: Quality, threshold: float | None
 ) -> dict[str, Any]:
     interval = quality.interval
+    columns: dict[str, Any]
     if preprocessing.task == "regression":
         names = [target.name for target in preprocessing.all_targets]
         ends = [""] if len(names) == 1 else [f"_{name}" for name in names]

@@ -127,8 +127,8 @@ class HeldOut:
             Figures have as many digits as the number of rows can bear.
         """
         rows = []
-        for name in self.network:
-            if name == "base_rate":  # the constant's accuracy
+        for name in SHOWN:
+            if name not in self.network or name == "base_rate":  # the constant's accuracy
                 continue
             cells = (
                 rounded(model.get(name), self.errors.get(name))

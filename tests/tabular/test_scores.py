@@ -223,6 +223,9 @@ def test_the_closing_table():
     rows = HeldOut.of("classification", y, p, np.full((300, 2), 0.5)).closing_table()
     assert [row[0] for row in rows] == ["AUC", "PR-AUC", "log loss", "Brier score", "accuracy"]
     assert rows[0][3] == ""  # there is no linear model
+    # Model files sort their keys.
+    kept = json.loads(json.dumps(held_out().to_dict(), sort_keys=True))
+    assert HeldOut.from_dict(kept).closing_table() == table
 
 
 def test_a_network_that_is_no_better_is_told():
