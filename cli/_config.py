@@ -163,6 +163,8 @@ def as_given(param: click.Parameter, value: Any) -> Any:
         parts = value if isinstance(value, list) else [value]
         what = "text, a number, or an array of these"
         return ",".join(str(_checked(part, (str, int, float), what, value)) for part in parts)
+    if param.name == "target" and getattr(param, "multiple", False) and not isinstance(value, list):
+        return [_scalar(param, value, value)]  # there is one mostly
     if getattr(param, "multiple", False) or param.nargs != 1:
         items = _checked(value, (list,), "an array")
         return [_scalar(param, item, value) for item in items]
