@@ -211,7 +211,7 @@ def _units(n: int) -> tuple[int, ...]:
 def _dropout(n: int, regression: bool) -> float:
     if n < 200:
         return 0.0
-    return 0.1 if regression or n >= 3000 else 0.3
+    return 0.1 if regression or n >= 2000 else 0.3
 
 
 def _batch_size(n: int) -> int:

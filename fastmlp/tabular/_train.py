@@ -337,10 +337,14 @@ class TableTraining:
     @property
     def best(self) -> int | None:
         """The epoch, from 1, whose weights the network has; None if nothing was held out."""
-        if self._stop is None or self._stop.best_weights is None:
-            best: int | None = self.kept.get("best_epoch")
-            return best
-        return self._stop.best_epoch + 1
+        if self._stop is not None and self._stop.best_weights is not None:
+            return self._stop.best_epoch + 1
+        history = self.model.history
+        values = [] if history is None else history.history.get("val_loss", [])
+        if self._stop is not None and history is not None and values:  # a run that was at its end
+            return int(np.argmin(values) + 1) * (len(history.epoch) // len(values))
+        best: int | None = self.kept.get("best_epoch")
+        return best
 
     def refit(self, verbose: int = 1) -> None:
         """Train anew on all rows, for the best number of epochs."""
