@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from . import _judge, _options
+from . import _options
 from ._groups import group
 from ._output import Messages, console, grid, print_json, significant
 from ._reading import Reading
@@ -41,7 +41,7 @@ the target is an input, in order.
 @group(Reading, "reading")
 @click.option(
     "--part",
-    type=click.Choice(_judge.PARTS),
+    type=click.Choice(["all", "held-out"]),
     default="all",
     help="Which rows of DATA to score: all, or those that were held out when the model was trained "
     "on DATA.  [default: all]",
@@ -74,7 +74,7 @@ def command(
     from fastmlp.ensembles import Ensemble
     from fastmlp.errors import DataError, ModelFileError
 
-    from . import _data, _model
+    from . import _data, _judge, _model
     from ._evaluate import scores, with_loss
 
     loaded = _model.load(model, ensembles=True)

@@ -26,9 +26,9 @@ SHOWN = {
     "pinball_loss": "pinball loss",
     "loss": "loss",
 }
-_MOST_RESAMPLED = 20_000  # rows that a bootstrap draws from, unless a class is rare
-_MOST_OF_RARE = 200_000
-_FEWEST_OF_CLASS = 200  # rows of the rarest class that a bootstrap draws from, if there are
+_MOST_RESAMPLED = 10_000  # rows that a bootstrap draws from, unless a class is rare
+_MOST_OF_RARE = 50_000
+_FEWEST_OF_CLASS = 100  # rows of the rarest class that a bootstrap draws from, if there are
 
 
 def probabilities(predicted: Any) -> np.ndarray:
@@ -195,7 +195,7 @@ def bootstrap(
 ) -> dict[str, tuple[float, float]]:
     """Return an interval for each figure of `scores`, from rows drawn with replacement.
 
-    Of more than 20,000 rows (or as many as have 200 rows of the rarest class, at most 200,000)
+    Of more than 10,000 rows (or as many as have 100 rows of the rarest class, at most 50,000)
     only so many are drawn from, and the intervals are made narrower by the root of their share:
     the time does not grow with the rows.
 
