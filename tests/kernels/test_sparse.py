@@ -152,6 +152,15 @@ def test_outputs_losses_and_gradients_have_the_bits_of_an_array(shape, dtype):
     assert all_of(x, 2) == expected, "arrays after sparse rows"
 
 
+@pytest.mark.parametrize("shape", ["wide", "one unit", "few inputs"])
+def test_rows_without_any_nonzero(shape):
+    x = np.zeros((40, SHAPES[shape][0]), "float32")
+    rows = input_rows(sparse.csr_array(x), x.shape[1], np.dtype("f4"))
+    assert rows.nnz == 0
+    expected = trained(built(shape, "float32"), x, 3, 16, 1)
+    assert trained(built(shape, "float32"), rows, 3, 16, 2) == expected
+
+
 def test_one_product_that_is_off_is_seen():
     """A negative control: the last bit of one value changes the weights."""
     x, rows, _ = drawn(101, 300, "float32")

@@ -51,8 +51,8 @@ cdef class _Input:
 
 
 cdef class _Rows:
-    """The rows of x: an array, or compressed sparse rows with `data`, `indices` (int32, ascending in
-    each row, below the number of columns) and `indptr` (int64), as SciPy has them."""
+    """The rows of x: an array, or compressed sparse rows with `data`, `indices` (int32, ascending
+    in each row, below the number of columns) and `indptr` (int64), as SciPy has them."""
     cdef _Input table       # or the values of the nonzeros
     cdef _Input at, columns
     cdef Csr csr

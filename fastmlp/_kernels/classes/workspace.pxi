@@ -197,7 +197,7 @@ cdef class _Workspace(_Parameters):
         batch.kept = <const real**>self._take(rows * doubles)
         nonzeros = max(nonzeros, 0)
         batch.dropped = self._take(nonzeros if self.s.layers[0].dropout > 0 else 0)
-        batch.ends = <int64_t*>self._take(self.s.n_inputs * doubles if nonzeros else 0)
+        batch.ends = <int64_t*>self._take(self.s.n_inputs * doubles if rows else 0)
         batch.turned_rows = <int*>self._take(nonzeros)
         batch.turned = self._take(nonzeros)
 
@@ -218,7 +218,7 @@ cdef class _Workspace(_Parameters):
         dense = batch if dense < 0 else dense
         total = 8.0 * scored * max(s.n_metrics, 1) + scored * (8.0 + sizeof(real))
         values = batch * (max(s.n_outputs, 1) + 1.0) + <double>dense * padded(s.n_inputs)
-        if nonzeros > 0:
+        if nonzeros >= 0:
             total += 8.0 * s.n_inputs + 4.0 * nonzeros
             values += nonzeros * (1 + (s.layers[0].dropout > 0))
         if s.tiny:
@@ -275,8 +275,8 @@ cdef class _Workspace(_Parameters):
         return n_threads
 
     cdef double _numbers(self, double rows, bint forward) noexcept:
-        """Return how many times a parameter is multiplied with a row's number in a pass, or as
-        much work: a step on sparse rows is mostly the update of all parameters."""
+        """Return the work of a pass, in multiplications of a forward pass. A step on sparse rows
+        is mostly the update of all parameters."""
         cdef State* s = &self.s
         if s.row_weights >= s.n_weights:
             return rows * s.n_params
