@@ -17,6 +17,7 @@ steps/    the loops, which run without the interpreter, in all threads at once
     passes.pxi      a layer's forward pass, backward pass and update
     state.pxi       the struct that all loops work on
     batches.pxi     which rows a batch has, and their order
+    sparse.pxi      the first layer, where inputs are given by their nonzeros
     forward.pxi     outputs, losses, metrics
     backward.pxi    gradients and updates, layer by layer
     update.pxi      scalars of the optimizer's step, penalties, clipping
@@ -28,6 +29,7 @@ simd/     C headers, for one instruction set and element type
     memory.h        allocation, barriers, time
     tiles.h         matrix products in registers
     activations.h  losses.h  optimizers.h  groups.h   formulas of the same names
+    sparse.h        products of nonzeros
     philox.h        random numbers for shuffling and dropout
     shallow.h       one hidden layer, unit by unit
     tiny.h          one hidden layer of a few units, row by row
@@ -40,6 +42,7 @@ formulas.py   what each kernel computes, in NumPy
 memory.py     free memory;  cgroups.py  limits of control groups
 signals.py    signals that arrive during a step
 
+Inputs are arrays, or sparse rows (`interface.SparseRows`) of which a batch has the nonzeros alone.
 Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors. Weights are
 [n_in, n_out] likewise, or transposed where a layer has at most four outputs. Gradients of
 activations are feature-major, so that vectors run along the batch. Padding of weights, moments

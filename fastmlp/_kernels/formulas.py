@@ -38,6 +38,15 @@ def dense_backward_data(dz: Array, w: Array) -> Array:
     return dz @ w.T
 
 
+def rows_of_nonzeros(data: Array, indices: Array, indptr: Array, n_in: int) -> Array:
+    """Return the array x (n, n_in) that sparse rows stand for: all else is zero."""
+    x = np.zeros((len(indptr) - 1, n_in), data.dtype)
+    row = np.repeat(np.arange(len(x)), np.diff(indptr))
+    entries = slice(indptr[0], indptr[-1])
+    x[row, indices[entries]] = data[entries]
+    return x
+
+
 def dense_backward_weights(x: Array, dz: Array) -> tuple[Array, Array]:
     """Return dw = x.T @ dz (n_in, n_out) and db = sum of dz over rows (n_out,)."""
     return x.T @ dz, dz.sum(axis=0)

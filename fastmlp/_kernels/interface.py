@@ -17,6 +17,24 @@ Array = np.ndarray
 Progress = tuple[int, int, int, int, float, list[float]]
 
 
+class SparseRows(Protocol):
+    """Rows of x by their nonzeros, as in SciPy: columns of a row ascend, and no entry is twice."""
+
+    data: Array  # of the network's type
+    indices: Array  # int32
+    indptr: Array  # int64
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+
+Inputs = Array | SparseRows
+
+
 class Lock(AbstractContextManager[Any], Protocol):
     """A reentrant lock, such as ``threading.RLock()``."""
 
@@ -110,7 +128,7 @@ class Arithmetic(Protocol):
         """Choose loss, metrics and optimizer; the optimizer's state starts at zero."""
 
     def begin(
-        self, x: Array, y: Array, sample_weight: Array | None = None, *, batch_size: int,
+        self, x: Inputs, y: Array, sample_weight: Array | None = None, *, batch_size: int,
         shuffle: bool, seed: int,
     ) -> None:  # fmt: skip
         """Begin training on these arrays, at epoch 0; they are held until `end`."""
@@ -127,22 +145,22 @@ class Arithmetic(Protocol):
     def apply_gradients(self, *, n_threads: int, automatic: bool = True) -> None:
         """Make one optimizer step with the stored gradients."""
 
-    def predict(self, x: Array, out: Array, *, n_threads: int, automatic: bool = True) -> None:
+    def predict(self, x: Inputs, out: Array, *, n_threads: int, automatic: bool = True) -> None:
         """Write the outputs for x (n, n_inputs) to out (n, n_outputs)."""
 
     def activations(
-        self, x: Array, layer: int, out: Array, *, n_threads: int, automatic: bool = True
+        self, x: Inputs, layer: int, out: Array, *, n_threads: int, automatic: bool = True
     ) -> None:
         """Write one layer's outputs for x (n, n_inputs) to out (n, units of the layer)."""
 
     def evaluate(
-        self, x: Array, y: Array, sample_weight: Array | None = None, *, n_threads: int,
+        self, x: Inputs, y: Array, sample_weight: Array | None = None, *, n_threads: int,
         automatic: bool = True,
     ) -> tuple[float, list[float]]:  # fmt: skip
         """Return the loss without the penalty, and the metrics."""
 
     def gradients(
-        self, x: Array, y: Array | None = None, sample_weight: Array | None = None, *,
+        self, x: Inputs, y: Array | None = None, sample_weight: Array | None = None, *,
         n_threads: int, automatic: bool = True, smooth: bool = False,
     ) -> float:  # fmt: skip
         """Store the gradients of loss plus penalty, or without y of the summed output."""
@@ -205,12 +223,15 @@ class Network(Arithmetic, Protocol):
 
     def training_bytes(
         self, n_rows: int, batch_size: int, *, n_threads: int, automatic: bool = True,
-        shuffle: bool = True, stored: bool = False,
+        shuffle: bool = True, stored: bool = False, x: Inputs | None = None,
     ) -> int:  # fmt: skip
-        """Return the bytes that training takes besides the data and what is held already."""
+        """Return the bytes that training takes besides the data and what is held already.
+
+        x is needed only if it is sparse.
+        """
 
     def train_forward(
-        self, x: Array, out: Array, *, n_threads: int, automatic: bool = True
+        self, x: Inputs, out: Array, *, n_threads: int, automatic: bool = True
     ) -> None:
         """Take a batch forward with dropout; write the outputs to out."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .interface import Lock, Progress
+from .interface import Inputs, Lock, Progress
 
 Array = np.ndarray
 
@@ -54,7 +54,7 @@ class Network:
         clip_value: float = 0.0,
     ) -> None: ...  # fmt: skip
     def begin(
-        self, x: Array, y: Array, sample_weight: Array | None = None, *, batch_size: int,
+        self, x: Inputs, y: Array, sample_weight: Array | None = None, *, batch_size: int,
         shuffle: bool, seed: int,
     ) -> None: ...  # fmt: skip
     def end(self) -> None: ...
@@ -63,16 +63,16 @@ class Network:
         automatic: bool = True, max_seconds: float = 0.1, max_steps: int = 0,
     ) -> int: ...  # fmt: skip
     def apply_gradients(self, *, n_threads: int, automatic: bool = True) -> None: ...
-    def predict(self, x: Array, out: Array, *, n_threads: int, automatic: bool = True) -> None: ...
+    def predict(self, x: Inputs, out: Array, *, n_threads: int, automatic: bool = True) -> None: ...
     def activations(
-        self, x: Array, layer: int, out: Array, *, n_threads: int, automatic: bool = True
+        self, x: Inputs, layer: int, out: Array, *, n_threads: int, automatic: bool = True
     ) -> None: ...
     def evaluate(
-        self, x: Array, y: Array, sample_weight: Array | None = None, *, n_threads: int,
+        self, x: Inputs, y: Array, sample_weight: Array | None = None, *, n_threads: int,
         automatic: bool = True,
     ) -> tuple[float, list[float]]: ...  # fmt: skip
     def gradients(
-        self, x: Array, y: Array | None = None, sample_weight: Array | None = None, *,
+        self, x: Inputs, y: Array | None = None, sample_weight: Array | None = None, *,
         n_threads: int, automatic: bool = True, smooth: bool = False,
     ) -> float: ...  # fmt: skip
     progress: Progress  # epoch, batch, rows done and summed, their sums of the loss and metrics
@@ -104,10 +104,10 @@ class Network:
     def put_back(self) -> None: ...
     def training_bytes(
         self, n_rows: int, batch_size: int, *, n_threads: int, automatic: bool = True,
-        shuffle: bool = True, stored: bool = False,
+        shuffle: bool = True, stored: bool = False, x: Inputs | None = None,
     ) -> int: ...  # fmt: skip
     def train_forward(
-        self, x: Array, out: Array, *, n_threads: int, automatic: bool = True
+        self, x: Inputs, out: Array, *, n_threads: int, automatic: bool = True
     ) -> None: ...
     def train_backward(self, dy: Array, *, n_threads: int, automatic: bool = True) -> float: ...
 
@@ -120,7 +120,7 @@ class PartStep:
     def gradient(self, level: int = 0) -> Array: ...
     def state(self) -> list[Array]: ...
     def forward(
-        self, x: Array, y: Array | None, sample_weight: Array | None = None,
+        self, x: Inputs, y: Array | None, sample_weight: Array | None = None,
         out: Array | None = None, *, n_batch: int, first_row: int, n_threads: int,
         automatic: bool = True,
     ) -> tuple[float, list[float]]: ...  # fmt: skip

@@ -28,6 +28,7 @@ include "steps/layer.pxi"
 include "steps/passes.pxi"
 include "steps/state.pxi"
 include "steps/batches.pxi"
+include "steps/sparse.pxi"
 include "steps/forward.pxi"
 include "steps/backward.pxi"
 include "steps/update.pxi"
@@ -66,7 +67,7 @@ cdef class Network(_Session):
     """
 
     cdef Py_ssize_t _rows_forward  # of train_forward, until train_backward
-    cdef _Input _batch
+    cdef _Rows _batch
     cdef long long _uses_forward
 
     # Inference
@@ -104,7 +105,7 @@ cdef class Network(_Session):
         cdef Py_ssize_t n = len(x), first = 0
         cdef int rows, i, step
         cdef bint done
-        cdef _Input source = _Input(x, (n, self.s.n_inputs), "x")
+        cdef _Rows source = _Rows(x, self.s.n_inputs)
         cdef _Input target = _Input(out, (n, layer.n_out), "out", True)
         cdef real* to = target.data()
         if n == 0:
@@ -112,8 +113,8 @@ cdef class Network(_Session):
         step = <int>min(n, <Py_ssize_t>self._block_rows(n_threads))
         while first < n:
             rows = <int>min(<Py_ssize_t>step, n - first)
-            self._reserve(step, n_threads)
-            self._load(source.data(), first, rows)
+            self._reserve(step, n_threads, 0, 0, source.none())
+            self._load(source, first, rows)
             done = self._forward_block(rows, n_layers,
                                        self._team(rows, n_threads, automatic, True))
             for i in range(rows if done else 0):
@@ -140,7 +141,7 @@ cdef class Network(_Session):
         if n < 1:
             raise ValueError("evaluate() needs at least one row. Received: 0 rows.")
         n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
-        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Rows source = _Rows(x, s.n_inputs)
         cdef _Input target = _Input(y, (n, n_targets), "y")
         cdef _Input weight = None
         cdef const real* t = target.data()
@@ -152,9 +153,9 @@ cdef class Network(_Session):
         step = <int>min(n, <Py_ssize_t>self._block_rows(n_threads))
         while first < n:
             rows = <int>min(<Py_ssize_t>step, n - first)
-            self._reserve(step, n_threads)
+            self._reserve(step, n_threads, 0, 0, source.none())
             s.n_targets = n_targets
-            self._load(source.data(), first, rows)
+            self._load(source, first, rows)
             done = self._forward_block(rows, s.n_layers,
                                        self._team(rows, n_threads, automatic, True))
             if done:
@@ -190,7 +191,7 @@ cdef class Network(_Session):
         cdef State* s = &self.s
         cdef Py_ssize_t n = len(x)
         cdef int i, team
-        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Rows source = _Rows(x, s.n_inputs)
         cdef _Input target = None
         cdef _Input weight = None
         cdef const real* t = NULL
@@ -207,8 +208,8 @@ cdef class Network(_Session):
                 weight = _Input(sample_weight, (n,), "sample_weight")
                 w = weight.data()
         self._gradients()
-        self._reserve(<int>n, n_threads)
-        self._load(source.data(), 0, <int>n)
+        self._reserve(<int>n, n_threads, 0, 0, source.most(n))
+        self._load(source, 0, <int>n)
         team = self._team(n, n_threads, automatic)
         begin_queues(s)
         kept = []
@@ -252,7 +253,7 @@ cdef class Network(_Session):
         cdef Py_ssize_t n = len(x)
         cdef Layer* last = &s.layers[s.n_layers - 1]
         cdef int i
-        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Rows source = _Rows(x, s.n_inputs)
         cdef _Input target = _Input(out, (n, s.n_outputs), "out", True)
         if n < 1:
             raise ValueError("train_forward() needs at least one row. Received: 0 rows.")
@@ -269,8 +270,8 @@ cdef class Network(_Session):
         # Once more if it was cancelled, or if a signal's handler has used the work space.
         while not done or self._uses != self._uses_forward:
             self.s.skip = False  # nobody has checked that the weights are finite
-            self._reserve(n, n_threads)
-            self._load(self._batch.data(), 0, n)
+            self._reserve(n, n_threads, 0, 0, self._batch.most(n))
+            self._load(self._batch, 0, n)
             done = self._forward_block(n, self.s.n_layers, self._team(n, n_threads, automatic),
                                        True)
             self._uses_forward = self._uses

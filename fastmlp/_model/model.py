@@ -18,6 +18,7 @@ from .. import _kernels, losses, optimizers
 from .. import metrics as _metrics
 from .._kernels import memory
 from .._utils import arguments, arrays, settings
+from .._utils.sparse import Inputs, is_sparse
 from ..errors import DataError
 from ..layers import (
     Dense,
@@ -667,11 +668,23 @@ class Model:
         )
 
     def checked_inputs(self, x: Any, name: str = "x") -> np.ndarray:
-        """Return x as the network takes it; build a model that does not know its input's width."""
+        """Return x as an array that the network takes.
+
+        A model that does not know its input's width is built.
+        """
         array = arrays.inputs(x, self.n_inputs, self.dtype, name)
         if self.n_inputs is None:
             self.build(array.shape[1])
         return array
+
+    def checked_rows(self, x: Any, name: str = "x") -> Inputs:
+        """Return x as `checked_inputs` does, or as sparse rows if it is sparse."""
+        if not is_sparse(x):
+            return self.checked_inputs(x, name)
+        rows = arrays.input_rows(x, self.n_inputs, self.dtype, name)
+        if self.n_inputs is None:
+            self.build(rows.shape[1])
+        return rows
 
     # ---- description ----
 

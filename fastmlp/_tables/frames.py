@@ -12,6 +12,7 @@ import numpy as np
 
 from .._utils.arrays import describe
 from .._utils.optional import require
+from .._utils.sparse import is_sparse
 from ..errors import DataError
 from .cells import BooleanCells, Cells, CodedCells, DateCells, MixedCells, NumberCells
 from .csv import coded_strings
@@ -52,7 +53,7 @@ def as_table(data: Any, source: str = "") -> Table:
         return _from_frame(data, source)
     raise DataError(
         "a table must be a data frame, an Arrow table, an array or a mapping of columns. "
-        f"Received: {describe(data)}"
+        f"Received: {describe(data)}" + ("; its .toarray() is an array" if is_sparse(data) else "")
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._utils import arguments as _arguments
 from .._utils import arrays
+from .._utils.sparse import Inputs
 from ..errors import DataError
 from .arguments import Arguments
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """Checked data: x (n, n_inputs), y (n, n_outputs), weight (n,) or None."""
+    """Checked data: x (n, n_inputs), sparse or not, y (n, n_outputs), weight (n,) or None."""
 
-    x: np.ndarray
+    x: Inputs
     y: np.ndarray
     weight: np.ndarray | None
 
@@ -43,7 +44,7 @@ def targets(model: Model, y: Any, n_rows: int, name: str = "y") -> np.ndarray:
 def checked(model: Model, x: Any, y: Any, weight: Any, prefix: str = "") -> Rows:
     """Return data checked and converted for the network."""
     with model.accepting():
-        x = model.checked_inputs(x, prefix + "x")
+        x = model.checked_rows(x, prefix + "x")
         model.ready()
         y = targets(model, y, len(x), prefix + "y")
         name = prefix + "sample_weight"

@@ -16,6 +16,7 @@ from .._model.compatibility import metric_kind
 from .._utils import arrays
 from .._utils.moments import Moments
 from .._utils.progress import ProgressLine
+from .._utils.sparse import Inputs
 from ..callbacks import as_list, overriding
 from ..layers import Dense
 from . import data
@@ -84,10 +85,10 @@ def predict(model: Model, x: Any, verbose: int | str = 0, callbacks: Any = None)
     """Return the output for each row of x; see `Sequential.predict`."""
     network = model.usable_network
     if network is not None:
-        x = model.checked_inputs(x)
+        x = model.checked_rows(x)
     else:
         with model.accepting():
-            x = model.checked_inputs(x)
+            x = model.checked_rows(x)
             as_list(callbacks)
             network = model.ready(trained=False)
     if len(x) * model.n_weights < _SHORT and callbacks is None:
@@ -98,7 +99,7 @@ def predict(model: Model, x: Any, verbose: int | str = 0, callbacks: Any = None)
 
 
 def _outputs(
-    model: Model, network: Network, x: np.ndarray, verbose: int | str = 0, callbacks: Any = None
+    model: Model, network: Network, x: Inputs, verbose: int | str = 0, callbacks: Any = None
 ) -> np.ndarray:
     """Return the output for each row of x, which is checked."""
     out = np.empty((len(x), network.n_outputs), model.dtype)
@@ -155,7 +156,7 @@ class Totals:
         self.outputs: list[tuple[np.ndarray | None, np.ndarray]] = []
         self.moments = Moments()
 
-    def add(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> None:
+    def add(self, x: Inputs, y: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Add a part of the rows."""
         self._accumulate(len(x), self._part_means(x, y, weight))
         self.n_rows += len(x)
@@ -166,7 +167,7 @@ class Totals:
         for i, mean in enumerate(means):
             self.sums[i] += n * float(mean)
 
-    def _part_means(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> list[float]:
+    def _part_means(self, x: Inputs, y: np.ndarray, weight: np.ndarray | None) -> list[float]:
         """Return the means of the loss and the metrics over a part of the rows."""
         network, loss, (n_threads, automatic) = self._network, self._loss, self._threads
         out = None
@@ -276,7 +277,7 @@ def reported(names: list[str], values: list[float], return_dict: bool) -> Any:
 def activations(model: Model, x: Any) -> list[np.ndarray]:
     """Return every layer's output; see `Sequential.activations`."""
     with model.accepting():
-        x = model.checked_inputs(x)
+        x = model.checked_rows(x)
         network = model.materialise()
     outputs: list[np.ndarray] = []
     for layer in model.layers:
@@ -292,7 +293,7 @@ def gradients(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the gradient by each Dense layer's weights and biases; see `Sequential.gradients`."""
     with model.accepting():
-        x = model.checked_inputs(x)
+        x = model.checked_rows(x)
         network = model.ready(trained=y is not None)
         if y is not None:
             assert model.loss is not None

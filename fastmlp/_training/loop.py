@@ -16,6 +16,7 @@ from .._model.compatibility import metric_kind
 from .._model.history import History
 from .._utils.interrupts import Interrupts
 from .._utils.progress import ProgressLine, figures, say
+from .._utils.sparse import CsrRows
 from ..callbacks import Callback, Logs, TerminateOnNaN, overriding
 from ..errors import DivergedError
 from . import evaluation
@@ -146,6 +147,7 @@ class Run:
             automatic=self.automatic,
             shuffle=arguments.shuffle and arguments.batch_size < n_rows,
             stored=arguments.shards is not None or self.session is not self.network,
+            x=self.rows.x if isinstance(self.rows.x, CsrRows) else None,
         )
         memory.require(
             needed,

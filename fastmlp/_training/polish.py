@@ -84,7 +84,8 @@ class Objective:
         self.network.configure(
             loss=model.loss.name, optimizer="sgd", huber_delta=getattr(model.loss, "delta", 1.0)
         )
-        self.x, self.y = (np.ascontiguousarray(part, np.float64) for part in rows[:2])
+        self.x = rows.x.astype(np.float64, copy=False)
+        self.y = np.ascontiguousarray(rows.y, np.float64)
         self.weight = None if rows.weight is None else rows.weight.astype(np.float64)
         self.n_threads, self.automatic = threads.resolve()
         self._views: list[Array] = []

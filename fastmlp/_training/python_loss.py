@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._utils.arrays import read_only
+from .._utils.sparse import Inputs
 from ..losses import Loss
 from ..metrics import FUNCTIONS
 from .session import EpochSums
@@ -44,7 +45,7 @@ class PythonSession(EpochSums):
 
     def begin(
         self,
-        x: np.ndarray,
+        x: Inputs,
         y: np.ndarray,
         sample_weight: np.ndarray | None = None,
         *,
@@ -57,7 +58,8 @@ class PythonSession(EpochSums):
         nothing = np.zeros((1, self._network.n_outputs), self._network.dtype)
         self._network.begin(x[:1], nothing, batch_size=1, shuffle=False, seed=seed)
         self._restart()
-        self._x, self._y = x, y
+        self._x: Inputs = x
+        self._y = y
         self._weight = np.ones(len(x)) if sample_weight is None else sample_weight
         self._batch_size, self._shuffle, self._seed = min(batch_size, len(x)), shuffle, seed
 

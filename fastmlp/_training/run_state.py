@@ -11,6 +11,7 @@ import numpy as np
 
 from .._saving.untrusted import BadFileError, take
 from .._utils import arguments
+from .._utils.sparse import CsrRows, Inputs
 from ..callbacks import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 from .data import Rows
 
@@ -59,14 +60,15 @@ def parse_every(value: Any) -> tuple[float | None, int | None]:
         ) from None
 
 
-def digest(array: np.ndarray | None) -> dict[str, Any] | None:
+def digest(array: Inputs | None) -> dict[str, Any] | None:
     """Return an array's shape and a digest of its type, shape and values; None for None."""
     import hashlib
 
     if array is None:
         return None
     state = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
-    state.update(np.ascontiguousarray(array).data)
+    for part in array.parts() if isinstance(array, CsrRows) else (array,):
+        state.update(np.ascontiguousarray(part).data)
     return {"shape": list(array.shape), "digest": state.hexdigest()}
 
 

@@ -11,6 +11,7 @@ old_modules   old names of modules, for pickles made by earlier versions
 optional      importing packages that are not always installed
 progress      a line of progress
 settings      objects whose settings are checked when they are assigned
+sparse        inputs given by their nonzeros
 tf1_random    TensorFlow 1's stream of normal numbers
 version       the version
 """

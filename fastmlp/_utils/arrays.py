@@ -12,8 +12,10 @@ import numpy as np
 
 from .._kernels import memory
 from ..errors import DataError
+from . import sparse
 
 _SMALL = 4096
+_SPARSE_COLUMNS = 5  # with fewer inputs the kernels have loops that take arrays alone
 
 
 def describe(value: Any) -> str:
@@ -63,6 +65,8 @@ def numeric(name: str, value: Any) -> np.ndarray:
     """Return `value` as an array of real numbers, in its own type."""
     if type(value) is np.ndarray:
         array = value
+    elif sparse.is_sparse(value):
+        raise DataError(sparse.needs_array(name, value))
     elif np.ma.is_masked(value):
         raise DataError(f"{name} must have no masked values. Received: {describe(value)}")
     else:
@@ -134,18 +138,35 @@ def inputs(x: Any, n_inputs: int | None, dtype: np.dtype, name: str = "x") -> np
     array = numeric(name, x)
     if array.ndim == 1 and n_inputs in (None, 1):
         array = array.reshape(-1, 1)
-    if array.ndim != 2 or n_inputs not in (None, array.shape[1]):
+    _require_columns(name, array.shape, n_inputs)
+    return converted(name, array, dtype)
+
+
+def _require_columns(name: str, shape: tuple[int, ...], n_inputs: int | None) -> None:
+    if len(shape) != 2 or n_inputs not in (None, shape[1]):
         width = "k" if n_inputs is None else n_inputs
         hint = ""
-        if array.ndim == 1 and len(array) == n_inputs:
+        if shape == (n_inputs,):
             hint = f"; for a single row use {name}.reshape(1, -1)"
         raise DataError(
             f"{name} must have shape (n, {width}), one column for each input of the model. "
-            f"Received: shape {array.shape}{hint}"
+            f"Received: shape {shape}{hint}"
         )
-    if array.size == 0:
-        raise DataError(f"{name} must not be empty. Received: shape {array.shape}")
-    return converted(name, array, dtype)
+    if 0 in shape:
+        raise DataError(f"{name} must not be empty. Received: shape {shape}")
+
+
+def input_rows(
+    x: Any, n_inputs: int | None, dtype: np.dtype, name: str = "x"
+) -> np.ndarray | sparse.CsrRows:
+    """Return x as `inputs` does, or as `CsrRows` if it is sparse.
+
+    A sparse x of few columns, or of so many nonzeros that an array is smaller, becomes an array.
+    """
+    if not sparse.is_sparse(x):
+        return inputs(x, n_inputs, dtype, name)
+    _require_columns(name, tuple(x.shape), n_inputs)
+    return sparse.checked_rows(name, x, dtype, _SPARSE_COLUMNS)
 
 
 def targets(

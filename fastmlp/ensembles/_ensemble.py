@@ -279,7 +279,7 @@ class Ensemble(Members):
         with ProgressLine("evaluate", len(self), "members", enabled=verbose in (1, "auto")) as line:
             for group in self.groups:
                 for predict in group.predictors():
-                    out = predict(rows.x)
+                    out = predict(np.asarray(rows.x))
                     table.append([loss(rows.y, out), *self._metric_values(rows.y, out)])
                     line.update(len(table))
         return np.array(table, np.float64)

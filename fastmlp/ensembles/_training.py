@@ -178,10 +178,11 @@ class Training:
     def _train_stack(
         self, architecture: Architecture, members: list[int], plan: stacks.StackPlan
     ) -> None:
-        rows = stacks.StackRows(*self.rows)
+        x, y, weight = self.rows
+        x = np.asarray(x)
+        rows = stacks.StackRows(x, y, weight)
         if self.bootstrap or self.parts is not None:
             chosen = np.array([self.rows_of(architecture, i) for i in members])
-            x, y, weight = self.rows
             weight = None if weight is None else weight[chosen]
             rows = stacks.StackRows(x[chosen], y[chosen], weight)
 

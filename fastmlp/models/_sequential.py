@@ -79,7 +79,8 @@ class Sequential(Model):
 
         Parameters
         ----------
-        x : array-like of shape (n, n_inputs)
+        x : {array-like, sparse matrix} of shape (n, n_inputs)
+            A sparse matrix or array of SciPy is not made dense; the results have the same bits.
         y : array-like of shape (n, n_outputs)
             (n,) and (n, 1) are equivalent.
         batch_size : int
@@ -202,7 +203,7 @@ class Sequential(Model):
 
         Parameters
         ----------
-        x : array-like of shape (n, n_inputs)
+        x : {array-like, sparse matrix} of shape (n, n_inputs)
         batch_size : int, optional
             Accepted for compatibility with Keras; the result does not depend on it.
         verbose : {0, 1, 2}
@@ -247,7 +248,7 @@ class Sequential(Model):
 
         Parameters
         ----------
-        x : array-like of shape (n, n_inputs)
+        x : {array-like, sparse matrix} of shape (n, n_inputs)
         y : array-like of shape (n, n_outputs)
         tol : float, optional
             Largest slack; see `PolishResult`. By default 1e-6, or 1e-5 for a model in float32,
@@ -314,7 +315,7 @@ class Sequential(Model):
 
         Parameters
         ----------
-        x : array-like of shape (n, n_inputs)
+        x : {array-like, sparse matrix} of shape (n, n_inputs)
 
         Returns
         -------
@@ -330,7 +331,7 @@ class Sequential(Model):
 
         Parameters
         ----------
-        x : array-like of shape (n, n_inputs)
+        x : {array-like, sparse matrix} of shape (n, n_inputs)
         y : array-like, optional
             With y the gradient is that of the loss with its penalty, whose derivative at 0 is
             taken to be 0; without y, of the sum of the output over rows and columns. Dropout is

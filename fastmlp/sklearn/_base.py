@@ -15,6 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from .. import optimizers, threads
+from .._utils import arrays
+from .._utils.sparse import Inputs
 from ..errors import DivergedError
 from ..models import Sequential
 from ._data import EncodedRows, EngineData, mean_and_scale, row_weights, rows_per_step
@@ -85,7 +87,8 @@ class BaseMLP(FittedMLP):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training uses float32 if that is its type, else float64. A sparse X is made dense.
+            Training uses float32 if that is its type, else float64. A sparse X stays sparse,
+            unless ``standardize=True``: centred columns have no zeros.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
             A row of weight k counts as k rows.
@@ -191,11 +194,15 @@ class BaseMLP(FittedMLP):
             self._bind(model)
         return self
 
-    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, Any]:
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Inputs, Any]:
         X, y = self._checked_arrays(
             X=X, y=y, reset=reset, multi_output=True, y_numeric=is_regressor(self)
         )
-        return (X.toarray() if sparse.issparse(X) else X), y
+        if sparse.issparse(X):
+            # Centred columns have no zeros.
+            centred = self.standardize or hasattr(self, "x_mean_")
+            X = X.toarray() if centred else arrays.input_rows(X, None, X.dtype, "X")
+        return X, y
 
     def _draw(self, settings: FitSettings, rows: EncodedRows, rng: np.random.RandomState) -> None:
         """Draw weights and biases, and delete what an earlier fit left."""
@@ -277,7 +284,7 @@ class BaseMLP(FittedMLP):
         for name in ("x_mean_", "x_scale_"):
             self.__dict__.pop(name, None)
         if self.standardize:
-            self.x_mean_, self.x_scale_ = mean_and_scale(rows.x, rows.weight)
+            self.x_mean_, self.x_scale_ = mean_and_scale(np.asarray(rows.x), rows.weight)
 
     def _fit_epochs(
         self, settings: FitSettings, model: Sequential, rows: EncodedRows, held: EncodedRows | None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import regularizers
 from .._utils import arrays
+from .._utils.sparse import Inputs
 from ..models import Sequential
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class EncodedRows(NamedTuple):
     """x (n, n_inputs), y (n, columns) encoded by the estimator, weight (n,) or None."""
 
-    x: np.ndarray
+    x: Inputs
     y: np.ndarray
     weight: np.ndarray | None
 

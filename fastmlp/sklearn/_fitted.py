@@ -21,7 +21,7 @@ try:
 except ImportError:  # scikit-learn 1.5
     validate_data = None
 
-_DENSE_ENTRIES = 1 << 22  # entries of a sparse X made dense at a time by predictions
+_DENSE_ENTRIES = 1 << 22  # entries of a sparse X that predictions standardize at a time
 _SMALL = 4096  # entries of X; with more, checks take little of the time
 
 
@@ -132,7 +132,7 @@ class FittedMLP(BaseEstimator):
 
     # ---- predict ----
 
-    def _scaled(self, x: np.ndarray) -> np.ndarray:
+    def _scaled(self, x: Any) -> Any:
         """Return x in the scale of the network's inputs."""
         return (x - self.x_mean_) / self.x_scale_ if hasattr(self, "x_mean_") else x
 
@@ -143,7 +143,7 @@ class FittedMLP(BaseEstimator):
         model, output = self._current_model(), self._output()
         if not self._needs_no_check(X):
             X = self._checked_arrays(X=X, reset=False)
-        if not sparse.issparse(X):
+        if not sparse.issparse(X) or not hasattr(self, "x_mean_"):
             return output.predicted(model.predict(self._scaled(X), verbose=0))
         step, X = max(1, _DENSE_ENTRIES // X.shape[1]), X.tocsr()
         parts = [X[start : start + step].toarray() for start in range(0, X.shape[0], step)]

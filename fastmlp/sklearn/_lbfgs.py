@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import threads
+from .._utils.sparse import Inputs
 from ..models import Sequential
 
 
@@ -48,7 +49,7 @@ _one_blas_thread = _OneBlasThread()
 
 def minimise(
     model: Sequential,
-    x: np.ndarray,
+    x: Inputs,
     y: np.ndarray,
     weight: np.ndarray | None,
     l1: list[float],
@@ -70,7 +71,7 @@ def minimise(
     ----------
     model : Sequential
         Compiled, with penalties without their l1 part.
-    x, y, weight : ndarray
+    x, y, weight : ndarray, or sparse rows x
         In the form that the engine takes.
     l1 : list of float
         For each layer.

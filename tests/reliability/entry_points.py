@@ -265,6 +265,7 @@ entry(
      "epochs": COUNT, "verbose": "verbose", "callbacks": "callbacks",
      "validation_split": FRACTION, "validation_data": "x and y", "shuffle": "flag",
      "validation_freq": "epochs to validate", "shards": COUNT + "?", "fast_reduce": "flag"},
+    x={"sparse"},
 )  # fmt: skip
 entry("Sequential.fit, classes", _fit_classes, {"class_weight": {0: 2.0}},
       {"class_weight": "weights of classes"})  # fmt: skip
@@ -284,15 +285,15 @@ _ROWS = {"x": X, "y": Y, "sample_weight": WEIGHTS, "verbose": 0}
 _ROW_KINDS = {"x": "x", "y": "y", "sample_weight": "weights of rows", "verbose": "verbose"}
 entry("Sequential.evaluate", _of("evaluate"), _ROWS,
       {**_ROW_KINDS, "batch_size": COUNT + "?", "callbacks": "callbacks",
-       "return_dict": "flag"})  # fmt: skip
+       "return_dict": "flag"}, x={"sparse"})  # fmt: skip
 entry("Sequential.predict", _of("predict"), {"x": X, "verbose": 0},
       {"x": "x", "verbose": "verbose", "batch_size": COUNT + "?",
-       "callbacks": "callbacks"})  # fmt: skip
-entry("Sequential.activations", _of("activations"), {"x": X}, {"x": "x"})
+       "callbacks": "callbacks"}, x={"sparse"})  # fmt: skip
+entry("Sequential.activations", _of("activations"), {"x": X}, {"x": "x"}, x={"sparse"})
 entry("Sequential.gradients", _of("gradients"), {"x": X, "y": Y, "sample_weight": WEIGHTS},
-      {"x": "x", "y": "y?", "sample_weight": "weights of rows"})  # fmt: skip
+      {"x": "x", "y": "y?", "sample_weight": "weights of rows"}, x={"sparse"})  # fmt: skip
 entry("Sequential.polish", lambda **a: trained().polish(**a), {**_ROWS, "max_iter": 3},
-      {**_ROW_KINDS, "tol": POSITIVE + "?", "max_iter": COUNT})  # fmt: skip
+      {**_ROW_KINDS, "tol": POSITIVE + "?", "max_iter": COUNT}, x={"sparse"})  # fmt: skip
 entry("Sequential.prune", _of("prune"), {}, {"inputs": "flag"})
 entry("Sequential.get_layer", _of("get_layer"), {"name": shared().layers[0].name},
       {"name": "name"})  # fmt: skip

@@ -35,12 +35,13 @@ from fastmlp._kernels.formulas import (
     penalty_value,
     proximal_metric,
     rmsprop_update,
+    rows_of_nonzeros,
     sgd_update,
     soft_threshold,
 )
 
 if TYPE_CHECKING:
-    from fastmlp._kernels.interface import Arithmetic
+    from fastmlp._kernels.interface import Arithmetic, Inputs
 
 # Overflow is found by looking at the numbers, as in the compiled kernels, not by a warning.
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -49,6 +50,12 @@ _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def _known(word: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"{word} must be one of {', '.join(known)}. Received: {word}={value!r}")
+
+
+def _array(x: "Inputs") -> Array:
+    if isinstance(x, np.ndarray):
+        return x
+    return rows_of_nonzeros(x.data, x.indices, x.indptr, x.shape[1])
 
 
 class ReferenceNetwork:
@@ -198,7 +205,7 @@ class ReferenceNetwork:
     # ---- training ----
 
     def begin(
-        self, x: Array, y: Array, sample_weight: Array | None = None, *,
+        self, x: "Inputs", y: Array, sample_weight: Array | None = None, *,
         batch_size: int, shuffle: bool, seed: int,
     ) -> None:  # fmt: skip
         """Start a session on x (n, n_inputs), y (n, n_outputs) and sample weights (n,)."""
@@ -207,7 +214,7 @@ class ReferenceNetwork:
                 "rows and batch_size must be positive. "
                 f"Received: {len(x)} rows, batch_size={batch_size}"
             )
-        self._data = (x, y, sample_weight)
+        self._data = (_array(x), y, sample_weight)
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
         self.epoch = self.batch = 0
         self.batch_loss = 0.0
@@ -363,20 +370,20 @@ class ReferenceNetwork:
     # ---- inference ----
 
     @_quiet
-    def predict(self, x: Array, out: Array, *, n_threads: int, automatic: bool = True) -> None:
+    def predict(self, x: "Inputs", out: Array, *, n_threads: int, automatic: bool = True) -> None:
         """Write the outputs for x (n, n_inputs) to out (n, n_outputs)."""
         out[...] = self._forward(x)[2][-1]
 
     @_quiet
     def activations(
-        self, x: Array, layer: int, out: Array, *, n_threads: int, automatic: bool = True
+        self, x: "Inputs", layer: int, out: Array, *, n_threads: int, automatic: bool = True
     ) -> None:
         """Write one layer's outputs for x (n, n_inputs) to out (n, units[layer])."""
         out[...] = self._forward(x)[2][layer]
 
     @_quiet
     def evaluate(
-        self, x: Array, y: Array, sample_weight: Array | None = None, *,
+        self, x: "Inputs", y: Array, sample_weight: Array | None = None, *,
         n_threads: int, automatic: bool = True,
     ) -> tuple[float, list[float]]:  # fmt: skip
         """Return the loss without the penalty, and the metrics (which know no sample weights)."""
@@ -385,7 +392,7 @@ class ReferenceNetwork:
 
     @_quiet
     def gradients(
-        self, x: Array, y: Array | None = None, sample_weight: Array | None = None, *,
+        self, x: "Inputs", y: Array | None = None, sample_weight: Array | None = None, *,
         n_threads: int, automatic: bool = True, smooth: bool = False,
     ) -> float:  # fmt: skip
         """Fill the gradients of loss plus penalty, or, without y, of the summed output.
@@ -404,9 +411,9 @@ class ReferenceNetwork:
 
     # ---- the pieces ----
 
-    def _forward(self, x: Array, masks: Sequence[Any] = ()) -> tuple[list[Array], ...]:
+    def _forward(self, x: "Inputs", masks: Sequence[Any] = ()) -> tuple[list[Array], ...]:
         """Return each layer's input (after dropout), linear part and output."""
-        inputs, z, a = [], [], [x]
+        inputs, z, a = [], [], [_array(x)]
         for i, (w, b) in enumerate(self._parameters):
             inputs.append(a[i] * masks[i] if masks else a[i])
             z.append(dense_forward(inputs[i], w, b if self._use_bias[i] else None))

@@ -34,9 +34,9 @@ cdef class _Input:
     cdef Py_buffer view
     cdef bint held
 
-    def __cinit__(self, array, shape, what, bint writable=False):
-        if array.dtype != DTYPE or tuple(array.shape) != tuple(shape):
-            raise ValueError(f"{what} must have shape {tuple(shape)} and dtype {DTYPE}. "
+    def __cinit__(self, array, shape, what, bint writable=False, dtype=DTYPE):
+        if array.dtype != dtype or tuple(array.shape) != tuple(shape):
+            raise ValueError(f"{what} must have shape {tuple(shape)} and dtype {dtype}. "
                              f"Received: shape {tuple(array.shape)}, dtype {array.dtype}.")
         PyObject_GetBuffer(array, &self.view,
                            PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
@@ -48,6 +48,48 @@ cdef class _Input:
 
     cdef real* data(self) noexcept:
         return <real*>self.view.buf
+
+
+cdef class _Rows:
+    """The rows of x: an array, or compressed sparse rows with `data`, `indices` (int32, ascending
+    in each row, below the number of columns) and `indptr` (int64), as SciPy has them."""
+    cdef _Input table       # or the values of the nonzeros
+    cdef _Input at, columns
+    cdef Csr csr
+    cdef Py_ssize_t n
+    cdef object counts      # the nonzeros of each row
+
+    def __cinit__(self, x, int n_inputs):
+        self.csr.at = NULL
+        self.n = len(x)
+        if isinstance(x, np.ndarray):
+            self.table = _Input(x, (self.n, n_inputs), "x")
+            return
+        if tuple(x.shape) != (self.n, n_inputs) or n_inputs <= ORDERED_INPUTS:
+            raise ValueError(f"Sparse rows must have {n_inputs} columns, more than "
+                             f"{ORDERED_INPUTS}. Received: shape {tuple(x.shape)}.")
+        n_kept = (len(x.data),)
+        self.table = _Input(x.data, n_kept, "x.data")
+        self.columns = _Input(x.indices, n_kept, "x.indices", False, np.dtype(np.int32))
+        self.at = _Input(x.indptr, (self.n + 1,), "x.indptr", False, np.dtype(np.int64))
+        self.counts = np.diff(x.indptr)
+        self.csr.at = <const int64_t*>self.at.view.buf
+        self.csr.columns = <const int*>self.columns.view.buf
+        self.csr.values = self.table.data()
+
+    cdef long long none(self) noexcept:
+        """0 if the rows are sparse, else -1: what `_reserve` takes for a forward pass."""
+        return -1 if self.csr.at == NULL else 0
+
+    cdef long long most(self, Py_ssize_t n_rows) except? -1:
+        """The nonzeros that n_rows of the rows have at most, or -1 if they are not sparse."""
+        if self.csr.at == NULL:
+            return -1
+        if n_rows < 1:
+            return 0
+        if n_rows >= self.n:
+            return self.csr.at[self.n] - self.csr.at[0]
+        return int(np.partition(self.counts, self.n - n_rows)[self.n - n_rows:].sum())
 
 
 cdef bint _is_forked = False    # whether this is a child of the process that loaded it

@@ -64,6 +64,7 @@ cdef class _Parameters:
             n_in = layer.n_out
             widest = max(widest, n_in)
         self.s.n_params = at
+        self.s.row_weights = self.s.n_weights
         self._params = _Block(at)
         self.s.params = self._params.data
         self.s.shallow = is_shallow(&self.s)

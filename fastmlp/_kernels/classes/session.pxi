@@ -5,6 +5,8 @@ cdef class _Session(_Objective):
 
     cdef list _session
     cdef bint _unchecked    # whether weights may have been set to what is not finite
+    # The most nonzeros of sparse rows in a batch that is not split, and in a part; else -1
+    cdef long long _whole_nonzeros, _part_nonzeros
 
     def __cinit__(self):
         self._session = []
@@ -26,8 +28,9 @@ cdef class _Session(_Objective):
                              f"Received: {n} rows, batch_size={batch_size}.")
         self.end()
         n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
-        held = [_Input(x, (n, s.n_inputs), "x"), _Input(y, (n, n_targets), "y")]
-        s.x, s.y, s.sample_weight = (<_Input>held[0]).data(), (<_Input>held[1]).data(), NULL
+        held = [_Rows(x, s.n_inputs), _Input(y, (n, n_targets), "y")]
+        s.x, s.y, s.sample_weight = (<_Rows>held[0]).table.data(), (<_Input>held[1]).data(), NULL
+        s.csr = (<_Rows>held[0]).csr
         if sample_weight is not None:
             held.append(_Input(sample_weight, (n,), "sample_weight"))
             s.sample_weight = (<_Input>held[2]).data()
@@ -36,6 +39,10 @@ cdef class _Session(_Objective):
         self._session = [*held, order]
         s.n_rows, s.n_targets = n, n_targets
         s.batch_size = min(batch_size, n)
+        self._take_rows_of(&s.csr, n)
+        rows = rows_of_part(s, s.batch_size)
+        self._whole_nonzeros = (<_Rows>held[0]).most(self._whole_rows(n, s.batch_size))
+        self._part_nonzeros = (<_Rows>held[0]).most(rows)
         s.shuffle = shuffle
         s.seed = seed
         s.epoch = s.batch = s.rows_done = 0
@@ -57,6 +64,7 @@ cdef class _Session(_Objective):
         self._undo = None
         self.s.undo = NULL
         self.s.x = self.s.y = self.s.sample_weight = NULL
+        self.s.csr.at = NULL
         self.s.order = NULL
 
     def run(self, long long n_epochs, losses, metrics, *, int n_threads, bint automatic=True,
@@ -74,6 +82,7 @@ cdef class _Session(_Objective):
                 raise ValueError("losses and metrics must have room for n_epochs epochs.")
             if n_epochs < 1 or s.diverged_layer != -2:
                 return 0
+            self._take_rows_of(&s.csr, s.n_rows)
             self._watch(s.batch_size, 6)
             try:
                 return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic,
@@ -84,7 +93,9 @@ cdef class _Session(_Objective):
     cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
               int n_threads, bint automatic, double max_seconds, long long max_steps):
         cdef State* s = &self.s
-        cdef int team = self._team(s.batch_size, n_threads, automatic), whole
+        cdef int team, whole
+        self._take_rows_of(&s.csr, s.n_rows)
+        team = self._team(s.batch_size, n_threads, automatic)
         if self._unchecked:
             # A weight that is not finite must reach the loss, so nothing is left out then.
             s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
@@ -92,7 +103,8 @@ cdef class _Session(_Objective):
         self._uses += 1
         whole = self._whole_rows(s.n_rows, s.batch_size)
         # What shallow.h serves, and batches in parts, need nothing of the hidden layers here.
-        self._reserve(1 if s.shallow and not clips(s) else whole, n_threads, whole, s.batch_size)
+        self._reserve(1 if s.shallow and not clips(s) else whole, n_threads, whole, s.batch_size,
+                      self._whole_nonzeros)
         self._slot(0)
         self._slot(1)
         if clips(s):
@@ -147,32 +159,47 @@ cdef class _Session(_Objective):
         return 1 if rows_of_part(&self.s, last) else max(last, 1)
 
     def training_bytes(self, long long n_rows, batch_size, *, int n_threads, bint automatic=True,
-                       bint shuffle=True, bint stored=False):
+                       bint shuffle=True, bint stored=False, x=None):
         """Return the bytes that training takes besides the data and what the network holds already:
         moments, gradient, the copies of weights, work space, the rows' order. With `stored` for
-        steps by `train_forward` and `train_backward`."""
+        steps by `train_forward` and `train_backward`. `x` must be given if its rows are sparse.
+        """
         cdef State* s = &self.s
+        cdef _Rows source = None if x is None else _Rows(x, s.n_inputs)
+        cdef long long nonzeros = -1
+        cdef int dense = -1
         cdef int batch = <int>min(n_rows, <long long>batch_size), whole, rows, team, groups
         cdef double params = <double>s.n_params * sizeof(real), total = 8.0 * n_rows * shuffle
         cdef double held = sum([block.n_bytes for block in self._work])
         stores = stored or clips(s)
+        if source is not None and source.csr.at != NULL:
+            dense = 0
+            self._take_rows_of(&source.csr, source.n)
         team = self._team(batch, n_threads, automatic)
         rows = 0 if stored else rows_of_part(s, batch)
         total += params * ((self._slots[0] is None) + (self._slots[1] is None)
                            + (self._kept is None) + (stores and self._gradient is None))
         if stored:
-            total += self._work_bytes(batch, n_threads)
+            if dense == 0:
+                nonzeros = source.most(batch)
+            total += self._work_bytes(batch, n_threads, 0, 0, dense, nonzeros)
         else:
             whole = self._whole_rows(n_rows, batch)
+            if dense == 0:
+                nonzeros = source.most(whole)
             total += self._work_bytes(1 if s.shallow and not clips(s) else whole, n_threads, whole,
-                                      batch)
+                                      batch, dense, nonzeros)
         if rows:
             groups = min(team, (batch + rows - 1) // rows)
+            if dense == 0:
+                nonzeros = source.most(rows)
             total += params * MOST_PARTS * (self._part_gradients is None)
-            total += groups * (params + self._work_bytes(rows, (team - 1) // groups + 1))
+            total += groups * (params + self._work_bytes(rows, (team - 1) // groups + 1, 0, 0,
+                                                         dense, nonzeros))
             held += sum([part.nbytes for part in self._parts])
-        elif not stores and (batch >= UNDO_ROWS or 6.0 * batch * s.n_weights >= UNDO_WORK):
-            if batch * (6.0 * s.n_weights + ROW_WORK) >= LONG_WORK:
+        elif not stores and (batch * s.row_weights >= UNDO_ROWS * <double>s.n_weights
+                             or 6.0 * batch * s.row_weights >= UNDO_WORK):
+            if batch * (6.0 * s.row_weights + ROW_WORK) >= LONG_WORK:
                 total += 3 * params
         return max(total - held, 0.0)
 
@@ -183,8 +210,9 @@ cdef class _Session(_Objective):
         # Others form the whole gradient before they change a weight, or change all at once.
         if not s.watched or clips(s) or s.parts != NULL or s.tiny:
             return
-        if (s.batch_size < UNDO_ROWS and s.step_seconds < UNDO_SECONDS
-                and 6.0 * s.batch_size * s.n_weights < UNDO_WORK):
+        if (s.batch_size * s.row_weights < UNDO_ROWS * <double>s.n_weights
+                and s.step_seconds < UNDO_SECONDS
+                and 6.0 * s.batch_size * s.row_weights < UNDO_WORK):
             return
         if self._undo is None:
             self._undo = _Block(s.n_params * (1 if s.optimizer == OPT_SGD else 3))
@@ -217,7 +245,8 @@ cdef class _Session(_Objective):
             raise MemoryError("Cannot allocate a network's work space.")
         for i in range(n_groups):
             part = self._parts[i]
-            part._reserve(rows_of_part(s, s.batch_size), (n_threads - i - 1) // n_groups + 1)
+            part._reserve(rows_of_part(s, s.batch_size), (n_threads - i - 1) // n_groups + 1, 0, 0,
+                          self._part_nonzeros)
             parts[i] = &part.s
         s.parts = parts
 

@@ -12,7 +12,7 @@ cdef class PartStep:
     cdef Network net
     cdef list _levels       # blocks for gradients; the first is the one that is applied
     cdef int _n, _team
-    cdef _Input _part       # the inputs that have gone forward
+    cdef _Rows _part        # the inputs that have gone forward
     cdef long long _uses    # of the network's work space, when they had
 
     def __cinit__(self, Network network):
@@ -73,7 +73,7 @@ cdef class PartStep:
         cdef const real* t = NULL
         cdef const real* w = NULL
         cdef double total = 0
-        cdef _Input source = _Input(x, (n, s.n_inputs), "x")
+        cdef _Rows source = _Rows(x, s.n_inputs)
         cdef _Input target = None
         cdef _Input weight = None
         cdef _Input result = None
@@ -91,8 +91,8 @@ cdef class PartStep:
         with self.net._lock:
             done = False
             while not done:
-                self.net._reserve(n, n_threads)
-                self.net._load(source.data(), 0, n)
+                self.net._reserve(n, n_threads, 0, 0, source.most(n))
+                self.net._load(source, 0, n)
                 self._n, self._part, self._uses = n, source, self.net._uses
                 self._team = team = self.net._team(n, n_threads, automatic)
                 s.first_row = first_row
@@ -169,8 +169,8 @@ cdef class PartStep:
         cdef int team = self._team
         done = False
         while not done:
-            self.net._reserve(self._n, team)
-            self.net._load(self._part.data(), 0, self._n)
+            self.net._reserve(self._n, team, 0, 0, self._part.most(self._n))
+            self.net._load(self._part, 0, self._n)
             begin_queues(s)
             self.net._watch(self._n, 2)
             if team == 1:

@@ -28,7 +28,7 @@ cdef int ask_for_signals(void* signals) noexcept nogil:
 cdef watch_for_signals(State* s, double n, double passes):
     """Watch for signals if the work is long; return the Signals that the caller ends, or None."""
     s.own.on = s.own.cancelled = s.watched = s.abandoned = 0
-    if n * (passes * s.n_weights + ROW_WORK) < LONG_WORK:
+    if n * (passes * s.row_weights + ROW_WORK) < LONG_WORK:
         return None
     signals = Signals()
     signals.begin()
@@ -108,24 +108,33 @@ cdef class _Workspace(_Parameters):
             self._work, self._parts = [], []
             self._uses += 1
             self.s.capacity = self.s.batch_capacity = self.s.score_capacity = 0
+            self.s.x_capacity = self.s.sparse.capacity = 0
+            self.s.sparse.room = 0
             self.s.loaded = 0
 
-    cdef _reserve(self, int n, int n_threads, int batch=0, int scored=0):
+    cdef _reserve(self, int n, int n_threads, int batch=0, int scored=0, long long nonzeros=-1):
         """Work space for n rows that go through hidden layers together, of batches of `batch` rows
-        whose losses are those of `scored`; what is there is kept if it is large enough."""
+        whose losses are those of `scored`; what is there is kept if it is large enough. Where
+        inputs are sparse, `nonzeros` of a batch take part in gradients."""
         cdef State* s = &self.s
         cdef Layer* layer
-        cdef int h, blocks, widest = 0
+        cdef int h, blocks, widest = 0, dense, sparse
         cdef Py_ssize_t rows, per_thread, doubles = 8 // sizeof(real)
         batch = max(batch, n)
         scored = max(scored, batch)
+        dense = batch if nonzeros < 0 else 0
+        sparse = batch - dense
         if (n <= s.capacity and batch <= s.batch_capacity and scored <= s.score_capacity
+                and dense <= s.x_capacity and sparse <= s.sparse.capacity
+                and nonzeros <= s.sparse.room
                 and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes()):
             return
         n, batch = max(n, s.capacity), max(batch, s.batch_capacity)
         scored = max(scored, s.score_capacity)
+        dense, sparse = max(dense, s.x_capacity), max(sparse, s.sparse.capacity)
+        nonzeros = max(nonzeros, s.sparse.room if s.sparse.capacity else -1)
         self._release()
-        memory.require(self._work_bytes(n, n_threads, batch, scored), "work space",
+        memory.require(self._work_bytes(n, n_threads, batch, scored, dense, nonzeros), "work space",
                        f"batches of {scored} rows on {n_threads} threads")
         rows = round_up(scored, VL)
         s.place = <int*>self._take(rows)
@@ -134,7 +143,8 @@ cdef class _Workspace(_Parameters):
         self._keep_place(scored)
         rows = round_up(batch, VL)
         s.ldx = padded(s.n_inputs)
-        s.xb = self._take(rows * s.ldx)
+        s.xb = self._take(round_up(dense, VL) * s.ldx)
+        self._take_nonzeros(sparse, nonzeros)
         s.yb = self._take(rows * max(s.n_outputs, 1))
         s.wb = self._take(rows)
         s.keys = <unsigned long long*>self._take(rows * doubles)
@@ -164,6 +174,8 @@ cdef class _Workspace(_Parameters):
                 self._take_patterns(&layer.lanes, layer.n_out,
                                     (n + LANE_ROWS - 1) // LANE_ROWS)
             if layer.dropout > 0:
+                if h == 0:
+                    rows = round_up(dense, VL)
                 layer.x = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
                 layer.mask = self._take(rows * (s.ldx if h == 0 else s.layers[h - 1].ld))
         s.ldg = padded(widest)
@@ -173,21 +185,42 @@ cdef class _Workspace(_Parameters):
         self._scratch = self._work[len(self._work) - 1]
         s.row_grad = <double*>self._take(s.n_outputs * doubles * n_threads)
         s.capacity, s.batch_capacity, s.score_capacity = n, batch, scored
+        s.x_capacity, s.sparse.capacity, s.sparse.room = dense, sparse, max(nonzeros, 0)
+
+    cdef _take_nonzeros(self, int rows, long long nonzeros):
+        """Work space for a batch of sparse rows, `nonzeros` of which take part in gradients."""
+        cdef Nonzeros* batch = &self.s.sparse
+        cdef Py_ssize_t doubles = 8 // sizeof(real)
+        batch.n = <int64_t*>self._take(rows * doubles)
+        batch.columns = <const int**>self._take(rows * doubles)
+        batch.values = <const real**>self._take(rows * doubles)
+        batch.kept = <const real**>self._take(rows * doubles)
+        nonzeros = max(nonzeros, 0)
+        batch.dropped = self._take(nonzeros if self.s.layers[0].dropout > 0 else 0)
+        batch.ends = <int64_t*>self._take(self.s.n_inputs * doubles if rows else 0)
+        batch.turned_rows = <int*>self._take(nonzeros)
+        batch.turned = self._take(nonzeros)
 
     cdef Py_ssize_t _thread_scratch(self, Py_ssize_t ldg, int rows) noexcept:
         cdef Py_ssize_t n = (UNITS + 2) * ldg + UNIT_TILES * TILE_ROWS * min(rows, CHUNK_ROWS)
         return (n + PANEL + 63) // 64 * 64 + 64
 
-    cdef double _work_bytes(self, int n, int n_threads, int batch=0, int scored=0):
-        """Bytes that `_reserve` allocates, without small arrays."""
+    cdef double _work_bytes(self, int n, int n_threads, int batch=0, int scored=0, int dense=-1,
+                            long long nonzeros=-1):
+        """Bytes that `_reserve` allocates, without small arrays, if `dense` rows of inputs are
+        tables; as many as a batch has by default."""
         cdef State* s = &self.s
         cdef Layer* layer
         cdef int h
         cdef double widest = 0, total, values, live
         batch = max(batch, n)
         scored = max(scored, batch)
+        dense = batch if dense < 0 else dense
         total = 8.0 * scored * max(s.n_metrics, 1) + scored * (8.0 + sizeof(real))
-        values = batch * (padded(s.n_inputs) + max(s.n_outputs, 1) + 1.0)
+        values = batch * (max(s.n_outputs, 1) + 1.0) + <double>dense * padded(s.n_inputs)
+        if nonzeros >= 0:
+            total += 8.0 * s.n_inputs + 4.0 * nonzeros
+            values += nonzeros * (1 + (s.layers[0].dropout > 0))
         if s.tiny:
             values += (s.n_inputs + 4.0) * batch
         total += 8.0 * batch
@@ -207,7 +240,8 @@ cdef class _Workspace(_Parameters):
                 if self._orderable():
                     values += ((n / ROW_BLOCK + 1.0) * ROW_TILES + n / LANE_ROWS) * layer.n_out
             if layer.dropout > 0:
-                values += 2.0 * n * (padded(s.n_inputs) if h == 0 else s.layers[h - 1].ld)
+                values += 2.0 * (dense * <double>padded(s.n_inputs) if h == 0
+                                 else n * <double>s.layers[h - 1].ld)
         values += <double>n_threads * self._thread_scratch(<Py_ssize_t>widest, batch)
         return total + values * sizeof(real)
 
@@ -236,9 +270,17 @@ cdef class _Workspace(_Parameters):
             return 1    # the OpenMP runtime's threads are the parent's
         if not forward and rows_of_part(&self.s, <int>rows):
             enough = 4e5    # threads hardly wait for each other
-        if automatic and rows * self.s.n_params < enough:
+        if automatic and self._numbers(rows, forward) < enough:
             return 1
         return n_threads
+
+    cdef double _numbers(self, double rows, bint forward) noexcept:
+        """Return the work of a pass, in multiplications of a forward pass. A step on sparse rows
+        is mostly the update of all parameters."""
+        cdef State* s = &self.s
+        if s.row_weights >= s.n_weights:
+            return rows * s.n_params
+        return rows * s.row_weights + (0 if forward else 2.0 * s.n_params)
 
     cdef void _keep_place(self, int n) noexcept:
         """Keep the rows of a batch in their order."""
@@ -247,11 +289,26 @@ cdef class _Workspace(_Parameters):
         for i in range(n):
             self.s.place[i] = i
 
-    cdef _load(self, const real* x, Py_ssize_t first, int n):
+    cdef _load(self, _Rows x, Py_ssize_t first, int n):
         cdef int i
+        cdef const real* rows = x.table.data()
         self._uses += 1
         self.s.loaded = 0
         self._keep_place(n)
+        self._take_rows_of(&x.csr, x.n)
         for i in range(n):
-            memcpy(self.s.xb + i * self.s.ldx, x + (first + i) * self.s.n_inputs,
-                   self.s.n_inputs * sizeof(real))
+            if x.csr.at != NULL:
+                point_at_row(&self.s.sparse, i, &x.csr, first + i)
+            else:
+                memcpy(self.s.xb + i * self.s.ldx, rows + (first + i) * self.s.n_inputs,
+                       self.s.n_inputs * sizeof(real))
+
+    cdef void _take_rows_of(self, const Csr* csr, long long n) noexcept:
+        """Note the kind of rows that come next, n in all if they are sparse."""
+        cdef State* s = &self.s
+        cdef double density
+        s.sparse.used = csr.at != NULL
+        s.row_weights = s.n_weights
+        if s.sparse.used:
+            density = <double>(csr.at[n] - csr.at[0]) / n / s.n_inputs
+            s.row_weights -= (1 - density) * s.n_inputs * s.layers[0].n_out

@@ -95,6 +95,15 @@ INLINE vreal vfma(vreal a, vreal b, vreal c) {
 #endif
 }
 
+/* The same for one number. */
+INLINE real rfma(real a, real b, real c) {
+#if defined(__AVX512F__) || defined(__FMA__) || defined(__aarch64__)
+    return REAL_IS_DOUBLE ? (real)__builtin_fma(a, b, c) : (real)__builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 INLINE vreal vsqrt(vreal a) {
 #if defined(__AVX512F__) && REAL_IS_DOUBLE
     return (vreal)_mm512_sqrt_pd((__m512d)a);

@@ -119,6 +119,9 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             team_barrier(&s.gate, n_threads)
         if tid == 0 and training:
             note_backward(s, layer, n_idx, n, compacted, packed)
+        if h == 0 and s.sparse.used:
+            turn_nonzeros(&s.sparse, s.n_inputs, n, tid, n_threads)
+            team_barrier(&s.gate, n_threads)
         keep_t = h > 1 and not below.narrow
         later.n_rows = 0
         if h > 0 and below.act == ACT_SOFTMAX:
@@ -140,7 +143,10 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             if h > 0 and below.act != ACT_SOFTMAX:
                 data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t,
                           &later, tid)
-            if layer.narrow:
+            if h == 0 and s.sparse.used:
+                update_from_nonzeros(layer, rule, &s.sparse, s.window.zeros, w, m + layer.w_at,
+                                     v + layer.w_at, start, stop, scratch)
+            elif layer.narrow:
                 update_narrow(layer, rule, w, m + layer.w_at, v + layer.w_at, input, ld, n,
                               s.place, start, stop, scratch)
             elif compacted:
@@ -164,7 +170,8 @@ cdef void note_backward(State* s, const Layer* layer, int n_idx, int n, int comp
                         int packed) noexcept nogil:
     """Note how a layer's gradient is formed."""
     s.ran |= (RAN_LEFT_OUT_BACK * (n_idx < layer.n_out) | RAN_PICKED * (compacted != 0)
-              | RAN_GATHERED * (not layer.narrow and not packed and n > PACKED_ROWS)
+              | RAN_GATHERED * (not layer.narrow and not packed and n > PACKED_ROWS
+                                and not (s.sparse.used and layer == s.layers))
               | RAN_NARROW * (layer.narrow != 0)
               | RAN_PANEL_REST * (layer.n_out > PANEL and layer.n_out % PANEL != 0))
     if packed and not compacted:

@@ -58,6 +58,13 @@ cdef int compare_keys(const void* a, const void* b) noexcept nogil:
     return (x > y) - (x < y)
 
 
+cdef inline void point_at_row(Nonzeros* batch, int i, const Csr* csr, long long row) noexcept nogil:
+    """Make a row of the data the batch's row i."""
+    batch.n[i] = csr.at[row + 1] - csr.at[row]
+    batch.columns[i] = csr.columns + csr.at[row]
+    batch.values[i] = csr.values + csr.at[row]
+
+
 cdef void load_rows(State* s, long long first, int start, int stop) noexcept nogil:
     """Copy rows [start, stop) of the batch that begins with row `first`, in this epoch's order."""
     cdef int i, place
@@ -67,6 +74,9 @@ cdef void load_rows(State* s, long long first, int start, int stop) noexcept nog
             return
         row = batch_row(s, first + i)
         place = s.place[i]
-        memcpy(s.xb + place * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))
+        if s.sparse.used:
+            point_at_row(&s.sparse, place, &s.csr, row)
+        else:
+            memcpy(s.xb + place * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))
         memcpy(s.yb + place * s.n_targets, s.y + row * s.n_targets, s.n_targets * sizeof(real))
         s.wb[place] = s.sample_weight[row] if s.sample_weight != NULL else 1

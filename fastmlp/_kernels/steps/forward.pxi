@@ -23,7 +23,7 @@ cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int 
 cdef void note_batch(State* s, int n, int n_threads) noexcept nogil:
     """Note what any layer makes of a batch of n rows."""
     s.ran |= (RAN_SINGLE * (n == 1) | RAN_BLOCKS * (n > ROW_BLOCK) | RAN_TEAM * (n_threads > 1)
-              | RAN_ORDERED * (s.ordered != 0))
+              | RAN_ORDERED * (s.ordered != 0) | RAN_SPARSE * (s.sparse.used != 0))
 
 
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
@@ -43,7 +43,10 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         idx = s.iota
         n_idx = layer.n_in
         patterns = NULL
-        if training and layer.dropout > 0:
+        if h == 0 and s.sparse.used:
+            keep_nonzeros(s, n, training, tid, n_threads)
+            team_barrier(&s.gate, n_threads)
+        elif training and layer.dropout > 0:
             drop_inputs(s, h, x, ldx, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
             x = layer.x
@@ -55,10 +58,15 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             if tid == 0:
                 s.ran |= (RAN_LEFT_OUT * (n_idx < layer.n_in)
                           | RAN_PATTERNS * (patterns != NULL))
-        forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns, x,
-                     ldx, n, layer.y, layer.z,
-                     layer.live_y if training and skips(s, layer) else NULL,
-                     reads_patterns(s, layer), training, queues(s, 0, h), tid, n_threads)
+        if h == 0 and s.sparse.used:
+            forward_nonzeros(layer, &s.sparse, s.params + layer.w_at, s.params + layer.b_at, n,
+                             layer.live_y if training and skips(s, layer) else NULL,
+                             queues(s, 0, h), tid, n_threads)
+        else:
+            forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns,
+                         x, ldx, n, layer.y, layer.z,
+                         layer.live_y if training and skips(s, layer) else NULL,
+                         reads_patterns(s, layer), training, queues(s, 0, h), tid, n_threads)
         team_barrier(&s.gate, n_threads)
         if layer.act == ACT_SOFTMAX:
             share(n, 1, tid, n_threads, &start, &stop)
@@ -66,6 +74,8 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             team_barrier(&s.gate, n_threads)
         elif training and skips(s, layer) and h + 1 < s.n_layers:
             flags = n_blocks
+            if h == 0 and s.sparse.used:
+                flags = sparse_items(n)
             if reads_patterns(s, layer):
                 flags = tile_of_row(n, (n + n_blocks - 1) // n_blocks, n - 1) + 1
                 list_patterns(layer, n, tid, n_threads)

@@ -72,6 +72,17 @@ cdef extern from "tiles.h" nogil:
     void narrow_weights(int nv, int n, const int* rows, const real* x, ptrdiff_t ldx,
                         const real* dz, ptrdiff_t lddz, real* g)
 
+cdef extern from "sparse.h" nogil:
+    void sparse_row(int64_t n, const int* index, const real* values, const real* table,
+                    ptrdiff_t ld, real* sums, int n_vec)
+    void sparse_narrow_forward(int64_t n, const int* columns, const real* values, int J,
+                               const real* wt, ptrdiff_t ldw, real* y)
+    real sparse_narrow_weight(int64_t n, const int* rows, const real* values, const real* dz,
+                              ptrdiff_t lddz)
+    void sparse_dropout(unsigned long long seed, unsigned long long step, unsigned int layer,
+                        unsigned int row, double rate, int64_t n, const int* columns,
+                        const real* values, real* kept)
+
 cdef extern from "activations.h" nogil:
     int ACT_LINEAR, ACT_RELU, ACT_SOFTMAX
     int activation_needs_z(int act)
@@ -174,6 +185,7 @@ cdef enum:
     CORRECTIONS = 64   # steps whose corrections of Adam's rate are worked out together
     ENOUGH_TO_SHARE = 1 << 15  # numbers of a block that a thread copies or looks through
     ORDERED_INPUTS = 4   # and its inputs: with more, neighbours hardly share inactive units
+    SPARSE_ROWS = 16     # rows that one task takes through a first layer of sparse inputs
 
 
 # The live units of groups of rows, ascending, each list with the places where it passes the

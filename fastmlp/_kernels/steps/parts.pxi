@@ -38,6 +38,7 @@ cdef void begin_part(const State* s, State* part) noexcept nogil:
     part.params, part.loss, part.huber_delta = s.params, s.loss, s.huber_delta
     part.n_targets, part.smooth = s.n_targets, s.smooth
     part.x, part.y, part.sample_weight = s.x, s.y, s.sample_weight
+    part.csr, part.sparse.used = s.csr, s.sparse.used
     part.order, part.shuffle = s.order, s.shuffle
     part.skip, part.seed = s.skip, s.seed
     part.watch = s.watch

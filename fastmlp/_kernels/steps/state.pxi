@@ -46,13 +46,37 @@ cdef enum:
     RAN_DROPOUT = 1 << 27
     RAN_WEIGHTED = 1 << 28      # rows had weights
     RAN_RATES = 1 << 29         # each step had a rate of its own
+    RAN_SPARSE = 1 << 30        # inputs were given by their nonzeros
 
 
 RAN = ("tiny", "shallow", "layers", "parts", "shards", "python_loss", "ordered", "patterns",
        "groups_of_rows", "left_out", "left_out_backward", "picked", "packed", "packed_rest",
        "late", "gathered", "blocks", "smaller_batch", "single_row", "clip_norm",
        "clip_array_norm", "clip_value", "group_units", "group_inputs", "team", "narrow",
-       "panel_rest", "dropout", "weighted", "rates")
+       "panel_rest", "dropout", "weighted", "rates", "sparse")
+
+
+# Rows of inputs by their nonzeros: row i has the entries at[i] to at[i + 1], columns ascending.
+cdef struct Csr:
+    const int64_t* at       # NULL: the inputs are a table
+    const int* columns
+    const real* values
+
+
+# The nonzeros of a batch, where the inputs are such rows: its rows lie in the data that it is from.
+# Turned are the same numbers in the order of the columns, and within a column of the rows.
+cdef struct Nonzeros:
+    int used                # whether the batch is here and not in xb
+    int capacity            # rows
+    long long room          # nonzeros that dropped, turned_rows and turned have room for
+    int64_t* n              # [capacity]: of each row
+    const int** columns     # [capacity]
+    const real** values     # [capacity]
+    const real** kept       # [capacity]: values after dropout
+    real* dropped           # [room]: where they are
+    int64_t* ends           # [n_inputs]: where a column's numbers end
+    int* turned_rows        # [room]
+    real* turned            # [room]
 
 
 cdef struct State:
@@ -109,7 +133,10 @@ cdef struct State:
     int first_row           # of the batch in xb, in the whole one that it is part of: sharded.pxi
     unsigned long long* keys    # [batch_capacity]: space for sorting
     ptrdiff_t ldx
-    real* xb                # [batch_capacity, ldx], zero beyond n_inputs
+    int x_capacity          # rows of xb
+    real* xb                # [x_capacity, ldx], zero beyond n_inputs
+    Nonzeros sparse         # the batch in place of xb, if the data are csr
+    double row_weights      # weights that a row is multiplied with
     real* yb                # [batch_capacity, n_targets]
     real* wb                # [batch_capacity]
     double* row_loss        # [score_capacity]
@@ -124,6 +151,7 @@ cdef struct State:
     real* part_gradients    # [MOST_PARTS, n_params]
     # Session
     const real* x
+    Csr csr                 # in place of x
     const real* y
     const real* sample_weight
     long long n_rows, n_targets

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..._utils.moments import Moments
+from ..._utils.sparse import Inputs
 from ...datasets import Buffer, ParquetStream, Prefetcher
 from ...errors import DataError
 from ..data import Rows
 
-Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+Part = tuple[Inputs, np.ndarray, np.ndarray | None]
 
 
 class ShardPlan:
