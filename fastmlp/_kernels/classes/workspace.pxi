@@ -99,9 +99,26 @@ cdef class _Workspace(_Parameters):
             signals.end()
 
     cdef real* _take(self, Py_ssize_t n_items) except NULL:
-        block = _Block(n_items, len(self._work) % 16 * 320)
+        block = _Block(n_items, len(self._work) % 16 * 320, self._signals)
         self._work.append(block)
         return (<_Block>block).data
+
+    cdef _make_room(self, int n, int n_threads, double passes):
+        """Work space as of `_reserve`, for work of `passes` as in `_watch`; signals are watched
+        for while it is allocated."""
+        while not self._has_room(n, n_threads, n, n):  # a handler may have released it
+            self._watch(n, passes)
+            try:
+                self._reserve(n, n_threads)
+            except _Abandoned:
+                self._release()
+            finally:
+                self._unwatch()
+
+    cdef bint _has_room(self, int n, int n_threads, int batch, int scored):
+        return (n <= self.s.capacity and batch <= self.s.batch_capacity
+                and scored <= self.s.score_capacity
+                and n_threads * self.s.n_scratch * sizeof(real) <= self._scratch_bytes())
 
     def _release(self):
         with self._lock:
@@ -119,8 +136,7 @@ cdef class _Workspace(_Parameters):
         cdef Py_ssize_t rows, per_thread, doubles = 8 // sizeof(real)
         batch = max(batch, n)
         scored = max(scored, batch)
-        if (n <= s.capacity and batch <= s.batch_capacity and scored <= s.score_capacity
-                and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes()):
+        if self._has_room(n, n_threads, batch, scored):
             return
         n, batch = max(n, s.capacity), max(batch, s.batch_capacity)
         scored = max(scored, s.score_capacity)
