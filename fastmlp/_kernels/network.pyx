@@ -208,7 +208,7 @@ cdef class Network(_Session):
                 weight = _Input(sample_weight, (n,), "sample_weight")
                 w = weight.data()
         self._gradients()
-        self._reserve(<int>n, n_threads, 0, 0, source.most(n))
+        self._make_room(<int>n, n_threads, 6, source.most(n))
         self._load(source, 0, <int>n)
         team = self._team(n, n_threads, automatic)
         begin_queues(s)
@@ -270,7 +270,7 @@ cdef class Network(_Session):
         # Once more if it was cancelled, or if a signal's handler has used the work space.
         while not done or self._uses != self._uses_forward:
             self.s.skip = False  # nobody has checked that the weights are finite
-            self._reserve(n, n_threads, 0, 0, self._batch.most(n))
+            self._make_room(n, n_threads, 2, self._batch.most(n))
             self._load(self._batch, 0, n)
             done = self._forward_block(n, self.s.n_layers, self._team(n, n_threads, automatic),
                                        True)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from fastmlp import models
+from fastmlp._kernels import memory
 
 pytestmark = [
     pytest.mark.reliability,
@@ -139,6 +144,35 @@ def test_ctrl_c_ends_any_work_within_a_second(what, delay, tmp_path):
 @pytest.mark.slow
 def test_a_checkpoint_of_an_interrupted_step_resumes_to_the_same_bits(tmp_path):
     check(in_time("checkpoint", tmp_path, 3.0))
+
+
+@pytest.mark.parametrize("work", ["fit", "gradients", "loss in Python"])
+def test_ctrl_c_ends_the_allocation_of_work_space(work, monkeypatch):
+    x = np.zeros((8000, 8), np.float32)
+    y = x[:, :1]
+    model = models.mlp("512x3", 8, 1, seed=1)
+    squares = lambda t, p: (((t - p) ** 2).mean(1), 2 * (p - t))  # noqa: E731
+    model.compile("adam", squares if work == "loss in Python" else "mean_squared_error")
+    model.fit(x[:64], y[:64], verbose=0)
+    step, held = model.network.step, model.network.nbytes
+    require, asked = memory.require, []
+
+    def interrupt(n_bytes, *more):
+        if more[0] == "work space" and n_bytes > 50e6 and not asked:
+            asked.append(n_bytes)
+            os.kill(os.getpid(), signal.SIGINT)
+        require(n_bytes, *more)
+
+    monkeypatch.setattr(memory, "require", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        if work == "gradients":
+            model.gradients(x, y)
+        else:
+            model.fit(x, y, batch_size=8000, epochs=3, verbose=0)
+    assert asked and model.network.step == step
+    assert model.network.nbytes < held + 0.5 * asked[0]
+    model.fit(x, y, batch_size=8000, epochs=1, verbose=0)
+    assert model.network.step == step + 1
 
 
 # ---- other signals -------------------------------------------------------------------------------

@@ -1,16 +1,35 @@
 # Memory shared by the kernels and NumPy.
 
+cdef size_t ZEROED_AT_ONCE = 1 << 28  # bytes; a tenth of a second
+
+
+class _Abandoned(Exception):
+    """A signal ends the work while memory is allocated."""
+
+
 cdef class _Block:
-    """Memory that NumPy arrays may view; freed with the last of them."""
+    """Memory, all zero, that NumPy arrays may view; freed with the last of them.
+
+    With `signals`, their handlers are put off, and `_Abandoned` is raised if one ends the work.
+    """
     cdef void* base
     cdef real* data
     cdef readonly Py_ssize_t n_bytes
 
-    def __cinit__(self, Py_ssize_t n_items, Py_ssize_t skew=0):
+    def __cinit__(self, Py_ssize_t n_items, Py_ssize_t skew=0, signals=None):
+        cdef size_t total = 0, done = 0, n
         self.n_bytes = max(n_items, 1) * <Py_ssize_t>sizeof(real)
-        self.data = <real*>block_alloc(self.n_bytes, skew, &self.base)
+        self.data = <real*>block_alloc(self.n_bytes, skew, &self.base, &total)
         if self.base == NULL:
             raise MemoryError(f"Cannot allocate {self.n_bytes} bytes for a network.")
+        while done < total:  # in pieces, between which signals are seen
+            n = min(total - done, ZEROED_AT_ONCE)
+            memset(<char*>self.base + done, 0, n)
+            done += n
+            if signals is not None:
+                PyErr_CheckSignals()
+                if signals.asked():
+                    raise _Abandoned
 
     def __dealloc__(self):
         block_free(self.base)

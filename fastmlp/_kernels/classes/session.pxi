@@ -87,6 +87,9 @@ cdef class _Session(_Objective):
             try:
                 return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic,
                                  max_seconds, max_steps)
+            except _Abandoned:
+                self._release()
+                return 0
             finally:
                 self._unwatch()
 
@@ -240,13 +243,19 @@ cdef class _Session(_Objective):
         if self._part_gradients is None:
             self._part_gradients = _Block(MOST_PARTS * s.n_params, 4 * 1088)
             s.part_gradients = self._part_gradients.data
+        for i in range(n_groups):
+            part = self._parts[i]
+            part._signals = self._signals
+            try:
+                part._reserve(rows_of_part(s, s.batch_size), (n_threads - i - 1) // n_groups + 1,
+                              0, 0, self._part_nonzeros)
+            finally:
+                part._signals = None
         parts = <State**>calloc(n_groups, sizeof(State*))
         if parts == NULL:
             raise MemoryError("Cannot allocate a network's work space.")
         for i in range(n_groups):
             part = self._parts[i]
-            part._reserve(rows_of_part(s, s.batch_size), (n_threads - i - 1) // n_groups + 1, 0, 0,
-                          self._part_nonzeros)
             parts[i] = &part.s
         s.parts = parts
 

@@ -99,9 +99,29 @@ cdef class _Workspace(_Parameters):
             signals.end()
 
     cdef real* _take(self, Py_ssize_t n_items) except NULL:
-        block = _Block(n_items, len(self._work) % 16 * 320)
+        block = _Block(n_items, len(self._work) % 16 * 320, self._signals)
         self._work.append(block)
         return (<_Block>block).data
+
+    cdef _make_room(self, int n, int n_threads, double passes, long long nonzeros=-1):
+        """Work space as of `_reserve`, for work of `passes` as in `_watch`; signals are watched
+        for while it is allocated."""
+        # Again if a handler has released it.
+        while not self._has_room(n, n_threads, n, n, nonzeros):
+            self._watch(n, passes)
+            try:
+                self._reserve(n, n_threads, 0, 0, nonzeros)
+            except _Abandoned:
+                self._release()
+            finally:
+                self._unwatch()
+
+    cdef bint _has_room(self, int n, int n_threads, int batch, int scored, long long nonzeros):
+        cdef State* s = &self.s
+        return (n <= s.capacity and batch <= s.batch_capacity and scored <= s.score_capacity
+                and (batch <= s.x_capacity if nonzeros < 0
+                     else batch <= s.sparse.capacity and nonzeros <= s.sparse.room)
+                and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes())
 
     def _release(self):
         with self._lock:
@@ -124,10 +144,7 @@ cdef class _Workspace(_Parameters):
         scored = max(scored, batch)
         dense = batch if nonzeros < 0 else 0
         sparse = batch - dense
-        if (n <= s.capacity and batch <= s.batch_capacity and scored <= s.score_capacity
-                and dense <= s.x_capacity and sparse <= s.sparse.capacity
-                and nonzeros <= s.sparse.room
-                and n_threads * s.n_scratch * sizeof(real) <= self._scratch_bytes()):
+        if self._has_room(n, n_threads, batch, scored, nonzeros):
             return
         n, batch = max(n, s.capacity), max(batch, s.batch_capacity)
         scored = max(scored, s.score_capacity)

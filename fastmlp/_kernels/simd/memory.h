@@ -46,11 +46,11 @@ static inline double seconds_now(void) {
 }
 #endif
 
-/* Zeroed memory on a cache line's boundary; large blocks in 2 MiB pages, for rows of a few
+/* Memory on a cache line's boundary, for the caller to fill with zeros; large blocks in 2 MiB pages, for rows of a few
  * kilobytes would otherwise miss the TLB at every step. `skew` bytes in front keep arrays that
- * are walked together out of one another's cache sets. NULL when there is none; `base` is what
- * block_free takes. */
-static void *block_alloc(size_t bytes, size_t skew, void **base) {
+ * are walked together out of one another's cache sets. NULL when there is none; `base`, of `all`
+ * bytes, is what block_free takes. */
+static void *block_alloc(size_t bytes, size_t skew, void **base, size_t *all) {
     const size_t huge = (size_t)1 << 21;
     const size_t align = bytes >= huge ? huge : 64;
 #if defined(__SANITIZE_ADDRESS__) /* not a byte more, for it to notice who goes beyond */
@@ -61,11 +61,11 @@ static void *block_alloc(size_t bytes, size_t skew, void **base) {
 #endif
     void *p = total < bytes ? NULL : aligned_bytes(align, total);
     *base = p;
+    *all = total;
     if (p == NULL) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (bytes >= huge) madvise(p, total, MADV_HUGEPAGE);
 #endif
-    memset(p, 0, total);
     return (char *)p + skew;
 }
 

@@ -19,7 +19,7 @@ cdef extern from "simd.h" nogil:
     void add_spans(int n_vec, int n_spans, const real* p, ptrdiff_t apart, real* out)
 
 cdef extern from "memory.h" nogil:
-    void* block_alloc(size_t n_bytes, size_t skew, void** base)
+    void* block_alloc(size_t n_bytes, size_t skew, void** base, size_t* total)
     void block_free(void* base)
     ctypedef struct barrier:
         pass
