@@ -8,6 +8,7 @@ _parameters  checks of the constructors' arguments
 _outputs     loss and output layer for each kind of target
 _data        row weights, scaling and penalties
 _monitor     learning curves and early stopping
+_advice      warnings of data that need preparation
 _lbfgs       the solver without epochs
 """
 

@@ -145,3 +145,33 @@ def test_initial_weights_are_drawn_as_scikit_learn_draws_them():
     limits = [np.sqrt(f / sum(w.shape)) for f, w in zip((6, 2, 2), mixed.coefs_, strict=True)]
     for limit, weights in zip(limits, mixed.coefs_, strict=True):
         assert np.abs(weights).max() <= limit
+
+
+# ---- messages that other programs look for -----------------------------------------------------
+
+
+def test_huge_values_end_as_in_scikit_learn():
+    x = np.finfo(np.float64).max * np.random.default_rng(0).uniform(size=(10, 2))
+    text = (
+        "Solver produced non-finite parameter weights. The input data may contain large values and "
+        "need to be preprocessed."
+    )
+    with pytest.raises(ValueError, match=text):
+        MLPRegressor().fit(x, np.arange(10.0))
+
+
+@pytest.mark.parametrize("names", [[0, 1], ["ash", "elm"]])
+def test_the_error_of_a_class_of_one_row(names):
+    y = [names[0]] * 3 + [names[1]]
+    texts = []
+    for kind in (peers.MLPClassifier, MLPClassifier):
+        with pytest.raises(ValueError, match="The least populated class") as caught:
+            kind(early_stopping=True).fit([[1, 2], [2, 3], [3, 4], [4, 5]], y)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+
+
+def test_the_networks_seed_has_all_bits_that_a_model_takes():
+    options = {"max_iter": 1, "hidden_layer_sizes": (1,)}
+    seeds = [MLPRegressor(**options, random_state=i).fit(X, Y)._model.seed for i in range(8)]
+    assert max(seeds).bit_length() == 32 and len(set(seeds)) == 8

@@ -26,7 +26,7 @@ def test_not_converged_and_converged(capsys):
     assert lines == [f"Iteration {i + 1}, loss = {v:.8f}" for i, v in enumerate(ours.loss_curve_)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ours = MLPRegressor(**SMALL, tol=10, verbose=True).fit(X, Y)
+        ours = MLPRegressor(**SMALL, tol=10, verbose=True, learning_rate_init=0.03).fit(X, Y)
     assert ours.converged_ and ours.n_iter_ == 12
     assert "has not improved by tol=10 for more than 10 epochs" in capsys.readouterr().out
     options = {"early_stopping": True, "max_iter": 2, "verbose": True}
