@@ -77,6 +77,16 @@ class BaseTabular(BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
+        before = dict(self.__dict__)
+        try:
+            self._fit(X, y, sample_weight, X_val, y_val)
+        except BaseException:  # the previous fit stays as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
         given = checked(X, self, least=2)
         self._validate_names(X, given, reset=True)
         table, (numbers, targets) = table_of(given), self._targets(y)
@@ -101,7 +111,6 @@ class BaseTabular(BaseEstimator):
         with one_blas_thread if table.n_rows <= _SMALL else contextlib.nullcontext():
             self.model_ = tabular.fit(data, target, task=self._task, **options)
         self._names = names
-        return self
 
     def _with_targets(self, table: Table, targets: list[str], numbers: np.ndarray) -> Table:
         for name, cells in zip(targets, self._cells(numbers), strict=True):

@@ -170,7 +170,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             In the order of `classes_`.
         """
         table = self._table(X)
-        return np.asarray(self.model_.predict_proba(table))[:, self._order()]
+        return self._ordered(np.asarray(self.model_.predict_proba(table)))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of `predict_proba`.
@@ -198,7 +198,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ndarray of bool, shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return np.asarray(super().predict_interval(X))[:, self._order()]
+        return self._ordered(np.asarray(super().predict_interval(X)))
 
     def _texts(self) -> list[str]:
         """Return the name of each class in the table."""
@@ -208,10 +208,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         clear = len(set(texts)) == len(texts) and not any(map(reader.is_missing, texts))
         return texts if clear else [repr(label) for label in labels]
 
-    def _order(self) -> np.ndarray:
-        """Return the place of each of `classes_` among the model's classes."""
-        places = {str(text): place for place, text in enumerate(self.model_.classes)}
-        return np.array([places[text] for text in self._texts()], np.intp)
+    def _ordered(self, columns: np.ndarray) -> np.ndarray:
+        """Return columns of the model's classes as those of `classes_`; 0 if all rows weighed 0."""
+        places = {text: place for place, text in enumerate(self._texts())}
+        ordered = np.zeros((len(columns), len(places)), columns.dtype)
+        ordered[:, [places[str(text)] for text in self.model_.classes]] = columns
+        return ordered
 
     def _targets(self, y: Any) -> tuple[np.ndarray, list[str]]:
         name = getattr(y, "name", None)

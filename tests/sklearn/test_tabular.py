@@ -108,3 +108,27 @@ def test_class_weights():
     assert few < 0.4 < equal < 0.6 < many == same
     with pytest.raises(ValueError, match=r"must name classes, \['no' 'yes'\]. Received: 'maybe'"):
         TabularClassifier(**FAST, class_weight={"maybe": 2}).fit(x, y)
+
+
+def test_a_class_whose_rows_weigh_nothing_has_probability_0():
+    x, y = RNG.normal(size=(N, 2)), np.arange(N) % 3
+    ours = TabularClassifier(**FAST, interval=0.5).fit(x, y, sample_weight=1.0 * (y != 1))
+    p = ours.predict_proba(x)
+    assert p.shape == (N, 3) and (p[:, 1] == 0).all() and (p[:, [0, 2]] > 0).all()
+    assert set(ours.predict(x)) <= {0, 2} and not ours.predict_interval(x)[:, 1].any()
+
+
+def test_a_refused_fit_leaves_the_estimator_as_it_was():
+    x, y = RNG.normal(size=(N, 2)), np.arange(N) % 3
+    ours = TabularClassifier(**FAST).fit(x, y)
+    before = dict(vars(ours))
+    for call in (
+        lambda: ours.fit(x[:, :1], y[1:]),
+        lambda: ours.fit(np.c_[x, x], np.ones(N)),
+        lambda: ours.fit(np.c_[x, x], y == 1, X_val=x),
+        lambda: ours.fit(x, y + 1, sample_weight=-np.ones(N)),
+    ):
+        with pytest.raises(ValueError):
+            call()
+        assert vars(ours).keys() == before.keys()
+        assert all(vars(ours)[name] is before[name] for name in before)
