@@ -253,7 +253,7 @@ def warn_unused(reason: str, given: Mapping[str, Any], defaults: Mapping[str, An
     unused = [name for name, value in given.items() if _differs(value, defaults[name])]
     if unused:
         shown_values = ", ".join(f"{name}={shown(given[name])}" for name in unused)
-        warnings.warn(f"No effect of {shown_values}: {reason}", stacklevel=_caller_level())
+        warnings.warn(f"No effect of {shown_values}: {reason}", stacklevel=caller_level())
 
 
 def _differs(value: Any, default: Any) -> bool:
@@ -265,7 +265,7 @@ def _differs(value: Any, default: Any) -> bool:
         return True
 
 
-def _caller_level() -> int:
+def caller_level() -> int:
     """Return the `stacklevel` of the first caller that is not of this package."""
     frame, level = inspect.currentframe(), 0
     while frame is not None and _package(frame) == "fastmlp":

@@ -16,9 +16,11 @@ from sklearn.utils.metaestimators import available_if
 
 from .. import optimizers, threads
 from .._utils import arrays
+from .._utils.arguments import caller_level
 from .._utils.sparse import Inputs
 from ..errors import DivergedError
 from ..models import Sequential
+from ._advice import warn_of_fit, warn_of_scales
 from ._data import EncodedRows, EngineData, mean_and_scale, row_weights, rows_per_step
 from ._fitted import FittedMLP, network
 from ._lbfgs import minimise
@@ -179,9 +181,10 @@ class BaseMLP(FittedMLP):
             rows, held = rows.take(train), rows.take(test)
             by_class = None if by_class is None else by_class[train]
         if model.n_fits == 0:
-            model.seed = int(rng.randint(np.iinfo(np.int32).max))
+            model.seed = int(rng.randint(1 << 32, dtype=np.uint32))
         if fresh:
             self._learn_scale(rows)
+            warn_of_scales(self, rows.x)
         if by_class is not None:
             rows = rows._replace(weight=by_class if rows.weight is None else by_class * rows.weight)
         self._begin(held is not None)
@@ -294,7 +297,10 @@ class BaseMLP(FittedMLP):
         n = len(rows.x)
         batch_size = min(n, 200 if self.batch_size == "auto" else int(self.batch_size))
         if self.batch_size != "auto" and self.batch_size > n:
-            warnings.warn(f"batch_size={self.batch_size} is reduced to the {n} rows", stacklevel=4)
+            warnings.warn(
+                f"batch_size={self.batch_size} is reduced to the {n} rows",
+                stacklevel=caller_level(),
+            )
         output = self._output()
         if held is not None:
             held = self._scaled_rows(held)
@@ -304,9 +310,8 @@ class BaseMLP(FittedMLP):
             model.compile(self._made_optimizer(), output.loss)
             self._compiled = self.solver
         model.network.smooth = output.unclipped
-        data = EngineData(
-            self._scaled_rows(rows), output, settings, self.alpha, rows_per_step(batch_size, n)
-        )
+        rows = self._scaled_rows(rows)
+        data = EngineData(rows, output, settings, self.alpha, rows_per_step(batch_size, n))
         data.set_penalties(model, settings.l1)
         stops = held is not None and self.early_stopping
         if stops and self.validation_scores_ and self._best_weights is None:
@@ -327,6 +332,8 @@ class BaseMLP(FittedMLP):
             if self._best_weights is not None:
                 model.set_weights(self._best_weights)
             self._best_weights, self._no_improvement_count = None, 0
+        if not incremental:
+            warn_of_fit(self, model, output, rows)
 
     def _train(
         self, model: Sequential, data: EngineData, monitor: TrainingMonitor, batch_size: int,
@@ -346,18 +353,22 @@ class BaseMLP(FittedMLP):
             )
         except KeyboardInterrupt:
             monitor.catch_up()
-            warnings.warn("Training was interrupted; the model keeps its weights", stacklevel=5)
+            warnings.warn(
+                "Training was interrupted; the model keeps its weights", stacklevel=caller_level()
+            )
         except DivergedError as error:
             if not monitor.stops or monitor.best_weights is None:
                 raise _not_finite(error) from error
             monitor.diverged()
-            warnings.warn(f"{error}. The best weights are kept", ConvergenceWarning, stacklevel=5)
+            warnings.warn(
+                f"{error}. The best weights are kept", ConvergenceWarning, stacklevel=caller_level()
+            )
         else:
             if not (self.converged_ or incremental):
                 warnings.warn(
                     f"Training has not converged after max_iter={self.max_iter} epochs",
                     ConvergenceWarning,
-                    stacklevel=5,
+                    stacklevel=caller_level(),
                 )
         finally:
             model.history = None  # the estimator's attributes have its curves
@@ -372,11 +383,12 @@ class BaseMLP(FittedMLP):
         return optimizers.SGD(self.learning_rate_init, momentum, bool(self.nesterovs_momentum))
 
     def _fit_lbfgs(self, settings: FitSettings, model: Sequential, rows: EncodedRows) -> None:
-        output = self._output()
-        data = EngineData(self._scaled_rows(rows), output, settings, self.alpha, len(rows.x))
+        output, rows = self._output(), self._scaled_rows(rows)
+        data = EngineData(rows, output, settings, self.alpha, len(rows.x))
         work = model
         if model.dtype != np.float64:  # a line search needs more digits than float32 has
-            work = network(settings, rows.x.shape[1], output, "float64")
+            work = network(settings.architecture, rows.x.shape[1], *output.layer, "float64")
+            work.materialise(draw=False)
             work.set_weights(model.get_weights())
         work.compile("sgd", output.loss)
         self._compiled = self.solver
@@ -416,9 +428,14 @@ class BaseMLP(FittedMLP):
                 f"L-BFGS has not converged after {self.n_iter_} iterations: {result.message}. "
                 "Increase max_iter or max_fun, or scale the data",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=caller_level(),
             )
+        warn_of_fit(self, model, output, rows)
 
 
 def _not_finite(error: object) -> ValueError:
-    return ValueError(f"{error}, or scaled data")
+    # scikit-learn's sentences, which programs look for, then ours.
+    return ValueError(
+        "Solver produced non-finite parameter weights. The input data may contain large values and "
+        f"need to be preprocessed. {error}, or scaled data"
+    )

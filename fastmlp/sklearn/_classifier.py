@@ -275,8 +275,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = seen if classes is None or y.ndim == 2 else classes
         elif not incremental and not _same(seen, self.classes_):
             raise ValueError(
-                f"warm_start needs the classes of the previous fit, {self.classes_}. "
-                f"Received: {seen} in y"
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {seen}"
             )
         return self._codes_of(y)
 
@@ -311,7 +311,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return compute_sample_weight(self.class_weight, y)
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        return self.classes_[y[:, 0].astype(int)] if self.n_outputs_ == 1 else None
+        # The names that scikit-learn's error gives to classes that are too small.
+        return np.where(y[:, 0] > 0, "True", "False") if self.n_outputs_ == 1 else None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .. import optimizers
+from ..layers import Dense
 from ..models import Sequential, mlp
 from ._outputs import Output, output_for
 from ._parameters import FitSettings, HiddenLayers, checked
@@ -46,6 +48,60 @@ class FittedMLP(BaseEstimator):
     def _output(self) -> Output:
         return output_for(self.out_activation_, self.n_outputs_)
 
+    @property
+    def model_(self) -> Sequential:
+        """The fitted network, whose `predict` takes X as it is, not standardized.
+
+        It predicts y in its own unit; for a classifier the probability of each class or label, of
+        two classes that of the second. With ``standardize=True`` and with the Poisson loss it is a
+        copy in float64 that includes the scaling; otherwise it is the network itself.
+        """
+        check_is_fitted(self)
+        model, output = self._current_model(), self._output()
+        if hasattr(self, "x_mean_") or output.scale != 1:
+            return self._unscaled(model, output)
+        return model
+
+    def _unscaled(self, model: Sequential, output: Output) -> Sequential:
+        """Return a copy with the scaling of X and y, and of the output, in its weights."""
+        weights = [array.astype(np.float64) for array in model.get_weights()]
+        if hasattr(self, "x_mean_"):
+            weights[0] /= self.x_scale_.astype(np.float64)[:, None]
+            weights[1] -= self.x_mean_ @ weights[0]
+        if hasattr(self, "y_mean_"):
+            weights[-2] *= self.y_scale_
+            weights[-1] = weights[-1] * self.y_scale_ + self.y_mean_
+        n, activation = output.n_outputs, output.activation
+        if output.scale != 1:
+            # Outputs are exp(z) / scale. Other programs' sigmoid is coarse near 0, but not their
+            # softmax, here beside a logit of 0.
+            weights[-2:] = np.pad(weights[-2], ((0, 0), (0, 1))), np.append(weights[-1], 0)
+            weights += [output.scale * np.eye(n + 1, n), np.zeros(n)]
+            n, activation = n + 1, "softmax"
+        copy = network(self._architecture, self.n_features_in_, n, activation, "float64")
+        if output.scale != 1:
+            copy.add(Dense(n - 1, name="scale"))
+        copy.materialise(draw=False)
+        copy.set_weights(weights)
+        return copy
+
+    def export(
+        self, path: str | Path, to: str | None = None, overwrite: bool = True, name: str = "model"
+    ) -> None:
+        """Write `model_` for ONNX, Keras, PyTorch or as C; see `interchange.export_model`.
+
+        Parameters
+        ----------
+        path : str or Path
+        to : {'onnx', 'keras', 'torch', 'c'}, optional
+            By default the format of the suffix: .onnx, .keras, .safetensors or .c.
+        overwrite : bool
+            If False, an existing file is an error (FileExistsError).
+        name : str
+            Prefix of the names of functions in a C file.
+        """
+        self.model_.export(path, to, overwrite, name)
+
     def _prepared_model(self, settings: FitSettings, keep: bool = True) -> Sequential:
         """Return the model with the weights that `coefs_` and `intercepts_` hold.
 
@@ -68,7 +124,8 @@ class FittedMLP(BaseEstimator):
         if keep and old is not None and settings.architecture == self._architecture:
             return self._current_model()
         dtype = "float32" if np.asarray(self.coefs_[0]).dtype == np.float32 else "float64"
-        model = network(settings, widths[0], self._output(), dtype)
+        model = network(settings.architecture, widths[0], *self._output().layer, dtype)
+        model.materialise(draw=False)
         if old is not None:
             model.seed, model.n_fits = old.seed, old.n_fits
         self._architecture = settings.architecture
@@ -169,18 +226,18 @@ class FittedMLP(BaseEstimator):
         return tags
 
 
-def network(settings: FitSettings, n_inputs: int, output: Output, dtype: str) -> Sequential:
-    """Return a model whose weights are not drawn yet."""
-    units, activations, rates = settings.architecture
-    model = mlp(
+def network(
+    hidden: HiddenLayers, n_inputs: int, n_outputs: int, activation: str, dtype: str
+) -> Sequential:
+    """Return a model whose weights are not drawn yet; its network is not made."""
+    units, activations, rates = hidden
+    return mlp(
         units,
         n_inputs,
-        output.n_outputs,
+        n_outputs,
         activation=activations,
-        output_activation=output.activation,
+        output_activation=activation,
         dropout=rates,
         seed=0,
         dtype=dtype,
     )
-    model.materialise(draw=False)
-    return model

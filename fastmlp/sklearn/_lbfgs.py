@@ -44,7 +44,7 @@ class _OneBlasThread:
                 self._limit.__exit__(*exception)
 
 
-_one_blas_thread = _OneBlasThread()
+one_blas_thread = _OneBlasThread()
 
 
 def minimise(
@@ -147,7 +147,7 @@ def minimise(
 
     # SciPy's default, or less if tol needs more digits.
     decrease = min(2.2e-9, max(1e-3 * tol, 1e-14))
-    with _one_blas_thread:
+    with one_blas_thread:
         result = minimize(
             value_and_gradient,
             start,

@@ -33,6 +33,8 @@ class Output:
         Reported data loss, as a share of the minimised one.
     shift : float
         Added to the biases of the output layer inside the engine.
+    scale : float
+        Factor from the engine's outputs to predictions.
     unclipped : bool
         Whether the cross-entropy is computed from logits, without a clip.
     """
@@ -43,10 +45,16 @@ class Output:
     factor = 1.0
     share = 1.0
     shift = 0.0
+    scale = 1.0
     unclipped = False
 
     def __init__(self, n_outputs: int) -> None:
         self.n_outputs = n_outputs
+
+    @property
+    def layer(self) -> tuple[int, str]:
+        """Width and activation of the engine's output layer."""
+        return self.n_outputs, self.activation
 
     def targets(self, y: np.ndarray) -> np.ndarray:
         """Return y in the form that the engine takes."""
@@ -63,6 +71,11 @@ class Output:
     def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Return each row's reported loss, (n,)."""
         raise NotImplementedError
+
+    def best_constant(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the prediction, (n_outputs,), with the smallest loss of those without x."""
+        mean: np.ndarray = np.average(y, axis=0, weights=weight)
+        return mean
 
 
 class SquaredErrorOutput(Output):
@@ -91,6 +104,7 @@ class PoissonOutput(Output):
     loss, activation, public = "binary_crossentropy", "sigmoid", "exp"
     TRIALS = 2.0**46  # its logarithm is the largest below 32, where float32 becomes coarser
     shift = -math.log(TRIALS)
+    scale = TRIALS
     unclipped = True  # the probability of one trial is far below the clip
 
     def __init__(self, n_outputs: int) -> None:
@@ -143,6 +157,11 @@ class CategoricalOutput(Output):
     def row_losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Return the log loss of each row."""
         return losses.sparse_categorical_crossentropy(y, predicted)
+
+    def best_constant(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the classes' shares."""
+        totals = np.bincount(y[:, 0].astype(int), weights=weight, minlength=self.n_outputs)
+        return totals / totals.sum()
 
 
 _KINDS: dict[str, type[Output]] = {

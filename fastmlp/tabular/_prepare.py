@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import datasets, preprocessing
+from .._tables.context import Context
 from .._tables.table import Table
 from .._utils import arguments
 from ..datasets import ReadingOptions, as_table
@@ -246,7 +247,7 @@ def opened(data: Any, reading: Mapping[str, Any], like: ReadingOptions | None = 
     reading : mapping
         Arguments of `datasets.read_table`.
     like : ReadingOptions, optional
-        How the table of the training was read.
+        How the table of the training was read; what it settled holds for tables in memory, too.
     """
     if isinstance(data, (str, os.PathLike)):
         return datasets.read_table(os.fspath(data), **reading, like=like)
@@ -255,7 +256,11 @@ def opened(data: Any, reading: Mapping[str, Any], like: ReadingOptions | None = 
             f"{next(iter(reading))} says how to read a file. "
             f"Received: it, and data of the type {type(data).__name__}"
         )
-    return as_table(data)
+    table = as_table(data)
+    if like is None or table.context.options != ReadingOptions():
+        return table
+    # Text that may be a date of either order has that of the training.
+    return Table(table.source, table.columns, table.lines, table.first_row, Context(like))
 
 
 def _names(given: Any) -> list[str]:

@@ -202,7 +202,7 @@ def cross_validated(prepared: Prepared, note: Callable[[str], None] | None = Non
     for number, (train, held) in enumerate(prepared.held_out.pairs):
         x, y, weight = prepared.taken(train)
         model = network(prepared, x, y, _fold_seed(prepared.seed, number))
-        curve = _HeldOutCurve(*prepared.taken(held))
+        curve = _HeldOutCurve(*_judging(prepared, prepared.taken(held)))
         fit_rows(model, prepared, (x, y, weight), decisions, callbacks=[curve], verbose=0)
         curves.append(curve)
     sizes = np.array([len(held) for _, held in prepared.held_out.pairs], float)
@@ -221,6 +221,16 @@ def _fold_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
+def _judging(prepared: Prepared, rows: Arrays) -> Arrays:
+    """Return held-out rows with the weights that training gives their classes."""
+    x, y, weight = rows
+    if prepared.class_weight is None:
+        return rows
+    classes = np.array([prepared.class_weight[k] for k in range(len(prepared.class_weight))])
+    by_class = classes[y[:, 0].astype(np.intp)].astype(np.float32)
+    return x, y, by_class if weight is None else by_class * weight
+
+
 def fit_rows(
     model: Sequential,
     prepared: Prepared,
@@ -236,6 +246,7 @@ def fit_rows(
     """Fit a network to rows, with the batches and epochs that were decided."""
     x, y, weight = rows
     if validation is not None:
+        validation = _judging(prepared, validation)
         keeping["validation_data"] = validation if validation[2] is not None else validation[:2]
     batch = min(decisions.batch_size, len(x))
     model.fit(

@@ -59,7 +59,6 @@ TESTS_TO_CUT = {
     "test_models.py",
     "test_persistence.py",
     "test_plots.py",
-    "test_sklearn.py",
     "test_streaming.py",
     "test_training.py",
 }

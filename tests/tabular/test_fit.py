@@ -124,6 +124,25 @@ def test_weights_of_classes_move_the_probabilities():
     assert np.array_equal(text.predict_proba(CLASSES), up.predict_proba(CLASSES))
 
 
+@pytest.mark.parametrize("n", [N, 80])
+def test_epochs_are_judged_by_the_loss_that_weighs_classes(n):
+    x = RNG.normal(size=n)
+    table = {"x": x, "y": np.where(x + RNG.normal(size=n) > 0, "yes", "no").tolist()}
+    options = QUICK | {"units": "8", "epochs": 10, "learning_rate": 0.02}
+    model = fastmlp.fit(table, "y", class_weight={"yes": 300, "no": 0.01}, **options)
+    assert model.best_epoch > 5 and model.predict_proba(table)[:, 1].mean() > 0.7
+
+
+def test_days_and_months_come_in_the_order_of_the_training():
+    table = {"day": [f"{1 + i % 28:02}/{1 + i % 12:02}/2024" for i in range(60)], "y": range(60)}
+    model = fastmlp.fit(table, "y", validation_split=0, **QUICK)
+    first = {"day": table["day"][:2]}  # 01/01/2024 and 02/02/2024, then a day that shows nothing
+    assert np.array_equal(model.predict(first), model.predict(table)[:2])
+    unsettled = {"day": ["03/04/2024"]}
+    settled = {"day": ["03/04/2024", "28/02/2024"]}
+    assert model.predict(unsettled)[0] == model.predict(settled)[0]
+
+
 def test_rows_of_weight_0_do_not_count():
     wrong = dict(PLAIN)
     weight = np.ones(N)
