@@ -51,6 +51,11 @@ fold, which score it. The path reports two lambdas: min has the least error, 1se
 lambda within one standard error of it. The penalty l1 makes weights exactly zero; group removes
 whole inputs and hidden units; l2 only shrinks weights.
 
+Where one standard error is more than the gain over a constant, 1se would keep a network without
+weights; the model is then that of min, and a warning says so. Further warnings: the model is empty
+or no better than a constant; the least error is at an end of the grid, where --lambda-ratio or
+--lambdas reach further.
+
 With -o the command writes path.csv, with a row for each lambda; cv.png, the cross-validated error;
 path.png, coefficients or norms against lambda; fits.png, the model at nine lambdas: its curve or
 its regions over one or two inputs, otherwise its predictions of held-out rows; and model.fmlp, the
@@ -331,8 +336,10 @@ def _document(
         "lambda_min": result.lambda_min,
         "lambda_1se": result.lambda_1se,
         "choose": result.choose,
+        "chosen": result.chosen,
         "lambda": float(result.lambdas[result.index]),
         "null": result.null_score,
+        "warnings": result.warnings,
         "path": {name: list(map(_plain, column)) for name, column in result.columns().items()},
         "seconds": seconds,
         "output": output,
@@ -349,7 +356,7 @@ def _print_table(result: PathResult, seconds: float) -> None:
     places = {"min": result.index_min, "1se": result.index_1se}
     table.add_column("")
     for name in places:
-        mark = " (kept)" if name == result.choose else ""
+        mark = " (kept)" if name == result.chosen else ""
         table.add_column(name + mark, justify="right", no_wrap=True)
     at = list(places.values())
     table.add_row("lambda", *(significant(lam, 4) for lam in result.lambdas[at]))

@@ -17,6 +17,7 @@ from .._model.architecture import parse_hidden
 from .._utils import arguments
 from .._utils.names import CHOICES
 from .._utils.progress import ProgressLine
+from ..errors import ModelWarning
 from ..models import Sequential
 from . import _grid
 from ._fold_paths import FoldPath, FoldPaths, Packed, Step, can_keep
@@ -119,7 +120,9 @@ def path(
         Number of folds, drawn with `seed` (with equal shares of each class), or each row's fold.
     choose : {"1se", "min"}
         The lambda of `PathResult.model`: the largest with an error within one standard error of
-        the least cross-validated error, or the one with the least error.
+        the least cross-validated error, or the one with the least error. Where the best constant
+        lies within that standard error, or "1se" leaves no weights, "1se" means "min"; see
+        `PathResult.chosen`.
     measure : {"mse", "deviance", "misclassification"}, optional
         The error measure: by default the mean squared error, or for classes the deviance.
     seed : int, optional
@@ -173,6 +176,12 @@ def path(
     PathInterrupted
         After Ctrl-C, with the result up to that point. If no lambda is finished yet, a plain
         KeyboardInterrupt, as with `jobs` or `cluster`, whose workers return whole paths.
+
+    Warns
+    -----
+    ModelWarning
+        If the model is not that of `choose`, is empty or no better than a constant, or the least
+        error lies at an end of the grid; see `PathResult.warnings`.
 
     References
     ----------
@@ -239,6 +248,8 @@ def path(
         done = f"{len(result.lambdas)} of {len(grid.lambdas)} lambdas"
         raise PathInterrupted(f"Interrupted after {done}.", result)
     assert result is not None
+    for text in result.warnings:
+        arguments.warn(text, ModelWarning)
     return result
 
 
@@ -391,6 +402,7 @@ class _Fits:
             "measure": result.measure,
             "cv_mean": float(result.cv_mean[index]),
             "cv_se": float(result.cv_se[index]),
+            "null": result.null_score,
             "folds": len(result.fold_sizes),
             "seed": result.seed,
         }

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from fastmlp import models
@@ -68,7 +69,7 @@ def test_lecture_data_and_a_grid_of_ones_own(run, tmp_path):
         "--epochs", 5, "--penalty", "group", "--layer-factors", "1,0.5", "-o", "out", "-q",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert outcome.err == ""
+    assert all(line.startswith("Warning: ") for line in outcome.err.splitlines())
     rows = table(tmp_path / "out" / "path.csv")
     assert [row["lambda"] for row in rows] == ["0.1", "0.01"]
     assert [row["lambda_2"] for row in rows] == ["0.05", "0.005"]
@@ -177,3 +178,26 @@ def test_options_without_effect_are_named(run, tmp_path):
     assert outcome.code == 0
     warning = "Warning: No effect of epochs=20: a model without hidden layers is solved"
     assert warning in outcome.err
+
+
+def test_a_standard_error_larger_than_the_gain_is_told(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    y = np.exp(1.5 * rng.normal(size=120) + 0.8 * x[:, 0])
+    rows = [",".join(f"{v:.6g}" for v in (*row, z)) for row, z in zip(x, y, strict=True)]
+    write("skewed.csv", "a,b,c,y\n" + "\n".join(rows) + "\n")
+    args = ("path", "skewed.csv", "--target", "y", "--units", "none", "--n-lambdas", 8, "--seed", 1)
+    outcome = run(*args, "-o", "out")
+    assert outcome.code == 0, outcome.err
+    assert "Warning: '1se' would lose the gain over a constant" in outcome.err
+    assert re.search(r"min \(kept\) +1se *\n", outcome.out)
+    result = document(run(*args, "--json"))
+    assert (result["choose"], result["chosen"]) == ("1se", "min")
+    assert result["lambda"] == result["lambda_min"] < result["lambda_1se"]
+    assert len(result["warnings"]) == 1
+
+
+def test_the_end_of_the_grid_is_told(run, numbers):
+    args = ("path", numbers, "--target", "y", "--units", "none", "--lambdas", "1,0.5", "--folds", 2)
+    err = run(*args, "--seed", 1).err
+    assert "Warning: The least error is at the smallest lambda, 0.5, an end of the grid" in err

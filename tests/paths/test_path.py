@@ -24,7 +24,9 @@ from fastmlp.preprocessing import Preprocessing
 from .data import classes, regression
 
 # Cases without hidden layers take the options of those with some.
-pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:No effect of:UserWarning", "ignore:The least error:fastmlp.errors.ModelWarning"
+)
 
 QUICK = {"n_lambdas": 6, "folds": 3, "epochs": 60, "learning_rate": 0.02, "seed": 0, "verbose": 0}
 
