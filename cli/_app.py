@@ -43,7 +43,7 @@ COMMANDS = {
     "plot": "Draw a model, or data.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
-    "doctor": "Print the facts that a bug report needs.",
+    "doctor": "Check the installation, and print what helps and the facts for a bug report.",
     "completion": "Print a shell's completion script.",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
