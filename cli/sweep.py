@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fastmlp._utils.names import GROUPS, MEASURES, METHODS, OPTIMIZERS
+from fastmlp.errors import printable
 
-from . import _config, _data, _options, _ranking
+from . import _config, _data, _exports, _options, _ranking
 from ._groups import group, option
-from ._output import Messages, OutputOptions, check_output, print_json, refuse_standard_output
+from ._output import Messages, OutputOptions, print_json, refuse_standard_output
 
 if TYPE_CHECKING:
     from fastmlp.sweeps import SweepResult
@@ -34,6 +34,7 @@ Examples:
   fastmlp sweep iris.csv --target species --units 8,16x2 --folds 5 --jobs 2 -o s.db
   fastmlp sweep houses.csv --units 64x2,256x3 --seeds 3 -o s.db --cluster tcp://scheduler:8786
   fastmlp sweep --show s.db --export runs.parquet
+  fastmlp sweep houses.csv --target price --units 64x2,256x3 -o s.db --model best.fmlp
   fastmlp sweep --lecture regression --units 8,64x2 --epochs 1000 --seeds 3
 
 Every combination of the values is trained with each of the seeds and scored on rows held out: those
@@ -42,6 +43,10 @@ one network. LOW..HIGH is a range to draw from; lambdas, learning rates and batc
 their order of magnitude. The method halving trains all configurations for few epochs, keeps the
 best third (--eta 3), trains these anew for three times as many epochs, and so on. The method optuna
 needs fastmlp[optuna].
+
+Under the ranking stands the command of fastmlp train that gives the network of the first rank: the
+best configuration with the first seed. --model writes this network, which is trained anew, with the
+same bits: on the training rows, or with --folds on all rows.
 
 The store of -o is one SQLite file, whatever its suffix, whose table runs has a row for each run. A
 run is written as soon as it is finished: after a kill, a crash or Ctrl-C the same command does the
@@ -210,72 +215,13 @@ def _numbers(name: str, text: str) -> Any:
         ) from None
 
 
-@dataclass
-class Exports:
-    """The options that show a store, and the files that are made from it."""
-
-    show: str | None = option(
-        "--show", metavar="STORE", help="Print what a store holds; train nothing."
-    )
-    export: str | None = option(
-        "--export", metavar="FILE", help="Copy the runs to a .parquet or .csv file."
-    )
-    figure: str | None = option(
-        "--plot", metavar="FILE", help="Draw ranks and parameters: .png, .svg or .pdf."
-    )
-    top: int = option(
-        "--top",
-        type=click.IntRange(min=1),
-        default=10,
-        show_default=True,
-        help="Number of configurations to print.",
-    )
-
-    def check(self, force: bool) -> None:
-        """Fail, before any work is done, if a file could not be written afterwards."""
-        from fastmlp._utils.atomic import is_special
-
-        for path, flag, suffixes in (
-            (self.export, "--export", (".parquet", ".csv")),
-            (self.figure, "--plot", (".png", ".svg", ".pdf")),
-        ):
-            if path is None:
-                continue
-            if Path(path).suffix.lower() not in suffixes and not is_special(path):
-                raise click.BadParameter(
-                    f"must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}. Received: {path}",
-                    param_hint=f"'{flag}'",
-                )
-            if path.lower().endswith(".parquet"):
-                from fastmlp._utils.optional import require
-
-                require("pyarrow", "data", "Parquet")
-        for path in (self.export, self.figure):
-            check_output(path, force)
-
-    def write(self, result: SweepResult, measure: str | None, report: Messages) -> None:
-        """Write the files."""
-        from ._output import _io_failures
-
-        if self.export is not None:
-            with _io_failures(self.export):
-                result.export(self.export)
-            report.note(f"Wrote {self.export}.")
-        if self.figure is not None:
-            from fastmlp import plots
-
-            with _io_failures(self.figure):
-                plots.save(result.plot(measure), self.figure)
-            report.note(f"Wrote {self.figure}.")
-
-
 @click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @group(SpaceOptions, "space")
 @_data.source("Use the lecture's data instead of DATA.")
 @_data.held_out(None, "  [default: 0.2]")
 @_options.workers
-@group(Exports, "exports")
+@group(_exports.Exports, "exports")
 @_options.output(
     metavar="STORE",
     help="Write the runs to this SQLite file. With --show: write the figure to this file.",
@@ -286,7 +232,7 @@ def command(
     source: _data.Source,
     held_out: _data.Validation,
     workers: _options.Workers,
-    exports: Exports,
+    exports: _exports.Exports,
     results: OutputOptions,
     report: Messages,
 ) -> None:
@@ -297,6 +243,7 @@ def command(
     """
     start = time.perf_counter()
     seconds: float | None = None
+    training: dict[str, Any] | None = None
     if exports.show is not None:
         result = _shown(exports, source, space.measure, results)
     else:
@@ -304,22 +251,35 @@ def command(
         if swept is None:
             return
         result, seconds = swept, time.perf_counter() - start
+        training = _exports.options(result, source, held_out)
+        if exports.model is not None:
+            with _options.library_call():
+                _exports.write(result, exports.model, training, source.name, report)
     exports.write(result, space.measure, report)
+    line = None if training is None else _exports.command_line(training, exports.model is None)
     if results.as_json:
         store = exports.show or results.output
-        print_json(_ranking.document(result, space.measure, store, seconds))
-    else:
-        _ranking.print_table(result, space.measure, exports.top, seconds)
+        document = _ranking.document(result, space.measure, store, seconds)
+        print_json({**document, "command": line, "model": exports.model})
+        return
+    _ranking.print_table(result, space.measure, exports.top, seconds)
+    if line is not None:
+        click.echo(f"The first rank's network: {printable(line)}")
 
 
 def _shown(
-    exports: Exports, source: _data.Source, measure: str | None, results: OutputOptions
+    exports: _exports.Exports, source: _data.Source, measure: str | None, results: OutputOptions
 ) -> SweepResult:
     """Read the store of --show."""
     from fastmlp import sweeps
 
     if source.data is not None or source.lecture is not None:
         raise click.UsageError("--show reads a store; DATA and --lecture are for a new sweep")
+    if exports.model is not None:
+        raise click.UsageError(
+            "--model needs the rows, which a store does not have; repeat the command of the sweep "
+            "with --model, which trains no run again"
+        )
     if results.output is not None and exports.figure is not None:
         raise click.UsageError("with --show, -o and --plot both name the figure; give one of them")
     exports.figure = exports.figure or results.output
@@ -338,7 +298,7 @@ def _swept(
     source: _data.Source,
     held_out: _data.Validation,
     workers: _options.Workers,
-    exports: Exports,
+    exports: _exports.Exports,
     results: OutputOptions,
     report: Messages,
 ) -> SweepResult | None:

@@ -15,15 +15,15 @@ from .. import _kernels
 from .._many import cross_validation
 from .._many.cross_validation import Split, TableProblem, with_target
 from .._many.engines import Engine, engine
-from .._utils import arguments
+from .._utils import arguments, atomic
 from .._utils.names import GROUPS, METHODS
 from .._utils.progress import ProgressLine
 from .._utils.version import __version__
 from ..datasets import as_table
-from ..errors import DataError
+from ..errors import DataError, ModelWarning
 from ..preprocessing import split
 from . import _methods
-from ._result import SweepResult
+from ._result import SweepResult, Winner
 from ._scheduler import Scheduler
 from ._schema import EmptyStoreError, StoreError
 from ._space import Space, Uniform
@@ -86,6 +86,7 @@ def sweep(
     target_transform: str | None = None,
     store: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    model: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
     threads: int | None = None,
@@ -152,6 +153,8 @@ def sweep(
         The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
         Whether to replace a store of another sweep, or a file that is not a store.
+    model : str or path, optional
+        File for the network of the first rank, `SweepResult.model`; an existing one is replaced.
     jobs : int, optional
         Number of worker processes, through joblib. By default, the workers of an active
         ``joblib.parallel_config`` (whose backend may be Dask), or else threads of this process.
@@ -215,6 +218,8 @@ def sweep(
             arguments.warn_unused(f"{of} is 0", {name: flag}, defaults)
     if method == "optuna":
         _methods.import_optuna()
+    if model is not None:
+        atomic.check(Path(arguments.path("model", model)))
     problem = TableProblem(
         x, y, task, "float32", standardize=arguments.flag("standardize", standardize),
         categorical=categorical, drop=drop, impute=impute, indicator=indicator, keep=keep,
@@ -222,16 +227,20 @@ def sweep(
         target_transform=target_transform,
     )  # fmt: skip
     measure = problem.chosen_measure(measure)
-    splits = _splits(problem, y, validation_split, validation_data, folds, seed)
+    parts = _splits(problem, y, validation_split, validation_data, folds, seed)
+    splits = [_scaled(part) for part in parts]
     data = _digests(problem, splits)
     by_class = validation_data is folds is None and problem.codes is not None
     if by_class and (found := _kept_settings(store, overwrite)):
         before = [_drawn(problem, validation_split, seed, stratified=False)]
-        if _digests(problem, before) == found["data"]:  # a store written before classes counted
-            splits, data = before, found["data"]
+        old = [_scaled(part) for part in before]
+        if _digests(problem, old) == found["data"]:  # a store written before classes counted
+            parts, splits, data = before, old, found["data"]
     space.resolve_batches(max(len(split.x) for split in splits))
     plan = _methods.plan(method, space, epochs, seed, samples, eta, min_epochs)
     setup = SweepSetup(splits, problem.n_classes, proximal, groups)
+    # With folds, no fold's rows are preferred to others: the network is trained on all of them.
+    winner = Winner(setup, parts[0] if len(parts) == 1 else problem.whole, seed)
     settings = {
         "task": problem.task,
         "measures": list(problem.measures),
@@ -261,11 +270,17 @@ def sweep(
                 scheduler.run()
             except KeyboardInterrupt as stop:
                 kept.write_pending()
-                result = SweepResult.of(kept)
+                result = SweepResult.of(kept, winner)
                 message = f"Interrupted after {len(result)} of {total} runs."
                 raise SweepInterrupted(message, result) from stop
         kept.write_pending()
-        return SweepResult.of(kept)
+        result = SweepResult.of(kept, winner)
+    if model is not None and result.finished:
+        result.model.save(Path(model))
+    elif model is not None:
+        text = f"No network was kept in {os.fspath(model)}: every configuration diverged"
+        arguments.warn(text, ModelWarning)
+    return result
 
 
 def seed_for(store: str | os.PathLike[str] | None, overwrite: bool = False) -> int:
@@ -320,7 +335,7 @@ def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, 
 
 def _splits(
     problem: TableProblem, y: Any, share: float | None, validation: Any, folds: Any, seed: int
-) -> list[ScaledSplit]:
+) -> list[Split]:
     """Return the rows to train on and to score on, for each fold."""
     given = {"validation_split": share, "validation_data": validation, "folds": folds}
     names = [name for name, value in given.items() if value is not None]
@@ -328,24 +343,22 @@ def _splits(
         raise ValueError(f"{' and '.join(names)} exclude each other. Received: both")
     n = problem.n_rows
     if validation is not None:
-        return [_scaled(_with_validation(problem, y, validation))]
+        return [_with_validation(problem, y, validation)]
     if folds is not None:
         fold = cross_validation.assign_folds(folds, problem.codes, problem.labels, n, seed)
-        return [_scaled(problem.split(fold == k)) for k in range(int(fold.max()) + 1)]
+        return [problem.split(fold == k) for k in range(int(fold.max()) + 1)]
     if share is not None:
         rule = "a number in (0, 1): a sweep is scored on rows held out"
         share = arguments.number("validation_split", share, rule, lambda v: 0 < v < 1)
     return [_drawn(problem, share, seed)]
 
 
-def _drawn(
-    problem: TableProblem, share: float | None, seed: int, stratified: bool = True
-) -> ScaledSplit:
+def _drawn(problem: TableProblem, share: float | None, seed: int, stratified: bool = True) -> Split:
     classes = problem.codes if stratified else None
     _, held = split(problem.n_rows, SHARE if share is None else share, seed, classes)
     mask = np.zeros(problem.n_rows, bool)
     mask[held] = True
-    return _scaled(problem.split(mask))
+    return problem.split(mask)
 
 
 def _scaled(rows: Split) -> ScaledSplit:

@@ -86,6 +86,22 @@ class SweepSetup:
         model.compile(rule(config["learning_rate"]), loss)
         return model
 
+    def fitted(
+        self, config: Config, epochs: int, rows: ScaledSplit, model: Sequential
+    ) -> list[float]:
+        """Fit a network of a configuration to the training rows; return the losses."""
+        size = min(config["batch_size"], len(rows.x))
+        history = model.fit(
+            rows.x,
+            rows.y,
+            epochs=epochs,
+            batch_size=size,
+            shuffle=size < len(rows.x),
+            verbose=0,
+        )
+        losses: list[float] = history.history["loss"]
+        return losses
+
 
 @dataclass
 class RunGroup:
@@ -212,7 +228,6 @@ def _train_alone(
     threads.raise_if_cancelled()
     start, rows = time.perf_counter(), setup.splits[group.fold]
     model = clone(template, group.seeds[i])
-    size = min(group.config["batch_size"], len(rows.x))
     outcome = Outcome(group.runs[i], parameters=template.count_params())
 
     def share() -> float:
@@ -220,19 +235,12 @@ def _train_alone(
 
     progress.watch(share)
     try:
-        history = model.fit(
-            rows.x,
-            rows.y,
-            epochs=group.epochs,
-            batch_size=size,
-            shuffle=size < len(rows.x),
-            verbose=0,
-        )
+        losses = setup.fitted(group.config, group.epochs, rows, model)
     except DivergedError as error:
         where = "" if error.layer is None else f", layer '{error.layer}'"
         outcome.message = f"diverged in epoch {error.epoch}{where}"
     else:
-        outcome.loss = float(history.history["loss"][-1])
+        outcome.loss = float(losses[-1])
         outcome.nonzero = _count_nonzero([layer.get_weights()[0] for layer in model.dense_layers])
         _score(setup, rows, lambda x: model.predict(x, verbose=0), outcome)
     outcome.seconds = time.perf_counter() - start

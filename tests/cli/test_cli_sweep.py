@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
-from fastmlp import sweeps
+from fastmlp import models, sweeps
 from fastmlp.cli import sweep as sweep_command
 from fastmlp.sweeps import _space
 
@@ -81,6 +83,82 @@ def test_a_run_is_what_train_gives(run, numbers):
                and r["l2"] == best["config"]["l2"])  # fmt: skip
     assert row["val_mse"] == pytest.approx(trained["val"]["mse"], rel=1e-6)
     assert row["train_mse"] == pytest.approx(trained["train"]["mse"], rel=1e-6)
+
+
+def same_weights(one, other):
+    one, other = models.load_model(one), models.load_model(other)
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    return one
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--l1", "0.01", "--proximal", "--validation-split", "0.3", "--drop", "b"),
+        ("--group-l1", "0.01", "--groups", "inputs", "--no-standardize", "--activation", "tanh"),
+        ("--dropout", "0.1", "--optimizer", "sgd", "--validation", "numbers.csv"),
+        ("--folds", "3", "--l2", "1e-3", "--task", "regression", "--impute", "mean"),
+        ("--method", "halving", "--epochs", "9", "--batch-size", "8", "--learning-rate", "0.01"),
+    ],
+)
+def test_the_printed_command_trains_the_winner(run, numbers, more):
+    args = ("sweep", numbers, "--target", "y", "--units", "4,6+3", "--seeds", 2, "--epochs", 3,
+            "--seed", 5, *more)  # fmt: skip
+    plain = run(*args)
+    assert plain.code == 0, plain.err
+    line = plain.out.splitlines()[-1].removeprefix("The first rank's network: ")
+    words = shlex.split(line)
+    assert words[:3] == ["fastmlp", "train", numbers] and words[-2:] == ["-o", "best.fmlp"]
+    outcome = run(*args, "--model", "kept.fmlp", "--json")
+    assert "Wrote kept.fmlp, the network of the first rank.\n" in outcome.err
+    result = document(outcome)
+    assert result["command"] == line.removesuffix(" -o best.fmlp")
+    trained = run(*words[1:])
+    assert trained.code == 0, trained.err
+    model = same_weights("best.fmlp", "kept.fmlp")
+    assert model.n_inputs == (1 if "--drop" in more else 2)
+    kept = models.load_model("kept.fmlp").extras
+    best = result["ranking"][0]
+    assert kept["sweep"]["config"] == best["config"]
+    assert kept["sweep"]["held_out"] == best["mean"]
+    assert run("predict", "kept.fmlp", numbers).code == 0
+    assert f'units = "{best["config"]["units"]}"' in run("summary", "kept.fmlp", "--config").out
+
+
+def test_the_winner_of_the_lecture_and_of_classes(run, flowers):
+    args = ("sweep", "--lecture", "classification", "--units", "3", "--epochs", 4, "--seed", 2)
+    assert "first rank" not in run(*args).out  # train does not standardise the lecture's data
+    outcome = run(*args, "--no-standardize", "--model", "a.fmlp")
+    line = outcome.out.splitlines()[-1].removeprefix("The first rank's network: ")
+    assert run(*shlex.split(line)[1:], "-o", "b.fmlp").code == 0
+    same_weights("a.fmlp", "b.fmlp")
+    outcome = run("sweep", flowers, "--target", "kind", "--units", "3", "--epochs", 4, "--seed", 2,
+                  "--model", "c.fmlp")  # fmt: skip
+    line = outcome.out.splitlines()[-1].removeprefix("The first rank's network: ")
+    assert run(*shlex.split(line)[1:], "-o", "d.fmlp").code == 0
+    same_weights("c.fmlp", "d.fmlp")
+
+
+def test_a_store_goes_on_to_the_winners_file(run, numbers):
+    args = ("sweep", numbers, "--units", "4", "--epochs", 2, "--seed", 1, "-o", "s.db")
+    assert run(*args).code == 0
+    assert run(*args, "--model", "m.fmlp").code == 0
+    assert models.load_model("m.fmlp").n_inputs == 2
+    again = run(*args, "--model", "m.fmlp")
+    assert again.code == 1 and "m.fmlp: the file exists" in again.error
+    shown = run("sweep", "--show", "s.db", "--model", "n.fmlp")
+    assert shown.code == 2 and "--model needs the rows" in shown.err
+    assert "first rank" not in run("sweep", "--show", "s.db").out
+    refused = run(*args, "--model", "-")
+    assert refused.code == 2 and "a model cannot be written to standard output" in refused.err
+
+
+def test_a_winner_without_hidden_layers_is_kept_but_has_no_command(run, numbers):
+    outcome = run("sweep", numbers, "--units", "none", "--epochs", 2, "--model", "m.fmlp")
+    assert outcome.code == 0, outcome.err
+    assert "first rank's network" not in outcome.out
+    assert len(models.load_model("m.fmlp").layers) == 1
 
 
 def test_ranges_methods_and_the_lecture(run):
