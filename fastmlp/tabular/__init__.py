@@ -17,6 +17,7 @@ _intervals    split-conformal intervals and sets
 _thresholds   from which probability on a row counts as class 1
 _digest       which rows a model has seen
 _quality      what a model keeps of all this
+_summary      what a model knows of its table, as text
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from ._prepare import Prepared, prepared, prepared_stream
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
+from ._summary import table_facts, table_text
 from ._thresholds import Threshold, best_threshold, parse_costs
 from ._train import TableTraining, describe, network
 
@@ -76,5 +78,7 @@ __all__ = [
     "scores",
     "shown_units",
     "standard_errors",
+    "table_facts",
+    "table_text",
     "temperature",
 ]
