@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _config, _data
+from . import _config, _data, _decided
 from ._groups import option
 from ._output import Messages, _io_failures, check_output, keep, refuse_standard_output
 
 if TYPE_CHECKING:
-    from fastmlp.sweeps import Rank, SweepResult
+    from fastmlp.sweeps import SweepResult
 
 
 @dataclass
@@ -82,69 +82,54 @@ class Exports:
 
 
 def options(
-    result: SweepResult, source: _data.Source, held_out: _data.Validation
+    result: SweepResult,
+    space: Any,
+    source: _data.Source,
+    held_out: _data.Validation,
+    more: _decided.SharedOptions,
 ) -> dict[str, Any] | None:
     """Return the options of `fastmlp train` for the network of the first rank.
 
     Parameters
     ----------
     result : SweepResult
+    space : SpaceOptions
+        Those of the command.
     source : Source
         The data of the sweep.
     held_out : Validation
+    more : SharedOptions
 
     Returns
     -------
     dict or None
-        By the keys of a TOML file. None if nothing has finished, or if `train` does not train such
-        a network: it has no hidden layers, or the lecture's data were standardised.
+        By the keys of a TOML file; what was not chosen is decided by `train` as it was here. None
+        if nothing has finished, or if `train` does not train such a network: it has no hidden
+        layers, or the lecture's data were standardised.
     """
     if not result.finished or result.best["units"] == "none":
         return None
-    if source.data is None and source.standardize is not False:
+    on_lecture = source.data is None
+    if on_lecture and source.standardize is not False:
         return None
-    found: dict[str, Any] = {"data": source.data} if source.data is not None else {}
-    for name in ("lecture", "target", "task", "categorical", "drop", "impute", "indicator"):
-        value = getattr(source, name)
-        if value not in (None, (), False):
-            found[name] = list(value) if isinstance(value, tuple) else value
-    if source.standardize is False and source.data is not None:
-        found["standardize"] = False
-    found |= _network(result.ranking()[0], result)
-    return found | _rows(result, source, held_out)
-
-
-def _network(rank: Rank, result: SweepResult) -> dict[str, Any]:
-    """Return the options that say what is trained, and how."""
-    config, settings = rank.config, result.settings
-    found: dict[str, Any] = {"units": config["units"], "activation": config["activation"]}
-    for name in ("l1", "l2", "group_l1", "dropout"):
-        if config[name]:
-            found[name.replace("_", "-")] = str(config[name])
-    if config["l1"] and settings["proximal"]:
+    # With --folds, more rows are trained on than `train` decides by.
+    everything = on_lecture or space.folds is not None
+    rank, settings = result.ranking()[0], result.settings
+    found: dict[str, Any] = {} if on_lecture else {"data": source.data}
+    found |= _decided.given_options(source, source.reading, more)
+    if on_lecture:
+        found.pop("standardize", None)
+    for name, value in rank.config.items():
+        chosen = getattr(space, f"{name}_values", getattr(space, name, None))
+        if (everything or chosen is not None) and value not in (0, None):
+            found[name.replace("_", "-")] = value if name == "batch_size" else str(value)
+    if rank.config["l1"] and settings["proximal"]:
         found["proximal"] = True
-    if config["group_l1"]:
+    if rank.config["group_l1"]:
         found["groups"] = settings["groups"]
-    return found | {
-        "optimizer": config["optimizer"],
-        "learning-rate": config["learning_rate"],
-        "epochs": rank.epochs,
-        "batch-size": config["batch_size"],
-        "seed": settings["seed"],
-    }
-
-
-def _rows(result: SweepResult, source: _data.Source, held_out: _data.Validation) -> dict[str, Any]:
-    """Return the option that says which rows are held out."""
-    from fastmlp.sweeps import SHARE
-
-    if held_out.validation is not None:
-        return {"validation": held_out.validation}
-    if held_out.validation_split is not None:
-        return {"validation-split": held_out.validation_split}
-    folded = len({row["fold"] for row in result.rows}) > 1
-    own = source.data is None  # the lecture's data have validation rows of their own
-    return {} if folded or own else {"validation-split": SHARE}
+    if everything or space.epochs is not None or settings["method"] == "halving":
+        found["epochs"] = rank.epochs
+    return found | {"seed": settings["seed"], **_decided.given_options(held_out)}
 
 
 def command_line(found: dict[str, Any], writes: bool) -> str:

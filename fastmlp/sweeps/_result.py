@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._model.clone import clone
 from .._utils import arguments as _arguments
@@ -64,6 +64,13 @@ class Rank:
     seconds: float
 
 
+class TrainsFirst(Protocol):
+    """Trains the network of the first rank."""
+
+    def trained(self, rank: Rank) -> Sequential:
+        """Train the network of a configuration."""
+
+
 class Winner:
     """Trains the network of the first rank, on the rows of the sweep.
 
@@ -101,11 +108,11 @@ class SweepResult:
         Time that each run took, by its number.
     sessions : list of dict
         For each start of the sweep: time, engine, number of threads, and total number of runs.
-    winner : Winner, optional
+    winner : TrainsFirst, optional
         What makes `model`; a store has no rows to train on.
     """
 
-    _winner: Winner | None = None  # also of pickles of earlier versions
+    _winner: TrainsFirst | None = None  # also of pickles of earlier versions
     _model: Sequential | None = None
 
     def __init__(
@@ -114,13 +121,13 @@ class SweepResult:
         settings: dict[str, Any],
         seconds: dict[int, float],
         sessions: list[dict[str, Any]],
-        winner: Winner | None = None,
+        winner: TrainsFirst | None = None,
     ) -> None:
         self.rows, self.settings, self.seconds, self.sessions = rows, settings, seconds, sessions
         self._winner = winner
 
     @classmethod
-    def of(cls, store: Store, winner: Winner | None = None) -> SweepResult:
+    def of(cls, store: Store, winner: TrainsFirst | None = None) -> SweepResult:
         """Read an open store."""
         return cls(store.rows(), store.settings, store.seconds(), store.sessions(), winner)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,28 @@ import numpy as np
 
 from .. import _kernels
 from .._many import cross_validation
-from .._many.cross_validation import Split, TableProblem, with_target
+from .._many.cross_validation import Split, TableProblem, target_named, with_target
 from .._many.engines import Engine, engine
 from .._utils import arguments, atomic
 from .._utils.names import GROUPS, METHODS
-from .._utils.progress import ProgressLine
+from .._utils.progress import ProgressLine, say
 from .._utils.version import __version__
 from ..datasets import as_table
 from ..errors import DataError, ModelWarning
 from ..preprocessing import split
 from . import _methods
-from ._result import SweepResult, Winner
+from ._result import SweepResult, TrainsFirst, Winner
 from ._scheduler import Scheduler
 from ._schema import EmptyStoreError, StoreError
 from ._space import Space, Uniform
 from ._store import Store
+from ._tables import TableWork, check_keywords
 from ._training import ScaledSplit, SweepSetup
 
 SHARE = 0.2  # of the rows, held out by default
+# Defaults for arrays; for a table they are decided.
+_PLAIN = {"activation": "relu", "dropout": 0.0, "optimizer": "adam", "batch_size": 32}
+_PLAIN_EPOCHS = 100
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -49,18 +55,19 @@ class SweepInterrupted(KeyboardInterrupt):
 
 def sweep(
     x: Any,
-    y: Any,
-    units: Any,
+    y: Any = None,
+    units: Any = None,
     *,
-    activation: Any = "relu",
+    target: str | None = None,
+    activation: Any = None,
     l1: Any = 0.0,
     l2: Any = 0.0,
     group_l1: Any = 0.0,
-    dropout: Any = 0.0,
-    optimizer: Any = "adam",
+    dropout: Any = None,
+    optimizer: Any = None,
     learning_rate: Any = None,
-    batch_size: Any = 32,
-    epochs: int = 100,
+    batch_size: Any = "auto",
+    epochs: int | None = None,
     proximal: bool = False,
     groups: str = "units",
     method: str = "grid",
@@ -79,11 +86,6 @@ def sweep(
     drop: Collection[str] = (),
     impute: str | None = "median",
     indicator: bool = True,
-    keep: Collection[str] = (),
-    max_categories: int = 64,
-    unknown: str = "ignore",
-    date_parts: bool = False,
-    target_transform: str | None = None,
     store: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     model: str | os.PathLike[str] | None = None,
@@ -91,8 +93,14 @@ def sweep(
     cluster: str | None = None,
     threads: int | None = None,
     verbose: int = 1,
+    **table: Any,
 ) -> SweepResult:
     """Train many configurations, each with several seeds, and score them on held-out rows.
+
+    A table whose target is named is treated as `fastmlp.fit` treats it: whatever is not given is
+    decided from the table, rows are held out as there (below 500 rows in the folds of a
+    cross-validation), and each run keeps the epoch that is best on them. Arrays x and y have plain
+    defaults instead.
 
     Every finished run is written to an SQLite file at once. An interrupted sweep resumes from the
     file when it is called again with the same data and settings. The results of a run do not depend
@@ -188,13 +196,8 @@ def sweep(
     Jamieson & Talwalkar (2016), AISTATS: successive halving.
     """
     method = arguments.one_of("method", method, METHODS)
-    space = Space(
-        units=units, activation=activation, l1=l1, l2=l2, group_l1=group_l1, dropout=dropout,
-        optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
-    )  # fmt: skip
-    epochs, n_seeds = arguments.integer("epochs", epochs), arguments.integer("seeds", seeds)
-    eta = arguments.integer("eta", eta, 2)
-    for name, value in {"samples": samples, "min_epochs": min_epochs}.items():
+    n_seeds, eta = arguments.integer("seeds", seeds), arguments.integer("eta", eta, 2)
+    for name, value in {"samples": samples, "min_epochs": min_epochs, "epochs": epochs}.items():
         if value is not None:
             arguments.integer(name, value)
     proximal, overwrite = (
@@ -220,33 +223,36 @@ def sweep(
         _methods.import_optuna()
     if model is not None:
         atomic.check(Path(arguments.path("model", model)))
-    problem = TableProblem(
-        x, y, task, "float32", standardize=arguments.flag("standardize", standardize),
-        categorical=categorical, drop=drop, impute=impute, indicator=indicator, keep=keep,
-        max_categories=max_categories, unknown=unknown, date_parts=date_parts,
-        target_transform=target_transform,
+    named, y = target_named(y, target)
+    check_keywords(table, named)
+    space = {
+        "units": units, "activation": activation, "l1": l1, "l2": l2, "group_l1": group_l1,
+        "dropout": dropout, "optimizer": optimizer, "learning_rate": learning_rate,
+        "batch_size": batch_size,
+    }  # fmt: skip
+    columns = {
+        "task": task, "standardize": arguments.flag("standardize", standardize),
+        "categorical": categorical, "drop": drop, "impute": impute, "indicator": indicator,
+    }  # fmt: skip
+    make = _of_table if named else _of_arrays
+    work = make(
+        x, y, space, columns, table, epochs, validation_split, validation_data, folds, seed,
+        proximal, groups, Path(store) if store is not None and not overwrite else None,
     )  # fmt: skip
-    measure = problem.chosen_measure(measure)
-    parts = _splits(problem, y, validation_split, validation_data, folds, seed)
-    splits = [_scaled(part) for part in parts]
-    data = _digests(problem, splits)
-    by_class = validation_data is folds is None and problem.codes is not None
-    if by_class and (found := _kept_settings(store, overwrite)):
-        before = [_drawn(problem, validation_split, seed, stratified=False)]
-        old = [_scaled(part) for part in before]
-        if _digests(problem, old) == found["data"]:  # a store written before classes counted
-            parts, splits, data = before, old, found["data"]
-    space.resolve_batches(max(len(split.x) for split in splits))
-    plan = _methods.plan(method, space, epochs, seed, samples, eta, min_epochs)
-    setup = SweepSetup(splits, problem.n_classes, proximal, groups)
-    # With folds, no fold's rows are preferred to others: the network is trained on all of them.
-    winner = Winner(setup, parts[0] if len(parts) == 1 else problem.whole, seed)
+    if verbose:
+        for note in work.notes:
+            say(note, sys.stderr)
+    setup, winner, splits = work.setup, work.winner, work.setup.splits
+    measure = work.measures[0] if measure is None else arguments.one_of(
+        "measure", measure, work.measures
+    )  # fmt: skip
+    plan = _methods.plan(method, work.space, work.epochs, seed, samples, eta, min_epochs)
     settings = {
-        "task": problem.task,
-        "measures": list(problem.measures),
-        "data": data,
-        "parameters": space.to_dict(),
-        "epochs": epochs,
+        "task": work.task,
+        "measures": list(work.measures),
+        "data": work.data,
+        "parameters": work.space.to_dict(),
+        "epochs": work.epochs,
         "proximal": proximal,
         "groups": groups,
         "method": method,
@@ -254,6 +260,7 @@ def sweep(
         "seeds": n_seeds,
         "seed": seed,
         "measure": measure,
+        **work.facts,
     }
     total = plan.total * n_seeds * len(splits)
     if store is not None:
@@ -281,6 +288,78 @@ def sweep(
         text = f"No network was kept in {os.fspath(model)}: every configuration diverged"
         arguments.warn(text, ModelWarning)
     return result
+
+
+@dataclass
+class _Work:
+    """What is to be trained: configurations, rows, and what identifies both."""
+
+    space: Space
+    setup: SweepSetup
+    winner: TrainsFirst
+    task: str
+    measures: Sequence[str]
+    data: dict[str, Any]
+    epochs: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def _of_table(
+    x: Any, target: Any, space: dict[str, Any], columns: dict[str, Any], table: dict[str, Any],
+    epochs: int | None, share: float | None, validation: Any, folds: Any, seed: int,
+    proximal: bool, groups: str, store: Path | None,
+) -> _Work:  # fmt: skip
+    """Prepare a table, and decide what is not given."""
+    given = {**columns, **table, "validation_split": share, "epochs": epochs}
+    if validation is not None and table.get("validation") is not None:
+        raise ValueError("validation and validation_data are the same. Received: both")
+    given["validation"] = validation if validation is not None else table.get("validation")
+    work = TableWork(x, target, given, folds, seed)
+    decided = {
+        name: value if value is not None and (name, value) != ("batch_size", "auto") else None
+        for name, value in space.items()
+    }
+    defaults = work.defaults()
+    decided = {n: defaults.get(n) if value is None else value for n, value in decided.items()}
+    made = Space(rate=work.rate, **decided)
+    setup = work.setup(proximal, groups)
+    return _Work(
+        made, setup, work.winner(setup), work.prepared.task, work.measures, work.digests(setup),
+        work.prepared.decisions.epochs, {"decided": work.facts()}, list(work.prepared.notes),
+    )  # fmt: skip
+
+
+def _of_arrays(
+    x: Any, y: Any, space: dict[str, Any], columns: dict[str, Any], table: dict[str, Any],
+    epochs: int | None, share: float | None, validation: Any, folds: Any, seed: int,
+    proximal: bool, groups: str, store: Path | None,
+) -> _Work:  # fmt: skip
+    """Prepare arrays, with the plain defaults."""
+    if space["units"] is None:
+        raise ValueError("units must say which networks to try, if y is an array. Received: None")
+    given = {n: _PLAIN.get(n) if value is None else value for n, value in space.items()}
+    if isinstance(space["batch_size"], str):
+        given["batch_size"] = _PLAIN["batch_size"]
+    elif space["batch_size"] is None:
+        given["batch_size"] = None
+    made = Space(**given)
+    task = columns.pop("task")
+    problem = TableProblem(x, y, task, "float32", **columns)
+    parts = _splits(problem, y, share, validation, folds, seed)
+    splits = [_scaled(part) for part in parts]
+    data = _digests(problem, splits)
+    by_class = validation is folds is None and problem.codes is not None
+    if by_class and (found := _kept_settings(store, False)):
+        before = [_drawn(problem, share, seed, stratified=False)]
+        old = [_scaled(part) for part in before]
+        if _digests(problem, old) == found["data"]:  # a store written before classes counted
+            parts, splits, data = before, old, found["data"]
+    made.resolve_batches(max(len(split.x) for split in splits))
+    setup = SweepSetup(splits, problem.n_classes, proximal, groups)
+    # With folds, no fold's rows are preferred to others: the network is trained on all of them.
+    winner = Winner(setup, parts[0] if len(parts) == 1 else problem.whole, seed)
+    return _Work(made, setup, winner, problem.task, problem.measures, data, epochs or _PLAIN_EPOCHS)
 
 
 def seed_for(store: str | os.PathLike[str] | None, overwrite: bool = False) -> int:

@@ -86,6 +86,10 @@ class SweepSetup:
         model.compile(rule(config["learning_rate"]), loss)
         return model
 
+    def train(self, group: RunGroup, progress: Progress) -> list[Outcome]:
+        """Train and score the networks of a group."""
+        return train_group(self, group, progress)
+
     def fitted(
         self, config: Config, epochs: int, rows: ScaledSplit, model: Sequential
     ) -> list[float]:
@@ -164,6 +168,11 @@ class Outcome:
 
 def train(setup: SweepSetup, group: RunGroup, progress: Progress) -> list[Outcome]:
     """Train and score the networks of a group; each gets the bits of training it alone."""
+    return setup.train(group, progress)
+
+
+def train_group(setup: SweepSetup, group: RunGroup, progress: Progress) -> list[Outcome]:
+    """Train the networks of a group, as stacks where that is faster."""
     rows, n_seeds = setup.splits[group.fold], len(group.seeds)
     template = clone(setup.model(group.config))
     data.checked(template, rows.x, rows.y, None)

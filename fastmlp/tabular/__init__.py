@@ -30,16 +30,18 @@ from ._digest import RowDigest, row_hashes
 from ._fit import fit
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
-from ._prepare import Prepared, prepared, prepared_stream
+from ._prepare import DECIDED, READING, Prepared, opened, prepared, prepared_stream
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
 from ._summary import table_facts, table_text
 from ._thresholds import Threshold, best_threshold, parse_costs
-from ._train import TableTraining, describe, network
+from ._train import TableTraining, best_epoch, cross_validated, describe, fit_rows, network
 
 __all__ = [
+    "DECIDED",
     "KEPT",
+    "READING",
     "SHARE",
     "SHOWN",
     "UNBOUNDED",
@@ -56,17 +58,21 @@ __all__ = [
     "Threshold",
     "Wanted",
     "answer",
+    "best_epoch",
     "best_threshold",
     "bootstrap",
     "check_answers",
     "choose",
     "conformal",
+    "cross_validated",
     "decide",
     "describe",
     "figures",
     "find_rate",
     "fit",
+    "fit_rows",
     "network",
+    "opened",
     "parse_costs",
     "per_class",
     "prepared",

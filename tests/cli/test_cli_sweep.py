@@ -18,7 +18,9 @@ from fastmlp import models, sweeps
 from fastmlp.cli import sweep as sweep_command
 from fastmlp.sweeps import _space
 
-GRID = ("--units", "4,8x2", "--l2", "0,1e-3", "--seeds", 2, "--epochs", 3, "--seed", 1)
+# Few rows have folds, unless a share is held out.
+SHARE = ("--validation-split", 0.2)
+GRID = ("--units", "4,8x2", "--l2", "0,1e-3", "--seeds", 2, "--epochs", 3, "--seed", 1, *SHARE)
 
 
 def document(outcome):
@@ -46,7 +48,7 @@ def test_a_sweep_and_what_it_shows(run, numbers, tmp_path):
     connection.close()
     shown = run("sweep", "--show", "s.store", "--top", 2)
     assert shown.code == 0, shown.err
-    assert shown.out.splitlines()[3:5] == lines[3:5]
+    assert [x.split() for x in shown.out.splitlines()[3:5]] == [x.split() for x in lines[3:5]]
     assert "2 more configurations" in shown.out
     drawn = run("sweep", "--show", "s.store", "-o", "again.png")
     assert drawn.err == "Wrote again.png.\n"
@@ -58,7 +60,7 @@ def test_a_sweep_and_what_it_shows(run, numbers, tmp_path):
 
 
 def test_the_same_command_goes_on_and_keeps_its_seed(run, numbers):
-    options = ("--units", "4", "--epochs", 2, "--json", "-q")
+    options = ("--units", "4", "--epochs", 2, "--json", "-q", *SHARE)
     first = document(run("sweep", numbers, *options, "-o", "s.db"))
     again = document(run("sweep", numbers, *options, "-o", "s.db"))
     assert again["ranking"] == first["ranking"]
@@ -161,6 +163,34 @@ def test_a_winner_without_hidden_layers_is_kept_but_has_no_command(run, numbers)
     assert len(models.load_model("m.fmlp").layers) == 1
 
 
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(520, 2))
+    rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]
+    write("t.csv", "a;b;zone;y\n" + "\n".join(rows) + "\n")
+    args = ("sweep", "t.csv", "--epochs", 2, "--seed", 1)
+    outcome = run(*args, "--json")
+    assert "semicolons" in outcome.err and "Target: 'y', the last column." in outcome.err
+    result = document(outcome)
+    assert result["command"] == "fastmlp train t.csv --epochs 2 --seed 1 -o best.fmlp"
+    config = result["ranking"][0]["config"]
+    assert (config["units"], config["optimizer"], config["activation"]) == (
+        "128x2", "adamw", "silu",
+    )  # fmt: skip
+    printed = run(*args, "--optimizer", "adam,sgd", "--print-config").out
+    lines = (
+        'units = "128x2"', 'activation = "silu"', 'batch-size = "32"', "epochs = 2",
+        'optimizer = "adam,sgd"', 'target = ["y"]', 'schedule = "cycles"', 'impute = "median"',
+        "validation-split = 0.2", "# Initial weights: data",
+    )  # fmt: skip
+    for line in lines:
+        assert line in printed, line
+    assert "learning-rate" not in printed  # each optimizer has its own
+    write("again.toml", printed)
+    again = document(run("sweep", "--config", "again.toml", "--json"))
+    assert [r["config"]["optimizer"] for r in again["ranking"]] == ["adam", "sgd"]
+
+
 def test_ranges_methods_and_the_lecture(run):
     drawn = document(
         run("sweep", "--data", "regression", "--units", "4,6+3", "--l2", "1e-6..1e-2",
@@ -184,7 +214,7 @@ def test_options_from_a_file(run, write, numbers):
     write("run.toml", 'units = ["4", "8x2"]\nl2 = [0, 1e-3]\nlearning-rate = [0.01]\nepochs = 2\n'
           'data = "numbers.csv"\nseeds = 2\nseed = 7\n')  # fmt: skip
     result = document(run("sweep", "--config", "run.toml", "--json"))
-    assert result["runs"] == 8
+    assert result["runs"] == 40  # five folds
     text = run("sweep", "--config", "run.toml", "--print-config").out
     write("again.toml", text)
     again = document(run("sweep", "--config", "again.toml", "--json"))
@@ -194,7 +224,12 @@ def test_options_from_a_file(run, write, numbers):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("numbers.csv",), "--units is missing"),
+        (("--lecture", "regression"), "--units is missing"),
+        (("--lecture", "regression", "--units", "4", "--clip", "1"), "--clip is for DATA"),
+        (("numbers.csv", "--units", "4", "--group", "a", "--time", "b"), "exclude each other"),
+        (("numbers.csv", "--units", "4", "--loss", "quantile:0.9"), "ranks by the squared error"),
+        (("numbers.csv", "--loss", "log_loss"), "loss of a regression must be mse"),
+        (("numbers.csv", "--validation-split", "0"), "a sweep is scored on rows held out"),
         (("--units", "4"), "give either DATA or --lecture"),
         (("numbers.csv", "--units", "4", "--data", "regression"), "DATA is given as well"),
         (("numbers.csv", "--units", "4,q"), "units must be positive integers"),
@@ -206,10 +241,7 @@ def test_options_from_a_file(run, write, numbers):
         (("numbers.csv", "--units", "4,4"), "The values of units must differ"),
         (("numbers.csv", "--units", "4", "--method", "random"), "needs samples"),
         (("numbers.csv", "--units", "4", "--optimizer", "adamm"), "Did you mean 'adam'"),
-        (
-            ("numbers.csv", "--units", "4", "--indicator", "--impute", "none"),
-            "--indicator needs --impute",
-        ),
+        (("numbers.csv", "--units", "4", "--indicator", "--impute", "none"), "--indicator needs"),
         (("numbers.csv", "--units", "4", "--export", "a.xls"), "must end in .parquet or .csv"),
         (("numbers.csv", "--units", "4", "--plot", "a.gif"), "must end in .png"),
         (
@@ -298,7 +330,17 @@ def interrupted(tmp_path, *args):
     return process.returncode, out, err, time.monotonic() - begin
 
 
-LONG = ("--units", "16,16x2,32x2,64x2", "--l2", "0,1e-4,1e-3", "--seeds", 10, "--epochs", 600)
+LONG = (
+    "--units",
+    "16,16x2,32x2,64x2",
+    "--l2",
+    "0,1e-4,1e-3",
+    "--seeds",
+    10,
+    "--epochs",
+    600,
+    *SHARE,
+)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
