@@ -108,18 +108,22 @@ def sweep(
 
     Parameters
     ----------
-    x : array-like of shape (n, p), data frame, Table and so on
-        See `datasets.as_table`.
-    y : array-like of shape (n,), or str
-        Numbers or classes, or the name of a column of x.
+    x : path, Table, data frame, Arrow table, mapping, or array-like of shape (n, p)
+    y : array-like of shape (n,), or str, optional
+        Numbers or classes of arrays; or the name of a column of x, by default the last.
     units : str, sequence of int, or list of these
         Widths of the hidden layers, such as "64x2", [64, 32] or "none", or a list of these to try.
+        By default decided from a table's number of rows; required for arrays.
+    target : str, optional
+        The column to predict, in place of y.
     activation, l1, l2, group_l1, dropout, optimizer, learning_rate, batch_size
         A value for all layers, or a list of values to try; see `models.mlp` and `Sequential.fit`.
-        Optimizers are given by name. batch_size None means all rows, and learning_rate None the
-        optimizer's default. Numbers may also be a range to draw from, `Uniform` or `LogUniform`.
-    epochs : int
-        Epochs of each run; with halving, those of the last rung.
+        Optimizers are given by name. Numbers may also be a range to draw from, `Uniform` or
+        `LogUniform`. What is not given is decided from a table; for arrays it is "relu", no
+        dropout, "adam" with its own rate, and batches of 32, where batch_size None means all rows.
+    epochs : int, optional
+        Epochs of each run, of which the best is kept for a table; with halving, those of the last
+        rung. By default decided from a table's number of rows, 100 for arrays.
     proximal : bool
         Whether l1 makes weights exactly zero.
     groups : {"units", "inputs"}
@@ -143,20 +147,17 @@ def sweep(
         `SweepResult.settings`.
     validation_split : float, optional
         Share of the rows to hold out, drawn at random, of each class the same share; 0.2 by
-        default, unless `validation_data` or `folds` is given.
-    validation_data : tuple (x, y), or a table if y names a column, optional
-        Rows to score on, instead of a split.
+        default, unless `validation_data` or `folds` is given, or a table has fewer than 500 rows:
+        these are cut into 5 folds.
+    validation_data : tuple (x, y), or a path or table if the target is named, optional
+        Rows to score on, instead of a split; ``validation`` is the same.
     folds : int or array-like of shape (n,), optional
         Cross-validation, instead of a split: number of folds, or each row's fold. Every
         configuration has a run for each fold.
     measure : {"mse", "deviance", "misclassification"}, optional
         Error measure to rank by: by default the mean squared error, or for classes the deviance.
-    task, categorical, drop, impute, indicator, keep, max_categories, unknown, date_parts
+    task, standardize, categorical, drop, impute, indicator
         See `preprocessing.Preprocessing.fit`, which is fitted to training rows.
-    standardize : bool
-        Scale numeric inputs robustly, and a regression target to mean 0 and deviation 1.
-    target_transform : {"log", "sqrt", "quantile"}, optional
-        See `preprocessing.Preprocessing.fit`. Errors then are in the units of the transform.
     store : str or path, optional
         The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
@@ -172,7 +173,12 @@ def sweep(
         Number of threads. With `jobs` or `cluster`, the number of each worker: by default the
         processors divided by `jobs`, and on a cluster 1.
     verbose : {0, 1}
-        1: a progress line on stderr once it has taken a second.
+        1: a progress line on stderr once it has taken a second, and what was found and decided.
+    **table
+        Further keywords of `fastmlp.fit`, with the same meaning, for a table: how to read a file
+        (``delimiter`` to ``sheet``), ``keep``, ``max_categories``, ``unknown``, ``date_parts``,
+        ``target_transform``, ``weight``, ``group``, ``time``, ``validation``, ``schedule``,
+        ``patience``, ``clip``, ``loss`` and ``class_weight``.
 
     Returns
     -------
