@@ -349,7 +349,7 @@ def _of_arrays(
         given["batch_size"] = _PLAIN["batch_size"]
     elif space["batch_size"] is None:
         given["batch_size"] = None
-    made = Space(**given)
+    made = Space(None, **given)
     task = columns.pop("task")
     problem = TableProblem(x, y, task, "float32", **columns)
     parts = _splits(problem, y, share, validation, folds, seed)

@@ -100,7 +100,7 @@ class TableSetup(SweepSetup):
         start = time.perf_counter()
         prepared = self.configured(group.config, group.epochs)
         train, held = self.part(group.fold)
-        model = tabular.network(prepared, *train[:2], group.seeds[i])
+        model = tabular.network(prepared, train[0], train[1], group.seeds[i])
         outcome = Outcome(group.runs[i], parameters=model.count_params())
 
         def share() -> float:

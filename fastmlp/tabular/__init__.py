@@ -25,9 +25,10 @@ from __future__ import annotations
 from ._answers import Wanted, answer, check_answers, choose, figures, refit
 from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
-from ._decisions import SHARE, UNBOUNDED, Decisions, decide, shown_units
+from ._decisions import SHARE, UNBOUNDED, Decisions, decide, path_units, shown_units
 from ._digest import RowDigest, row_hashes
 from ._fit import fit
+from ._held_out import folds_of_groups
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
 from ._prepare import DECIDED, READING, Prepared, opened, prepared, prepared_stream
@@ -71,9 +72,11 @@ __all__ = [
     "find_rate",
     "fit",
     "fit_rows",
+    "folds_of_groups",
     "network",
     "opened",
     "parse_costs",
+    "path_units",
     "per_class",
     "prepared",
     "prepared_stream",

@@ -111,7 +111,7 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
         (["--units", "none", "--penalty", "l3"], "'l3' is not one of"),
         (["--units", "none", "--indicator", "--impute", "none"], "--indicator needs --impute"),
         (["--units", "none", "--data", "regression"], "DATA is given as well"),
-        ([], "Missing option '--units'"),
+        (["--loss", "mae"], "No such option"),
     ],
 )
 def test_wrong_options(run, numbers, args, text):
@@ -201,3 +201,22 @@ def test_the_end_of_the_grid_is_told(run, numbers):
     args = ("path", numbers, "--target", "y", "--units", "none", "--lambdas", "1,0.5", "--folds", 2)
     err = run(*args, "--seed", 1).err
     assert "Warning: The least error is at the smallest lambda, 0.5, an end of the grid" in err
+
+
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(160, 2))
+    rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]
+    write("t.csv", "a;b;zone;y\n" + "\n".join(rows) + "\n")
+    printed = run("path", "t.csv", "--seed", 1, "--print-config").out
+    for line in ('units = "64x2"', 'activation = "silu"', "epochs = 200", "batch-size = 160",
+                 'target = ["y"]', 'task = "regression"', 'impute = "median"', 'measure = "mse"',
+                 "# t.csv: semicolons"):  # fmt: skip
+        assert line in printed, line
+    outcome = run("path", "t.csv", *QUICK, "-o", "out")
+    assert "semicolons" in outcome.err and "Target: 'y', the last column." in outcome.err
+    text = run("summary", "out/model.fmlp").out
+    assert "scaled by median" in text and "160 rows, 3-fold cross-validation" in text
+    assert run("predict", "out/model.fmlp", "t.csv").code == 0  # reads it alike
+    missing = run("path", "--lecture", "regression")
+    assert missing.code == 2 and "Missing option '--units'" in missing.err
