@@ -22,16 +22,16 @@ _summary      what a model knows of its table, as text
 
 from __future__ import annotations
 
-from ._answers import Wanted, answer, check_answers, choose, figures, refit
+from ._answers import Wanted, answer, check_answers, choose, figures, refit, score
 from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
-from ._decisions import SHARE, UNBOUNDED, Decisions, decide, path_units, shown_units
+from ._decisions import SHARE, UNBOUNDED, Decisions, checked_units, decide, path_units, shown_units
 from ._digest import RowDigest, row_hashes
 from ._fit import fit
 from ._held_out import folds_of_groups
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
-from ._prepare import DECIDED, READING, Prepared, opened, prepared, prepared_stream
+from ._prepare import DECIDED, PREPARATION, READING, Prepared, opened, prepared, prepared_stream
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
@@ -42,6 +42,7 @@ from ._train import TableTraining, best_epoch, cross_validated, describe, fit_ro
 __all__ = [
     "DECIDED",
     "KEPT",
+    "PREPARATION",
     "READING",
     "SHARE",
     "SHOWN",
@@ -63,6 +64,7 @@ __all__ = [
     "best_threshold",
     "bootstrap",
     "check_answers",
+    "checked_units",
     "choose",
     "conformal",
     "cross_validated",
@@ -84,6 +86,7 @@ __all__ = [
     "rounded",
     "row_hashes",
     "scale_last_layer",
+    "score",
     "scores",
     "shown_units",
     "standard_errors",

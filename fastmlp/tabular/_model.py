@@ -234,7 +234,7 @@ class TableModel:
             If the file is missing or damaged, or was not trained on a table.
         """
         network = load_model(path)
-        if not isinstance(network, Sequential) or KEPT not in getattr(network, "extras", {}):
+        if KEPT not in getattr(network, "extras", {}):
             raise ModelFileError(
                 f"{path}: holds a model that was not trained on a table by fastmlp.fit or fastmlp "
                 "train; models.load_model reads it"
