@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from fastmlp.errors import DataError, DivergedError, ModelFileError, printable
+from fastmlp.errors import DataError, DivergedError, ModelFileError, ModelWarning, printable
 
 from . import _ranks
 from ._errors import BAD_FILE, DIVERGED, INTERRUPTED, RUN_TIME, USAGE, _fail, describe
@@ -43,7 +43,7 @@ COMMANDS = {
     "plot": "Draw a model, or data.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
-    "doctor": "Print the facts that a bug report needs.",
+    "doctor": "Check the installation, and print what helps and the facts for a bug report.",
     "completion": "Print a shell's completion script.",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
@@ -148,17 +148,18 @@ class Commands(click.Group):
 
 @contextlib.contextmanager
 def _warnings_shown() -> Iterator[None]:
-    """Print each warning about an option without effect in a line of its own."""
+    """Print each warning about a model, or an option without effect, in a line of its own."""
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, *arguments: Any, **named: Any) -> None:
-            if str(message).startswith(_NO_EFFECT):
+            if isinstance(message, ModelWarning) or str(message).startswith(_NO_EFFECT):
                 click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
             else:
                 others(message, *arguments, **named)
 
         warnings.filterwarnings("always", _NO_EFFECT, UserWarning)
+        warnings.filterwarnings("always", category=ModelWarning)
         warnings.showwarning = show
         yield
 

@@ -159,7 +159,7 @@ def as_given(param: click.Parameter, value: Any) -> Any:
     """Return a value of the file as the command line would give it, if it has the right type."""
     if getattr(param, "is_flag", False):
         return _checked(value, (bool,), "true or false")
-    if param.name in _LISTS:
+    if param.name in _LISTS and not param.multiple:
         parts = value if isinstance(value, list) else [value]
         what = "text, a number, or an array of these"
         return ",".join(str(_checked(part, (str, int, float), what, value)) for part in parts)
@@ -215,7 +215,7 @@ def resolved(**decided: Any) -> dict[str, Any]:
         if name == "force":  # it is for a single run
             continue
         value = ctx.params.get(name) if param.expose_value else _unexposed(ctx, param)
-        if value is None:
+        if value is None or value == ():
             value = decided.get(name)
         if value is not None and value != ():
             run[key] = list(value) if isinstance(value, tuple) else value

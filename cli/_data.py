@@ -481,6 +481,14 @@ def table(source: Source, report: Messages) -> tuple[Table, str, str]:
     return found, target, task
 
 
+def lecture_arrays(task: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lecture's data for a task, 'train' or 'validation', as arrays x and y."""
+    from fastmlp import datasets
+
+    _, x, y = datasets.load(f"{task}_{part}")
+    return x, y[:, 0]
+
+
 def lecture_table(task: str, part: str) -> Table:
     """Return the lecture's data for a task, 'train' or 'validation', as a table."""
     from fastmlp import datasets

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fastmlp._utils.names import SCHEDULES
+from fastmlp._utils.names import ACTIVATIONS, SCHEDULES
 
 from . import _options
 from ._groups import group, option
@@ -20,6 +21,35 @@ if TYPE_CHECKING:
     from ._training import NetworkOptions, TrainingOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# What help says of options whose defaults are decided.
+NETWORK = {
+    "activation": {
+        "help": "Activation of the hidden layers, one for all or one for each: "
+        f"{', '.join(ACTIVATIONS)}.  [default: silu; on the lecture's data relu]"
+    },
+    "dropout": {
+        "help": "Dropout rate after the hidden layers, one for all or one for each.  [default: "
+        "0.1, of few rows 0; on the lecture's data 0]"
+    },
+}
+TRAINING = {
+    "optimizer": {
+        "help": "Optimizer that trains the weights.  [default: adamw; on the lecture's data adam]"
+    },
+    "learning_rate": {
+        "help": "Learning rate, the highest of the schedule.  [default: 0.0045 for numbers, 0.0025 "
+        "for classes; of other optimizers, and on the lecture's data, the optimizer's own]"
+    },
+    "epochs": {
+        "help": "Largest number of passes over the training rows.  [default: 24 to 128, by the "
+        "number of rows; on the lecture's data 1000]"
+    },
+    "batch_size": {
+        "help": "Rows of a batch.  [default: 16 to 1024, by the number of rows; on the lecture's "
+        "data all]"
+    },
+}
 
 
 @dataclass
@@ -141,6 +171,53 @@ class TableOptions:
 table_options: Callable[[F], F] = group(TableOptions, "options")
 
 
+@dataclass
+class SharedOptions:
+    """Those of TableOptions that hold for each of many networks; filled below."""
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Arguments of `tabular.prepared`."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def refuse(self, why: str) -> None:
+        """Fail if an option was given."""
+        for name in self.keywords:
+            raise click.UsageError(f"--{name.replace('_', '-')} {why}")
+
+
+SHARED = ("loss", "class_weight", "weight", "patience", "schedule", "clip", "group", "time")
+
+
+def shared_options(*names: str) -> Callable[[F], F]:
+    """Add some of the options of `TableOptions`, as the argument options."""
+    fields = {field.name: field for field in dataclasses.fields(TableOptions)}
+    own: list[Any] = [
+        (n, Any, dataclasses.field(default=None, metadata=fields[n].metadata)) for n in names
+    ]
+    kind = dataclasses.make_dataclass("SharedOptions", own, bases=(SharedOptions,))
+    return group(kind, "options")
+
+
+def table_keywords(source: Source) -> dict[str, Any]:
+    """Return the keywords that describe the file and its columns."""
+    found = {"task": source.task, **source.described, **source.reading.keywords}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def given_options(*groups: Any) -> dict[str, Any]:
+    """Return the options of groups that differ from their defaults, by their keys in a file."""
+    found: dict[str, Any] = {}
+    for one in groups:
+        for field in dataclasses.fields(one):
+            value = getattr(one, field.name)
+            flags = field.metadata.get("flags")
+            if flags and value not in (field.default, None, ()):
+                key = flags[-1].split("/")[0].lstrip("-")
+                found[key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
 def keywords(
     source: Source,
     options: TableOptions,
@@ -196,6 +273,17 @@ def resolved(decisions: Decisions) -> dict[str, Any]:
         "validation_split": None if decisions.folds else decisions.validation_split,
     }
     return found
+
+
+def described(source: Source) -> dict[str, Any]:
+    """Return how columns are treated, by the names of the options in the code."""
+    return {
+        "standardize": True,
+        "impute": "median",
+        "indicator": source.impute != "none",
+        "max_categories": 64,
+        "unknown": "ignore",
+    }
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`fastmlp doctor`: facts for a bug report."""
+"""`fastmlp doctor`: whether everything works, what helps, and the facts for a bug report."""
 
 from __future__ import annotations
 
@@ -6,33 +6,48 @@ from typing import Any
 
 import click
 
-from . import _options
-from ._output import print_json
+from fastmlp.errors import printable
+
+from . import _checks, _options
+from ._output import Failure, print_json
 
 EPILOG = """\b
 Examples:
   fastmlp doctor                  print everything
   fastmlp doctor --json           the same as one JSON document
   FASTMLP_ISA=avx2 fastmlp doctor check that the instruction set can be forced
+
+A verdict ends the output: a small network is trained and compared with the formula, and every
+package that fastmlp can use, optional ones included, is looked for and imported. Under the verdict
+there is a line for each problem and each piece of advice, and one with what helps. With a problem,
+the exit code is 1; advice, such as an optional package that is not installed, leaves it 0.
 """
 
 
 @click.command(epilog=EPILOG)
 @_options.as_json
 def command(as_json: bool) -> None:
-    """Print the facts that a bug report needs.
+    """Check the installation, and print what helps and the facts for a bug report.
 
     These are versions, processor and threads. Nothing is sent anywhere, and no file is named.
     """
-    facts = _facts()
+    packages = _checks.packages()
+    facts = _facts(packages)
+    found = _checks.findings(packages)
+    verdict = _checks.verdict(found)
     if as_json:
-        print_json(facts)
-        return
-    for title, section in facts.items():
-        click.echo(f"{title}:")
-        width = max(map(len, section), default=0)
-        for name, value in section.items():
-            click.echo(f"  {name:<{width}}  {_shown(value)}")
+        print_json({**facts, "verdict": verdict, "findings": _checks.as_json(found)})
+    else:
+        for title, section in facts.items():
+            click.echo(f"{title}:")
+            width = max(map(len, section), default=0)
+            for name, value in section.items():
+                click.echo(f"  {name:<{width}}  {_shown(value)}")
+        click.echo(f"verdict: {verdict}")
+        for finding in found:
+            click.echo(printable(f"  {finding.level}: {finding.text}\n    {finding.remedy}"))
+    if any(finding.level == _checks.PROBLEM for finding in found):
+        raise Failure(verdict)
 
 
 def _shown(value: Any) -> str:
@@ -41,8 +56,7 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _facts() -> dict[str, dict[str, Any]]:
-    import importlib.metadata
+def _facts(packages: list[_checks.Package]) -> dict[str, dict[str, Any]]:
     import importlib.util
     import os
     import platform
@@ -52,12 +66,6 @@ def _facts() -> dict[str, dict[str, Any]]:
     from fastmlp import _kernels, threads
 
     count, automatic = threads.resolve()
-    versions: dict[str, str | None] = {}
-    for name in ("numpy", "scipy", "matplotlib", "click", "rich", "safetensors"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
     settings = ("FASTMLP_ISA", "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY", "NO_COLOR")
     return {
         "fastmlp": {
@@ -85,7 +93,8 @@ def _facts() -> dict[str, dict[str, Any]]:
             "compiler": platform.python_compiler(),
             "virtual environment": sys.prefix != sys.base_prefix,
         },
-        "packages": versions,
+        "packages": {p.name: p.version for p in packages if p.extra is None},
+        "optional packages": {p.name: p.version for p in packages if p.extra is not None},
         "environment": {name: os.environ[name] for name in settings if name in os.environ},
     }
 

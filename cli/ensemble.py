@@ -15,7 +15,7 @@ import click
 
 from fastmlp._utils.names import PENALTIES
 
-from . import _data, _options, _training
+from . import _config, _data, _decided, _members, _options, _training
 from ._groups import group, option
 from ._output import (
     Messages,
@@ -51,8 +51,9 @@ Examples:
   fastmlp plot thousand.fmlp --kind members  members grey, mean bold
 
 Without DATA, or with the word lecture, the lecture's data are used as they are, for 1000 epochs of
-one batch. With DATA, training takes 100 epochs of batches of 32 rows, and numbers are standardised;
-DATA may be any file that `fastmlp train` reads into memory.
+one batch. With DATA, a table that `fastmlp train` reads into memory, every member is trained as
+train trains its network: what no option says is decided from the table, and the epoch that is best
+on the rows held out is kept.
 
 There is a network for every --units, every lambda of --lambdas, every fold and every seed. Member i
 of --members has the seed --seed + i, and the same weights as a network that is trained alone with
@@ -95,10 +96,10 @@ class MemberOptions:
 
     units: tuple[str, ...] = option(
         "--units",
-        required=True,
         multiple=True,
         metavar="WIDTHS",
-        help="Widths of the hidden layers: 1024x5, or 64,32,16; repeatable.",
+        help="Widths of the hidden layers: 1024x5, or 64,32,16; repeatable.  [default: decided "
+        "from the number of rows; required for the lecture's data]",
     )
     members: int = option(
         "--members",
@@ -151,17 +152,20 @@ class MemberOptions:
                 )
                 for value in self.lambdas
             ]
-        return [kind.arguments(units) for units in self.units for kind in kinds]
+        return [kind.arguments(units) for units in self.units or ("1",) for kind in kinds]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @group(MemberOptions, "chosen")
-@_training.network
-@_training.training("Seed of the first member; it also draws the split.", most=2**62)
+@_training.network_with(**_decided.NETWORK)
+@_training.training(
+    "Seed of the first member; it also draws the split.", 2**62, changes=_decided.TRAINING
+)
+@_decided.shared_options(*_members.SHARED)
 @_options.workers
 @_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")
-@_data.held_out()
+@_data.held_out(None, "  [default: 0.2; below 500 rows cross-validation chooses the epochs]")
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
 @_options.output(metavar="FILE", help="Write the ensemble to this file.")
 @_options.common
@@ -169,6 +173,7 @@ def command(
     chosen: MemberOptions,
     network: NetworkOptions,
     training: TrainingOptions,
+    options: _decided.SharedOptions,
     workers: _options.Workers,
     source: _data.Source,
     held_out: _data.Validation,
@@ -185,19 +190,39 @@ def command(
     refuse_standard_output(results.output, "an ensemble")
     held_out.refuse_one_stream(source.data)
     networks = chosen.networks(network)
-    settings = training.settings(source)
-    results.check()
-    data = _data.read(source, _data.Streaming(stream=False), held_out, settings.seed, report)
-    if chosen.folds is not None and chosen.folds > data.n_rows:
-        raise click.UsageError(f"--folds {chosen.folds} is more than the {data.n_rows} rows")
-    settings.batch_size = min(settings.batch_size, data.n_rows)
-    models = [build(network, data, settings) for network in networks]
-    check_model(results.output, models[0], 0, chosen.members * (chosen.folds or 1))
-    names = ["members.png"] if figures and _is_curve(data, models[0]) else []
+    if not _config.print_wanted():
+        results.check()
+    members: _members.TableMembers | None = None
+    if source.data is None:
+        options.refuse("is for DATA, which is not given")
+        if not chosen.units:
+            raise click.UsageError("Missing option '--units', which the lecture's data need")
+        settings = training.settings(source)
+        if _config.print_wanted():
+            click.echo(_plain_configuration(settings), nl=False)
+            return
+        data = _data.read(source, _data.Streaming(stream=False), held_out, settings.seed, report)
+        if chosen.folds is not None and chosen.folds > data.n_rows:
+            raise click.UsageError(f"--folds {chosen.folds} is more than the {data.n_rows} rows")
+        settings.batch_size = min(settings.batch_size, data.n_rows)
+        models = [build(network, data, settings) for network in networks]
+        check_model(results.output, models[0], 0, chosen.members * (chosen.folds or 1))
+    else:
+        with _options.library_call():
+            members = _members.TableMembers(chosen, network, training, options, source, held_out)
+        if _config.print_wanted():
+            click.echo(members.configuration(), nl=False)
+            return
+        data, models = members.data, []
+    names = ["members.png"] if figures and _is_curve(data) else []
     check_outputs(figures, names, results.force)
     start = time.perf_counter()
     with _options.library_call():
-        made = _fit(models, data, settings, chosen, workers, results.output, report)
+        if members is None:
+            made = _fit(models, data, settings, chosen, workers, results.output, report)
+        else:
+            made = members.train(workers, results.output, report)
+            settings = members.settings(made)
     seconds = time.perf_counter() - start
     for entry in made.diverged:
         report.note(f"The network of seed {entry['seed']} is left out: {entry['message']}")
@@ -205,6 +230,8 @@ def command(
         keep(made, results.output)
         report.note(f"Wrote {results.output}.")
     result = _result(made, data, settings, seconds, report.quiet)
+    if members is not None:
+        result["held_out"] = members.figures(made, results.as_json)
     if names:
         from fastmlp import plots
 
@@ -222,11 +249,20 @@ def command(
         _print_table(result, data.preprocessing.target.scale != 1)
 
 
-def _is_curve(data: _data.Data, model: Sequential) -> bool:
+def _plain_configuration(settings: Settings) -> str:
+    """Return the options of a run on the lecture's data as a TOML file."""
+    run = _config.resolved(
+        epochs=settings.epochs, seed=settings.seed, optimizer=settings.optimizer.name,
+        learning_rate=settings.learning_rate, activation="relu", dropout="0",
+    )  # fmt: skip
+    return _config.to_toml(run)
+
+
+def _is_curve(data: _data.Data) -> bool:
     """Return whether the members can be drawn as curves over one input."""
     state = data.preprocessing
     numeric = all(column.kind == "numeric" for column in state.columns)
-    return model.n_inputs == 1 and numeric and state.task == "regression"
+    return state.n_inputs == 1 and numeric and state.task == "regression"
 
 
 def _fit(
@@ -329,7 +365,7 @@ def _result(
         "members": len(made),
         "kinds": kinds,
         "optimizer": settings.optimizer.name,
-        "learning_rate": settings.optimizer.learning_rate,
+        "learning_rate": settings.learning_rate,
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "seed": settings.seed,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fastmlp._utils.names import CHOICES, MEASURES, PENALTIES
+from fastmlp._utils.names import ACTIVATIONS, CHOICES, MEASURES, PENALTIES
 
-from . import _config, _data, _options, _training
+from . import _config, _data, _decided, _options, _training
 from ._groups import group, option
 from ._output import (
     Messages,
@@ -51,6 +51,11 @@ fold, which score it. The path reports two lambdas: min has the least error, 1se
 lambda within one standard error of it. The penalty l1 makes weights exactly zero; group removes
 whole inputs and hidden units; l2 only shrinks weights.
 
+Where one standard error is more than the gain over a constant, 1se would keep a network without
+weights; the model is then that of min, and a warning says so. Further warnings: the model is empty
+or no better than a constant; the least error is at an end of the grid, where --lambda-ratio or
+--lambdas reach further.
+
 With -o the command writes path.csv, with a row for each lambda; cv.png, the cross-validated error;
 path.png, coefficients or norms against lambda; fits.png, the model at nine lambdas: its curve or
 its regions over one or two inputs, otherwise its predictions of held-out rows; and model.fmlp, the
@@ -71,11 +76,11 @@ done and the model chosen among them, without figures.
 class Fits:
     """The options that say which networks are fitted, and how; lists are text."""
 
-    units: str = option(
+    units: str | None = option(
         "--units",
-        required=True,
         metavar="WIDTHS",
-        help="Widths of the hidden layers: 64x2, or 64,32; none for a linear or logistic model.",
+        help="Widths of the hidden layers: 64x2, or 64,32; none for a linear or logistic model.  "
+        "[default: 32x2, from 150 rows on 64x2; required for the lecture's data]",
     )
     penalty: str = option(
         "--penalty",
@@ -138,7 +143,13 @@ class Fits:
         type=click.Choice(MEASURES),
         help="Error measure of the cross-validation.  [default: mse; for classes the deviance]",
     )
-    activation: str | None = _training.activation_option()
+    activation: str | None = option(
+        "--activation",
+        metavar="NAMES",
+        shell_complete=_options.complete_names(ACTIVATIONS),
+        help="Activation of the hidden layers, one for all or one for each: "
+        f"{', '.join(ACTIVATIONS)}.  [default: silu; on the lecture's data relu]",
+    )
     epochs: int | None = option(
         "--epochs",
         type=click.IntRange(min=1),
@@ -157,21 +168,28 @@ class Fits:
         "--seed", **_options.seed_option("Seed for folds and initial weights.")
     )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, on_lecture: bool) -> dict[str, Any]:
         """Return the arguments of `fastmlp.path`, checked."""
         from fastmlp._model.architecture import parse_layer_values
         from fastmlp.paths import parse_hidden
 
+        if self.units is None and on_lecture:
+            raise click.UsageError("Missing option '--units', which the lecture's data need")
+        hidden = None
         with _options.wrong_option("--units"):
-            hidden = parse_hidden(self.units)
-        activation = self.activation or "relu"
-        with _options.wrong_option("--activation"):
-            names = _training.activation_names(activation)
-            names = parse_layer_values("activation", names, len(hidden), "hidden layer")
+            hidden = None if self.units is None else parse_hidden(self.units)
+        activation: Any = self.activation
+        if activation is not None:
+            with _options.wrong_option("--activation"):
+                names = _training.activation_names(activation)
+                activation = names[0] if len(names) == 1 else names
+                if hidden is not None:
+                    names = parse_layer_values("activation", names, len(hidden), "hidden layer")
+                    activation = names or activation
         return {
             **vars(self),
             "units": hidden,
-            "activation": names or activation,
+            "activation": activation,
             "lambdas": _grid(self.lambdas),
             "layer_factors": _options.numbers("--layer-factors", self.layer_factors),
             "learning_rate": 0.01 if self.learning_rate is None else self.learning_rate,
@@ -189,12 +207,14 @@ def _grid(text: str | None) -> Any:
 @click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @group(Fits, "fits")
+@_decided.shared_options("group")
 @_options.workers
 @_data.source("Use the lecture's data instead of DATA.")
 @_options.output(metavar="DIR", help="Write table, figures and model into this directory.")
 @_options.common
 def command(
     fits: Fits,
+    options: _decided.SharedOptions,
     workers: _options.Workers,
     source: _data.Source,
     results: OutputOptions,
@@ -205,32 +225,77 @@ def command(
     DATA is a file with a table; - is CSV from standard input. The word lecture stands for the
     lecture's data.
     """
-    arguments = fits.arguments()
+    on_lecture = source.data is None
+    arguments = fits.arguments(on_lecture)
     source.require()
     source.one_target("path")
+    if on_lecture:
+        options.refuse("is for DATA, which is not given")
+    if _config.print_wanted():
+        click.echo(_configuration(fits, arguments, source), nl=False)
+        return
+    check_outputs(results.output, FILES if results.output else (), results.force)
+    start = time.perf_counter()
     run = _config.resolved(
         seed=arguments["seed"], learning_rate=arguments["learning_rate"], standardize=True
     )
-    if _config.print_wanted():
-        click.echo(_config.to_toml(run), nl=False)
-        return
-    check_outputs(results.output, FILES if results.output else (), results.force)
-    table, target, task = _data.table(source, report)
-    start = time.perf_counter()
-    writer = ResultWriter(results.output, {**run, "target": target}, source.name, report)
+    writer = ResultWriter(results.output, run, source.name, report)
     from fastmlp.paths import path
 
     with writer.interrupted(), _options.library_call():
         result = path(
-            table, target, task=task, verbose=report.verbosity, **arguments, **source.described,
-            **vars(workers),
+            **_rows(source), **options.keywords, **arguments, **vars(workers),
+            verbose=report.verbosity,
         )  # fmt: skip
+    target = result.preprocessing.target.name
     writer.write(result)
     seconds = time.perf_counter() - start
     if results.as_json:
         print_json(_document(result, target, seconds, results.output))
     else:
         _print_table(result, seconds)
+
+
+def _rows(source: _data.Source) -> dict[str, Any]:
+    """Return the arguments of `fastmlp.path` that name and describe the data."""
+    if source.data is None:
+        x, y = _data.lecture_arrays(str(source.lecture), "train")
+        return {"x": x, "y": y, "task": source.lecture, "impute": None, "indicator": False,
+                "standardize": source.standardize is not False}  # fmt: skip
+    target = source.target[0] if source.target else None
+    return {"x": source.data, "target": target, **_decided.table_keywords(source)}
+
+
+def _configuration(fits: Fits, arguments: dict[str, Any], source: _data.Source) -> str:
+    """Return the options of the path, with every decision, as a TOML file."""
+    from fastmlp import paths, tabular
+    from fastmlp.preprocessing import choose_task, usable_rows
+
+    decided: dict[str, Any] = {"activation": "relu"}
+    notes: list[str] = []
+    if source.data is not None:
+        table = source.reading.table(source.data)
+        target = source.target[0] if source.target else table.names[-1]
+        table.require(target, "target column")
+        task = source.task or choose_task(table, target, source.categorical)[0]
+        n = len(usable_rows(table, target)[0])
+        units = tabular.path_units(table.n_rows) if fits.units is None else arguments["units"]
+        steps = paths.lengths(n, fits.batch_size, fits.epochs, None)
+        decided = {
+            "units": tabular.shown_units(tuple(units)) or "none", "activation": "silu",
+            "target": [target], "task": task,
+            "measure": "mse" if task == "regression" else "deviance",
+            "epochs": steps["epochs"], "batch_size": steps["batch_size"],
+            **_decided.described(source),
+        }  # fmt: skip
+        notes = [*table.notes, f"{n} rows."]
+    run = _config.resolved(
+        seed=arguments["seed"],
+        learning_rate=arguments["learning_rate"],
+        **{"standardize": True, **decided},
+    )
+    lines = [f"# {' '.join(note.split())}\n" for note in notes]
+    return "".join(lines) + _config.to_toml(run)
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -283,7 +348,9 @@ class ResultWriter:
                 self.report.note("No model.fmlp: the network is too large to keep for each lambda.")
             else:
                 model = result.model
-                model.extras |= {_config.KEPT: self.run, "data": self.source}
+                target = result.preprocessing.target.name
+                run = {**self.run, "target": [target], "task": result.preprocessing.task}
+                model.extras |= {_config.KEPT: run, "data": self.source}
                 keep(model, str(directory / "model.fmlp"))
                 written.append("model.fmlp")
             result.to_csv(directory / "path.csv")
@@ -331,8 +398,10 @@ def _document(
         "lambda_min": result.lambda_min,
         "lambda_1se": result.lambda_1se,
         "choose": result.choose,
+        "chosen": result.chosen,
         "lambda": float(result.lambdas[result.index]),
         "null": result.null_score,
+        "warnings": result.warnings,
         "path": {name: list(map(_plain, column)) for name, column in result.columns().items()},
         "seconds": seconds,
         "output": output,
@@ -349,7 +418,7 @@ def _print_table(result: PathResult, seconds: float) -> None:
     places = {"min": result.index_min, "1se": result.index_1se}
     table.add_column("")
     for name in places:
-        mark = " (kept)" if name == result.choose else ""
+        mark = " (kept)" if name == result.chosen else ""
         table.add_column(name + mark, justify="right", no_wrap=True)
     at = list(places.values())
     table.add_row("lambda", *(significant(lam, 4) for lam in result.lambdas[at]))

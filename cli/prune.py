@@ -29,6 +29,9 @@ Examples:
 Units whose outgoing weights are all zero are removed. So are units whose incoming weights are all
 zero: their output is a constant, which is added to the biases of the next layer. The model still
 takes all columns of its table; the command prints those that no prediction depends on.
+
+Where nothing could be removed, a warning says why. Without --proximal or --group-l1, training makes
+weights small, but not zero.
 """
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.errors import printable
+
 from . import _config, _options, _training
 from ._output import print_json
 from ._training import NetworkOptions
@@ -25,6 +27,9 @@ Examples:
   fastmlp summary my.fmlp --verbose                nonzero weights, norms and memory as well
   fastmlp summary my.fmlp --config > run.toml      the options it was trained with
   fastmlp summary ensemble.fmlp                    the members of an ensemble
+
+For a model of a table, the layers are followed by its target, its columns and how they were
+prepared, and the figures on rows held out beside those of simple models.
 
 For a model of `fastmlp train`, the output of --config is a file for its option --config. For a
 model that was saved from Python, it is what the model records.
@@ -85,10 +90,11 @@ def command(
             click.echo(_config.to_toml(run), nl=False)
         return
     from fastmlp.ensembles import Ensemble
+    from fastmlp.tabular import table_facts, table_text
 
     if as_json:
         document = _of_ensemble if isinstance(made, Ensemble) else _document
-        print_json(document(made, verbose))
+        print_json({**document(made, verbose), "table": table_facts(made, model)})
         return
     from fastmlp._model.summary import summary_text
     from fastmlp.ensembles import ensemble_text
@@ -97,8 +103,11 @@ def command(
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
     if isinstance(made, Ensemble):
         click.echo(ensemble_text(made, width))
-        return
-    click.echo(summary_text(made, width, verbose))
+    else:
+        click.echo(summary_text(made, width, verbose))
+    known = table_text(made, width, model)
+    if known is not None:
+        click.echo(printable(known))
 
 
 def _build(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fastmlp._utils.names import GROUPS, MEASURES, METHODS, OPTIMIZERS
+from fastmlp.errors import printable
 
-from . import _config, _data, _options, _ranking
+from . import _config, _data, _decided, _exports, _options, _ranking
 from ._groups import group, option
-from ._output import Messages, OutputOptions, check_output, print_json, refuse_standard_output
+from ._output import Messages, OutputOptions, print_json, refuse_standard_output
 
 if TYPE_CHECKING:
     from fastmlp.sweeps import SweepResult
@@ -34,6 +34,7 @@ Examples:
   fastmlp sweep iris.csv --target species --units 8,16x2 --folds 5 --jobs 2 -o s.db
   fastmlp sweep houses.csv --units 64x2,256x3 --seeds 3 -o s.db --cluster tcp://scheduler:8786
   fastmlp sweep --show s.db --export runs.parquet
+  fastmlp sweep houses.csv --target price --units 64x2,256x3 -o s.db --model best.fmlp
   fastmlp sweep --lecture regression --units 8,64x2 --epochs 1000 --seeds 3
 
 Every combination of the values is trained with each of the seeds and scored on rows held out: those
@@ -42,6 +43,10 @@ one network. LOW..HIGH is a range to draw from; lambdas, learning rates and batc
 their order of magnitude. The method halving trains all configurations for few epochs, keeps the
 best third (--eta 3), trains these anew for three times as many epochs, and so on. The method optuna
 needs fastmlp[optuna].
+
+Under the ranking stands the command of fastmlp train that gives the network of the first rank: the
+best configuration with the first seed. --model writes this network, which is trained anew, with the
+same bits: on the training rows, or with --folds on all rows.
 
 The store of -o is one SQLite file, whatever its suffix, whose table runs has a row for each run. A
 run is written as soon as it is finished: after a kill, a crash or Ctrl-C the same command does the
@@ -62,10 +67,13 @@ class SpaceOptions:
         "--units",
         metavar="VALUES",
         help="Widths of the hidden layers: 16,64x3 are two networks, 64+32 is one of two "
-        "widths, none a linear model.",
+        "widths, none a linear model.  [default: decided from the number of rows; required for "
+        "the lecture's data]",
     )
     activation: str | None = option(
-        "--activation", metavar="VALUES", help="Activations of the hidden layers.  [default: relu]"
+        "--activation",
+        metavar="VALUES",
+        help="Activations of the hidden layers.  [default: silu; on the lecture's data relu]",
     )
     l1: str | None = option(
         "--l1", metavar="VALUES", help="L1 penalties on the weights of all layers.  [default: 0]"
@@ -79,20 +87,27 @@ class SpaceOptions:
         help="Group penalties on the weights of all layers.  [default: 0]",
     )
     dropout: str | None = option(
-        "--dropout", metavar="VALUES", help="Dropout rates after the hidden layers.  [default: 0]"
+        "--dropout",
+        metavar="VALUES",
+        help="Dropout rates after the hidden layers.  [default: 0.1, of few rows 0; on the "
+        "lecture's data 0]",
     )
     optimizer_values: str | None = option(
         "--optimizer",
         metavar="VALUES",
-        help=f"Optimizers: {', '.join(OPTIMIZERS)}.  [default: adam]",
+        help=f"Optimizers: {', '.join(OPTIMIZERS)}.  [default: adamw; on the lecture's data adam]",
     )
     learning_rate_values: str | None = option(
-        "--learning-rate", metavar="VALUES", help="Learning rates.  [default: the optimizer's own]"
+        "--learning-rate",
+        metavar="VALUES",
+        help="Learning rates, the highest of the schedule.  [default: decided from the task; on "
+        "the lecture's data the optimizer's own]",
     )
     batch_size_values: str | None = option(
         "--batch-size",
         metavar="VALUES",
-        help="Rows of a batch.  [default: 32; on the lecture's data all]",
+        help="Rows of a batch.  [default: decided from the number of rows; on the lecture's "
+        "data all]",
     )
     proximal: bool = option(
         "--proximal",
@@ -110,7 +125,7 @@ class SpaceOptions:
         "--epochs",
         type=click.IntRange(min=1),
         help="Number of passes over the training rows; with halving those of the last rung.  "
-        "[default: 100; on the lecture's data 1000]",
+        "[default: decided from the number of rows; on the lecture's data 1000]",
     )
     method: str = option(
         "--method",
@@ -169,13 +184,14 @@ class SpaceOptions:
 
     def arguments(self, on_lecture: bool) -> dict[str, Any]:
         """Return the arguments of `fastmlp.sweep`, checked."""
-        if self.units is None:
+        if self.units is None and on_lecture:
             raise click.UsageError("--units is missing: the networks to try, such as 16,64x2")
         names = ("proximal", "groups", "method", "samples", "eta", "min_epochs", "seeds", "folds",
                  "measure", "seed")  # fmt: skip
         found: dict[str, Any] = {name: getattr(self, name) for name in names}
-        found["epochs"] = self.epochs or (1000 if on_lecture else 100)
-        found["units"] = [part.replace("+", ",") for part in self.units.split(",")]
+        found["epochs"] = self.epochs or (1000 if on_lecture else None)
+        if self.units is not None:
+            found["units"] = [part.replace("+", ",") for part in self.units.split(",")]
         for name, text in (("activation", self.activation), ("optimizer", self.optimizer_values)):
             if text is not None:
                 found[name] = [part.strip() for part in text.split(",")]
@@ -210,72 +226,14 @@ def _numbers(name: str, text: str) -> Any:
         ) from None
 
 
-@dataclass
-class Exports:
-    """The options that show a store, and the files that are made from it."""
-
-    show: str | None = option(
-        "--show", metavar="STORE", help="Print what a store holds; train nothing."
-    )
-    export: str | None = option(
-        "--export", metavar="FILE", help="Copy the runs to a .parquet or .csv file."
-    )
-    figure: str | None = option(
-        "--plot", metavar="FILE", help="Draw ranks and parameters: .png, .svg or .pdf."
-    )
-    top: int = option(
-        "--top",
-        type=click.IntRange(min=1),
-        default=10,
-        show_default=True,
-        help="Number of configurations to print.",
-    )
-
-    def check(self, force: bool) -> None:
-        """Fail, before any work is done, if a file could not be written afterwards."""
-        from fastmlp._utils.atomic import is_special
-
-        for path, flag, suffixes in (
-            (self.export, "--export", (".parquet", ".csv")),
-            (self.figure, "--plot", (".png", ".svg", ".pdf")),
-        ):
-            if path is None:
-                continue
-            if Path(path).suffix.lower() not in suffixes and not is_special(path):
-                raise click.BadParameter(
-                    f"must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}. Received: {path}",
-                    param_hint=f"'{flag}'",
-                )
-            if path.lower().endswith(".parquet"):
-                from fastmlp._utils.optional import require
-
-                require("pyarrow", "data", "Parquet")
-        for path in (self.export, self.figure):
-            check_output(path, force)
-
-    def write(self, result: SweepResult, measure: str | None, report: Messages) -> None:
-        """Write the files."""
-        from ._output import _io_failures
-
-        if self.export is not None:
-            with _io_failures(self.export):
-                result.export(self.export)
-            report.note(f"Wrote {self.export}.")
-        if self.figure is not None:
-            from fastmlp import plots
-
-            with _io_failures(self.figure):
-                plots.save(result.plot(measure), self.figure)
-            report.note(f"Wrote {self.figure}.")
-
-
 @click.command(cls=_config.Configured, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @group(SpaceOptions, "space")
 @_data.source("Use the lecture's data instead of DATA.")
-@_data.held_out(None, "  [default: 0.2]")
+@_data.held_out(None, "  [default: 0.2; below 500 rows 5 folds]")
+@_decided.shared_options(*_decided.SHARED)
 @_options.workers
-@group(Exports, "exports")
+@group(_exports.Exports, "exports")
 @_options.output(
     metavar="STORE",
     help="Write the runs to this SQLite file. With --show: write the figure to this file.",
@@ -285,8 +243,9 @@ def command(
     space: SpaceOptions,
     source: _data.Source,
     held_out: _data.Validation,
+    options: _decided.SharedOptions,
     workers: _options.Workers,
-    exports: Exports,
+    exports: _exports.Exports,
     results: OutputOptions,
     report: Messages,
 ) -> None:
@@ -297,29 +256,43 @@ def command(
     """
     start = time.perf_counter()
     seconds: float | None = None
+    training: dict[str, Any] | None = None
     if exports.show is not None:
         result = _shown(exports, source, space.measure, results)
     else:
-        swept = _swept(space, source, held_out, workers, exports, results, report)
+        swept = _swept(space, source, held_out, options, workers, exports, results, report)
         if swept is None:
             return
         result, seconds = swept, time.perf_counter() - start
+        training = _exports.options(result, space, source, held_out, options)
+        if exports.model is not None:
+            with _options.library_call():
+                _exports.write(result, exports.model, training, source.name, report)
     exports.write(result, space.measure, report)
+    line = None if training is None else _exports.command_line(training, exports.model is None)
     if results.as_json:
         store = exports.show or results.output
-        print_json(_ranking.document(result, space.measure, store, seconds))
-    else:
-        _ranking.print_table(result, space.measure, exports.top, seconds)
+        document = _ranking.document(result, space.measure, store, seconds)
+        print_json({**document, "command": line, "model": exports.model})
+        return
+    _ranking.print_table(result, space.measure, exports.top, seconds)
+    if line is not None:
+        click.echo(f"The first rank's network: {printable(line)}")
 
 
 def _shown(
-    exports: Exports, source: _data.Source, measure: str | None, results: OutputOptions
+    exports: _exports.Exports, source: _data.Source, measure: str | None, results: OutputOptions
 ) -> SweepResult:
     """Read the store of --show."""
     from fastmlp import sweeps
 
     if source.data is not None or source.lecture is not None:
         raise click.UsageError("--show reads a store; DATA and --lecture are for a new sweep")
+    if exports.model is not None:
+        raise click.UsageError(
+            "--model needs the rows, which a store does not have; repeat the command of the sweep "
+            "with --model, which trains no run again"
+        )
     if results.output is not None and exports.figure is not None:
         raise click.UsageError("with --show, -o and --plot both name the figure; give one of them")
     exports.figure = exports.figure or results.output
@@ -337,8 +310,9 @@ def _swept(
     space: SpaceOptions,
     source: _data.Source,
     held_out: _data.Validation,
+    options: _decided.SharedOptions,
     workers: _options.Workers,
-    exports: Exports,
+    exports: _exports.Exports,
     results: OutputOptions,
     report: Messages,
 ) -> SweepResult | None:
@@ -347,26 +321,34 @@ def _swept(
 
     arguments = space.arguments(source.data is None)
     source.require()
+    source.one_target("sweep")
     held_out.refuse_one_stream(source.data)
+    if space.folds is not None and (held_out.validation or held_out.validation_split is not None):
+        given = "--validation" if held_out.validation else "--validation-split"
+        raise click.UsageError(f"{given} and --folds exclude each other")
     if space.seed is None:
         arguments["seed"] = sweeps.seed_for(results.output, results.force)
-    source.one_target("sweep")
-    run = _config.resolved(seed=arguments["seed"], epochs=arguments["epochs"], standardize=True)
     if _config.print_wanted():
-        click.echo(_config.to_toml(run), nl=False)
+        click.echo(_configuration(space, arguments, source, held_out, options), nl=False)
         return None
     exports.check(results.force)
     refuse_standard_output(results.output, "a store")
-    table, target, task = _data.table(source, report)
-    arguments |= {"task": task, "validation_split": held_out.validation_split}
-    arguments |= source.described | vars(workers)
+    if source.data is None:
+        options.refuse("is for DATA, which is not given")
+        data: dict[str, Any] = _lecture(source, held_out, space.folds)
+    else:
+        data = {
+            "x": source.data, "target": source.target[0] if source.target else None,
+            **_decided.table_keywords(source), **options.keywords,
+            "validation": held_out.validation,
+        }  # fmt: skip
+    data["validation_split"] = held_out.validation_split
     try:
         with _options.library_call():
             return sweeps.sweep(
-                table,
-                target,
+                **data,
                 **arguments,
-                validation_data=_validation(source, held_out, space.folds),
+                **vars(workers),
                 store=results.output,
                 overwrite=results.force,
                 verbose=report.verbosity,
@@ -377,13 +359,48 @@ def _swept(
         raise KeyboardInterrupt(f"{stop}{kept}") from None
 
 
-def _validation(source: _data.Source, held_out: _data.Validation, folds: int | None) -> Any:
-    """Return the table to score on, if it is one of its own."""
+def _configuration(
+    space: SpaceOptions,
+    arguments: dict[str, Any],
+    source: _data.Source,
+    held_out: _data.Validation,
+    options: _decided.SharedOptions,
+) -> str:
+    """Return the options of the sweep, with every decision, as a TOML file."""
+    if source.data is None:
+        run = _config.resolved(
+            seed=arguments["seed"], epochs=arguments["epochs"], standardize=True,
+            activation="relu", dropout="0", optimizer_values="adam",
+        )  # fmt: skip
+        return _config.to_toml(run)
+    keywords = {**_decided.table_keywords(source), **options.keywords}
+    keywords |= {"validation": held_out.validation, "epochs": space.epochs}
+    keywords["validation_split"] = held_out.validation_split if space.folds is None else 0.0
+    prepared = _decided.prepared(source.data, source, arguments["seed"], keywords)
+    state, decided = prepared.preprocessing, _decided.resolved(prepared.decisions)
+    for name in ("optimizer", "learning_rate", "batch_size"):
+        decided[f"{name}_values"] = str(decided.pop(name))
+    if space.optimizer_values is not None:  # each has its own rate
+        del decided["learning_rate_values"]
+    run = _config.resolved(
+        **decided, **_decided.described(source), target=[state.target.name], task=state.task,
+        seed=arguments["seed"], measure="deviance" if state.target.labels else "mse",
+    )  # fmt: skip
+    if held_out.validation is not None or space.folds is not None:
+        run.pop("validation-split", None)
+    return _decided.comments(prepared) + _config.to_toml(run)
+
+
+def _lecture(source: _data.Source, held_out: _data.Validation, folds: int | None) -> dict[str, Any]:
+    """Return the arguments of `fastmlp.sweep` for the lecture's data."""
+    task = str(source.lecture)
+    x, y = _data.lecture_arrays(task, "train")
+    found: dict[str, Any] = {"x": x, "y": y, "task": task, "impute": None, "indicator": False}
+    found["standardize"] = source.standardize is not False
     if held_out.validation is not None:
-        if held_out.validation_split is not None or folds is not None:
-            raise click.UsageError("--validation excludes --validation-split and --folds")
-        return source.reading.table(held_out.validation)
-    if held_out.validation_split is not None and folds is not None:
-        raise click.UsageError("--validation-split and --folds exclude each other")
-    own = held_out.validation_split is None and folds is None
-    return _data.lecture_table(source.lecture, "validation") if source.lecture and own else None
+        raise click.UsageError(
+            "--validation is for DATA; the lecture's data have rows of their own"
+        )
+    if held_out.validation_split is None and folds is None:
+        found["validation_data"] = _data.lecture_arrays(task, "validation")
+    return found

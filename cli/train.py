@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastmlp._utils.names import ACTIVATIONS
-
 from . import _config, _data, _decided, _options, _ranks, _report, _resume, _training
 from ._figures import Drawing
 from ._groups import group
@@ -34,33 +32,6 @@ UNITS = (
     "Widths of the hidden layers: 1024x5, or 64,32,16.  [default: decided from the number of rows; "
     "required for the lecture's data]"
 )
-NETWORK = {
-    "activation": {
-        "help": "Activation of the hidden layers, one for all or one for each: "
-        f"{', '.join(ACTIVATIONS)}.  [default: silu; on the lecture's data relu]"
-    },
-    "dropout": {
-        "help": "Dropout rate after the hidden layers, one for all or one for each.  [default: "
-        "0.1, of few rows 0; on the lecture's data 0]"
-    },
-}
-TRAINING = {
-    "optimizer": {
-        "help": "Optimizer that trains the weights.  [default: adamw; on the lecture's data adam]"
-    },
-    "learning_rate": {
-        "help": "Learning rate, the highest of the schedule.  [default: 0.0045 for numbers, 0.0025 "
-        "for classes; of other optimizers, and on the lecture's data, the optimizer's own]"
-    },
-    "epochs": {
-        "help": "Largest number of passes over the training rows.  [default: 24 to 128, by the "
-        "number of rows; on the lecture's data 1000]"
-    },
-    "batch_size": {
-        "help": "Rows of a batch.  [default: 16 to 1024, by the number of rows; on the lecture's "
-        "data all]"
-    },
-}
 EPILOG = """\b
 Examples:
   fastmlp train houses.csv --target price
@@ -122,13 +93,15 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @click.command(cls=_resume.Resumable, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @_training.units(required=False, help_text=UNITS)
-@_training.network_with(**NETWORK)
+@_training.network_with(**_decided.NETWORK)
 @click.option(
     "--polish",
     is_flag=True,
     help="After the last epoch, optimise on all rows at once until convergence.",
 )
-@_training.training("Seed for initial weights, row order, dropout and the split.", changes=TRAINING)
+@_training.training(
+    "Seed for initial weights, row order, dropout and the split.", changes=_decided.TRAINING
+)
 @_decided.table_options
 @_options.threads
 @_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")

@@ -1,4 +1,4 @@
-"""The errors that fastmlp defines, so that callers can tell one kind from another."""
+"""The errors and warnings that fastmlp defines, so that callers can tell one kind from another."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ class DataError(_PrintableError):
 
 class ModelFileError(_PrintableError):
     """A model file is damaged, or is not one; the message names the file."""
+
+
+class ModelWarning(UserWarning):
+    """A model that was made is of little use, or is not the one that was asked for."""
 
 
 class RankError(RuntimeError):

@@ -60,6 +60,7 @@ def test_wrong_types_are_seen(strict):
     assert list(errors) == ["6", "7", "8", "9", "10"]
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.errors.ModelWarning")
 def test_the_program_runs(capsys):
     runpy.run_path(str(PROGRAM), run_name="__main__")
     assert capsys.readouterr().out == "0.0 97 True 3\n"

@@ -39,6 +39,27 @@ class Split(NamedTuple):
     held_y: NDArray[Any] | None
 
 
+def target_named(y: Any, target: Any) -> tuple[bool, Any]:
+    """Return whether the target is named, and its name or the array y.
+
+    Parameters
+    ----------
+    y : array-like, str or None
+    target : str, sequence of str or None
+        Instead of y.
+
+    Returns
+    -------
+    named : bool
+        False if y is an array; None stands for the last column.
+    y : str, sequence of str, None or array-like
+    """
+    if y is not None and target is not None:
+        raise ValueError("y and target both name what to predict. Received: both")
+    found = target if y is None else y
+    return y is None or isinstance(y, str), found
+
+
 def with_target(x: Any, y: Any) -> tuple[Any, str]:
     """Return x and y as one table, and the name of its target; y may name a column of x."""
     if isinstance(y, str):
@@ -162,7 +183,13 @@ class TableProblem:
         return split.preprocessing.values(outputs)[:, None]
 
 
-def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
+def scores(
+    n_classes: int,
+    scale: float,
+    outputs: NDArray[Any],
+    y: NDArray[Any],
+    weight: NDArray[Any] | None = None,
+) -> Array:
     """Return each error measure of a network's outputs, a mean over rows.
 
     Parameters
@@ -175,16 +202,23 @@ def scores(n_classes: int, scale: float, outputs: NDArray[Any], y: NDArray[Any])
     outputs : ndarray of shape (n, n_outputs)
     y : ndarray of shape (n, 1)
         Preprocessed targets.
+    weight : ndarray of shape (n,), optional
 
     Returns
     -------
     ndarray
     """
     if not n_classes:
-        return np.array([losses.mean_squared_error(y, outputs).mean() * scale**2])
+        errors = losses.mean_squared_error(y, outputs)
+        return np.array([_mean(errors, weight) * scale**2])
     chances = _probabilities(outputs)
-    deviance = 2 * losses.sparse_categorical_crossentropy(y, chances).mean()
-    return np.array([deviance, 1 - metrics.sparse_categorical_accuracy(y, chances).mean()])
+    deviance = 2 * _mean(losses.sparse_categorical_crossentropy(y, chances), weight)
+    right = _mean(metrics.sparse_categorical_accuracy(y, chances), weight)
+    return np.array([deviance, 1 - right])
+
+
+def _mean(values: NDArray[Any], weight: NDArray[Any] | None) -> float:
+    return float(values.mean() if weight is None else np.average(values, weights=weight))
 
 
 def _probabilities(outputs: NDArray[Any]) -> Array:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .._kernels.formulas import activation_forward
+from .._utils import arguments
+from ..errors import ModelWarning
 from ..layers import Dense, Layer
+from .summary import zero_share
 
 if TYPE_CHECKING:
     from .model import Model
@@ -84,9 +87,33 @@ def prune(model: M, inputs: bool) -> M:
         "unused_inputs": np.flatnonzero(~used).tolist(),
         "parameters": [model.count_params(), pruned.count_params()],
     }
+    if (text := _nothing_removed(model, pruned)) is not None:
+        arguments.warn(text, ModelWarning)
     if not net.keep[0].all():
         pruned.extras.pop("preprocessing", None)  # it produces all inputs
     return pruned
+
+
+def _nothing_removed(model: Model, pruned: Model) -> str | None:
+    """Return why nothing was removed, and which penalty would change that; None if it was."""
+    if pruned.n_inputs != model.n_inputs or any(
+        before.units != after.units
+        for before, after in zip(model.dense_layers, pruned.dense_layers, strict=True)
+    ):
+        return None
+    if len(model.dense_layers) == 1:
+        return "Nothing could be removed: the model has no hidden units"
+    zeros = zero_share(model)
+    if not zeros:
+        return (
+            "Nothing could be removed: no weight is exactly zero. Train with a group penalty, or "
+            "with an L1 penalty by proximal steps, which make zeros"
+        )
+    return (
+        f"Nothing could be removed: {zeros:.2%} of the weights are zero, but no hidden unit has "
+        "only zeros on one side, apart from one that its layer must keep. A group penalty makes "
+        "all weights of a unit zero together"
+    )
 
 
 def _smaller(model: M, net: _Net) -> M:

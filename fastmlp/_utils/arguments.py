@@ -253,7 +253,12 @@ def warn_unused(reason: str, given: Mapping[str, Any], defaults: Mapping[str, An
     unused = [name for name, value in given.items() if _differs(value, defaults[name])]
     if unused:
         shown_values = ", ".join(f"{name}={shown(given[name])}" for name in unused)
-        warnings.warn(f"No effect of {shown_values}: {reason}", stacklevel=caller_level())
+        warn(f"No effect of {shown_values}: {reason}")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, with the line outside of this package that called it."""
+    warnings.warn(message, category, stacklevel=caller_level())
 
 
 def _differs(value: Any, default: Any) -> bool:

@@ -13,12 +13,13 @@ _summary       the text of `Ensemble.summary`
 from __future__ import annotations
 
 from ._ensemble import Ensemble, read_ensemble
-from ._fit import ensemble
+from ._fit import ensemble, of_prepared
 from ._summary import ensemble_text
 
 __all__ = [
     "Ensemble",
     "ensemble",
     "ensemble_text",
+    "of_prepared",
     "read_ensemble",
 ]

@@ -39,6 +39,7 @@ class Architecture:
     ):
         n = len(seeds)
         self.template, self.seeds, self.folds = template, seeds, folds
+        self.index = 0  # among the architectures
         self.parameters = [
             np.zeros((n, *shape), template.dtype)
             for layer in template.dense_layers
@@ -56,7 +57,7 @@ class Architecture:
         folds = None if self.folds is None else [self.folds[i] for i in indices]
         epochs = int(self.kept[-1])
         found = Architecture(self.template, [self.seeds[i] for i in indices], folds, epochs)
-        found.kept = self.kept
+        found.kept, found.index = self.kept, self.index
         found.losses = np.full((len(indices), len(self.kept)), np.nan)
         return found
 

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import numbers
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import losses
+from .. import losses, tabular
 from .._kernels import memory
+from .._many.cross_validation import target_named
 from .._many.engines import engine
 from .._model.clone import clone
 from .._training import data
 from .._training.arguments import Arguments
 from .._utils import arguments as _arguments
 from .._utils import arrays
+from .._utils.progress import say
 from ..errors import DataError
 from ..models import Sequential, mlp
 from ..preprocessing import split
+from ..tabular import Prepared
 from ._ensemble import Ensemble
+from ._tables import KEYWORDS, TableMembers, kinds
 from ._training import Training
 
 _MAX_MEMBERS = 1_000_001
+# Defaults for arrays; for a table they are decided.
+_PLAIN = {"activation": "relu", "output_activation": "linear", "dropout": 0.0,
+          "optimizer": "adam", "loss": "mean_squared_error"}  # fmt: skip
+_PLAIN_EPOCHS, _PLAIN_BATCH = 100, 32
+_MORE = ("group_l1", "groups", "proximal", "learning_rate")  # further words of a network
+
+
+def check_keywords(given: dict[str, Any], is_table: bool) -> None:
+    """Raise for keywords that nothing knows, or that describe a table where arrays are given."""
+    for name, value in given.items():
+        if name not in KEYWORDS and name not in _MORE:
+            raise TypeError(f"ensemble() has no argument {name!r}")
+        if not is_table and value is not None:
+            raise ValueError(
+                f"{name} describes a table whose target is named. "
+                f"Received: {name}={_arguments.shown(value)}, and y as an array"
+            )
 
 
 def fit(**given: Any) -> Ensemble:
@@ -55,6 +77,22 @@ def _fit(
     **given: Any,
 ) -> Ensemble:
     """Check the arguments, add the training to `begun`, and run it."""
+    named, y = target_named(y, given.pop("target"))
+    table = given.pop("table")
+    check_keywords(table, named)
+    if named:
+        given |= {name: table.pop(name) for name in _MORE if name in table}
+        given.setdefault("learning_rate", None)
+        prepared = _prepared(x, y, units, given, table)
+        if verbose:
+            for note in [*prepared.notes, prepared.decisions.sentence()]:
+                say(note, sys.stderr)
+        return of_prepared(begun, prepared, units, members, given, jobs, cluster, threads, verbose)
+    if units is None:
+        raise ValueError("units must say which networks to train, if y is an array. Received: None")
+    given["epochs"] = _PLAIN_EPOCHS if given["epochs"] is None else given["epochs"]
+    given["batch_size"] = _PLAIN_BATCH if given["batch_size"] == "auto" else given["batch_size"]
+    given["validation_split"] = given["validation_split"] or 0.0
     names = ("batch_size", "epochs", "shuffle", "validation_split")
     batch_size, *rest = (given.pop(name) for name in names)
     everything = batch_size is None
@@ -69,7 +107,8 @@ def _fit(
             raise DataError(
                 f"{name} must have shape (n, k) and not be empty. Received: shape {array.shape}"
             )
-    templates = _templates(x, y, units, **given)
+    plain = {n: _PLAIN[n] if n in _PLAIN and v is None else v for n, v in given.items()}
+    templates = _templates(x, y, units, **plain)
     _warn_unused(units, given)
     for template in templates:  # raise before anything is trained if one does not fit the data
         rows = data.checked(template, x, y, weight)
@@ -98,6 +137,92 @@ def _fit(
         training.run(workers)
     made = training.ensemble()
     assert made is not None
+    return made
+
+
+def _prepared(
+    x: Any, target: Any, units: Any, given: dict[str, Any], table: dict[str, Any]
+) -> Prepared:
+    """Prepare a table, and decide what is not given."""
+    words = {**table, "validation_split": given["validation_split"]}
+    if given["validation_data"] is not None:
+        if table.get("validation") is not None:
+            raise ValueError("validation and validation_data are the same. Received: both")
+        words["validation"] = given["validation_data"]
+    for name in ("activation", "dropout", "optimizer", "loss", "metrics", "epochs"):
+        words[name] = given[name]
+    if given["batch_size"] != "auto":
+        words["batch_size"] = given["batch_size"]
+    for name in ("output_activation", "sample_weight"):
+        if given[name] is not None:
+            what = "a table names a column: weight" if name == "sample_weight" else (
+                "a table's target decides it"
+            )  # fmt: skip
+            raise ValueError(f"{name} is for arrays; {what}. Received: {name}")
+    if given["dtype"] != "float32":
+        raise ValueError(f"dtype is for arrays. Received: dtype={given['dtype']!r}, and a table")
+    if given["folds"] is not None:
+        for name in ("validation_split", "validation", "group", "time"):
+            if words.get(name) is not None:
+                raise ValueError(f"{name} and folds exclude each other. Received: both")
+        words["validation_split"] = 0.0
+    architectures = [] if units is None else _architectures(units)
+    if len(architectures) == 1 and not isinstance(architectures[0], Sequential):
+        words["units"] = architectures[0]
+    seed = given["seed"] if given["seeds"] is None else _seeds(1, None, given["seeds"])[0]
+    words["learning_rate"] = given["learning_rate"]
+    return tabular.prepared(x, target, seed=seed, **words)
+
+
+def of_prepared(
+    begun: list[Training],
+    prepared: Prepared,
+    units: Any,
+    members: Any,
+    given: dict[str, Any],
+    jobs: int | None,
+    cluster: str | None,
+    threads: int | None,
+    verbose: Any,
+) -> Ensemble:
+    """Train an ensemble on a prepared table.
+
+    Parameters
+    ----------
+    begun : list of Training
+        The training is added, so that an interruption finds it.
+    prepared : Prepared
+    units, members, jobs, cluster, threads, verbose
+        See `ensemble`.
+    given : dict
+        The arguments of `ensemble` that say which members there are.
+
+    Returns
+    -------
+    Ensemble
+    """
+    if len(prepared.targets) > 1:
+        raise ValueError(f"an ensemble takes one target. Received: {prepared.targets}")
+    seeds = given["seeds"]
+    seeds = _seeds(members, prepared.seed if seeds is None else None, seeds)
+    bootstrap = _arguments.flag("bootstrap", given["bootstrap"])
+    more = {"group_l1": given.get("group_l1", 0.0), "groups": given.get("groups", "units"),
+            "proximal": given.get("proximal", False)}  # fmt: skip
+    grid = _lambdas(given["lambdas"], given["penalty"], given["l1"], given["l2"])
+    penalties = [
+        {**more, **one, "proximal": more["proximal"] and bool(np.any(one["l1"]))} for one in grid
+    ]
+    chosen = kinds(prepared, [] if units is None else _architectures(units), penalties)
+    parts = None
+    if given["folds"] is not None:
+        parts = _parts(given["folds"], len(prepared.y), seeds[0], bootstrap)
+    training = TableMembers(chosen, seeds, bootstrap, parts, verbose)
+    begun.append(training)
+    with engine(jobs, cluster, threads) as workers:
+        training.run(workers)
+    made = training.ensemble()
+    assert made is not None
+    training.described(made)
     return made
 
 
@@ -252,27 +377,28 @@ def _parts(folds: Any, n: int, seed: int, bootstrap: bool) -> list[np.ndarray]:
 
 def ensemble(
     x: Any,
-    y: Any,
-    units: Any,
+    y: Any = None,
+    units: Any = None,
     members: int = 10,
     *,
-    activation: str | Sequence[str] = "relu",
-    output_activation: str = "linear",
+    target: str | None = None,
+    activation: str | Sequence[str] | None = None,
+    output_activation: str | None = None,
     l1: float | Sequence[float] = 0.0,
     l2: float | Sequence[float] = 0.0,
-    dropout: float | Sequence[float] = 0.0,
+    dropout: float | Sequence[float] | None = None,
     lambdas: Sequence[float] | None = None,
     penalty: str = "l2",
-    optimizer: Any = "adam",
-    loss: Any = "mean_squared_error",
+    optimizer: Any = None,
+    loss: Any = None,
     metrics: Any = None,
-    epochs: int = 100,
-    batch_size: int | None = 32,
+    epochs: int | None = None,
+    batch_size: int | str | None = "auto",
     shuffle: bool = True,
     sample_weight: Any = None,
     bootstrap: bool = False,
     folds: int | None = None,
-    validation_split: float = 0.0,
+    validation_split: float | None = None,
     validation_data: Any = None,
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
@@ -281,8 +407,14 @@ def ensemble(
     cluster: str | None = None,
     threads: int | None = None,
     verbose: int | str = 1,
+    **table: Any,
 ) -> Ensemble:
     """Train many networks at once, and return them as one ensemble.
+
+    A table whose target is named is treated as `fastmlp.fit` treats it, and each member is trained
+    as its network is: whatever is not given is decided from the table, and the epoch that is best
+    on the rows held out is kept. `tabular.TableModel` of the result takes tables. Arrays x and y
+    have plain defaults instead.
 
     Every combination of architecture, lambda, fold and seed, in this order, gives one network.
     Its weights equal, bit for bit, those of the same network trained alone:
@@ -362,4 +494,4 @@ def ensemble(
     Breiman (1996), Machine Learning 24: bagging. Lakshminarayanan, Pritzel & Blundell (2017),
     NeurIPS: deep ensembles.
     """
-    return fit(**locals())
+    return fit(**dict(locals()))

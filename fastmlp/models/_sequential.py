@@ -302,6 +302,11 @@ class Sequential(Model):
             Its ``extras["pruned"]`` holds 'units' (before and after, by layer's name), 'inputs'
             (the columns it takes), 'unused_inputs' (those that no prediction depends on) and
             'parameters' (before and after).
+
+        Warns
+        -----
+        ModelWarning
+            If nothing could be removed; the message says why.
         """
         from .._model.prune import prune
 

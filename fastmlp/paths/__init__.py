@@ -11,8 +11,8 @@ _result      `PathResult`: scores, choices, models, tables and figures
 """
 
 from .._model.architecture import parse_hidden
-from ._path import PathInterrupted, path
+from ._path import PathInterrupted, lengths, path
 from ._result import PathResult
 from ._sparsity import Description
 
-__all__ = ["Description", "PathInterrupted", "PathResult", "parse_hidden", "path"]
+__all__ = ["Description", "PathInterrupted", "PathResult", "lengths", "parse_hidden", "path"]

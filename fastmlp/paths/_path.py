@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import layers
+from .. import layers, tabular
 from .._many import cross_validation
-from .._many.cross_validation import TableProblem
+from .._many.cross_validation import TableProblem, target_named
 from .._many.engines import Engine, engine
 from .._model.architecture import parse_hidden
 from .._utils import arguments
 from .._utils.names import CHOICES
-from .._utils.progress import ProgressLine
+from .._utils.progress import ProgressLine, say
+from ..datasets import Table
+from ..errors import ModelWarning
 from ..models import Sequential
 from . import _grid
 from ._fold_paths import FoldPath, FoldPaths, Packed, Step, can_keep
@@ -28,6 +31,10 @@ _RATIO = 1e-3  # smallest over largest lambda, with hidden layers
 _MAX_EXTRA = 30  # lambdas above the largest that the search found
 _BATCH, _STEPS, _EPOCHS = 256, 1000, 200
 _FULL_BATCH = 2048  # with at most so many rows, a batch has all of them
+
+
+_TABLE_ACTIVATION = "silu"  # of hidden layers for a table, as `tabular.decide` has it
+_WORDS = (*tabular.READING, "group")
 
 
 class PathInterrupted(KeyboardInterrupt):
@@ -46,9 +53,10 @@ class PathInterrupted(KeyboardInterrupt):
 
 def path(
     x: Any,
-    y: Any,
+    y: Any = None,
     units: str | Sequence[int] | None = None,
     *,
+    target: str | None = None,
     penalty: str = "l1",
     n_lambdas: int = 50,
     lambdas: Any = None,
@@ -61,7 +69,7 @@ def path(
     seed: int | None = None,
     task: str | None = None,
     standardize: bool = True,
-    activation: str | Sequence[str] = "relu",
+    activation: str | Sequence[str] | None = None,
     epochs: int | None = None,
     first_epochs: int | None = None,
     batch_size: int | None = None,
@@ -79,6 +87,7 @@ def path(
     cluster: str | None = None,
     threads: int | None = None,
     verbose: int = 1,
+    **table: Any,
 ) -> PathResult:
     """Fit a network for many lambdas, cross-validate each, and choose one lambda.
 
@@ -93,12 +102,14 @@ def path(
 
     Parameters
     ----------
-    x : array-like of shape (n, p), data frame, Table and so on
-        What `datasets.as_table` takes.
-    y : array-like of shape (n,), or str
-        Numbers or classes, or the name of a column of x.
+    x : path, Table, data frame, Arrow table, mapping, or array-like of shape (n, p)
+    y : array-like of shape (n,), or str, optional
+        Numbers or classes of arrays; or the name of a column of x, by default the last.
     units : str or sequence of int, optional
-        Widths of the hidden layers, such as "64x2"; None, "none" or () for none.
+        Widths of the hidden layers, such as "64x2"; "none" or () for none. By default decided from
+        a table's number of rows, and none for arrays.
+    target : str, optional
+        The column to predict, in place of y.
     penalty : {"l1", "l2", "group"}
     n_lambdas : int
         Number of lambdas, evenly spaced in the logarithm. The largest is the smallest one at which
@@ -119,7 +130,9 @@ def path(
         Number of folds, drawn with `seed` (with equal shares of each class), or each row's fold.
     choose : {"1se", "min"}
         The lambda of `PathResult.model`: the largest with an error within one standard error of
-        the least cross-validated error, or the one with the least error.
+        the least cross-validated error, or the one with the least error. Where the best constant
+        lies within that standard error, or "1se" leaves no weights, "1se" means "min"; see
+        `PathResult.chosen`.
     measure : {"mse", "deviance", "misclassification"}, optional
         The error measure: by default the mean squared error, or for classes the deviance.
     seed : int, optional
@@ -128,11 +141,12 @@ def path(
     task : {"regression", "classification"}, optional
         By default chosen from the target.
     standardize : bool
-        Scale numeric inputs and a regression target to mean 0 and standard deviation 1, in each
-        fold by its training rows; lambda then refers to that scale. Errors and predictions are
-        in the target's units.
-    activation : str or sequence of str
-        Activation of the hidden layers.
+        Scale numeric inputs and a regression target, in each fold by its training rows; lambda
+        then refers to that scale. Errors and predictions are in the target's units. Inputs of a
+        table are scaled as in `fastmlp.fit`; those of arrays, and of models without hidden layers,
+        to mean 0 and standard deviation 1.
+    activation : str or sequence of str, optional
+        Activation of the hidden layers, by default "silu" for a table and "relu" for arrays.
     epochs : int, optional
         Epochs for each lambda. By default 200, or with batches, the number that makes 1000 steps,
         but at least 2.
@@ -156,7 +170,10 @@ def path(
         Number of threads, among which the folds' paths are divided. Results do not depend on it.
         With `jobs` or `cluster`, the number of each worker.
     verbose : {0, 1}
-        1: a progress line on stderr once it has taken a second.
+        1: a progress line on stderr once it has taken a second, and what was found in a table.
+    **table
+        Further keywords of `fastmlp.fit`, with the same meaning, for a table: how to read a file
+        (``delimiter`` to ``sheet``), and ``group``, whose rows stay in one fold.
 
     Returns
     -------
@@ -174,13 +191,26 @@ def path(
         After Ctrl-C, with the result up to that point. If no lambda is finished yet, a plain
         KeyboardInterrupt, as with `jobs` or `cluster`, whose workers return whole paths.
 
+    Warns
+    -----
+    ModelWarning
+        If the model is not that of `choose`, is empty or no better than a constant, or the least
+        error lies at an end of the grid; see `PathResult.warnings`.
+
     References
     ----------
     Friedman, Hastie & Tibshirani (2010), Journal of Statistical Software 33(1); Lemhadri, Ruan,
     Abraham & Tibshirani (2021), Journal of Machine Learning Research 22, for dense to sparse.
     """
-    hidden = parse_hidden(units)
     arguments.verbosity(verbose)
+    named, y = target_named(y, target)
+    rows = _Rows(x, y, named, table)
+    if units is None and named:
+        units = tabular.path_units(rows.n_rows)
+    hidden = parse_hidden(units)
+    given_activation = activation
+    if activation is None:
+        activation = _TABLE_ACTIVATION if named else "relu"
     layers.check_activations(activation)
     n_lambdas = arguments.integer("n_lambdas", n_lambdas)
     seed = arguments.seed(seed)
@@ -198,7 +228,7 @@ def path(
     defaults = arguments.defaults_of(path)
     if not hidden:
         trained = {
-            "activation": activation, "epochs": epochs, "first_epochs": first_epochs,
+            "activation": given_activation, "epochs": epochs, "first_epochs": first_epochs,
             "batch_size": batch_size, "learning_rate": learning_rate,
         }  # fmt: skip
         reason = "a model without hidden layers is solved, not trained"
@@ -211,19 +241,25 @@ def path(
     grid = None if lambdas is None else _grid.given(lambdas, layer_factors, n_layers)
     if lambda_ratio is not None:
         arguments.number("lambda_ratio", lambda_ratio, "a number in (0, 1)", lambda v: 0 < v < 1)
+    # Robust scaling would bend what a model without hidden layers is: linear in every column.
+    scaling: str | bool = "robust" if named and hidden else "deviation"
     problem = TableProblem(
-        x, y, task, settings.dtype,
-        standardize="deviation" if arguments.flag("standardize", standardize) else False,
-        categorical=categorical, drop=drop, impute=impute, indicator=indicator, keep=keep,
+        rows.x, rows.y, task, settings.dtype,
+        standardize=scaling if arguments.flag("standardize", standardize) else False,
+        drop=[*([drop] if isinstance(drop, str) else drop), *rows.left_out],
+        categorical=categorical, impute=impute, indicator=indicator, keep=keep,
         max_categories=max_categories, unknown=unknown, date_parts=date_parts,
         target_transform=target_transform,
     )  # fmt: skip
-    lengths: dict[str, Any] = _lengths(problem.n_rows, batch_size, epochs, first_epochs)
-    settings = replace(settings, n_classes=problem.n_classes, **lengths)
+    sizes: dict[str, Any] = lengths(problem.n_rows, batch_size, epochs, first_epochs)
+    settings = replace(settings, n_classes=problem.n_classes, **sizes)
     measure = problem.chosen_measure(measure)
     fold_of_row = cross_validation.assign_folds(
-        folds, problem.codes, problem.labels, problem.n_rows, seed
+        rows.folds(folds, problem.rows, seed), problem.codes, problem.labels, problem.n_rows, seed
     )
+    if verbose:
+        for note in rows.notes(problem, task is None):
+            say(note, sys.stderr)
     if grid is None:
         with ProgressLine("largest lambda", EXPECTED_FITS, "fits", enabled=bool(verbose)) as line:
             largest = largest_lambda(problem, settings, factors, line)
@@ -231,6 +267,7 @@ def path(
         grid = _grid.geometric(largest, ratio, n_lambdas, factors)
     with engine(jobs, cluster, threads) as workers:
         fits = _Fits(problem, settings, grid, fold_of_row, extend=lambdas is None)
+        fits.table = rows.table
         stop = fits.run(workers, bool(verbose))
     result = fits.result(measure, choose)
     if stop is not None:
@@ -239,10 +276,74 @@ def path(
         done = f"{len(result.lambdas)} of {len(grid.lambdas)} lambdas"
         raise PathInterrupted(f"Interrupted after {done}.", result)
     assert result is not None
+    for text in result.warnings:
+        arguments.warn(text, ModelWarning)
     return result
 
 
-def _lengths(
+class _Rows:
+    """The data of a path: arrays, or a table whose target is named.
+
+    Parameters
+    ----------
+    x, y : object
+        y is a name, or None for the last column, if `named`.
+    named : bool
+    words : dict
+        Keywords of `fastmlp.fit`: how to read a file, and ``group``.
+    """
+
+    def __init__(self, x: Any, y: Any, named: bool, words: dict[str, Any]) -> None:
+        for name, value in words.items():
+            if name not in _WORDS:
+                raise TypeError(f"path() has no argument {name!r}")
+            if not named and value is not None:
+                raise ValueError(
+                    f"{name} describes a table whose target is named. "
+                    f"Received: {name}={arguments.shown(value)}, and y as an array"
+                )
+        given = {name: value for name, value in words.items() if value is not None}
+        self.group = given.pop("group", None)
+        self.x, self.y, self.table = x, y, None
+        self.last = named and y is None
+        if named:
+            if y is not None and not isinstance(y, str):
+                raise ValueError(f"a path takes one target. Received: target={y!r}")
+            self.x = self.table = tabular.opened(x, given)
+            self.y = self.table.names[-1] if y is None else y
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table; some may have no target."""
+        assert self.table is not None
+        return self.table.n_rows
+
+    @property
+    def left_out(self) -> list[str]:
+        """Columns that are not inputs."""
+        return [] if self.group is None else [self.group]
+
+    def folds(self, folds: Any, rows: NDArray[np.int64], seed: int) -> Any:
+        """Return the folds, or with groups the fold of each row."""
+        if self.group is None:
+            return folds
+        assert self.table is not None
+        count = arguments.integer("folds", folds, 2)
+        return tabular.folds_of_groups(self.table, self.group, rows, count, seed)
+
+    def notes(self, problem: TableProblem, decided: bool) -> list[str]:
+        """Return what was found in a table, and decided about it, a line each."""
+        if self.table is None:
+            return []
+        found = list(self.table.notes)
+        if self.last:
+            found.append(f"Target: '{problem.target}', the last column.")
+        if decided:
+            found.append(f"Task: {problem.task}.")
+        return found + list(problem.whole.preprocessing.notes)
+
+
+def lengths(
     n_rows: int, batch_size: int | None, epochs: int | None, first_epochs: int | None
 ) -> dict[str, int]:
     """Return batch size and epochs; check those that are given."""
@@ -292,6 +393,7 @@ class _Fits:
         self.extend = extend and not settings.linear and self.n_lambdas > 1
         n_outputs = max(1, problem.n_classes)
         self.keep_held = can_keep(self.n_lambdas * problem.n_rows * n_outputs)
+        self.table: Table | None = None  # if its target is named
         self.steps: list[list[Step]] = []  # on all rows, then without each fold; as fitted
         self.states: list[list[Packed] | None] = []
 
@@ -382,6 +484,8 @@ class _Fits:
             layer.kernel_regularizer = self.settings.regularizer(float(lam))
         model.set_weights(self._state(index))
         result.preprocessing.keep(model)
+        if self.table is not None:
+            self._keep_table(model, result, index)
         model.extras["path"] = {
             "penalty": result.penalty,
             "lambda": float(result.lambdas[index]),
@@ -391,10 +495,31 @@ class _Fits:
             "measure": result.measure,
             "cv_mean": float(result.cv_mean[index]),
             "cv_se": float(result.cv_se[index]),
+            "null": result.null_score,
             "folds": len(result.fold_sizes),
             "seed": result.seed,
         }
         return model
+
+    def _keep_table(self, model: Sequential, result: PathResult, index: int) -> None:
+        """Keep what the commands and `TableModel` know a table's model by."""
+        whole, state = self.problem.whole, result.preprocessing
+        kept: dict[str, Any] = {"version": 1, "n_rows": len(whole.y)}
+        if result.held_out is not None:
+            y = result.target_values()
+            shares = np.bincount(y) / len(y) if state.target.labels else np.array([y.mean()])
+            network = result.held_out[index]
+            held = tabular.HeldOut.of(
+                state.task, y, network if state.target.labels else network[:, 0],
+                np.tile(shares, (len(y), 1)) if state.target.labels else np.full(len(y), shares[0]),
+                how=f"{len(result.fold_sizes)}-fold cross-validation", seed=result.seed,
+            )  # fmt: skip
+            kept["held_out"] = held.to_dict()
+        kept["digest"] = tabular.RowDigest.of(whole.x, whole.y).to_dict()
+        model.extras["table"] = kept
+        if self.table is not None and (reading := self.table.reading.to_dict()):
+            model.extras["reading"] = reading
+        model.extras.setdefault("data", self.table.source if self.table is not None else None)
 
     def _state(self, index: int) -> State:
         state = self.states[index]

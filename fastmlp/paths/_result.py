@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+_FLAT = 1e-3  # share of the gain over a constant; a smaller difference between lambdas is none
+
 
 @dataclass
 class PathResult:
@@ -52,7 +54,7 @@ class PathResult:
     preprocessing : Preprocessing
         Fitted to all rows.
     choose : {"min", "1se"}
-        The lambda of `model`.
+        The lambda of `model`; see `chosen`.
     units, seed : list of int, int
     interrupted : bool
         Whether Ctrl-C stopped the path before all lambdas were fitted.
@@ -135,9 +137,75 @@ class PathResult:
         return float(self.lambdas[self.index_1se])
 
     @property
+    def chosen(self) -> str:
+        """The rule that chose `model`: `choose`, or "min" where "1se" would lose the gain.
+
+        That is where the error of the best constant lies within one standard error of the least
+        one, or the model of "1se" has no weights, while the model of "min" is better than the
+        constant.
+        """
+        return "min" if self.choose == "min" or self._gain_is_lost else "1se"
+
+    @property
+    def _gain_is_lost(self) -> bool:
+        mean, best = self.cv_mean, self.index_min
+        if self._is_empty(best) or mean[best] >= self.null_score:  # there is nothing to lose
+            return False
+        within = self.null_score <= mean[best] + self.cv_se[best]
+        return bool(within) or self._is_empty(self.index_1se)
+
+    def _is_empty(self, index: int) -> bool:
+        """Return whether no nonzero weights connect an input to an output."""
+        return self.descriptions[index].n_inputs == 0
+
+    @property
     def index(self) -> int:
         """The index of the lambda of `model`."""
-        return self.index_min if self.choose == "min" else self.index_1se
+        return self.index_min if self.chosen == "min" else self.index_1se
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before `model` is used; `path` warns of it.
+
+        "1se" was replaced by "min", the model is empty or no better than a constant, or the least
+        error lies at an end of the grid.
+        """
+        mean, se, best, index = self.cv_mean, self.cv_se, self.index_min, self.index
+        constant = f"the best constant has {self.measure} {self.null_score:.5g}"
+        found = []
+        if self.chosen != self.choose:
+            found.append(
+                f"'1se' would lose the gain over a constant, so that the model is that of 'min': "
+                f"{self.measure} {mean[best]:.5g} with standard error {se[best]:.3g}, and "
+                f"{constant}"
+            )
+        if self._is_empty(index):
+            found.append(
+                "The chosen model is empty: no weights connect an input to its output, so that it "
+                f"predicts a constant ({self.measure} {mean[index]:.5g}, at lambda "
+                f"{self.lambdas[index]:.3g})"
+            )
+        elif mean[index] >= self.null_score:
+            found.append(
+                f"The chosen model is no better than a constant: {self.measure} "
+                f"{mean[index]:.5g}, and {constant}"
+            )
+        return found + self._at_an_end(best)
+
+    def _at_an_end(self, best: int) -> list[str]:
+        lambdas, mean, last = self.lambdas, self.cv_mean, len(self.lambdas) - 1
+        if last == 0 or self.interrupted or best not in (0, last) or self._is_empty(best):
+            return []
+        end, other = ("largest", "larger") if best == 0 else ("smallest", "smaller")
+        found = f"The least error is at the {end} lambda, {lambdas[best]:.3g}"
+        decade = int(np.argmin(np.abs(np.log(lambdas / lambdas[best]) - np.log(10))))
+        flat = mean[decade] - mean[best] < _FLAT * (self.null_score - mean[best])
+        if best == last and flat:
+            return [
+                f"{found}, and about the same at {lambdas[decade]:.3g}: the penalty gains little"
+            ]
+        how = "other lambdas" if best == 0 else "other lambdas or a smaller ratio"
+        return [f"{found}, an end of the grid; {other} ones may be better: give {how}"]
 
     # ---- sparsity ----
 

@@ -13,9 +13,10 @@ _result     `SweepResult`: the ranking, the figure and the exports
 from ._result import Rank, SweepResult, load
 from ._schema import EmptyStoreError, StoreError
 from ._space import LogUniform, Uniform
-from ._sweep import SweepInterrupted, seed_for, sweep
+from ._sweep import SHARE, SweepInterrupted, seed_for, sweep
 
 __all__ = [
+    "SHARE",
     "EmptyStoreError",
     "LogUniform",
     "Rank",

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 from .._utils.optional import require
-from ._space import Config, LogUniform, Space, Uniform, completed, rounded
+from ._space import Config, LogUniform, Space, Uniform, rounded
 
 _GENERATION = 5  # configurations that Optuna proposes before it gets their scores
 
@@ -175,4 +175,4 @@ def _config(space: Space, params: dict[str, Any]) -> Config:
             made[name] = rounded(name, params[name], values)
         else:
             made[name] = params.get(name, values[0])
-    return completed(made)
+    return space.completed(made)

@@ -7,15 +7,20 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from .._model.clone import clone
 from .._utils import arguments as _arguments
 from .._utils.atomic import is_special, write_atomically
 from ._space import PARAMETERS, Config
 from ._store import Store
+from ._training import ScaledSplit, SweepSetup
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from .._many.cross_validation import Split
+    from ..models import Sequential
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -59,6 +64,37 @@ class Rank:
     seconds: float
 
 
+class TrainsFirst(Protocol):
+    """Trains the network of the first rank."""
+
+    def trained(self, rank: Rank) -> Sequential:
+        """Train the network of a configuration."""
+
+
+class Winner:
+    """Trains the network of the first rank, on the rows of the sweep.
+
+    Parameters
+    ----------
+    setup : SweepSetup
+    rows : Split
+        Rows to train on, with the preprocessing fitted to them.
+    seed : int
+        Of the network.
+    """
+
+    def __init__(self, setup: SweepSetup, rows: Split, seed: int) -> None:
+        self.setup, self.rows, self.seed = setup, rows, seed
+
+    def trained(self, rank: Rank) -> Sequential:
+        """Train the network of a configuration."""
+        model = clone(self.setup.model(rank.config), self.seed)
+        x, y, scale = self.rows.x, self.rows.y, self.rows.preprocessing.target.scale
+        self.setup.fitted(rank.config, rank.epochs, ScaledSplit(x, y, x, y, float(scale)), model)
+        self.rows.preprocessing.keep(model)
+        return model
+
+
 class SweepResult:
     """The finished runs of a sweep; made by `sweep`, or read from a store by `load`.
 
@@ -72,7 +108,12 @@ class SweepResult:
         Time that each run took, by its number.
     sessions : list of dict
         For each start of the sweep: time, engine, number of threads, and total number of runs.
+    winner : TrainsFirst, optional
+        What makes `model`; a store has no rows to train on.
     """
+
+    _winner: TrainsFirst | None = None  # also of pickles of earlier versions
+    _model: Sequential | None = None
 
     def __init__(
         self,
@@ -80,13 +121,15 @@ class SweepResult:
         settings: dict[str, Any],
         seconds: dict[int, float],
         sessions: list[dict[str, Any]],
+        winner: TrainsFirst | None = None,
     ) -> None:
         self.rows, self.settings, self.seconds, self.sessions = rows, settings, seconds, sessions
+        self._winner = winner
 
     @classmethod
-    def of(cls, store: Store) -> SweepResult:
+    def of(cls, store: Store, winner: TrainsFirst | None = None) -> SweepResult:
         """Read an open store."""
-        return cls(store.rows(), store.settings, store.seconds(), store.sessions())
+        return cls(store.rows(), store.settings, store.seconds(), store.sessions(), winner)
 
     def __repr__(self) -> str:
         return f"<SweepResult: {len(self.rows)} of {self.total} runs, by {self.measure}>"
@@ -183,10 +226,49 @@ class SweepResult:
         ValueError
             If no configuration has finished yet.
         """
+        return self._first().config
+
+    @property
+    def finished(self) -> bool:
+        """Whether the first rank has a score: some configuration has finished, and not diverged."""
         ranking = self.ranking()
-        if not ranking or ranking[0].mean is None:
+        return bool(ranking) and ranking[0].mean is not None
+
+    def _first(self) -> Rank:
+        if not self.finished:
             raise ValueError("No configuration has finished yet")
-        return ranking[0].config
+        return self.ranking()[0]
+
+    @property
+    def model(self) -> Sequential:
+        """The network of the first rank, with its preprocessing; trained anew at the first use.
+
+        It has the first seed and the training rows, and so the same bits as that run. With folds
+        it is trained on all rows.
+
+        Raises
+        ------
+        ValueError
+            If no configuration has finished yet, or the result was read from a store, which has
+            no rows to train on.
+        """
+        rank = self._first()
+        if self._model is None:
+            if self._winner is None:
+                raise ValueError(
+                    "model needs the rows of the sweep, which a store does not have; call sweep "
+                    "with the same arguments and the store: it repeats no run"
+                )
+            self._model = self._winner.trained(rank)
+            self._model.extras["sweep"] = {
+                "config": rank.config,
+                "epochs": rank.epochs,
+                "measure": self.measure,
+                "held_out": rank.mean,
+                "runs": rank.runs,
+                "seed": self.settings["seed"],
+            }
+        return self._model
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the rows as columns; the last column is the time in seconds."""

@@ -127,6 +127,8 @@ class Space:
 
     Parameters
     ----------
+    rate : callable, optional
+        Returns the learning rate of a configuration that has none; by default the optimizer's.
     **given
         For each of PARAMETERS, a value, a list of values, or for numbers a Uniform or LogUniform.
 
@@ -136,7 +138,8 @@ class Space:
         By parameter.
     """
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, rate: Callable[[Config], float] | None = None, **given: Any) -> None:
+        self._rate = rate or _own_rate
         self.choices: dict[str, list[Any] | Uniform] = {}
         for name, check in PARAMETERS.items():
             values = given[name]
@@ -217,7 +220,7 @@ class Space:
     def _products(self) -> Iterator[Config]:
         lists = [values for values in self.choices.values() if isinstance(values, list)]
         for values in itertools.product(*lists):
-            yield completed(dict(zip(self.choices, values, strict=True)))
+            yield self.completed(dict(zip(self.choices, values, strict=True)))
 
     def drawn(self, n: int, seed: int) -> list[Config]:
         """Draw different configurations.
@@ -262,7 +265,17 @@ class Space:
                 made[name] = rounded(name, values.at(share), values)
             else:
                 made[name] = values[int(share * len(values))]
-        return completed(made)
+        return self.completed(made)
+
+    def completed(self, config: Config) -> Config:
+        """Set the learning rate if none is given."""
+        if config["learning_rate"] is None:
+            config["learning_rate"] = self._rate(config)
+        return config
+
+
+def _own_rate(config: Config) -> float:
+    return float(optimizers.get(config["optimizer"]).learning_rate)
 
 
 def _checked_range(name: str, values: Uniform, check: Callable[[Any], Any]) -> Uniform:
@@ -278,10 +291,3 @@ def rounded(name: str, value: float, values: Uniform) -> float | int:
     if name == "batch_size":
         return min(max(round(value), math.ceil(values.low)), math.floor(values.high))
     return min(max(float(f"{value:.{_DIGITS}g}"), values.low), values.high)
-
-
-def completed(config: Config) -> Config:
-    """Set the optimizer's default learning rate if none is given."""
-    if config["learning_rate"] is None:
-        config["learning_rate"] = float(optimizers.get(config["optimizer"]).learning_rate)
-    return config

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,28 @@ import numpy as np
 
 from .. import _kernels
 from .._many import cross_validation
-from .._many.cross_validation import Split, TableProblem, with_target
+from .._many.cross_validation import Split, TableProblem, target_named, with_target
 from .._many.engines import Engine, engine
-from .._utils import arguments
+from .._utils import arguments, atomic
 from .._utils.names import GROUPS, METHODS
-from .._utils.progress import ProgressLine
+from .._utils.progress import ProgressLine, say
 from .._utils.version import __version__
 from ..datasets import as_table
-from ..errors import DataError
+from ..errors import DataError, ModelWarning
 from ..preprocessing import split
 from . import _methods
-from ._result import SweepResult
+from ._result import SweepResult, TrainsFirst, Winner
 from ._scheduler import Scheduler
 from ._schema import EmptyStoreError, StoreError
 from ._space import Space, Uniform
 from ._store import Store
+from ._tables import TableWork, check_keywords
 from ._training import ScaledSplit, SweepSetup
 
 SHARE = 0.2  # of the rows, held out by default
+# Defaults for arrays; for a table they are decided.
+_PLAIN = {"activation": "relu", "dropout": 0.0, "optimizer": "adam", "batch_size": 32}
+_PLAIN_EPOCHS = 100
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -49,18 +55,19 @@ class SweepInterrupted(KeyboardInterrupt):
 
 def sweep(
     x: Any,
-    y: Any,
-    units: Any,
+    y: Any = None,
+    units: Any = None,
     *,
-    activation: Any = "relu",
+    target: str | None = None,
+    activation: Any = None,
     l1: Any = 0.0,
     l2: Any = 0.0,
     group_l1: Any = 0.0,
-    dropout: Any = 0.0,
-    optimizer: Any = "adam",
+    dropout: Any = None,
+    optimizer: Any = None,
     learning_rate: Any = None,
-    batch_size: Any = 32,
-    epochs: int = 100,
+    batch_size: Any = "auto",
+    epochs: int | None = None,
     proximal: bool = False,
     groups: str = "units",
     method: str = "grid",
@@ -79,19 +86,21 @@ def sweep(
     drop: Collection[str] = (),
     impute: str | None = "median",
     indicator: bool = True,
-    keep: Collection[str] = (),
-    max_categories: int = 64,
-    unknown: str = "ignore",
-    date_parts: bool = False,
-    target_transform: str | None = None,
     store: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    model: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
     threads: int | None = None,
     verbose: int = 1,
+    **table: Any,
 ) -> SweepResult:
     """Train many configurations, each with several seeds, and score them on held-out rows.
+
+    A table whose target is named is treated as `fastmlp.fit` treats it: whatever is not given is
+    decided from the table, rows are held out as there (below 500 rows in the folds of a
+    cross-validation), and each run keeps the epoch that is best on them. Arrays x and y have plain
+    defaults instead.
 
     Every finished run is written to an SQLite file at once. An interrupted sweep resumes from the
     file when it is called again with the same data and settings. The results of a run do not depend
@@ -99,18 +108,22 @@ def sweep(
 
     Parameters
     ----------
-    x : array-like of shape (n, p), data frame, Table and so on
-        See `datasets.as_table`.
-    y : array-like of shape (n,), or str
-        Numbers or classes, or the name of a column of x.
+    x : path, Table, data frame, Arrow table, mapping, or array-like of shape (n, p)
+    y : array-like of shape (n,), or str, optional
+        Numbers or classes of arrays; or the name of a column of x, by default the last.
     units : str, sequence of int, or list of these
         Widths of the hidden layers, such as "64x2", [64, 32] or "none", or a list of these to try.
+        By default decided from a table's number of rows; required for arrays.
+    target : str, optional
+        The column to predict, in place of y.
     activation, l1, l2, group_l1, dropout, optimizer, learning_rate, batch_size
         A value for all layers, or a list of values to try; see `models.mlp` and `Sequential.fit`.
-        Optimizers are given by name. batch_size None means all rows, and learning_rate None the
-        optimizer's default. Numbers may also be a range to draw from, `Uniform` or `LogUniform`.
-    epochs : int
-        Epochs of each run; with halving, those of the last rung.
+        Optimizers are given by name. Numbers may also be a range to draw from, `Uniform` or
+        `LogUniform`. What is not given is decided from a table; for arrays it is "relu", no
+        dropout, "adam" with its own rate, and batches of 32, where batch_size None means all rows.
+    epochs : int, optional
+        Epochs of each run, of which the best is kept for a table; with halving, those of the last
+        rung. By default decided from a table's number of rows, 100 for arrays.
     proximal : bool
         Whether l1 makes weights exactly zero.
     groups : {"units", "inputs"}
@@ -134,24 +147,23 @@ def sweep(
         `SweepResult.settings`.
     validation_split : float, optional
         Share of the rows to hold out, drawn at random, of each class the same share; 0.2 by
-        default, unless `validation_data` or `folds` is given.
-    validation_data : tuple (x, y), or a table if y names a column, optional
-        Rows to score on, instead of a split.
+        default, unless `validation_data` or `folds` is given, or a table has fewer than 500 rows:
+        these are cut into 5 folds.
+    validation_data : tuple (x, y), or a path or table if the target is named, optional
+        Rows to score on, instead of a split; ``validation`` is the same.
     folds : int or array-like of shape (n,), optional
         Cross-validation, instead of a split: number of folds, or each row's fold. Every
         configuration has a run for each fold.
     measure : {"mse", "deviance", "misclassification"}, optional
         Error measure to rank by: by default the mean squared error, or for classes the deviance.
-    task, categorical, drop, impute, indicator, keep, max_categories, unknown, date_parts
+    task, standardize, categorical, drop, impute, indicator
         See `preprocessing.Preprocessing.fit`, which is fitted to training rows.
-    standardize : bool
-        Scale numeric inputs robustly, and a regression target to mean 0 and deviation 1.
-    target_transform : {"log", "sqrt", "quantile"}, optional
-        See `preprocessing.Preprocessing.fit`. Errors then are in the units of the transform.
     store : str or path, optional
         The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
         Whether to replace a store of another sweep, or a file that is not a store.
+    model : str or path, optional
+        File for the network of the first rank, `SweepResult.model`; an existing one is replaced.
     jobs : int, optional
         Number of worker processes, through joblib. By default, the workers of an active
         ``joblib.parallel_config`` (whose backend may be Dask), or else threads of this process.
@@ -161,7 +173,12 @@ def sweep(
         Number of threads. With `jobs` or `cluster`, the number of each worker: by default the
         processors divided by `jobs`, and on a cluster 1.
     verbose : {0, 1}
-        1: a progress line on stderr once it has taken a second.
+        1: a progress line on stderr once it has taken a second, and what was found and decided.
+    **table
+        Further keywords of `fastmlp.fit`, with the same meaning, for a table: how to read a file
+        (``delimiter`` to ``sheet``), ``keep``, ``max_categories``, ``unknown``, ``date_parts``,
+        ``target_transform``, ``weight``, ``group``, ``time``, ``validation``, ``schedule``,
+        ``patience``, ``clip``, ``loss`` and ``class_weight``.
 
     Returns
     -------
@@ -185,13 +202,8 @@ def sweep(
     Jamieson & Talwalkar (2016), AISTATS: successive halving.
     """
     method = arguments.one_of("method", method, METHODS)
-    space = Space(
-        units=units, activation=activation, l1=l1, l2=l2, group_l1=group_l1, dropout=dropout,
-        optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
-    )  # fmt: skip
-    epochs, n_seeds = arguments.integer("epochs", epochs), arguments.integer("seeds", seeds)
-    eta = arguments.integer("eta", eta, 2)
-    for name, value in {"samples": samples, "min_epochs": min_epochs}.items():
+    n_seeds, eta = arguments.integer("seeds", seeds), arguments.integer("eta", eta, 2)
+    for name, value in {"samples": samples, "min_epochs": min_epochs, "epochs": epochs}.items():
         if value is not None:
             arguments.integer(name, value)
     proximal, overwrite = (
@@ -215,29 +227,38 @@ def sweep(
             arguments.warn_unused(f"{of} is 0", {name: flag}, defaults)
     if method == "optuna":
         _methods.import_optuna()
-    problem = TableProblem(
-        x, y, task, "float32", standardize=arguments.flag("standardize", standardize),
-        categorical=categorical, drop=drop, impute=impute, indicator=indicator, keep=keep,
-        max_categories=max_categories, unknown=unknown, date_parts=date_parts,
-        target_transform=target_transform,
+    if model is not None:
+        atomic.check(Path(arguments.path("model", model)))
+    named, y = target_named(y, target)
+    check_keywords(table, named)
+    space = {
+        "units": units, "activation": activation, "l1": l1, "l2": l2, "group_l1": group_l1,
+        "dropout": dropout, "optimizer": optimizer, "learning_rate": learning_rate,
+        "batch_size": batch_size,
+    }  # fmt: skip
+    columns = {
+        "task": task, "standardize": arguments.flag("standardize", standardize),
+        "categorical": categorical, "drop": drop, "impute": impute, "indicator": indicator,
+    }  # fmt: skip
+    make = _of_table if named else _of_arrays
+    work = make(
+        x, y, space, columns, table, epochs, validation_split, validation_data, folds, seed,
+        proximal, groups, Path(store) if store is not None and not overwrite else None,
     )  # fmt: skip
-    measure = problem.chosen_measure(measure)
-    splits = _splits(problem, y, validation_split, validation_data, folds, seed)
-    data = _digests(problem, splits)
-    by_class = validation_data is folds is None and problem.codes is not None
-    if by_class and (found := _kept_settings(store, overwrite)):
-        before = [_drawn(problem, validation_split, seed, stratified=False)]
-        if _digests(problem, before) == found["data"]:  # a store written before classes counted
-            splits, data = before, found["data"]
-    space.resolve_batches(max(len(split.x) for split in splits))
-    plan = _methods.plan(method, space, epochs, seed, samples, eta, min_epochs)
-    setup = SweepSetup(splits, problem.n_classes, proximal, groups)
+    if verbose:
+        for note in work.notes:
+            say(note, sys.stderr)
+    setup, winner, splits = work.setup, work.winner, work.setup.splits
+    measure = work.measures[0] if measure is None else arguments.one_of(
+        "measure", measure, work.measures
+    )  # fmt: skip
+    plan = _methods.plan(method, work.space, work.epochs, seed, samples, eta, min_epochs)
     settings = {
-        "task": problem.task,
-        "measures": list(problem.measures),
-        "data": data,
-        "parameters": space.to_dict(),
-        "epochs": epochs,
+        "task": work.task,
+        "measures": list(work.measures),
+        "data": work.data,
+        "parameters": work.space.to_dict(),
+        "epochs": work.epochs,
         "proximal": proximal,
         "groups": groups,
         "method": method,
@@ -245,6 +266,7 @@ def sweep(
         "seeds": n_seeds,
         "seed": seed,
         "measure": measure,
+        **work.facts,
     }
     total = plan.total * n_seeds * len(splits)
     if store is not None:
@@ -261,11 +283,89 @@ def sweep(
                 scheduler.run()
             except KeyboardInterrupt as stop:
                 kept.write_pending()
-                result = SweepResult.of(kept)
+                result = SweepResult.of(kept, winner)
                 message = f"Interrupted after {len(result)} of {total} runs."
                 raise SweepInterrupted(message, result) from stop
         kept.write_pending()
-        return SweepResult.of(kept)
+        result = SweepResult.of(kept, winner)
+    if model is not None and result.finished:
+        result.model.save(Path(model))
+    elif model is not None:
+        text = f"No network was kept in {os.fspath(model)}: every configuration diverged"
+        arguments.warn(text, ModelWarning)
+    return result
+
+
+@dataclass
+class _Work:
+    """What is to be trained: configurations, rows, and what identifies both."""
+
+    space: Space
+    setup: SweepSetup
+    winner: TrainsFirst
+    task: str
+    measures: Sequence[str]
+    data: dict[str, Any]
+    epochs: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def _of_table(
+    x: Any, target: Any, space: dict[str, Any], columns: dict[str, Any], table: dict[str, Any],
+    epochs: int | None, share: float | None, validation: Any, folds: Any, seed: int,
+    proximal: bool, groups: str, store: Path | None,
+) -> _Work:  # fmt: skip
+    """Prepare a table, and decide what is not given."""
+    given = {**columns, **table, "validation_split": share, "epochs": epochs}
+    if validation is not None and table.get("validation") is not None:
+        raise ValueError("validation and validation_data are the same. Received: both")
+    given["validation"] = validation if validation is not None else table.get("validation")
+    work = TableWork(x, target, given, folds, seed)
+    decided = {
+        name: value if value is not None and (name, value) != ("batch_size", "auto") else None
+        for name, value in space.items()
+    }
+    defaults = work.defaults()
+    decided = {n: defaults.get(n) if value is None else value for n, value in decided.items()}
+    made = Space(rate=work.rate, **decided)
+    setup = work.setup(proximal, groups)
+    return _Work(
+        made, setup, work.winner(setup), work.prepared.task, work.measures, work.digests(setup),
+        work.prepared.decisions.epochs, {"decided": work.facts()}, list(work.prepared.notes),
+    )  # fmt: skip
+
+
+def _of_arrays(
+    x: Any, y: Any, space: dict[str, Any], columns: dict[str, Any], table: dict[str, Any],
+    epochs: int | None, share: float | None, validation: Any, folds: Any, seed: int,
+    proximal: bool, groups: str, store: Path | None,
+) -> _Work:  # fmt: skip
+    """Prepare arrays, with the plain defaults."""
+    if space["units"] is None:
+        raise ValueError("units must say which networks to try, if y is an array. Received: None")
+    given = {n: _PLAIN.get(n) if value is None else value for n, value in space.items()}
+    if isinstance(space["batch_size"], str):
+        given["batch_size"] = _PLAIN["batch_size"]
+    elif space["batch_size"] is None:
+        given["batch_size"] = None
+    made = Space(None, **given)
+    task = columns.pop("task")
+    problem = TableProblem(x, y, task, "float32", **columns)
+    parts = _splits(problem, y, share, validation, folds, seed)
+    splits = [_scaled(part) for part in parts]
+    data = _digests(problem, splits)
+    by_class = validation is folds is None and problem.codes is not None
+    if by_class and (found := _kept_settings(store, False)):
+        before = [_drawn(problem, share, seed, stratified=False)]
+        old = [_scaled(part) for part in before]
+        if _digests(problem, old) == found["data"]:  # a store written before classes counted
+            parts, splits, data = before, old, found["data"]
+    made.resolve_batches(max(len(split.x) for split in splits))
+    setup = SweepSetup(splits, problem.n_classes, proximal, groups)
+    # With folds, no fold's rows are preferred to others: the network is trained on all of them.
+    winner = Winner(setup, parts[0] if len(parts) == 1 else problem.whole, seed)
+    return _Work(made, setup, winner, problem.task, problem.measures, data, epochs or _PLAIN_EPOCHS)
 
 
 def seed_for(store: str | os.PathLike[str] | None, overwrite: bool = False) -> int:
@@ -320,7 +420,7 @@ def _facts(workers: Engine, jobs: int | None, cluster: str | None) -> dict[str, 
 
 def _splits(
     problem: TableProblem, y: Any, share: float | None, validation: Any, folds: Any, seed: int
-) -> list[ScaledSplit]:
+) -> list[Split]:
     """Return the rows to train on and to score on, for each fold."""
     given = {"validation_split": share, "validation_data": validation, "folds": folds}
     names = [name for name, value in given.items() if value is not None]
@@ -328,24 +428,22 @@ def _splits(
         raise ValueError(f"{' and '.join(names)} exclude each other. Received: both")
     n = problem.n_rows
     if validation is not None:
-        return [_scaled(_with_validation(problem, y, validation))]
+        return [_with_validation(problem, y, validation)]
     if folds is not None:
         fold = cross_validation.assign_folds(folds, problem.codes, problem.labels, n, seed)
-        return [_scaled(problem.split(fold == k)) for k in range(int(fold.max()) + 1)]
+        return [problem.split(fold == k) for k in range(int(fold.max()) + 1)]
     if share is not None:
         rule = "a number in (0, 1): a sweep is scored on rows held out"
         share = arguments.number("validation_split", share, rule, lambda v: 0 < v < 1)
     return [_drawn(problem, share, seed)]
 
 
-def _drawn(
-    problem: TableProblem, share: float | None, seed: int, stratified: bool = True
-) -> ScaledSplit:
+def _drawn(problem: TableProblem, share: float | None, seed: int, stratified: bool = True) -> Split:
     classes = problem.codes if stratified else None
     _, held = split(problem.n_rows, SHARE if share is None else share, seed, classes)
     mask = np.zeros(problem.n_rows, bool)
     mask[held] = True
-    return _scaled(problem.split(mask))
+    return problem.split(mask)
 
 
 def _scaled(rows: Split) -> ScaledSplit:

@@ -17,27 +17,33 @@ _intervals    split-conformal intervals and sets
 _thresholds   from which probability on a row counts as class 1
 _digest       which rows a model has seen
 _quality      what a model keeps of all this
+_summary      what a model knows of its table, as text
 """
 
 from __future__ import annotations
 
-from ._answers import Wanted, answer, check_answers, choose, figures, refit
+from ._answers import Wanted, answer, check_answers, choose, figures, refit, score
 from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
-from ._decisions import SHARE, UNBOUNDED, Decisions, decide, shown_units
+from ._decisions import SHARE, UNBOUNDED, Decisions, checked_units, decide, path_units, shown_units
 from ._digest import RowDigest, row_hashes
 from ._fit import fit
+from ._held_out import folds_of_groups
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
-from ._prepare import Prepared, prepared, prepared_stream
+from ._prepare import DECIDED, PREPARATION, READING, Prepared, opened, prepared, prepared_stream
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
+from ._summary import table_facts, table_text
 from ._thresholds import Threshold, best_threshold, parse_costs
-from ._train import TableTraining, describe, network
+from ._train import TableTraining, best_epoch, cross_validated, describe, fit_rows, network
 
 __all__ = [
+    "DECIDED",
     "KEPT",
+    "PREPARATION",
+    "READING",
     "SHARE",
     "SHOWN",
     "UNBOUNDED",
@@ -54,18 +60,25 @@ __all__ = [
     "Threshold",
     "Wanted",
     "answer",
+    "best_epoch",
     "best_threshold",
     "bootstrap",
     "check_answers",
+    "checked_units",
     "choose",
     "conformal",
+    "cross_validated",
     "decide",
     "describe",
     "figures",
     "find_rate",
     "fit",
+    "fit_rows",
+    "folds_of_groups",
     "network",
+    "opened",
     "parse_costs",
+    "path_units",
     "per_class",
     "prepared",
     "prepared_stream",
@@ -73,8 +86,11 @@ __all__ = [
     "rounded",
     "row_hashes",
     "scale_last_layer",
+    "score",
     "scores",
     "shown_units",
     "standard_errors",
+    "table_facts",
+    "table_text",
     "temperature",
 ]

@@ -131,6 +131,23 @@ def answer(training: TableTraining, wanted: Wanted) -> None:
         scale_last_layer(training.model, kept["temperature"])
 
 
+def score(training: TableTraining, outputs: np.ndarray, wanted: Wanted) -> None:
+    """Keep the figures of other predictions for the rows held out, such as an ensemble's.
+
+    Parameters
+    ----------
+    training : TableTraining
+        It need not have run; simple models are fitted to its rows.
+    outputs : ndarray
+        Predictions, as a network's outputs, for `TableTraining.held`.
+    wanted : Wanted
+    """
+    assert training.held is not None
+    x, y, weight = training.held
+    constant, linear = _simple(training.prepared, training.train, x)
+    _score(training, y, outputs, weight, constant, linear, wanted)
+
+
 def figures(training: TableTraining) -> HeldOut | None:
     """Return the figures of the rows held out; None if none were."""
     state = training.kept.get("held_out")

@@ -17,6 +17,7 @@ FEW_ROWS = 500  # below, repeated cross-validation takes the place of one held-o
 FEWEST_ROWS = 10  # below, nothing is held out
 SHARE = 0.2  # of the rows, held out
 FOLDS, REPEATS = 5, 2
+PATH_WIDEST = 64  # units of a layer
 OWN_RATES = ("adam", "adamw")  # optimizers that the rates below are for
 UNBOUNDED = 1 << 30  # epochs, where time is the limit
 
@@ -212,6 +213,11 @@ def _dropout(n: int, regression: bool) -> float:
     if n < 200:
         return 0.0
     return 0.1 if regression or n >= 2000 else 0.3
+
+
+def path_units(n_rows: int) -> tuple[int, ...]:
+    """Return the widths of a path of lambdas, which fits hundreds of networks: small ones."""
+    return tuple(min(width, PATH_WIDEST) for width in _units(n_rows)[:2])
 
 
 def _batch_size(n: int) -> int:

@@ -127,6 +127,31 @@ def _by_group(groups: np.ndarray, decisions: Decisions, seed: int) -> HeldOutRow
     return HeldOutRows([(np.flatnonzero(~held), np.flatnonzero(held))], how=how)
 
 
+def folds_of_groups(table: Table, name: str, rows: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each of some rows, where those of one group stay together.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+        The column of groups.
+    rows : ndarray of int
+    folds, seed : int
+
+    Returns
+    -------
+    ndarray of int, of shape (len(rows),)
+    """
+    _, codes = np.unique(column_codes(table, name, "group")[rows], return_inverse=True)
+    counts = np.bincount(codes)
+    if len(counts) < folds:
+        raise DataError(
+            f"the group column must hold as many groups as there are folds. Received: "
+            f"{len(counts)} groups for {folds} folds"
+        )
+    return _balanced(counts, folds, [seed, 0])[codes]
+
+
 def _balanced(counts: np.ndarray, folds: int, seed: Any) -> np.ndarray:
     """Return the fold of each group: the largest first, each into the fold of fewest rows."""
     drawn = np.random.default_rng(seed).permutation(len(counts))

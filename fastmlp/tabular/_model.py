@@ -19,6 +19,7 @@ from ._held_out import column_numbers
 from ._prepare import opened
 from ._quality import HeldOut, Quality
 from ._scores import scores
+from ._summary import table_text
 
 KEPT = "table"  # among a model's extras
 
@@ -233,7 +234,7 @@ class TableModel:
             If the file is missing or damaged, or was not trained on a table.
         """
         network = load_model(path)
-        if not isinstance(network, Sequential) or KEPT not in getattr(network, "extras", {}):
+        if KEPT not in getattr(network, "extras", {}):
             raise ModelFileError(
                 f"{path}: holds a model that was not trained on a table by fastmlp.fit or fastmlp "
                 "train; models.load_model reads it"
@@ -245,7 +246,7 @@ class TableModel:
         self.network.export(path, to, overwrite)
 
     def summary(self, print_fn: Callable[[str], Any] | None = None) -> None:
-        """Print what was decided, how good the model is, and the layers.
+        """Print target, columns, preparation, figures on rows held out, and the layers.
 
         Parameters
         ----------
@@ -253,9 +254,7 @@ class TableModel:
             Called with each text; `print` by default.
         """
         out = print_fn or say
-        out(f"Target: {self.target}, {self.task}, {self.preprocessing.n_inputs} inputs")
-        for note in self.notes:
-            out(note)
+        out(table_text(self.network) or "")
         self.network.summary(print_fn=out)
 
     def __repr__(self) -> str:

@@ -80,18 +80,6 @@ def test_version_names_instruction_set_and_threads(run, monkeypatch):
     assert outcome.out == f"fastmlp {fastmlp.__version__}, {_kernels.isa()}, 3 threads\n"
 
 
-def test_doctor(run, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    facts = json.loads(run("doctor", "--json").out)
-    assert facts["fastmlp"]["version"] == fastmlp.__version__
-    assert facts["fastmlp"]["instruction set"] in facts["fastmlp"]["supported"]
-    assert facts["fastmlp"]["threads"] == 1
-    assert facts["environment"]["OMP_NUM_THREADS"] == "1"
-    text = run("doctor").out
-    for line in ("numpy", "processor", "instruction set", "version"):
-        assert line in text
-
-
 def test_the_data_sets_described_are_the_librarys():
     assert tuple(DESCRIPTIONS) == datasets.NAMES
 

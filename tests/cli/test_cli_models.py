@@ -81,6 +81,22 @@ def test_summary_alone_is_the_lecture_s_classifier(run):
     assert max(map(len, outcome.out.splitlines())) <= 100
 
 
+def test_summary_of_a_table_s_model(run, flowers):
+    args = ("train", flowers, "--target", "kind", "--units", 4, "--epochs", 2, "--seed", 1, "-q")
+    assert run(*args, "-o", "m.fmlp").code == 0
+    outcome = run("summary", "m.fmlp")
+    assert outcome.code == 0, outcome.err
+    text = outcome.out
+    assert text.index("Total params") < text.index("Table ") < text.index("target ")
+    assert "kind, 3 classes: iris, lily, rose" in text
+    assert "colour (2)" in text and "height, width; scaled by median" in text
+    assert "constant  logistic" in text
+    table = json.loads(run("summary", "m.fmlp", "--json").out)["table"]
+    assert [column["name"] for column in table["columns"]] == ["height", "width", "colour"]
+    assert table["data"] == "flowers.csv"
+    assert set(table["held_out"]["network"]) >= {"log_loss", "accuracy"}
+
+
 def test_summary_of_a_network_to_be(run):
     args = ("--units", "64,32", "--inputs", 10, "--outputs", 3, "--l2", "0,0.5,0", "--dropout", 0.1)
     text = run("summary", *args, "--activation", "tanh,relu").out

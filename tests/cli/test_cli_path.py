@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from fastmlp import models
@@ -68,7 +69,7 @@ def test_lecture_data_and_a_grid_of_ones_own(run, tmp_path):
         "--epochs", 5, "--penalty", "group", "--layer-factors", "1,0.5", "-o", "out", "-q",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert outcome.err == ""
+    assert all(line.startswith("Warning: ") for line in outcome.err.splitlines())
     rows = table(tmp_path / "out" / "path.csv")
     assert [row["lambda"] for row in rows] == ["0.1", "0.01"]
     assert [row["lambda_2"] for row in rows] == ["0.05", "0.005"]
@@ -110,7 +111,7 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
         (["--units", "none", "--penalty", "l3"], "'l3' is not one of"),
         (["--units", "none", "--indicator", "--impute", "none"], "--indicator needs --impute"),
         (["--units", "none", "--data", "regression"], "DATA is given as well"),
-        ([], "Missing option '--units'"),
+        (["--loss", "mae"], "No such option"),
     ],
 )
 def test_wrong_options(run, numbers, args, text):
@@ -177,3 +178,45 @@ def test_options_without_effect_are_named(run, tmp_path):
     assert outcome.code == 0
     warning = "Warning: No effect of epochs=20: a model without hidden layers is solved"
     assert warning in outcome.err
+
+
+def test_a_standard_error_larger_than_the_gain_is_told(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    y = np.exp(1.5 * rng.normal(size=120) + 0.8 * x[:, 0])
+    rows = [",".join(f"{v:.6g}" for v in (*row, z)) for row, z in zip(x, y, strict=True)]
+    write("skewed.csv", "a,b,c,y\n" + "\n".join(rows) + "\n")
+    args = ("path", "skewed.csv", "--target", "y", "--units", "none", "--n-lambdas", 8, "--seed", 1)
+    outcome = run(*args, "-o", "out")
+    assert outcome.code == 0, outcome.err
+    assert "Warning: '1se' would lose the gain over a constant" in outcome.err
+    assert re.search(r"min \(kept\) +1se *\n", outcome.out)
+    result = document(run(*args, "--json"))
+    assert (result["choose"], result["chosen"]) == ("1se", "min")
+    assert result["lambda"] == result["lambda_min"] < result["lambda_1se"]
+    assert len(result["warnings"]) == 1
+
+
+def test_the_end_of_the_grid_is_told(run, numbers):
+    args = ("path", numbers, "--target", "y", "--units", "none", "--lambdas", "1,0.5", "--folds", 2)
+    err = run(*args, "--seed", 1).err
+    assert "Warning: The least error is at the smallest lambda, 0.5, an end of the grid" in err
+
+
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(160, 2))
+    rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]
+    write("t.csv", "a;b;zone;y\n" + "\n".join(rows) + "\n")
+    printed = run("path", "t.csv", "--seed", 1, "--print-config").out
+    for line in ('units = "64x2"', 'activation = "silu"', "epochs = 200", "batch-size = 160",
+                 'target = ["y"]', 'task = "regression"', 'impute = "median"', 'measure = "mse"',
+                 "# t.csv: semicolons"):  # fmt: skip
+        assert line in printed, line
+    outcome = run("path", "t.csv", *QUICK, "-o", "out")
+    assert "semicolons" in outcome.err and "Target: 'y', the last column." in outcome.err
+    text = run("summary", "out/model.fmlp").out
+    assert "scaled by median" in text and "160 rows, 3-fold cross-validation" in text
+    assert run("predict", "out/model.fmlp", "t.csv").code == 0  # reads it alike
+    missing = run("path", "--lecture", "regression")
+    assert missing.code == 2 and "Missing option '--units'" in missing.err

@@ -64,6 +64,14 @@ def test_group_penalties_and_prune(run, table):
     assert (shown["group_l1"], shown["groups"]) == (0.02, "inputs")
 
 
+def test_nothing_to_prune_is_told(run, table):
+    train(run, table, "--epochs", 2)
+    outcome = run("prune", "m.fmlp", "-o", "same.fmlp", "-q")
+    assert outcome.code == 0
+    assert outcome.err.startswith("Warning: Nothing could be removed: no weight is exactly zero.")
+    assert len(outcome.err.splitlines()) == 1
+
+
 def test_polish_is_noted(run, table):
     outcome = run("train", table, "--units", 3, "--activation", "tanh", "--l1", 0.05, "--epochs",
                   30, "--polish", "--seed", 1)  # fmt: skip

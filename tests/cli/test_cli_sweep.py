@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
-from fastmlp import sweeps
+from fastmlp import models, sweeps
 from fastmlp.cli import sweep as sweep_command
 from fastmlp.sweeps import _space
 
-GRID = ("--units", "4,8x2", "--l2", "0,1e-3", "--seeds", 2, "--epochs", 3, "--seed", 1)
+# Few rows have folds, unless a share is held out.
+SHARE = ("--validation-split", 0.2)
+GRID = ("--units", "4,8x2", "--l2", "0,1e-3", "--seeds", 2, "--epochs", 3, "--seed", 1, *SHARE)
 
 
 def document(outcome):
@@ -44,7 +48,7 @@ def test_a_sweep_and_what_it_shows(run, numbers, tmp_path):
     connection.close()
     shown = run("sweep", "--show", "s.store", "--top", 2)
     assert shown.code == 0, shown.err
-    assert shown.out.splitlines()[3:5] == lines[3:5]
+    assert [x.split() for x in shown.out.splitlines()[3:5]] == [x.split() for x in lines[3:5]]
     assert "2 more configurations" in shown.out
     drawn = run("sweep", "--show", "s.store", "-o", "again.png")
     assert drawn.err == "Wrote again.png.\n"
@@ -56,7 +60,7 @@ def test_a_sweep_and_what_it_shows(run, numbers, tmp_path):
 
 
 def test_the_same_command_goes_on_and_keeps_its_seed(run, numbers):
-    options = ("--units", "4", "--epochs", 2, "--json", "-q")
+    options = ("--units", "4", "--epochs", 2, "--json", "-q", *SHARE)
     first = document(run("sweep", numbers, *options, "-o", "s.db"))
     again = document(run("sweep", numbers, *options, "-o", "s.db"))
     assert again["ranking"] == first["ranking"]
@@ -83,6 +87,110 @@ def test_a_run_is_what_train_gives(run, numbers):
     assert row["train_mse"] == pytest.approx(trained["train"]["mse"], rel=1e-6)
 
 
+def same_weights(one, other):
+    one, other = models.load_model(one), models.load_model(other)
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    return one
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--l1", "0.01", "--proximal", "--validation-split", "0.3", "--drop", "b"),
+        ("--group-l1", "0.01", "--groups", "inputs", "--no-standardize", "--activation", "tanh"),
+        ("--dropout", "0.1", "--optimizer", "sgd", "--validation", "numbers.csv"),
+        ("--folds", "3", "--l2", "1e-3", "--task", "regression", "--impute", "mean"),
+        ("--method", "halving", "--epochs", "9", "--batch-size", "8", "--learning-rate", "0.01"),
+    ],
+)
+def test_the_printed_command_trains_the_winner(run, numbers, more):
+    args = ("sweep", numbers, "--target", "y", "--units", "4,6+3", "--seeds", 2, "--epochs", 3,
+            "--seed", 5, *more)  # fmt: skip
+    plain = run(*args)
+    assert plain.code == 0, plain.err
+    line = plain.out.splitlines()[-1].removeprefix("The first rank's network: ")
+    words = shlex.split(line)
+    assert words[:3] == ["fastmlp", "train", numbers] and words[-2:] == ["-o", "best.fmlp"]
+    outcome = run(*args, "--model", "kept.fmlp", "--json")
+    assert "Wrote kept.fmlp, the network of the first rank.\n" in outcome.err
+    result = document(outcome)
+    assert result["command"] == line.removesuffix(" -o best.fmlp")
+    trained = run(*words[1:])
+    assert trained.code == 0, trained.err
+    model = same_weights("best.fmlp", "kept.fmlp")
+    assert model.n_inputs == (1 if "--drop" in more else 2)
+    kept = models.load_model("kept.fmlp").extras
+    best = result["ranking"][0]
+    assert kept["sweep"]["config"] == best["config"]
+    assert kept["sweep"]["held_out"] == best["mean"]
+    assert run("predict", "kept.fmlp", numbers).code == 0
+    assert f'units = "{best["config"]["units"]}"' in run("summary", "kept.fmlp", "--config").out
+
+
+def test_the_winner_of_the_lecture_and_of_classes(run, flowers):
+    args = ("sweep", "--lecture", "classification", "--units", "3", "--epochs", 4, "--seed", 2)
+    assert "first rank" not in run(*args).out  # train does not standardise the lecture's data
+    outcome = run(*args, "--no-standardize", "--model", "a.fmlp")
+    line = outcome.out.splitlines()[-1].removeprefix("The first rank's network: ")
+    assert run(*shlex.split(line)[1:], "-o", "b.fmlp").code == 0
+    same_weights("a.fmlp", "b.fmlp")
+    outcome = run("sweep", flowers, "--target", "kind", "--units", "3", "--epochs", 4, "--seed", 2,
+                  "--model", "c.fmlp")  # fmt: skip
+    line = outcome.out.splitlines()[-1].removeprefix("The first rank's network: ")
+    assert run(*shlex.split(line)[1:], "-o", "d.fmlp").code == 0
+    same_weights("c.fmlp", "d.fmlp")
+
+
+def test_a_store_goes_on_to_the_winners_file(run, numbers):
+    args = ("sweep", numbers, "--units", "4", "--epochs", 2, "--seed", 1, "-o", "s.db")
+    assert run(*args).code == 0
+    assert run(*args, "--model", "m.fmlp").code == 0
+    assert models.load_model("m.fmlp").n_inputs == 2
+    again = run(*args, "--model", "m.fmlp")
+    assert again.code == 1 and "m.fmlp: the file exists" in again.error
+    shown = run("sweep", "--show", "s.db", "--model", "n.fmlp")
+    assert shown.code == 2 and "--model needs the rows" in shown.err
+    assert "first rank" not in run("sweep", "--show", "s.db").out
+    refused = run(*args, "--model", "-")
+    assert refused.code == 2 and "a model cannot be written to standard output" in refused.err
+
+
+def test_a_winner_without_hidden_layers_is_kept_but_has_no_command(run, numbers):
+    outcome = run("sweep", numbers, "--units", "none", "--epochs", 2, "--model", "m.fmlp")
+    assert outcome.code == 0, outcome.err
+    assert "first rank's network" not in outcome.out
+    assert len(models.load_model("m.fmlp").layers) == 1
+
+
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(520, 2))
+    rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]
+    write("t.csv", "a;b;zone;y\n" + "\n".join(rows) + "\n")
+    args = ("sweep", "t.csv", "--epochs", 2, "--seed", 1)
+    outcome = run(*args, "--json")
+    assert "semicolons" in outcome.err and "Target: 'y', the last column." in outcome.err
+    result = document(outcome)
+    assert result["command"] == "fastmlp train t.csv --epochs 2 --seed 1 -o best.fmlp"
+    config = result["ranking"][0]["config"]
+    assert (config["units"], config["optimizer"], config["activation"]) == (
+        "128x2", "adamw", "silu",
+    )  # fmt: skip
+    printed = run(*args, "--optimizer", "adam,sgd", "--print-config").out
+    lines = (
+        'units = "128x2"', 'activation = "silu"', 'batch-size = "32"', "epochs = 2",
+        'optimizer = "adam,sgd"', 'target = ["y"]', 'schedule = "cycles"', 'impute = "median"',
+        "validation-split = 0.2", "# Initial weights: data",
+    )  # fmt: skip
+    for line in lines:
+        assert line in printed, line
+    assert "learning-rate" not in printed  # each optimizer has its own
+    write("again.toml", printed)
+    again = document(run("sweep", "--config", "again.toml", "--json"))
+    assert [r["config"]["optimizer"] for r in again["ranking"]] == ["adam", "sgd"]
+
+
 def test_ranges_methods_and_the_lecture(run):
     drawn = document(
         run("sweep", "--data", "regression", "--units", "4,6+3", "--l2", "1e-6..1e-2",
@@ -106,7 +214,7 @@ def test_options_from_a_file(run, write, numbers):
     write("run.toml", 'units = ["4", "8x2"]\nl2 = [0, 1e-3]\nlearning-rate = [0.01]\nepochs = 2\n'
           'data = "numbers.csv"\nseeds = 2\nseed = 7\n')  # fmt: skip
     result = document(run("sweep", "--config", "run.toml", "--json"))
-    assert result["runs"] == 8
+    assert result["runs"] == 40  # five folds
     text = run("sweep", "--config", "run.toml", "--print-config").out
     write("again.toml", text)
     again = document(run("sweep", "--config", "again.toml", "--json"))
@@ -116,7 +224,12 @@ def test_options_from_a_file(run, write, numbers):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("numbers.csv",), "--units is missing"),
+        (("--lecture", "regression"), "--units is missing"),
+        (("--lecture", "regression", "--units", "4", "--clip", "1"), "--clip is for DATA"),
+        (("numbers.csv", "--units", "4", "--group", "a", "--time", "b"), "exclude each other"),
+        (("numbers.csv", "--units", "4", "--loss", "quantile:0.9"), "ranks by the squared error"),
+        (("numbers.csv", "--loss", "log_loss"), "loss of a regression must be mse"),
+        (("numbers.csv", "--validation-split", "0"), "a sweep is scored on rows held out"),
         (("--units", "4"), "give either DATA or --lecture"),
         (("numbers.csv", "--units", "4", "--data", "regression"), "DATA is given as well"),
         (("numbers.csv", "--units", "4,q"), "units must be positive integers"),
@@ -128,10 +241,7 @@ def test_options_from_a_file(run, write, numbers):
         (("numbers.csv", "--units", "4,4"), "The values of units must differ"),
         (("numbers.csv", "--units", "4", "--method", "random"), "needs samples"),
         (("numbers.csv", "--units", "4", "--optimizer", "adamm"), "Did you mean 'adam'"),
-        (
-            ("numbers.csv", "--units", "4", "--indicator", "--impute", "none"),
-            "--indicator needs --impute",
-        ),
+        (("numbers.csv", "--units", "4", "--indicator", "--impute", "none"), "--indicator needs"),
         (("numbers.csv", "--units", "4", "--export", "a.xls"), "must end in .parquet or .csv"),
         (("numbers.csv", "--units", "4", "--plot", "a.gif"), "must end in .png"),
         (
@@ -220,7 +330,17 @@ def interrupted(tmp_path, *args):
     return process.returncode, out, err, time.monotonic() - begin
 
 
-LONG = ("--units", "16,16x2,32x2,64x2", "--l2", "0,1e-4,1e-3", "--seeds", 10, "--epochs", 600)
+LONG = (
+    "--units",
+    "16,16x2,32x2,64x2",
+    "--l2",
+    "0,1e-4,1e-3",
+    "--seeds",
+    10,
+    "--epochs",
+    600,
+    *SHARE,
+)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

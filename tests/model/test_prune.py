@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import layers, models, optimizers, regularizers
+from fastmlp.errors import ModelWarning
 
 
 def make(units, n_inputs=4, activation="tanh", seed=0, dtype="float64", **options):
@@ -87,10 +88,12 @@ def test_a_layer_keeps_a_unit():
     assert units_of(pruned) == [1, 1, 2]
     same(model, pruned, X)
     assert pruned.extras["pruned"]["unused_inputs"] == [0, 1, 2, 3]
-    assert units_of(pruned.prune()) == [1, 1, 2]
+    with pytest.warns(ModelWarning, match="apart from one that its layer must keep"):
+        assert units_of(pruned.prune()) == [1, 1, 2]
     assert pruned.prune(inputs=True).n_inputs == 1
 
 
+@pytest.mark.filterwarnings("ignore:Nothing could be removed:fastmlp.errors.ModelWarning")
 def test_inputs():
     model = make([6, 5, 2])
     set_zeros(model, [(0, 0, [0, 2])])
@@ -132,6 +135,7 @@ def test_a_layer_without_biases_gets_some():
     same(model, model.prune(), X)
 
 
+@pytest.mark.filterwarnings("ignore:Nothing could be removed:fastmlp.errors.ModelWarning")
 def test_hidden_softmax_stays():
     model = make([6, 5, 2], activation="softmax")
     set_zeros(model, [(1, 0, [0]), (0, 1, [1])])
@@ -142,9 +146,21 @@ def test_hidden_softmax_stays():
 
 def test_nothing_to_do():
     model = make([6, 5, 2])
-    pruned = model.prune()
+    with pytest.warns(ModelWarning, match="Nothing could be removed: no weight is exactly zero"):
+        pruned = model.prune()
     assert pruned is not model and units_of(pruned) == [6, 5, 2]
     assert np.array_equal(pruned.predict(X), model.predict(X))
+
+
+def test_zeros_that_leave_every_unit_in_use_and_models_without_hidden_units():
+    model = make([6, 5, 2])
+    set_zeros(model, [(0, 0, [1])])
+    with pytest.warns(ModelWarning, match=r"9\.38% of the weights are zero, but no hidden unit"):
+        model.prune()
+    with pytest.warns(ModelWarning, match="the model has no hidden units"):
+        make([2]).prune()
+    pruned = model.prune(inputs=True)  # an input goes: no warning
+    assert pruned.n_inputs == 3
 
 
 def test_dropout_stays_and_float32_agrees():
@@ -205,6 +221,7 @@ def test_training_goes_on(tmp_path):
     assert one[0] == pytest.approx(rest[0], rel=1e-2)
 
 
+@pytest.mark.filterwarnings("ignore:Nothing could be removed:fastmlp.errors.ModelWarning")
 def test_a_model_that_is_not_compiled_or_not_drawn_yet():
     model = models.mlp([3], 2, 1, seed=0)
     pruned = model.prune()
@@ -213,6 +230,7 @@ def test_a_model_that_is_not_compiled_or_not_drawn_yet():
         models.Sequential([layers.Dense(1)]).prune()
 
 
+@pytest.mark.filterwarnings("ignore:Nothing could be removed:fastmlp.errors.ModelWarning")
 def test_a_table_s_preprocessing_goes_with_its_inputs():
     model = make([3, 1])
     model.extras["preprocessing"] = {"made": "for four inputs"}

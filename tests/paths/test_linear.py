@@ -13,6 +13,8 @@ from fastmlp.paths._linear import LinearModel, Penalty
 
 from .data import classes, regression
 
+pytestmark = pytest.mark.filterwarnings("ignore:The least error:fastmlp.errors.ModelWarning")
+
 
 def optimality(model, lam):
     """Return by how much the conditions for a minimum are missed."""

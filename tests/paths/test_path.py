@@ -24,7 +24,9 @@ from fastmlp.preprocessing import Preprocessing
 from .data import classes, regression
 
 # Cases without hidden layers take the options of those with some.
-pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:No effect of:UserWarning", "ignore:The least error:fastmlp.errors.ModelWarning"
+)
 
 QUICK = {"n_lambdas": 6, "folds": 3, "epochs": 60, "learning_rate": 0.02, "seed": 0, "verbose": 0}
 
@@ -160,14 +162,14 @@ def test_layers_may_have_grids_of_their_own():
 
 
 def test_how_long_to_train_depends_on_the_rows():
-    assert _path._lengths(500, None, None, None) == {
+    assert _path.lengths(500, None, None, None) == {
         "batch_size": 500, "epochs": 200, "first_epochs": 1000,
     }  # fmt: skip
-    assert _path._lengths(25_600, None, None, 7) == {
+    assert _path.lengths(25_600, None, None, 7) == {
         "batch_size": 256, "epochs": 10, "first_epochs": 7,
     }  # fmt: skip
-    assert _path._lengths(10**7, None, None, None)["epochs"] == 2
-    assert _path._lengths(500, 100, 3, None)["first_epochs"] == 15
+    assert _path.lengths(10**7, None, None, None)["epochs"] == 2
+    assert _path.lengths(500, 100, 3, None)["first_epochs"] == 15
 
 
 def test_batches():

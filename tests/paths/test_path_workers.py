@@ -11,7 +11,9 @@ from fastmlp.errors import DivergedError
 from .data import classes, regression
 
 # Cases without hidden layers take the options of those with some.
-pytestmark = pytest.mark.filterwarnings("ignore:No effect of:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:No effect of:UserWarning", "ignore:The least error:fastmlp.errors.ModelWarning"
+)
 
 pytest.importorskip("joblib")
 

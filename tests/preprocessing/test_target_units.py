@@ -68,6 +68,7 @@ def test_ensembles(state, arrays):
         )
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.errors.ModelWarning")
 def test_a_path():
     result = fastmlp.path(X[:, None], Y, "", n_lambdas=3, folds=3, seed=0, verbose=0)
     found = result.predict(X[:, None], -1)

@@ -32,6 +32,7 @@ from fastmlp import (
     sweeps,
 )
 from fastmlp._saving.export import export_model, to_bytes
+from fastmlp.errors import ModelWarning
 
 ROWS = 8
 # Eighths: the same numbers in every type of float.
@@ -460,6 +461,7 @@ def _path(**arguments: Any) -> Any:
     with warnings.catch_warnings():
         # Without hidden layers epochs and batches are not used: they are tried as arguments only.
         warnings.filterwarnings("ignore", "No effect of", UserWarning)
+        warnings.filterwarnings("ignore", category=ModelWarning)
         return fastmlp.path(**{**settings, **arguments})
 
 

@@ -6,11 +6,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import fastmlp
 from fastmlp import backend, datasets, inspection, layers, lecture, models, plots, streaming
 
 from .bad_values import KINDS, STRANGE, _with, _without
-from .entry_points import COUNT, X, Y, _fit, entry, shared
+from .entry_points import COUNT, X, Y, _fit, _path, entry, shared
 
 KINDS |= {
     "handles": _with(
@@ -59,7 +58,7 @@ entry("plots.plot_change_points", plots.plot_change_points,
 entry("plots.plot_decision_boundary", plots.plot_decision_boundary,
       {"model": plane(), "gridlen": 5}, {"model": "model", "gridlen": COUNT})  # fmt: skip
 entry("plots.plot_path", plots.plot_path,
-      lambda tmp: {"result": fastmlp.path(X, Y, n_lambdas=2, folds=2, verbose=0)},
+      lambda tmp: {"result": _path(x=X, y=Y)},
       {"result": "result"})  # fmt: skip
 entry("plots.plot_layer_report", plots.plot_layer_report,
       {"report": inspection.layer_report(shared(), X, Y)}, {"report": "report"})  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 import fastmlp
 from fastmlp import models, sweeps
-from fastmlp.errors import DataError
+from fastmlp.errors import DataError, ModelWarning
 from fastmlp.preprocessing import Preprocessing, split
 from fastmlp.sweeps import LogUniform, Uniform, _methods, _space
 
@@ -133,7 +133,9 @@ def test_rows_of_ones_own_to_score_on():
     assert result.rows[0]["val_mse"] == by_hand(result.rows[0], 5, table, rows, held)[0]
     frames = [{k: v[part] for k, v in columns.items()} for part in (slice(60), slice(60, 80))]
     again = fastmlp.sweep(frames[0], "y", "4", validation_data=frames[1], **QUICK)
-    assert again.rows == result.rows
+    assert again.rows[0]["activation"] == "silu"  # a table's runs are those of `fastmlp.fit`
+    with pytest.raises(ValueError, match="validation and validation_data are the same"):
+        fastmlp.sweep(frames[0], "y", validation_data=frames[1], validation=frames[1], **QUICK)
 
 
 def test_a_run_that_diverges_is_a_row_and_ranks_last():
@@ -321,3 +323,48 @@ def test_the_seed_is_drawn_and_recorded_in_the_store(tmp_path):
     kept = fastmlp.sweep(x, y, "4", store=tmp_path / "s.db", **options)
     again = fastmlp.sweep(x, y, "4", store=tmp_path / "s.db", **options)
     assert again.settings == kept.settings and again.rows == kept.rows
+
+
+# ---- the network of the first rank -------------------------------------------------------------
+
+
+def test_the_model_is_the_network_of_the_first_rank(tmp_path):
+    x, y = regression()
+    file = tmp_path / "best.fmlp"
+    result = small(units=("4", "8"), l2=(0.0, 0.1), model=file)
+    table = fastmlp.datasets.as_table({"x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "y": y})
+    rows, held = split(60, 0.2, 5)
+    best = result.ranking()[0]
+    score, alone = by_hand(best.config, 5, table, rows, held)
+    for a, b in zip(result.model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    run = next(r for r in result.rows if r["seed"] == 5 and r["units"] == best.config["units"]
+               and r["l2"] == best.config["l2"])  # fmt: skip
+    assert run["val_mse"] == score
+    loaded = models.load_model(file)
+    kept = loaded.extras["sweep"]
+    assert (kept["config"], kept["held_out"], kept["seed"]) == (best.config, best.mean, 5)
+    state = Preprocessing.of(loaded)
+    values = state.values(loaded.predict(state.inputs(table), verbose=0))
+    assert np.square(values[held] - y[held]).mean() == pytest.approx(score, rel=1e-5)
+    assert result.model is result.model
+
+
+def test_with_folds_the_model_has_seen_all_rows():
+    x, y = regression()
+    result = small(units=("4",), l2=(0.0,), folds=3, seeds=1)
+    table = fastmlp.datasets.as_table({"x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "y": y})
+    _, alone = by_hand(result.best, 5, table, np.arange(60), np.arange(2))
+    for a, b in zip(result.model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_rows_or_finished_runs_there_is_no_model(tmp_path):
+    small(units=("4",), store=tmp_path / "s.db")
+    with pytest.raises(ValueError, match="model needs the rows of the sweep, which a store"):
+        _ = sweeps.load(tmp_path / "s.db").model
+    with pytest.warns(ModelWarning, match=r"No network was kept in .*m.fmlp: every configuration"):
+        small(units=("4",), learning_rate=1e30, optimizer="sgd", model=tmp_path / "m.fmlp")
+    assert not (tmp_path / "m.fmlp").exists()
+    with pytest.raises(OSError, match="nowhere"):
+        small(units=("4",), model=tmp_path / "nowhere" / "m.fmlp")

@@ -6,6 +6,7 @@ import pytest
 from fastmlp import callbacks, ensemble, interchange, layers, losses, models, optimizers
 from fastmlp import regularizers as penalties
 from fastmlp._model.summary import summary_text
+from fastmlp.errors import ModelWarning
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3)).astype(np.float32)
@@ -155,7 +156,8 @@ def test_files_runs_and_tables_know_it(tmp_path):
     assert models.Sequential.from_config(model.get_config()).layers[0].trainable is False
     assert layers.Dense(2, trainable=False).get_config()["trainable"] is False
     assert "trainable" not in layers.Dense(2).get_config()
-    assert [layer.trainable for layer in model.prune().layers] == [False, True]
+    with pytest.warns(ModelWarning, match="Nothing could be removed"):
+        assert [layer.trainable for layer in model.prune().layers] == [False, True]
 
 
 def test_a_resumed_run_freezes_as_the_run_did(tmp_path):

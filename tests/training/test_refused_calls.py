@@ -219,6 +219,7 @@ def test_options_of_fit_without_effect():
         ModelCheckpoint("m", "loss", mode="min", initial_value_threshold=3)
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.errors.ModelWarning")
 def test_options_of_ensembles_paths_and_sweeps_without_effect():
     import fastmlp
 
