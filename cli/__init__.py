@@ -16,7 +16,7 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
     _decided, _jobs                        decisions about a table; the trainings of `train`
     _evaluate, _judge                      scores of a model on a table
     _report, _ranking, _figures            what a command shows: tables and figures
-    _exports, _checks                      the files of a sweep, and the checks of doctor
+    _exports, _members, _checks            files of a sweep, members of an ensemble, doctor's checks
     _resume, _ranks                        checkpoints, and several processes
     _reading                               how a file with a table is written
     _output, _streams, _progress, _errors  files, standard streams, progress, errors and exit codes

@@ -293,7 +293,9 @@ def _text(value: Any) -> str:
 def comments(prepared: Prepared) -> str:
     """Return lines of a TOML file about decisions that no option makes."""
     decisions = prepared.decisions
-    lines = [prepared.decisions.sentence(), *prepared.notes]
+    # Target and task are options of the file.
+    notes = [note for note in prepared.notes if not note.startswith(("Target: ", "Task: "))]
+    lines = [prepared.decisions.sentence(), *notes]
     lines.append(f"Initial weights: {decisions.start}; weight decay {decisions.weight_decay:g} "
                  f"times the rate; beta_2 {decisions.beta_2}.")  # fmt: skip
     lines.append(f"{len(prepared.y)} rows, {prepared.preprocessing.n_inputs} inputs.")

@@ -173,3 +173,27 @@ def test_ctrl_c_keeps_what_is_usable(tmp_path):
     assert len(left) == 2 and left.interrupted
     assert isinstance(left, fastmlp.ensembles.Ensemble)
     assert left.extras["data"] == "lecture:regression"
+
+
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(520, 2))
+    rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]
+    write("t.csv", "a;b;zone;y\n" + "\n".join(rows) + "\n")
+    args = ("ensemble", "t.csv", "--members", 2, "--epochs", 2, "--seed", 1)
+    printed = run(*args, "--print-config").out
+    for line in ('units = ["128x2"]', 'activation = "silu"', "epochs = 2", 'target = ["y"]',
+                 'schedule = "cycles"', "validation-split = 0.2"):  # fmt: skip
+        assert line in printed, line
+    write("run.toml", printed)
+    outcome = run("ensemble", "--config", "run.toml", "-o", "e.fmlp", "--json")
+    assert outcome.code == 0, outcome.err
+    result = json.loads(outcome.out)
+    assert result["members"] == 2 and result["held_out"]["n_rows"] == 104
+    assert run("train", "t.csv", "--epochs", 2, "--seed", 1, "-q", "-o", "one.fmlp").code == 0
+    one, first = models.load_model("one.fmlp"), models.load_model("e.fmlp")[0]
+    for a, b in zip(one.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert run("predict", "e.fmlp", "t.csv").code == 0
+    refused = run("ensemble", "--lecture", "regression", "--units", 4, "--clip", 1)
+    assert refused.code == 2 and "--clip is for DATA" in refused.err
