@@ -14,7 +14,8 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
     _config                                options from a TOML file
     _data, _model, _training               tables, saved models and trainings from options
     _decided, _jobs                        decisions about a table; the trainings of `train`
-    _evaluate, _report, _ranking, _figures what a command shows: scores, tables, figures
+    _evaluate, _judge                      loss and metrics; figures with their intervals
+    _report, _ranking, _figures            what a command shows: tables, figures
     _resume, _ranks                        checkpoints, and several processes
     _reading                               how a file with a table is written
     _output, _streams, _progress, _errors  files, standard streams, progress, errors and exit codes

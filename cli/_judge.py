@@ -19,7 +19,7 @@ PARTS = ("all", "held-out")
 
 
 @dataclass
-class Rows:
+class JudgedRows:
     """A table's rows, as a network takes them, and what the model gives for them.
 
     Parameters
@@ -40,13 +40,13 @@ class Rows:
     x: np.ndarray | None
     notes: list[str] = field(default_factory=list)
 
-    def part(self, rows: np.ndarray) -> Rows:
+    def part(self, rows: np.ndarray) -> JudgedRows:
         """Return some of the rows."""
         x = None if self.x is None else self.x[rows]
-        return Rows(self.outputs[rows], self.y[rows], self.hashes[rows], x, self.notes)
+        return JudgedRows(self.outputs[rows], self.y[rows], self.hashes[rows], x, self.notes)
 
 
-def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream) -> Rows:
+def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream) -> JudgedRows:
     """Predict a table's rows that have a target.
 
     Parameters
@@ -57,7 +57,7 @@ def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream)
 
     Returns
     -------
-    Rows
+    JudgedRows
     """
     from fastmlp import datasets, preprocessing, tabular
 
@@ -68,16 +68,16 @@ def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream)
         y, x = state.targets(rows, dtype, usable), state.inputs(rows, dtype)
         x = x if len(usable) == len(x) else x[usable]
         outputs = model.predict(x, verbose=0)
-        return Rows(outputs, y, tabular.row_hashes(x, y), x, [] if note is None else [note])
+        return JudgedRows(outputs, y, tabular.row_hashes(x, y), x, [] if note is None else [note])
     found: list[tuple[np.ndarray, ...]] = []
     for x, y_part in rows.arrays(dtype):
         assert y_part is not None
         found.append((model.predict(x, verbose=0), y_part, tabular.row_hashes(x, y_part)))
     outputs, y, hashes = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Rows(outputs, y, hashes, None)
+    return JudgedRows(outputs, y, hashes, None)
 
 
-def held_out(rows: Rows, quality: Quality, path: str, data: str) -> Rows:
+def held_out(rows: JudgedRows, quality: Quality, path: str, data: str) -> JudgedRows:
     """Return the rows of the training's file that were held out.
 
     Raises
@@ -105,7 +105,7 @@ def held_out(rows: Rows, quality: Quality, path: str, data: str) -> Rows:
 
 
 def document(
-    loaded: Loaded, state: Preprocessing, rows: Rows, quality: Quality, report: Messages
+    loaded: Loaded, state: Preprocessing, rows: JudgedRows, quality: Quality, report: Messages
 ) -> dict[str, Any]:
     """Return the figures of rows, their intervals, and more where it applies.
 
