@@ -31,7 +31,7 @@ class JudgedRows:
     x : ndarray, optional
         The inputs, unless the rows are streamed.
     notes : list of str
-        Rows that were left out.
+        About rows left out, unknown categories and missing cells.
     """
 
     outputs: np.ndarray
@@ -65,16 +65,21 @@ def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream)
     dtype = model.dtype.name
     if isinstance(rows, datasets.Table):
         usable, note = preprocessing.usable_rows(rows, [t.name for t in state.all_targets])
-        y, x = state.targets(rows, dtype, usable), state.inputs(rows, dtype)
+        unseen: dict[str, int] = {}
+        filled: dict[str, int] = {}
+        y = state.targets(rows, dtype, usable)
+        x = state.inputs(rows, dtype, unseen=unseen, filled=filled)
         x = x if len(usable) == len(x) else x[usable]
         outputs = model.predict(x, verbose=0)
-        return JudgedRows(outputs, y, tabular.row_hashes(x, y), x, [] if note is None else [note])
+        notes = note, state.unseen_note(unseen), state.filled_note(filled)
+        hashes = tabular.row_hashes(x, y)
+        return JudgedRows(outputs, y, hashes, x, [text for text in notes if text is not None])
     found: list[tuple[np.ndarray, ...]] = []
     for x, y_part in rows.arrays(dtype):
         assert y_part is not None
         found.append((model.predict(x, verbose=0), y_part, tabular.row_hashes(x, y_part)))
     outputs, y, hashes = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return JudgedRows(outputs, y, hashes, None)
+    return JudgedRows(outputs, y, hashes, None, rows.notes)
 
 
 def held_out(rows: JudgedRows, quality: Quality, path: str, data: str) -> JudgedRows:

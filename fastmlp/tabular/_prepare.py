@@ -182,7 +182,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     state = Preprocessing.fit(
         table, targets[0] if len(targets) == 1 else targets, task, rows=training, **columns
     )
-    notes += state.notes
+    notes += [note for note in state.notes if note not in notes]  # rows without a target
     decisions = _with_loss(decide(len(rows), state.n_inputs, task, given), parts)
     y = state.targets(table, rows=rows)
     if decisions.loss == "poisson":
