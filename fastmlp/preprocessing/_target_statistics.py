@@ -132,8 +132,8 @@ class TargetLearner:
         found, alike = [], defaultdict(list)
         for label in self._labels:
             alike[" ".join(label.split()).casefold()].append(label)
-        twice = next((labels for labels in alike.values() if len(labels) > 1), None)
-        if twice is not None:
+        twice = [label for labels in alike.values() if len(labels) > 1 for label in labels]
+        if twice:
             found.append(
                 f"Warning: classes of '{self.name}' that differ only in case or spaces are "
                 f"different classes: {listed(twice)}."
