@@ -74,7 +74,8 @@ class Source:
         "--keep",
         metavar="COLUMN",
         multiple=True,
-        help="Use a column although it looks like an id, which would be left out; repeatable.",
+        help="Use a column although it looks like an id, or holds the same in all rows, and would "
+        "be left out; repeatable.",
     )
     standardize: bool | None = option(  # None: a table is standardised
         "--standardize/--no-standardize",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fastmlp.datasets import ParquetStream
+    from fastmlp.metrics import Metric
     from fastmlp.models import Sequential
     from fastmlp.preprocessing import Preprocessing
 
@@ -80,6 +81,45 @@ def scores(
         values = model.evaluate(*part, **options)
     else:
         values = streaming.evaluate(model, part, **options)
-    scale = state.target.scale
+    if not state.has_unit:
+        y, outputs = _targets_and_outputs(model, part)
+        for metric in model.metrics:
+            values[metric.name] = in_units(metric, state)(y, outputs)
     short = {SHORT.get(name, name): float(value) for name, value in values.items()}
-    return {name: value * unit_factor(name, scale) for name, value in short.items()}
+    return {name: value * unit_factor(name, state) for name, value in short.items()}
+
+
+def in_units(metric: Metric, state: Preprocessing) -> Metric:
+    """Return a metric of the network's targets and outputs that is computed in the table's units.
+
+    Parameters
+    ----------
+    metric : Metric
+    state : Preprocessing
+        Of a regression.
+
+    Returns
+    -------
+    Metric
+        Under the same name.
+    """
+    from fastmlp import metrics
+
+    class InUnits(metrics.Metric):
+        larger_is_better = metric.larger_is_better
+
+        def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+            y, predicted = (state.values(a).reshape(len(a), -1) for a in (y_true, y_pred))
+            return metric(y, predicted, sample_weight)
+
+    return InUnits(metric.name)
+
+
+def _targets_and_outputs(model: Sequential, part: Part) -> Arrays:
+    import numpy as np
+
+    if isinstance(part, tuple):
+        return part[1], model.predict(part[0], verbose=0)
+    found = [(y, model.predict(x, verbose=0)) for x, y in part.arrays(model.dtype.name)]
+    y, outputs = zip(*found, strict=True)
+    return np.concatenate(y), np.concatenate(outputs)

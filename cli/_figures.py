@@ -129,9 +129,8 @@ class Drawing:
             raise ValueError("it holds no history of training")
         from ._model import unit_factor
 
-        scale = 1.0 if self.preprocessing is None else self.preprocessing.target.scale
         return {
-            name: [v * unit_factor(name, scale) for v in values]
+            name: [v * unit_factor(name, self.preprocessing) for v in values]
             for name, values in history.history.items()
             if values
         }

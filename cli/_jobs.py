@@ -127,7 +127,7 @@ class Job:
 
     def print_result(self, result: dict[str, Any], output: str | None) -> None:
         """Print the results."""
-        _report.print_table(result, self.data.preprocessing.target.scale != 1)
+        _report.print_table(result, self.data.preprocessing.target.is_scaled)
 
 
 class PlainJob(Job):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class PredictedRows:
+class JudgedRows:
     """A table's rows, as a network takes them, and what the model gives for them.
 
     Parameters
@@ -29,7 +29,7 @@ class PredictedRows:
     x : ndarray, optional
         The inputs, unless the rows are streamed.
     notes : list of str
-        Rows that were left out.
+        About rows left out, unknown categories and missing cells.
     """
 
     outputs: np.ndarray
@@ -38,13 +38,13 @@ class PredictedRows:
     x: np.ndarray | None
     notes: list[str] = field(default_factory=list)
 
-    def part(self, rows: np.ndarray) -> PredictedRows:
+    def part(self, rows: np.ndarray) -> JudgedRows:
         """Return some of the rows."""
         x = None if self.x is None else self.x[rows]
-        return PredictedRows(self.outputs[rows], self.y[rows], self.hashes[rows], x, self.notes)
+        return JudgedRows(self.outputs[rows], self.y[rows], self.hashes[rows], x, self.notes)
 
 
-def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream) -> PredictedRows:
+def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream) -> JudgedRows:
     """Predict a table's rows that have a target.
 
     Parameters
@@ -55,7 +55,7 @@ def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream)
 
     Returns
     -------
-    PredictedRows
+    JudgedRows
     """
     from fastmlp import datasets, preprocessing, tabular
 
@@ -63,21 +63,24 @@ def predicted(loaded: Loaded, state: Preprocessing, rows: Table | ParquetStream)
     dtype = model.dtype.name
     if isinstance(rows, datasets.Table):
         usable, note = preprocessing.usable_rows(rows, [t.name for t in state.all_targets])
-        y, x = state.targets(rows, dtype, usable), state.inputs(rows, dtype)
+        unseen: dict[str, int] = {}
+        filled: dict[str, int] = {}
+        y = state.targets(rows, dtype, usable)
+        x = state.inputs(rows, dtype, unseen=unseen, filled=filled)
         x = x if len(usable) == len(x) else x[usable]
         outputs = model.predict(x, verbose=0)
-        return PredictedRows(
-            outputs, y, tabular.row_hashes(x, y), x, [] if note is None else [note]
-        )
+        notes = note, state.unseen_note(unseen), state.filled_note(filled)
+        hashes = tabular.row_hashes(x, y)
+        return JudgedRows(outputs, y, hashes, x, [text for text in notes if text is not None])
     found: list[tuple[np.ndarray, ...]] = []
     for x, y_part in rows.arrays(dtype):
         assert y_part is not None
         found.append((model.predict(x, verbose=0), y_part, tabular.row_hashes(x, y_part)))
     outputs, y, hashes = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return PredictedRows(outputs, y, hashes, None)
+    return JudgedRows(outputs, y, hashes, None, rows.notes)
 
 
-def held_out(rows: PredictedRows, quality: Quality, path: str, data: str) -> PredictedRows:
+def held_out(rows: JudgedRows, quality: Quality, path: str, data: str) -> JudgedRows:
     """Return the rows of the training's file that were held out.
 
     Raises
@@ -105,7 +108,7 @@ def held_out(rows: PredictedRows, quality: Quality, path: str, data: str) -> Pre
 
 
 def document(
-    loaded: Loaded, state: Preprocessing, rows: PredictedRows, quality: Quality, report: Messages
+    loaded: Loaded, state: Preprocessing, rows: JudgedRows, quality: Quality, report: Messages
 ) -> dict[str, Any]:
     """Return the figures of rows, their intervals, and more where it applies.
 

@@ -23,9 +23,15 @@ POWERS = {
 }  # fmt: skip
 
 
-def unit_factor(name: str, scale: float) -> float:
-    """Return the factor that converts a metric, also of validation, to a target's own units."""
-    return float(scale ** POWERS.get(name.removeprefix("val_"), 0))
+def unit_factor(name: str, state: Preprocessing | None) -> float:
+    """Return the factor that converts a metric, also of validation, to the target's own units.
+
+    Where there is none, because the target is transformed or there are several, 1: the metric is
+    that of the network's own numbers. `_evaluate.scores` computes it from predictions instead.
+    """
+    if state is None or not state.has_unit:
+        return 1.0
+    return float(state.target.scale ** POWERS.get(name.removeprefix("val_"), 0))
 
 
 @dataclass

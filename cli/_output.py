@@ -55,6 +55,12 @@ class Messages:
         if not self.quiet:
             click.echo(printable(text), err=True)
 
+    def notes(self, *texts: str | None) -> None:
+        """Print notes; None is nothing to say."""
+        for text in texts:
+            if text is not None:
+                self.note(text)
+
     def detail(self, text: str) -> None:
         """Print a detail, if --verbose asks for it."""
         if self.verbose and not self.quiet:

@@ -141,22 +141,25 @@ def _figures(loaded: Loaded, state: Preprocessing, table: Table) -> dict[str, fl
 
     from fastmlp import metrics
     from fastmlp.errors import DataError
+    from fastmlp.preprocessing import usable_rows
 
     try:
-        y = state.targets(table, "float64")[:, 0]
-        x = state.inputs(table, loaded.model.dtype.name)
+        rows, _ = usable_rows(table, [target.name for target in state.all_targets])
+        y = state.targets(table, "float64", rows)
+        x = state.inputs(table, loaded.model.dtype.name)[rows]
     except DataError as error:
         raise DataError(_misfit(loaded, error)) from error
     outputs = loaded.model.predict(x, verbose=0).astype(np.float64)
     if state.task == "classification":
         _, probabilities = state.classes(outputs)
+        y = y[:, 0]
         right = metrics.sparse_categorical_accuracy(y, probabilities)
         loss = metrics.sparse_categorical_crossentropy(y, probabilities)
         return {"accuracy": float(right.mean()), "log_loss": float(loss.mean())}
-    scale = state.target.scale
+    y, outputs = (state.values(a).reshape(len(a), -1) for a in (y, outputs))
     return {
-        "mse": float(metrics.mean_squared_error(y, outputs).mean()) * scale**2,
-        "mae": float(metrics.mean_absolute_error(y, outputs).mean()) * scale,
+        "mse": float(metrics.mean_squared_error(y, outputs).mean()),
+        "mae": float(metrics.mean_absolute_error(y, outputs).mean()),
         "r2": metrics.r2_score(y, outputs),
     }
 

@@ -246,7 +246,7 @@ def command(
     if results.as_json:
         print_json({**result, "output": results.output})
     else:
-        _print_table(result, data.preprocessing.target.scale != 1)
+        _print_table(result, data.preprocessing.target.is_scaled)
 
 
 def _plain_configuration(settings: Settings) -> str:
@@ -315,13 +315,18 @@ def _fit(
 
 def _scores_of_members(made: Ensemble, data: _data.Data, part: Any) -> tuple[list[str], np.ndarray]:
     """Return every member's loss and metrics on rows, errors in the target's units."""
-    from ._evaluate import SHORT
+    from ._evaluate import SHORT, in_units
     from ._model import unit_factor
 
     names = [SHORT.get(name, name) for name in made.metrics_names]
     x, y = part
     table = made.evaluate_members(x, y, verbose=0)
-    table *= [unit_factor(name, data.preprocessing.target.scale) for name in names]
+    if not data.preprocessing.has_unit:
+        for row, outputs in zip(table, made.predictions(x, verbose=0), strict=True):
+            for metric in made.metrics:
+                column = made.metrics_names.index(metric.name)
+                row[column] = in_units(metric, data.preprocessing)(y, outputs)
+    table *= [unit_factor(name, data.preprocessing) for name in names]
     return names, table
 
 
@@ -357,7 +362,8 @@ def _result(
             own = table[start : start + kind["members"]]
             kind[part] = dict(zip(names, own.mean(0).tolist(), strict=True))
             start += kind["members"]
-    scale = data.preprocessing.target.scale
+    state = data.preprocessing
+    known = made.noise_sd is not None and state.has_unit
     return {
         "task": data.preprocessing.task,
         "data": data.source,
@@ -370,7 +376,7 @@ def _result(
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         **figures,
-        "noise_sd": None if made.noise_sd is None else float(made.noise_sd[0] * scale),
+        "noise_sd": float(made.noise_sd[0] * state.target.scale) if known else None,
         "noise_source": made.noise_source,
         "diverged": made.diverged,
         "seconds": seconds,

@@ -105,6 +105,7 @@ def command(
     check_outputs(results.output, names, results.force)
     from fastmlp import inspection
     from fastmlp.errors import ModelFileError
+    from fastmlp.preprocessing import usable_rows
 
     from . import _model
 
@@ -114,10 +115,12 @@ def command(
     table = reading.table(data, report, of_model(loaded.model))
     state = loaded.for_table(table, target, True, drop)
     dtype = loaded.model.dtype.name
-    y = state.targets(table, dtype)
-    x = state.inputs(table, dtype)
-    report.detail(f"{table.n_rows} rows, target '{state.target.name}'.")
-    document: dict[str, Any] = {"model": model, "data": data, "rows": table.n_rows}
+    rows, note = usable_rows(table, [goal.name for goal in state.all_targets])
+    report.notes(note)
+    y = state.targets(table, dtype, rows)
+    x = state.inputs(table, dtype)[rows]
+    report.detail(f"{len(rows)} rows, target '{state.target.name}'.")
+    document: dict[str, Any] = {"model": model, "data": data, "rows": len(rows)}
     if layers:
         found = inspection.layer_report(loaded.model, x, y)
         if results.as_json:
@@ -154,22 +157,26 @@ def _importance(
     """Measure the columns' importance, in the target's units."""
     import dataclasses
 
-    from fastmlp import inspection
+    from fastmlp import inspection, metrics
     from fastmlp.errors import DataError
 
     from . import _model
-    from ._evaluate import SHORT
+    from ._evaluate import SHORT, in_units
 
     columns = inspection.features(state)
     try:
+        chosen: Any = metric
+        if not state.has_unit and (metric is not None or loaded.model.metrics):
+            named = loaded.model.metrics[0] if metric is None else metrics.get(metric)
+            chosen = in_units(named, state)
         found = inspection.permutation_importance(
-            loaded.model, x, y, repeats, metric, seed, columns
+            loaded.model, x, y, repeats, chosen, seed, columns
         )
     except ValueError as error:
         if metric is None or isinstance(error, DataError):
             raise
         raise click.BadParameter(str(error), param_hint="'--metric'") from error
-    factor = _model.unit_factor(found.metric, state.target.scale)
+    factor = _model.unit_factor(found.metric, state)
     return dataclasses.replace(
         found,
         repeats=found.repeats * factor,

@@ -165,7 +165,8 @@ def _draw_data(data: str | None, lecture: str | None, drop: tuple[str, ...]) -> 
     table = read_table(data)
     target = next((name for name in table.names[::-1] if name not in drop), table.names[-1])
     task, _ = choose_task(table, target)
-    state = Preprocessing.fit(table, target, task, drop=drop, standardize=False)
+    keep = [name for name in table.names if name != target]  # also what holds one number
+    state = Preprocessing.fit(table, target, task, drop=drop, keep=keep, standardize=False)
     expected = 1 if task == "regression" else 2
     if [column.kind for column in state.columns] != ["numeric"] * expected:
         raise DataError(

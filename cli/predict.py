@@ -139,8 +139,14 @@ def _outputs(
     from fastmlp import datasets, streaming
 
     if isinstance(rows, datasets.ParquetStream):
-        return np.concatenate(list(streaming.predict(model, rows, verbose=report.verbosity)))
-    return model.predict(preprocessing.inputs(rows, model.dtype.name), verbose=report.verbosity)
+        parts = list(streaming.predict(model, rows, verbose=report.verbosity))
+        report.notes(*rows.notes)
+        return np.concatenate(parts)
+    unseen: dict[str, int] = {}
+    filled: dict[str, int] = {}
+    x = preprocessing.inputs(rows, model.dtype.name, unseen=unseen, filled=filled)
+    report.notes(preprocessing.unseen_note(unseen), preprocessing.filled_note(filled))
+    return model.predict(x, verbose=report.verbosity)
 
 
 def _columns(
@@ -149,8 +155,7 @@ def _columns(
     interval = quality.interval
     columns: dict[str, Any]
     if preprocessing.task == "regression":
-        names = [target.name for target in preprocessing.all_targets]
-        ends = [""] if len(names) == 1 else [f"_{name}" for name in names]
+        ends = _ends(preprocessing)
         values = preprocessing.values(outputs)
         by_target = values.reshape(len(values), -1).T
         columns = {f"prediction{end}": v for end, v in zip(ends, by_target, strict=True)}
@@ -178,6 +183,12 @@ def _columns(
     return columns
 
 
+def _ends(preprocessing: Preprocessing) -> list[str]:
+    """Return what follows the names of columns of predictions, for each target."""
+    names = [target.name for target in preprocessing.all_targets]
+    return [""] if len(names) == 1 else [f"_{name}" for name in names]
+
+
 def _uncertainty(
     model: Any, preprocessing: Preprocessing, rows: Table | ParquetStream
 ) -> dict[str, np.ndarray]:
@@ -194,9 +205,15 @@ def _uncertainty(
         or len(model) < 2
     ):
         return {}
+    x = preprocessing.inputs(rows, model.dtype.name)
+    if not preprocessing.has_unit:  # the noise is known for the network's own numbers only
+        values = preprocessing.values(model.predictions(x, verbose=0))
+        deviation = values.std(axis=0, ddof=1).reshape(len(x), -1).T
+        return {
+            f"spread{end}": one for end, one in zip(_ends(preprocessing), deviation, strict=True)
+        }
     scale = preprocessing.target.scale
-    found = model.spread(preprocessing.inputs(rows, model.dtype.name), verbose=0)[:, 0]
-    spread = found.astype(np.float64)
+    spread = model.spread(x, verbose=0)[:, 0].astype(np.float64)
     columns = {"spread": spread * scale}
     if model.noise_sd is not None:
         columns["sd"] = np.sqrt(spread**2 + model.noise_sd[0] ** 2) * scale

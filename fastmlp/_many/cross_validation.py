@@ -116,6 +116,8 @@ class TableProblem:
 
     def __init__(self, x: Any, y: Any, task: str | None, dtype: str, **options: Any) -> None:
         self.table, self.target = with_target(x, y)
+        if isinstance(x, np.ndarray | list | tuple):  # all columns of an array are inputs
+            options["keep"] = [name for name in self.table.names if name != self.target]
         if task is None:
             categorical = options.get("categorical", ())
             task, _ = choose_task(self.table, self.target, categorical)
@@ -165,11 +167,18 @@ class TableProblem:
 
     def scores(self, split: Split, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
         """Return each of `measures`, for regression in the target's units."""
-        return scores(self.n_classes, split.preprocessing.target.scale, outputs, y)
+        state = split.preprocessing
+        if state.has_unit:
+            return scores(self.n_classes, state.target.scale, outputs, y)
+        outputs, y = (state.values(a).reshape(len(a), -1) for a in (outputs, y))
+        return scores(0, 1.0, outputs, y)
 
     def null_scores(self) -> Array:
         """Return the scores of the best constant on all rows."""
         whole = self.whole
+        if not whole.preprocessing.has_unit:
+            y = whole.preprocessing.values(whole.y)[:, None]
+            return scores(0, 1.0, np.full(y.shape, y.mean()), y)
         if self.codes is None:
             mean = whole.y.mean(dtype=np.float64)
             return self.scores(whole, np.full(whole.y.shape, mean), whole.y)

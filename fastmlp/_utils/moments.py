@@ -24,8 +24,9 @@ class Moments:
         if not values.size:
             return
         low, high = float(values.min()), float(values.max())
-        largest = max(-low, high, 1.0)
-        if largest > 1e150:  # the sum of huge values, or of their squares, could overflow
+        largest = max(-low, high)
+        # Sums of huge values or of their squares could overflow; tiny squares would be 0.
+        if largest > 1e150 or 0 < largest < 1e-140:
             values = values / largest
             self._parts.append(
                 (len(values), float(values.mean()) * largest, float(values.std()) * largest)

@@ -16,7 +16,7 @@ from .._tables.table import Table, checked_names
 from .._utils import arguments
 from .._utils.optional import require
 from ..errors import DataError
-from ..preprocessing import Fitting, Preprocessing, missing_cells, refuse_missing
+from ..preprocessing import Fitting, Preprocessing, missing_cells
 
 MANY_VALUES = 2**28
 _SAMPLE = 100_000  # values of a column for a median
@@ -49,8 +49,8 @@ class ParquetStream:
     categorical, keep, standardize, impute, indicator, max_categories, unknown, date_parts
         As for `Preprocessing.fit`, except that medians and quantiles of a column of more than
         100,000 values are computed from a random sample of 100,000, that numbers are an id only if
-        they are in order, that columns which give the target away are looked for in the first part
-        that is read, and that rows which occur twice are not.
+        they are in order, and that columns which give the target away, and rows that occur twice,
+        are looked for in the first part that is read.
     target_transform
         As for `Preprocessing.fit`.
     buffer_rows : int, optional
@@ -111,6 +111,8 @@ class ParquetStream:
         self.held_out: ParquetStream | None = None
         self._keeps: Callable[[np.ndarray], np.ndarray] | None = None
         self._draw: tuple[float, int, bool] | None = None  # the arguments of _keeps
+        self._unseen: dict[str, int] = {}
+        self._filled: dict[str, int] = {}
         self.n_rows = sum(self._sizes)
         self.reason = "it is given"
         if preprocessing is None:
@@ -164,8 +166,7 @@ class ParquetStream:
             if share:
                 rows = np.flatnonzero(keeps(table.first_row + np.arange(table.n_rows)))
             fitting.add(table, rows)
-            for name in fitting.targets:  # a stream's rows are counted before they are read
-                refuse_missing(table, name, missing_cells(table, name), "the target")
+            _require_targets(table, fitting.targets)
 
     def _split(self, share: float) -> None:
         seed = self.split_seed
@@ -313,14 +314,25 @@ class ParquetStream:
         names = [name for name in self.names if name in wanted]
         if len(names) < len(wanted):
             names = self.names
+        self._unseen, self._filled = {}, {}
         for table in self.tables(names, groups):
-            x = state.inputs(table, dtype)
-            y = state.targets(table, dtype) if with_targets else None
+            x = state.inputs(table, dtype, unseen=self._unseen, filled=self._filled)
+            y = None
+            if with_targets:
+                _require_targets(table, [target.name for target in state.all_targets])
+                y = state.targets(table, dtype)
             if self._keeps is not None:
                 kept = self._keeps(table.first_row + np.arange(len(x)))
                 x, y = x[kept], None if y is None else y[kept]
             if len(x):
                 yield x, y
+
+    @property
+    def notes(self) -> list[str]:
+        """What the last call of `arrays` found: unknown categories, missing cells filled in."""
+        state = self.preprocessing
+        found = state.unseen_note(self._unseen), state.filled_note(self._filled)
+        return [note for note in found if note is not None]
 
     def kept(self, rows: np.ndarray) -> np.ndarray:
         """Return which rows of the file, given by their numbers, belong to this stream."""
@@ -407,6 +419,19 @@ def read_head(path: str | Path) -> Table:
 
 def _chunk_rows(n_columns: int) -> int:
     return max(1, _CHUNK_BYTES // (4 * max(1, n_columns)))
+
+
+def _require_targets(table: Table, names: Sequence[str]) -> None:
+    """Raise DataError for a missing target: a stream's rows are counted before they are read."""
+    for name in names:
+        table.require(name, "target column")
+        missing = missing_cells(table, name)
+        if missing.any():
+            raise DataError(
+                f"{table.where(int(np.argmax(missing)), name)}: the target is missing, and a "
+                "stream needs one in every row; leave such rows out of the file, or read it into "
+                "memory, which leaves them out (--no-stream)"
+            )
 
 
 def _drawn(share: float, seed: int, held: bool) -> Callable[[np.ndarray], np.ndarray]:

@@ -66,7 +66,8 @@ class Prefetcher:
     def __enter__(self) -> Prefetcher:
         for _ in range(2):
             x = np.empty((self._size, self._stream.n_inputs), self._dtype)
-            self._free.put(Buffer(x, np.empty((self._size, 1), self._dtype)))
+            n_targets = len(self._stream.preprocessing.all_targets)
+            self._free.put(Buffer(x, np.empty((self._size, n_targets), self._dtype)))
         self._thread.start()
         return self
 

@@ -15,7 +15,8 @@ _MOST = 50_000  # rows on which a column is tried
 _FEWEST = 30  # rows; of fewer, a column may predict the target by chance
 _PER_LEVEL = 5  # rows of each category, at least on average
 _MOST_CELLS = 1 << 28  # of which rows are compared
-_CORRELATION = 0.9999
+_CORRELATION = 0.9995
+_FEWEST_MOVES = 20  # of numbers that rise or fall together but once, as 1 / x does at 0
 
 
 def warnings(
@@ -106,7 +107,8 @@ def _gives_number_away(x: np.ndarray, y: np.ndarray, numeric: bool) -> bool:
     if not ((steps_x > 0) == (steps_y != 0)).all():
         return False  # not one-to-one
     moves = steps_y[steps_x > 0]
-    return len(moves) >= _PER_LEVEL and bool((moves > 0).all() or (moves < 0).all())
+    n_other = min(int((moves > 0).sum()), int((moves < 0).sum()))
+    return n_other <= (len(moves) >= _FEWEST_MOVES) and len(moves) >= _PER_LEVEL
 
 
 def _gives_class_away(x: np.ndarray, y: np.ndarray, numeric: bool) -> bool:

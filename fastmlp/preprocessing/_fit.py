@@ -81,6 +81,8 @@ class ColumnStatistics:
         self._learners: list[NumberLearner | CategoryLearner] = []
         self._source, self._n_rows, self._n_without_target = "", 0, 0
         self._warnings: list[str] = []
+        self._n_checked = 0
+        self._last_input = ""  # an id that is used, because there is nothing else
 
     def add(self, table: Table, rows: np.ndarray | None = None) -> None:
         """Add a table; all tables must have the same columns.
@@ -105,6 +107,7 @@ class ColumnStatistics:
             names = [learner.name for learner in self._learners if not self._is_id(learner)]
             goals = {goal.name: goal.decision()[0] for goal in self._goals}
             self._warnings = warnings(table, names, goals, rows)
+            self._n_checked = table.n_rows
 
     def _with_target(self, table: Table, rows: np.ndarray | None) -> np.ndarray | None:
         """Return those of the training rows that have a target."""
@@ -174,55 +177,81 @@ class ColumnStatistics:
                         f"{self._source}: several targets must all hold numbers, but {reason}; "
                         f"train a network for '{name}' by itself"
                     )
-        learners, empty, ids = self._sorted_out()
+        learners, empty, constant, ids = self._sorted_out()
         scaled = bool(self._treatment.standardize)
         goals = [goal.fitted(self._source, scaled) for goal in self._goals]
         columns = [learner.fitted(self._source) for learner in learners]
-        notes = self._notes(learners, columns, empty, ids)
-        return self.decision[0], columns, goals[0], [*self._drop, *empty, *ids], goals[1:], notes
+        notes = self._notes(learners, columns, empty, constant, ids)
+        dropped = [*self._drop, *empty, *constant, *ids]
+        return self.decision[0], columns, goals[0], dropped, goals[1:], notes
 
     def _is_id(self, learner: NumberLearner | CategoryLearner) -> bool:
         return learner.name not in self._keep and learner.is_id(self._n_rows)
 
-    def _sorted_out(self) -> tuple[list[NumberLearner | CategoryLearner], list[str], list[str]]:
-        """Return the learners of the inputs, and the names of empty columns and of ids."""
+    def _sorted_out(
+        self,
+    ) -> tuple[list[NumberLearner | CategoryLearner], list[str], list[str], list[str]]:
+        """Return the learners of the inputs, and the names of empty columns, constants and ids."""
         empty = [learner.name for learner in self._learners if not learner.n_present]
         left = [learner for learner in self._learners if learner.n_present]
         if not left:
             raise DataError(
                 f"{self._source}: column '{empty[-1]}' has no values, and there is no other input"
             )
+        # Nothing can be learnt from a constant: another value later would only disturb.
+        constant = [one for one in left if one.is_constant and one.name not in self._keep]
+        if len(constant) == len(left):
+            constant = []
+        left = [one for one in left if one not in constant]
         ids = [learner for learner in left if self._is_id(learner)]
         if len(ids) == len(left):  # something must stay, rather a number than text
-            ids.remove(next((one for one in ids if isinstance(one, NumberLearner)), ids[-1]))
-        return [one for one in left if one not in ids], empty, [one.name for one in ids]
+            last = next((one for one in ids if isinstance(one, NumberLearner)), ids[-1])
+            ids.remove(last)
+            self._last_input = last.name
+        left = [one for one in left if one not in ids]
+        return left, empty, [one.name for one in constant], [one.name for one in ids]
 
     def _notes(
         self,
         learners: list[NumberLearner | CategoryLearner],
         columns: list[Column],
         empty: list[str],
+        constant: list[str],
         ids: list[str],
     ) -> list[str]:
         notes = []
         if self._n_without_target:
             names = [goal.name for goal in self._goals]
             notes.append(without_target(self._n_without_target, names))
+        notes += self._goals[0].notes()
         if ids:
             notes.append(
                 f"Left out as {'an id' if len(ids) == 1 else 'ids'}: {listed(ids)} "
                 f"(--keep {shlex.quote(ids[0])} uses it)."
             )
+        if self._last_input:
+            notes.append(
+                f"'{self._last_input}' looks like an id and is used only because there is no other "
+                "input; the model cannot know new rows by it."
+            )
         if empty:
             notes.append(f"Left out, because there is no value: {listed(empty)}.")
-        constant = [learner.name for learner in learners if learner.is_constant]
         if constant:
-            notes.append(f"The same in all rows, and so of no use: {listed(constant)}.")
+            notes.append(f"Left out, because it is the same in all rows: {listed(constant)}.")
+        useless = [learner.name for learner in learners if learner.is_constant]
+        if useless:
+            notes.append(f"The same in all rows, and so of no use: {listed(useless)}.")
         notes += self._missing_note(learners, columns)
         for learner, column in zip(learners, columns, strict=True):
             if isinstance(learner, CategoryLearner) and column.other:
                 notes.append(self._merged_note(learner))
-        return notes + self._warnings
+        notes += self._warnings
+        if self._n_checked < self._n_rows:
+            notes.append(
+                "Columns that give the target away, and rows that occur twice, were looked for in "
+                f"the first {self._n_checked:,} rows only."
+            )
+        return notes
 
     def _missing_note(
         self, learners: list[NumberLearner | CategoryLearner], columns: list[Column]

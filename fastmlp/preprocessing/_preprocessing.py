@@ -116,9 +116,10 @@ class Preprocessing:
         drop : collection of str
             Columns to leave out.
         keep : collection of str
-            Columns to use even if they look like ids. An id is text that is different in every
-            row of at least 20, or has an empty or index-like name (id, index, row, customer_id)
-            and counts the rows from 0 or 1. Ids are left out, but for the last remaining column.
+            Columns to use even if they look like ids or hold the same in all rows. An id is text
+            that is different in every row of at least 20, or has an empty or index-like name (id,
+            index, row, customer_id) and counts the rows from 0 or 1. Ids and constants are left
+            out, but for the last remaining column.
         standardize : bool or {"robust", "deviation"}
             Scale numeric inputs, and a regression target. True or "robust": an input becomes
             z = (value - median) / interquartile range (the standard deviation if that range is 0),
@@ -251,6 +252,14 @@ class Preprocessing:
         return [self.target, *self.further]
 
     @property
+    def has_unit(self) -> bool:
+        """Whether errors times the target's scale, or errors of classes, are in the table's units.
+
+        Not if there are several targets, or the target is transformed.
+        """
+        return not self.further and not self.target.transform
+
+    @property
     def input_names(self) -> list[str]:
         """Names of the network's inputs, such as ``age``, ``colour=red`` and ``age missing``."""
         return [name for column in self.columns for name in column.input_names]
@@ -355,6 +364,7 @@ class Preprocessing:
         dtype: str = "float32",
         drop: Collection[str] = (),
         unseen: dict[str, int] | None = None,
+        filled: dict[str, int] | None = None,
     ) -> np.ndarray:
         """Turn a table into the network's inputs; the table may contain the target.
 
@@ -368,6 +378,9 @@ class Preprocessing:
         unseen : dict, optional
             For each column with categories that did not occur in training, their number of cells
             is added to the entry of the column's name. `unseen_note` makes a sentence of it.
+        filled : dict, optional
+            Likewise for missing cells that are filled in without an indicator, as in a column
+            that had none in training. `filled_note` makes a sentence of it.
 
         Returns
         -------
@@ -411,8 +424,12 @@ class Preprocessing:
                     for place, wave in enumerate(waves(values, column.date_parts), start + 1):
                         xt[place] = wave
                 start += column.width
-                if column.indicator and missing is not None:
+                if missing is None:
+                    continue
+                if column.indicator:
                     xt[start - 1] = missing
+                elif filled is not None and (n_missing := int(missing.sum())):
+                    filled[column.name] = filled.get(column.name, 0) + n_missing
         if not (np.isfinite(xt.min()) and np.isfinite(xt.max())):
             self._refuse_too_large(table, dtype)
         return np.ascontiguousarray(xt.T)
@@ -518,6 +535,27 @@ class Preprocessing:
         return (
             f"Cells with categories not seen in training, taken as unknown: {cells} "
             "(train with --unknown error to refuse them)."
+        )
+
+    def filled_note(self, filled: dict[str, int]) -> str | None:
+        """Return a sentence about missing cells that no input of the network marks.
+
+        Parameters
+        ----------
+        filled : dict
+            Numbers of cells by column, as `inputs` counts them.
+
+        Returns
+        -------
+        str or None
+            None if there are no such cells.
+        """
+        if not filled:
+            return None
+        cells = ", ".join(f"'{name}' {n}" for name, n in filled.items())
+        return (
+            f"Missing cells filled in, which training had no indicator for: {cells} "
+            "(train with --impute none to refuse them)."
         )
 
     def classes(self, outputs: np.ndarray) -> tuple[list[Label], np.ndarray]:

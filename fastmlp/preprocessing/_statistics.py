@@ -105,6 +105,7 @@ class NumberLearner:
         self._rows = RowNumbers() if kind == "numeric" and is_index_like(name) else None
         self._wholes = True  # dates only: no times of day
         self._n_filled = 0  # of the training rows
+        self._low, self._high = np.inf, -np.inf  # of all rows
         self.n_missing = self.n_present = 0  # of all rows
 
     def add(self, table: Table, rows: Rows) -> None:
@@ -118,6 +119,9 @@ class NumberLearner:
         n_missing = int(missing.sum())
         self.n_missing += n_missing
         self.n_present += len(values) - n_missing
+        if n_missing < len(values):
+            self._low = min(self._low, float(np.fmin.reduce(values)))
+            self._high = max(self._high, float(np.fmax.reduce(values)))
         if rows is not None:
             values, missing = values[rows], missing[rows]
         if n_missing:
@@ -150,7 +154,7 @@ class NumberLearner:
     @property
     def is_constant(self) -> bool:
         """Whether all values are the same."""
-        return self._moments.low == self._moments.high and not self.n_missing
+        return self._low == self._high and not self.n_missing
 
     def fitted(self, source: str) -> Column:
         """Return the column."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from .._tables.table import Table
@@ -10,6 +12,7 @@ from ..errors import DataError
 from ._columns import MAX_CATEGORIES, Label, Target
 from ._statistics import Rows, Sample
 from ._targets import normal_scores, refuse_negative
+from ._transform import listed
 
 _FEW = 10  # distinct whole numbers that may be classes
 
@@ -121,6 +124,27 @@ class TargetLearner:
         if whole and len(self._numbers) <= min(_FEW, self._n_rows // 3):
             reason += f" ({len(self._numbers)} distinct whole numbers: --task classification?)"
         return "regression", reason
+
+    def notes(self) -> list[str]:
+        """Return warnings about classes: too many of them, or nearly the same twice."""
+        if self.decision()[0] != "classification":
+            return []
+        found, alike = [], defaultdict(list)
+        for label in self._labels:
+            alike[" ".join(label.split()).casefold()].append(label)
+        twice = [label for labels in alike.values() if len(labels) > 1 for label in labels]
+        if twice:
+            found.append(
+                f"Warning: classes of '{self.name}' that differ only in case or spaces are "
+                f"different classes: {listed(twice)}."
+            )
+        n_classes = len(self._labels)
+        if n_classes > _FEW and 2 * n_classes > self._n_rows:
+            found.append(
+                f"Warning: the target '{self.name}' has {n_classes} classes in {self._n_rows} rows;"
+                " is it a text or an id? Classes are learnt from several rows of each."
+            )
+        return found
 
     def fitted(self, source: str, standardize: bool) -> Target:
         """Return the target."""

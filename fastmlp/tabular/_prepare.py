@@ -183,7 +183,7 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     state = Preprocessing.fit(
         table, targets[0] if len(targets) == 1 else targets, task, rows=training, **columns
     )
-    notes += state.notes
+    notes += [note for note in state.notes if note not in notes]  # rows without a target
     decisions = _with_loss(decide(len(rows), state.n_inputs, task, given), parts)
     y = state.targets(table, rows=rows)
     if decisions.loss == "poisson":
@@ -326,7 +326,8 @@ def _note_target(
         return
     values = table.values(targets[0])
     distinct = np.unique(values[~np.isnan(values)])
-    if len(distinct) <= _FEW_NUMBERS and (distinct == np.round(distinct)).all():
+    few = min(_FEW_NUMBERS, len(y) // 3)  # as in `choose_task`
+    if len(distinct) <= few and (distinct == np.round(distinct)).all():
         notes.append(
             f"'{targets[0]}' holds {len(distinct)} distinct whole numbers: --task classification?"
         )

@@ -90,3 +90,17 @@ def test_a_hundred_thousand_categories():
     assert sorted(state.columns[0].categories) == sorted(texts[:64])
     np.testing.assert_array_equal(x[:, 64], codes >= 64)
     assert seconds < 6, seconds
+
+
+def test_a_missing_category_that_training_did_not_see():
+    columns = {"c": ["a", "b"] * 10, "gap": ["a", None] * 10, "y": np.arange(20.0)}
+    new = {"c": ["a", None], "gap": ["a", None]}
+    state = Preprocessing.fit(columns, "y", "regression")
+    filled: dict[str, int] = {}
+    x = state.inputs(new, filled=filled)
+    np.testing.assert_array_equal(x, [[1, 0, 1, 0], [0, 0, 0, 1]])
+    assert filled == {"c": 1} and "'c' 1" in state.filled_note(filled)
+    assert state.filled_note({}) is None
+    refusing = Preprocessing.fit({"c": columns["c"], "y": columns["y"]}, "y", impute="none")
+    with pytest.raises(DataError, match="row 2, column 'c': the value is missing"):
+        refusing.inputs({"c": ["a", None]})

@@ -181,3 +181,69 @@ def test_an_id_does_not_tell_rows_apart():
     again = np.append(np.arange(N), [3])
     (warning,) = warned(fitted(y=Y[again], a=A[again], id=np.arange(N + 1)))
     assert warning.startswith("Warning: 1 row occurs")
+
+
+# ---- constants ---------------------------------------------------------------------------------
+
+
+def test_constants_are_left_out():
+    columns = {"a": A, "c": np.full(N, 5.0), "k": ["one"] * N, "gap": [1.0, np.nan] * (N // 2)}
+    state = fitted(**columns)
+    assert state.dropped == ["c", "k"] and [c.name for c in state.columns] == ["a", "gap"]
+    assert "Left out, because it is the same in all rows: 'c', 'k'." in state.notes
+    kept = fitted(**columns, keep=["c"])
+    assert [c.name for c in kept.columns] == ["a", "c", "gap"]
+    assert "The same in all rows, and so of no use: 'c'." in kept.notes
+    # Another value later does not disturb.
+    later = {"a": A, "c": np.full(N, 99.0), "k": ["two"] * N, "gap": columns["gap"]}
+    np.testing.assert_array_equal(state.inputs(later), state.inputs(columns))
+
+
+def test_a_column_that_varies_in_some_rows_only_is_kept_in_every_part():
+    varies = np.append(np.full(N - 1, 5.0), 6.0)
+    state = fitted(a=A, c=varies, rows=np.arange(30))
+    assert [c.name for c in state.columns] == ["a", "c"] and not state.dropped
+
+
+def test_something_is_left_where_all_is_constant_or_an_id():
+    state = fitted(c=np.full(N, 5.0))
+    assert [c.name for c in state.columns] == ["c"]
+    state = fitted(id=np.arange(N), c=np.full(N, 5.0))
+    assert [c.name for c in state.columns] == ["id"]
+    assert any("'id' looks like an id and is used only because" in n for n in state.notes)
+
+
+def test_inverses_give_the_target_away():
+    y = np.where(abs(Y) < 0.01, 1, Y)
+    for x in (1 / y, -3 * y + 1, np.exp(y), np.round(y, 2)):
+        assert any("'x' predicts the target" in n for n in fitted(y=y, x=x, a=A).notes)
+    assert not any("predicts" in n for n in fitted(y=y, x=abs(y), a=A).notes)
+
+
+def test_tiny_numbers_keep_their_spread():
+    state = fitted(y=Y * 1e-200, a=A)
+    assert state.target.scale == pytest.approx(Y.std() * 1e-200)
+    y = state.targets({"y": Y * 1e-200}, "float64")
+    assert y.std() == pytest.approx(1)
+
+
+# ---- classes that may be a mistake -------------------------------------------------------------
+
+
+def test_classes_that_differ_in_case_or_spaces():
+    y = ["yes", "Yes", "no", "No  "] * (N // 4)
+    notes = fitted("classification", y, a=A).notes
+    assert any(
+        "differ only in case or spaces" in n
+        and "'Yes', 'yes'" in n.replace("'yes', 'Yes'", "'Yes', 'yes'")
+        for n in notes
+    )
+    notes = fitted("classification", ["yes", "no"] * (N // 2), a=A).notes
+    assert not any("case or spaces" in n for n in notes)
+
+
+def test_a_class_for_each_row():
+    notes = fitted("classification", [f"k{i}" for i in range(N)], a=A).notes
+    assert any(f"{N} classes in {N} rows" in n for n in notes)
+    notes = fitted("classification", [f"k{i % 12}" for i in range(N)], a=A).notes
+    assert not any("classes in" in n for n in notes)

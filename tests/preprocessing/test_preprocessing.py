@@ -40,7 +40,7 @@ def test_numbers_are_used_as_they_are():
 
 def test_standardised_inputs_and_target():
     t = table(a=[1, 2, 3, 6], c=[7, 7, 7, 7], y=[10, 20, 30, 60])
-    state = Preprocessing.fit(t, "y", "regression", standardize="deviation")
+    state = Preprocessing.fit(t, "y", "regression", standardize="deviation", keep=["c"])
     x, y = state.inputs(t, "float64"), state.targets(t, "float64")
     a = np.array([1, 2, 3, 6])
     np.testing.assert_allclose(x[:, 0], (a - 3) / a.std())
