@@ -142,7 +142,8 @@ def as_utf8(data: bytes, source: str, encoding: str | None = None) -> Text:
     for mark, name in _BOMS.items():
         if data.startswith(mark):
             if name == "utf-8-sig":
-                data = data[3:]
+                while data.startswith(mark):  # some programs write it twice
+                    data = data[3:]
                 break
             shown = name.upper()
             return Text(_decoded(data, source, name).encode(errors="replace"), shown)
@@ -155,6 +156,7 @@ def as_utf8(data: bytes, source: str, encoding: str | None = None) -> Text:
             f"{source}: line {_line(data, at)} holds a NUL byte; expected text: delete it, or name "
             "the encoding (--encoding utf-16)"
         )
+    data = data.removesuffix(b"\x1a")  # the end of a file to CP/M and DOS
     try:
         data.decode()
         return Text(data, "")

@@ -167,17 +167,8 @@ def read_table(
     ValueError
         If an option has an unknown value.
     """
-    words = missing if missing is None or isinstance(missing, str) else tuple(missing)
     options = ReadingOptions(
-        delimiter,
-        decimal,
-        thousands,
-        encoding,
-        comment,
-        header,
-        words,
-        dates,
-        sheet,  # type: ignore[arg-type]
+        delimiter, decimal, thousands, encoding, comment, header, missing, dates, sheet
     ).over(like)
     kind = file_format(path)
     if kind in ("CSV", "TSV"):

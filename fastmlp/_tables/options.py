@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -51,7 +51,7 @@ class ReadingOptions:
     encoding: str | None = None
     comment: str | None = None
     header: bool | None = None
-    missing: tuple[str, ...] | None = None
+    missing: Sequence[str] | None = None
     dates: str | None = None
     sheet: str | None = None
     settled: dict[str, Any] = field(default_factory=dict)
@@ -87,9 +87,9 @@ class ReadingOptions:
         if self.header is not None:
             arguments.flag("header", self.header)
         if self.missing is not None:
-            words = [self.missing] if isinstance(self.missing, str) else self.missing
-            words = arguments.items("missing", words, "words", ordered=False)
-            words = [arguments.instance("a word in missing", word, str) for word in words]
+            given = [self.missing] if isinstance(self.missing, str) else self.missing
+            given = arguments.items("missing", given, "words", ordered=False)
+            words = [arguments.instance("a word in missing", word, str) for word in given]
             object.__setattr__(self, "missing", tuple(word.strip() for word in words))
         if self.dates is not None:
             arguments.one_of("dates", self.dates, ("dmy", "mdy"))
