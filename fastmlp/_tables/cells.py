@@ -161,7 +161,7 @@ class TextCells(Cells):
         return self._settled.kind
 
     @property
-    def how(self) -> Any:  # type: ignore[override]
+    def how(self) -> Any:
         """The way in which numbers or dates are written."""
         return self._settled.how
 
@@ -615,7 +615,7 @@ class CodedCells(Cells):
         return self._settled.kind
 
     @property
-    def how(self) -> Any:  # type: ignore[override]
+    def how(self) -> Any:
         """The way in which dates are written."""
         return self._settled.how
 

@@ -8,7 +8,7 @@ import mmap
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -68,7 +68,9 @@ def read_csv(
         If the file cannot be read, is empty, has no rows or no header, names a column twice, or a
         row is too short or too long. The message names file, row and column.
     """
-    options = ReadingOptions(delimiter=delimiter).over(options)
+    options = options or ReadingOptions()
+    if delimiter is not None:
+        options = replace(options, delimiter=delimiter)
     if not isinstance(path, str | Path) and hasattr(path, "readable"):
         source = str(getattr(path, "name", "the table"))
         return _Content(source, options, data=read_all(path, source)).table()
@@ -144,7 +146,9 @@ class _Content:
                     data = read_all(file, self.source)
         elif (kind := compression(data[:8])) is not None:
             raise DataError(f"{self.source}: {kind} data cannot be read here; decompress it first")
-        return as_utf8(data, self.source, self.options.encoding)
+        return as_utf8(
+            data, self.source, self.options.encoding, self.options.settled.get("encoding")
+        )
 
     def _from_text(self, quick: bool) -> Table:
         text = self.text()

@@ -171,6 +171,8 @@ def read_table(
         delimiter, decimal, thousands, encoding, comment, header, missing, dates, sheet
     ).over(like)
     kind = file_format(path)
+    if sheet is not None and kind != "Excel":
+        raise DataError(f"{path}: --sheet names a sheet of a workbook (.xlsx), but this is {kind}")
     if kind in ("CSV", "TSV"):
         return read_csv(path, options=options)
     if kind == "Excel":
