@@ -218,6 +218,7 @@ def command(
     table, target, task = _data.table(source, report)
     start = time.perf_counter()
     writer = ResultWriter(results.output, {**run, "target": target}, source.name, report)
+    writer.reading = table.reading.to_dict()
     from fastmlp.paths import path
 
     with writer.interrupted(), _options.library_call():
@@ -254,6 +255,7 @@ class ResultWriter:
         self, output: str | None, run: dict[str, Any], source: str, report: Messages
     ) -> None:
         self.output, self.run, self.source, self.report = output, run, source, report
+        self.reading: dict[str, Any] = {}  # how the table was read
 
     @contextlib.contextmanager
     def interrupted(self) -> Any:
@@ -284,6 +286,8 @@ class ResultWriter:
             else:
                 model = result.model
                 model.extras |= {_config.KEPT: self.run, "data": self.source}
+                if self.reading:
+                    model.extras["reading"] = self.reading
                 keep(model, str(directory / "model.fmlp"))
                 written.append("model.fmlp")
             result.to_csv(directory / "path.csv")

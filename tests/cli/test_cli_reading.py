@@ -92,9 +92,9 @@ def test_commands_keep_how_they_read(run, write, command):
     write("t.csv", EUROPE.encode("cp1252"))
     outcome = run(*command, "--missing", "?", "--dates", "dmy")
     assert outcome.code == 0, outcome.err
+    name = "out/model.fmlp" if command[0] == "path" else "m.fmlp"
     later = [EUROPE.splitlines()[i] for i in (0, 3, 6)]  # both orders of day and month are possible
     write("later.csv.gz", gzip.compress("\n".join(later).encode()))
-    name = "out/chosen.fmlp" if command[0] == "path" else "m.fmlp"
     outcome = run("predict", name, "later.csv.gz")
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("\n") == 3
