@@ -8,7 +8,10 @@ numerals decimal commas, thousands separators, percent and currency signs
 dates    dates and times of day
 content  decompression and encodings
 dialect  delimiter, comments and header of a file of text
+doubts   columns that may mean something else than what they are read as
 csv      rows of text
+arrow_text
+         cells of text that pyarrow holds
 excel    workbooks
 files    choosing the reader by a file's first bytes or name
 frames   pandas, polars, Arrow and NumPy

@@ -20,6 +20,7 @@ __all__ = ["MISSING", "day"]
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 _GROUPED = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)")
 _PLAIN = Style("", "", "", False, True)
+_COMMAS = Style(",", "", "", False, False)
 _MANY = 2000  # distinct cells that are looked at first
 _NO_CONTEXT = Context()
 
@@ -124,8 +125,16 @@ class Cells:
         """
         raise TypeError(self.kind)
 
+    def sample(self) -> Sequence[str]:
+        """Return some cells of a column of text."""
+        return ()
+
     def mixed(self) -> MixedColumn:
         """Describe a mixed column."""
+        raise TypeError(self.kind)
+
+    def rows_of(self, conflict: Conflict) -> tuple[int, int]:
+        """Return the rows of the two cells that show why a column is unsettled."""
         raise TypeError(self.kind)
 
 
@@ -152,7 +161,7 @@ class TextCells(Cells):
         return self._settled.kind
 
     @property
-    def how(self) -> Any:  # type: ignore[override]
+    def how(self) -> Any:
         """The way in which numbers or dates are written."""
         return self._settled.how
 
@@ -206,10 +215,11 @@ class TextCells(Cells):
         codes, raw = self._raw_coded
         present = self._distinct
         stripped = np.array([text.strip() for text in raw], object)
-        return tuple(  # type: ignore[return-value]
+        first, second = (
             int(np.argmax((stripped == present[i])[codes]))
             for i in (conflict.first, conflict.second)
         )
+        return first, second
 
     def distinct(self, i: int) -> str:
         """Return one of the distinct texts."""
@@ -229,10 +239,34 @@ class TextCells(Cells):
         raw, missing = self._raw_coded.texts, self.context.is_missing
         return list(dict.fromkeys(text.strip() for text in raw if not missing(text, True)))
 
-    def _all_numbers(self) -> np.ndarray | None:
+    def sample(self) -> Sequence[str]:
+        """Return the first cells."""
+        return self._first(1000)
+
+    def first_match(self, pattern: str) -> str | None:
+        """Return the first cell that begins as a pattern says, or None."""
+        begins = re.compile(pattern).match
+        return next((cell for cell in self.cells if begins(cell)), None)
+
+    @cached_property
+    def _plain(self) -> np.ndarray | None:
+        return self._all_numbers()
+
+    @cached_property
+    def _commas(self) -> np.ndarray | None:
+        return self._all_numbers(",")
+
+    def _all_numbers(self, decimal: str = ".") -> np.ndarray | None:
         """Return the cells as numbers if every cell is one: a fast path for the common case."""
+        if any(_reads(number, word) for word in self.context.options.missing or ()):
+            return None
         try:
-            return np.array(list(map(number, self.cells)), np.float64)
+            cells: Any = self.cells
+            if decimal == ",":
+                if any("." in cell for cell in cells):
+                    return None
+                cells = (cell.replace(",", ".") for cell in cells)
+            return np.array(list(map(number, cells)), np.float64)
         except ValueError:
             return None
 
@@ -242,15 +276,26 @@ class TextCells(Cells):
     @cached_property
     def certain_decimal(self) -> str | None:  # type: ignore[override]
         """The decimal separator that the cells allow only."""
-        found = numerals.certain_decimal(self._distinct[:_MANY])
-        return None if found is None else numerals.certain_decimal(self._distinct)
+        found = numerals.certain_decimal(self._present_first())
+        if found is None or len(self) <= _MANY:
+            return found
+        if (self._plain if found == "." else self._commas) is not None:
+            return found
+        return numerals.certain_decimal(self._distinct)
 
     @cached_property
     def certain_order(self) -> str | None:  # type: ignore[override]
         """The order of day and month that the cells allow only."""
+        if not all(map(dates.is_date, self._present_first())):
+            return None
         settled = dates.settle(self._distinct)
         proved = isinstance(settled, dates.Days) and settled.shows is not None
         return settled.order if isinstance(settled, dates.Days) and proved else None
+
+    def _present_first(self) -> list[str]:
+        """Return the first cells, stripped, without missing ones."""
+        missing = self.context.is_missing
+        return [t.strip() for t in dict.fromkeys(self._first(_MANY)) if not missing(t, True)]
 
     @property
     def _reads_plainly(self) -> bool:
@@ -272,9 +317,14 @@ class TextCells(Cells):
     @cached_property
     def _settled(self) -> Settled:
         if self._reads_plainly:
-            values = self._all_numbers()
+            values = self._plain
             if values is not None and not self._may_have_thousands():
                 return Settled("number", values, _PLAIN)
+        if len(self) > _MANY:
+            found = self._settle_numbers(self._present_first())
+            simple = isinstance(found, numerals.Numbers) and found.style == _COMMAS
+            if simple and self._commas is not None:
+                return Settled("number", self._commas, _COMMAS)
         texts, codes = self._distinct, self._raw_coded.codes
         if not texts:
             return Settled("number", np.full(len(self), np.nan), _PLAIN)
@@ -303,25 +353,16 @@ class TextCells(Cells):
         return Settled("text", np.empty(0))
 
     def _styled_numbers(self) -> numerals.Numbers | Conflict | None:
-        options, texts = self.context.options, self._distinct
+        texts = self._distinct
+        if len(texts) > _MANY and self._settle_numbers(texts[:_MANY]) is None:
+            return None
+        return self._settle_numbers(texts)
 
-        def settle(some: list[str]) -> numerals.Numbers | Conflict | None:
-            return numerals.settle(
-                some, options.decimal, options.thousands, lambda: self.context.decimal(self)
-            )
-
-        if len(texts) > _MANY:  # a fast path for many decimal commas
-            found = settle(texts[:_MANY])
-            if found is None:
-                return None
-            simple = isinstance(found, numerals.Numbers) and found.style == Style(
-                ",", "", "", False, False
-            )
-            if simple and not any("." in text for text in texts):
-                values = _all(lambda text: number(text.replace(",", ".")), texts)
-                if values is not None:
-                    return numerals.Numbers(values, Style(",", "", "", False, False))
-        return settle(texts)
+    def _settle_numbers(self, texts: list[str]) -> numerals.Numbers | Conflict | None:
+        options = self.context.options
+        return numerals.settle(
+            texts, options.decimal, options.thousands, lambda: self.context.decimal(self)
+        )
 
     def _spread(self, values: Sequence[float]) -> np.ndarray:
         """Return the value of each row from those of the distinct texts."""
@@ -574,9 +615,14 @@ class CodedCells(Cells):
         return self._settled.kind
 
     @property
-    def how(self) -> Any:  # type: ignore[override]
+    def how(self) -> Any:
         """The way in which dates are written."""
         return self._settled.how
+
+    def sample(self) -> Sequence[str]:
+        """Return texts that are numbers in some way of writing, if all of the first are."""
+        texts = self._coded.texts[:1000]
+        return texts if all(map(numerals.is_number, texts)) else ()
 
     def held(self, row: int) -> str:
         """Return a cell's text, '' if it is missing."""
@@ -593,10 +639,11 @@ class CodedCells(Cells):
 
     def rows_of(self, conflict: Conflict) -> tuple[int, int]:
         """Return the rows of the two cells of a conflict."""
-        return tuple(  # type: ignore[return-value]
+        first, second = (
             int(np.argmax(self._coded.codes == self._coded.texts.index(self.distinct(i))))
             for i in (conflict.first, conflict.second)
         )
+        return first, second
 
     @cached_property
     def certain_order(self) -> str | None:  # type: ignore[override]

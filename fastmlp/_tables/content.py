@@ -114,7 +114,9 @@ def read_all(file: Any, source: str, limit: int | None = None, what: str = "the 
     return data.getvalue()
 
 
-def as_utf8(data: bytes, source: str, encoding: str | None = None) -> Text:
+def as_utf8(
+    data: bytes, source: str, encoding: str | None = None, other: str | None = None
+) -> Text:
     """Return text as UTF-8 bytes without byte order mark.
 
     Parameters
@@ -123,6 +125,8 @@ def as_utf8(data: bytes, source: str, encoding: str | None = None) -> Text:
     source : str
     encoding : str, optional
         As the user gives it; found out by default.
+    other : str, optional
+        The encoding if it is not UTF-8 or UTF-16.
 
     Returns
     -------
@@ -142,7 +146,8 @@ def as_utf8(data: bytes, source: str, encoding: str | None = None) -> Text:
     for mark, name in _BOMS.items():
         if data.startswith(mark):
             if name == "utf-8-sig":
-                data = data[3:]
+                while data.startswith(mark):  # some programs write it twice
+                    data = data[3:]
                 break
             shown = name.upper()
             return Text(_decoded(data, source, name).encode(errors="replace"), shown)
@@ -155,11 +160,14 @@ def as_utf8(data: bytes, source: str, encoding: str | None = None) -> Text:
             f"{source}: line {_line(data, at)} holds a NUL byte; expected text: delete it, or name "
             "the encoding (--encoding utf-16)"
         )
+    data = data.removesuffix(b"\x1a")  # the end of a file to CP/M and DOS
     try:
         data.decode()
         return Text(data, "")
     except UnicodeDecodeError as error:
         bad = error.start
+    if other is not None:
+        return Text(_decoded(data, source, other).encode(errors="replace"), "")
     if _MULTIBYTE.search(data):
         good = _MULTIBYTE.search(data)
         assert good is not None

@@ -8,7 +8,7 @@ import mmap
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -17,10 +17,12 @@ import numpy as np
 
 from .._utils import arguments
 from ..errors import DataError
-from .cells import MISSING, Coded, TextCells
+from .arrow_text import ArrowText
+from .cells import TextCells
 from .content import Text, as_utf8, compression, decompressed, read_all
 from .context import Context
 from .dialect import Dialect, sniff
+from .numerals import is_number
 from .options import ReadingOptions
 from .table import Table, checked_names
 
@@ -28,6 +30,11 @@ _LARGE = 1 << 20  # bytes; for smaller files, importing pyarrow takes longer tha
 _HEAD = 1 << 20  # bytes from which the layout is found out
 _SAMPLE = 1000  # lines of them
 _LINES = re.compile(r"\r\n|\n|\r")
+_TOTAL = re.compile(
+    r"((grand |sub)?totals?|sum|summe|gesamt|insgesamt|average|mean|mittelwert)\b[: ]*$"
+    r"|(source|quelle|notes?)\s*:",
+    re.IGNORECASE,
+)
 
 
 def read_csv(
@@ -61,7 +68,9 @@ def read_csv(
         If the file cannot be read, is empty, has no rows or no header, names a column twice, or a
         row is too short or too long. The message names file, row and column.
     """
-    options = ReadingOptions(delimiter=delimiter).over(options)
+    options = options or ReadingOptions()
+    if delimiter is not None:
+        options = replace(options, delimiter=delimiter)
     if not isinstance(path, str | Path) and hasattr(path, "readable"):
         source = str(getattr(path, "name", "the table"))
         return _Content(source, options, data=read_all(path, source)).table()
@@ -105,7 +114,11 @@ class _Content:
         with path.open("rb") as file:
             start = file.read(_HEAD)
             encoding = (self.options.encoding or "utf-8").lower().replace("_", "-")
-            if compression(start) is not None or encoding not in ("utf-8", "utf8"):
+            if (
+                compression(start) is not None
+                or start[3:6] == b"\xef\xbb\xbf"
+                or encoding not in ("utf-8", "utf8")
+            ):
                 return None
             start += file.readline(_HEAD)
             try:
@@ -133,7 +146,9 @@ class _Content:
                     data = read_all(file, self.source)
         elif (kind := compression(data[:8])) is not None:
             raise DataError(f"{self.source}: {kind} data cannot be read here; decompress it first")
-        return as_utf8(data, self.source, self.options.encoding)
+        return as_utf8(
+            data, self.source, self.options.encoding, self.options.settled.get("encoding")
+        )
 
     def _from_text(self, quick: bool) -> Table:
         text = self.text()
@@ -195,7 +210,7 @@ class _Content:
             return None
         if not read.num_rows:
             return None
-        cells = [_ArrowText(read[name]) for name in columns]
+        cells = [ArrowText(read[name]) for name in columns]
         if dialect.trailing and not _is_blank(cells.pop()):
             return None
         context = _context(self.options, dialect, encoding)
@@ -276,6 +291,7 @@ def _finished(
         called = f"called '{names[0]}'" if names[0] else "without a name"
         context.notes += (f"the first column, {called}, counts the rows and is left out.",)
         del names[0], columns[0]
+    _note_footer(columns, context)
     for i in range(len(names) - 1, 0, -1):
         if not names[i] and _is_blank(columns[i]):
             del names[i], columns[i]
@@ -284,6 +300,19 @@ def _finished(
     if nameless:
         context.notes += ("the first column has no name; --drop '' leaves it out.",)
     return Table(source, dict(zip(names, columns, strict=True)), lines, context=context)
+
+
+def _note_footer(columns: Sequence[TextCells], context: Context) -> None:
+    """Note a last row that looks like a total or a remark."""
+    if len(columns) < 2 or len(columns[0]) < 2:
+        return
+    last = [column.held(len(column) - 1) for column in columns]
+    texts = [text for text in last if text]
+    total = next((text for text in texts if _TOTAL.match(text)), None)
+    if total is None and len(columns) > 2 and len(texts) == 1 and not is_number(texts[0]):
+        total = texts[0]
+    if total is not None:
+        context.notes += (f"the last row holds '{total}'; delete it if it is not data.",)
 
 
 def _is_index(cells: TextCells) -> bool:
@@ -359,13 +388,23 @@ def read_rows(
                 _refuse(row, names, dialect, f"{source}: row {len(cells)} (line {line})")
     except csv.Error as error:
         what, line = str(error), rows.line_num + dialect.first_line
-        if what == "unexpected end of data":
-            what = "a quoted field is not closed"
+        what = _explained(what)
         raise DataError(f"{source}: row {len(cells) + 1} (line {line}): {what}") from error
     if not cells:
         raise DataError(f"{source}: there is a header but no rows")
     by_column = list(map(list, zip(*cells, strict=True)))
     return _finished(source, dialect, by_column[: len(names)], ends, context)
+
+
+def _explained(error: str) -> str:
+    """Return what an error of the csv module means, and the remedy."""
+    if error == "unexpected end of data":
+        return "a quoted field is not closed"
+    if "expected after" in error:
+        return f"{error}; within a quoted cell, write a quote as two quotes"
+    if "larger than field limit" in error:
+        return f"{error}; close the quote that was opened before, or leave the column out"
+    return error
 
 
 def cells_of_rows(
@@ -411,50 +450,6 @@ class _Lines(Sequence[int]):
 
     def __getitem__(self, row: Any) -> Any:
         return self._lines[row]
-
-
-class _ArrowText(TextCells):
-    """Text cells of a pyarrow array of strings."""
-
-    def __init__(self, array: Any) -> None:
-        super().__init__(())
-        self._n_rows, self._array = len(array), array
-
-    @cached_property
-    def cells(self) -> Sequence[str]:
-        result: list[str] = self._array.to_pylist()
-        return result
-
-    @cached_property
-    def _raw_coded(self) -> Coded:
-        return coded_strings(self._array)
-
-    def _first(self, n: int) -> Sequence[str]:
-        result: list[str] = self._array.slice(0, n).to_pylist()
-        return result
-
-    def _all_numbers(self) -> np.ndarray | None:
-        import pyarrow as pa
-        from pyarrow import compute as pc
-
-        given = {word.lower() for word in self.context.options.missing or ()}
-        trimmed = pc.utf8_trim_whitespace(self._array)
-        gone = pc.is_in(pc.utf8_lower(trimmed), pa.array(sorted(MISSING | given)))
-        try:
-            numbers = pc.if_else(gone, None, trimmed).cast(pa.float64())
-        except pa.ArrowInvalid:  # text, or a number that only Python can parse
-            return None
-        result: np.ndarray = numbers.to_numpy()
-        return result
-
-
-def coded_strings(array: Any) -> Coded:
-    """Return a pyarrow chunked array of strings as codes; null is -1."""
-    encoded = array.dictionary_encode().combine_chunks()
-    if hasattr(encoded, "chunks"):  # combine_chunks returns chunks if there were none or several
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return Coded(codes, encoded.dictionary.to_pylist())
 
 
 # ---- writing -----------------------------------------------------------------------------------

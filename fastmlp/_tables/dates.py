@@ -40,6 +40,7 @@ _DATES = [
         rf"{_WEEKDAY}(?P<d>\d{{1,2}})(?:st|nd|rd|th|\.)?[\s/-]?\s*{_NAME}[\s,/-]\s*"
         r"(?P<y>\d{4}|\d{2})",
         rf"{_WEEKDAY}{_NAME}\s+(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<y>\d{{4}})",
+        rf"{_NAME}[\s/-]\s*(?P<y>\d{{4}})",
         r"(?P<y>\d{4})-(?P<m>\d{2})",
         r"(?P<y>\d{4})-(?P<n>\d{3})",
         r"(?P<y>\d{4})-?W(?P<w>\d{2})(?:-?(?P<e>[1-7]))?",
@@ -139,7 +140,7 @@ def moment(text: str) -> Moment | None:
                 month = _MONTHS.get(name[:3])
                 if month is None or not _LONG.fullmatch(name):
                     continue
-                day = date(year, month, int(part["d"]))
+                day = date(year, month, int(part.get("d") or 1))
             elif "n" in part:
                 first = date(year, 1, 1).toordinal()
                 day = date.fromordinal(first + int(part["n"]) - 1)
@@ -164,6 +165,11 @@ def _days(found: Moment, order: str) -> float | None:
     except ValueError:
         return None
     return (days * _MICROSECONDS + found.microseconds) / _MICROSECONDS
+
+
+def names_month(text: str) -> bool:
+    """Return whether a text begins with a month's name."""
+    return text[:3].lower() in _MONTHS
 
 
 def is_date(text: str) -> bool:
@@ -206,7 +212,7 @@ def settle(
     Days, Conflict or None
         None if a cell is not a date.
     """
-    found = []
+    found: list[Moment] = []
     for text in texts:
         each = moment(text)
         if each is None:
@@ -242,6 +248,10 @@ def settle(
             chosen = "dmy"
         if not chosen and all(found[i].first == found[i].second for i in open_cells):
             chosen = "dmy"
+        if not order and short and not evidence():
+            conflict = _year_first(found, open_cells)
+            if conflict is not None:
+                return conflict
         if not chosen:
             chosen = evidence() or ""
         if not chosen:
@@ -261,8 +271,29 @@ def settle(
     return Days(values, chosen, shows, short_years=short)
 
 
-def _times(texts: Sequence[str]) -> Days | None:
-    hours = [_clock(text, alone=True) for text in texts]
-    if any(each is None for each in hours):
+def _year_first(found: Sequence[Moment], cells: Sequence[int]) -> Conflict | None:
+    """Return a conflict if dates such as 24-01-31 may begin with the year."""
+    first, last = [found[i].first for i in cells], [found[i].year % 100 for i in cells]
+    if any(found[i].separator == "." or found[i].second > 12 for i in cells):
         return None
-    return Days([each / 3.6e9 for each in hours if each is not None], times=True)
+    few, many = len(set(first)), len(set(last))
+    if not all(1 <= each <= 31 for each in last) or few > many:
+        return None  # days change more often than years
+    if few == many and found[cells[0]].separator == "/":
+        return None
+    return Conflict(
+        cells[0],
+        cells[-1],
+        "may begin with the year or the day",
+        "write years with four digits, or say the order with --dates dmy or --dates mdy",
+    )
+
+
+def _times(texts: Sequence[str]) -> Days | None:
+    hours = []
+    for text in texts:
+        each = _clock(text, alone=True)
+        if each is None:
+            return None
+        hours.append(each / 3.6e9)
+    return Days(hours, times=True)

@@ -28,6 +28,11 @@ _PLACEHOLDERS = MISSING | {"?", "-", "--", ".", "none", "*"}
 _SEP = re.compile(r'"?sep=(.|\\t)"?;*\s*', re.IGNORECASE)
 _RULE = re.compile(r"[\s|:+=-]*[-=]{2,}[\s|:+=-]*")
 _ROWS = 1000
+_OTHER = {
+    '{"': "JSON", "[{": "JSON", "[[": "JSON", "<!doctype": "HTML", "<html": "HTML",
+    "<table": "HTML", "<?xml": "XML", "%pdf-": "a PDF file", "{\\rtf": "a word processor's file",
+    "@relation": "an ARFF file",
+}  # fmt: skip
 
 
 @dataclass
@@ -117,6 +122,7 @@ def sniff(
         If there is no header, and `options` do not say so.
     """
     lines = list(lines)
+    _refuse_other(lines, source)
     result = Dialect(delimiter="\t" if tabs else ",")
     delimiter, top = options.delimiter, 0
     if lines and (said := _SEP.fullmatch(lines[0])):
@@ -142,6 +148,19 @@ def sniff(
     rows, ends = _rows(body, result.splits_at)
     _find_header(rows, ends, lines, heading, source, options, result)
     return result
+
+
+def _refuse_other(lines: Sequence[str], source: str) -> None:
+    """Raise DataError for text that is not a table of cells, and for single quotes."""
+    first = next((line for line in lines if line.strip()), "").strip()
+    for start, name in _OTHER.items():
+        if first.lower().startswith(start):
+            raise DataError(f"{source}: this is {name}; expected a table: save it as CSV")
+    if len(first) > 2 and first.startswith("'") and first.endswith("'"):
+        raise DataError(
+            f'{source}: cells are enclosed in single quotes; expected double quotes ("): replace '
+            "them"
+        )
 
 
 def _comments(lines: list[str], top: int, options: ReadingOptions, result: Dialect) -> str:

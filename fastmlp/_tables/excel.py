@@ -71,7 +71,7 @@ def read_excel(path: str | Path, options: ReadingOptions) -> Table:
         raise DataError(f"{path}: the workbook is empty")
     tables = [(name, rows) for name, rows in filled if _holds_table(rows)] or filled
     name, rows = tables[0]
-    notes = ()
+    notes: tuple[str, ...] = ()
     others = [other for other, _ in filled if other != name]
     if others:
         notes = (f"sheet '{name}' is read, not {shown(others)}; --sheet names another.",)

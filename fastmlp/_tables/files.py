@@ -167,19 +167,12 @@ def read_table(
     ValueError
         If an option has an unknown value.
     """
-    words = missing if missing is None or isinstance(missing, str) else tuple(missing)
     options = ReadingOptions(
-        delimiter,
-        decimal,
-        thousands,
-        encoding,
-        comment,
-        header,
-        words,
-        dates,
-        sheet,  # type: ignore[arg-type]
+        delimiter, decimal, thousands, encoding, comment, header, missing, dates, sheet
     ).over(like)
     kind = file_format(path)
+    if sheet is not None and kind != "Excel":
+        raise DataError(f"{path}: --sheet names a sheet of a workbook (.xlsx), but this is {kind}")
     if kind in ("CSV", "TSV"):
         return read_csv(path, options=options)
     if kind == "Excel":

@@ -14,8 +14,8 @@ from .._utils.arrays import describe
 from .._utils.optional import require
 from .._utils.sparse import is_sparse
 from ..errors import DataError
+from .arrow_text import coded_strings
 from .cells import BooleanCells, Cells, CodedCells, DateCells, MixedCells, NumberCells
-from .csv import coded_strings
 from .numerals import shown
 from .table import Table, checked_names
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -42,7 +42,7 @@ class ReadingOptions:
         The sheet of a workbook. None: the first that holds a table.
     settled : dict, optional
         What was found out in an earlier table, used where a later one leaves a choice: "decimal",
-        "thousands", "dates", and the list "left_out".
+        "thousands", "dates", "encoding" of a file that is not UTF-8, and the list "left_out".
     """
 
     delimiter: str | None = None
@@ -51,7 +51,7 @@ class ReadingOptions:
     encoding: str | None = None
     comment: str | None = None
     header: bool | None = None
-    missing: tuple[str, ...] | None = None
+    missing: Sequence[str] | None = None
     dates: str | None = None
     sheet: str | None = None
     settled: dict[str, Any] = field(default_factory=dict)
@@ -87,9 +87,9 @@ class ReadingOptions:
         if self.header is not None:
             arguments.flag("header", self.header)
         if self.missing is not None:
-            words = [self.missing] if isinstance(self.missing, str) else self.missing
-            words = arguments.items("missing", words, "words", ordered=False)
-            words = [arguments.instance("a word in missing", word, str) for word in words]
+            given = [self.missing] if isinstance(self.missing, str) else self.missing
+            given = arguments.items("missing", given, "words", ordered=False)
+            words = [arguments.instance("a word in missing", word, str) for word in given]
             object.__setattr__(self, "missing", tuple(word.strip() for word in words))
         if self.dates is not None:
             arguments.one_of("dates", self.dates, ("dmy", "mdy"))
@@ -120,7 +120,11 @@ class ReadingOptions:
         """Return these options, filled up with those of `other` that are not given here."""
         if other is None:
             return self
-        return replace(other, **self.given, settled={**other.settled, **self.settled})
+        settled = {**other.settled, **self.settled}
+        if other.encoding is not None:  # a later file may well be UTF-8
+            settled["encoding"] = other.encoding
+        given = {"encoding": None, **self.given}
+        return replace(other, **given, settled=settled)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a plain JSON document.
@@ -167,6 +171,8 @@ class ReadingOptions:
                     names = arguments.items(name, value, "names", ordered=True)
                     if not all(isinstance(each, str) for each in names):
                         raise ValueError("columns left out are not a list of names")
+                elif name == "encoding":
+                    cls(encoding=value)
                 elif value not in known.get(name, ()):
                     raise ValueError(f"{arguments.shown(name)} is {arguments.shown(value)}")
             return options

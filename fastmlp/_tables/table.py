@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from ..errors import DataError
+from . import doubts
 from .cells import Cells, Coded, TextCells
 from .context import Context
 from .numerals import Conflict
@@ -76,7 +77,7 @@ class Table:
     @property
     def notes(self) -> list[str]:
         """One sentence for each guess that was made in reading the source."""
-        return self.context.sentences(self.source)
+        return self.context.sentences(self.source) + doubts.sentences(self.source, self.columns)
 
     @property
     def reading(self) -> ReadingOptions:
@@ -253,9 +254,10 @@ def checked_names(names: Sequence[str], source: str) -> None:
     seen: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if not name:
-            raise DataError(f"{source}: column {position} has no name")
+            raise DataError(f"{source}: column {position} has no name; give it one")
         if name in seen:
             raise DataError(
-                f"{source} names column '{name}' twice, as columns {seen[name]} and {position}"
+                f"{source} names column '{name}' twice, as columns {seen[name]} and {position}; "
+                "rename one"
             )
         seen[name] = position

@@ -201,7 +201,7 @@ class CategoryLearner:
     name : str
     treatment : Treatment
     declared : bool
-        Whether the user calls it categorical; it is not an id then.
+        Whether the user calls it categorical: it is not an id, and "NA" is a category.
     """
 
     def __init__(self, name: str, treatment: Treatment, declared: bool = False) -> None:
@@ -212,7 +212,7 @@ class CategoryLearner:
 
     def add(self, table: Table, rows: Rows) -> None:
         """Add a table. Categories are learnt from all rows, so that every part has them."""
-        codes, texts = table.coded(self.name)
+        codes, texts = table.coded(self.name, self._declared)
         missing = codes < 0
         if self._treatment.impute is None:
             refuse_missing(table, self.name, missing)

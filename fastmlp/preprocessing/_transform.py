@@ -90,7 +90,7 @@ def category_codes(table: Table, column: Column) -> tuple[np.ndarray, np.ndarray
     n_unknown : int
         Cells whose category training did not see, and that were not an error.
     """
-    codes, texts = table.coded(column.name)
+    codes, texts = table.coded(column.name, declared="NA" in column.categories)
     missing = codes < 0
     if column.fill is None:
         refuse_missing(table, column.name, missing)

@@ -382,3 +382,131 @@ def test_standard_input_and_buffers():
     assert table.without(["zone"]).names == ["fläche", "preis"]
     with pytest.raises(DataError, match="no column 'zonen'"):
         table.without(["zonen"])
+
+
+# ---- files that are not in the list ----
+
+
+def column(cells, d=","):
+    """Write a column a of some cells beside a column y."""
+    rows = (f'"{cell}"{d}{i}' for i, cell in enumerate(cells))
+    return "\n".join([f"a{d}y", *rows]) + "\n"
+
+
+ODD = [
+    ("exponents", column(["1e5", "2E-3", "3.5e+2"]), [1e5, 2e-3, 350], ""),
+    ("exponents, commas", column(["1,5e5", "2,5E-3"], ";"), [1.5e5, 2.5e-3], "decimal commas"),
+    ("bare points", column([".5", "5.", "+3"]), [0.5, 5, 3], ""),
+    ("bare commas", column([",5", "5,", "+3"], ";"), [0.5, 5, 3], "decimal commas"),
+    ("zip codes", column(["00123", "80331"]), [123, 80331], "leading zeros, such as '00123'; if"),
+    ("long ids", column(["12345678901234567", "5"]), [12345678901234567.0, 5], "are rounded"),
+    ("numbers of days", column(["20240131", "20240201"]), [20240131, 20240201], "look like dates"),
+    ("India", column(["1,23,456", "12,345", "99"]), [123456, 12345, 99], "commas between thous"),
+    ("EUR", column(["EUR 12", "EUR 13.5"]), [12, 13.5], "currency sign EUR, left out"),
+    ("minutes", column(["12:30", "1:15"]), [12.5, 1.25], "times of day in 'a'"),
+    ("minus behind", column(["5-", "3"]), [-5, 3], ""),
+    ("full width", column(["\uff11\uff12", "\uff13"]), [12, 3], ""),
+    ("two BOMs", b"\xef\xbb\xbf" * 2 + column(["1", "2"]).encode(), [1, 2], ""),
+    ("end mark of DOS", column(["1", "2"]) + "\x1a", [1, 2], ""),
+    ("mixed line ends", "a,y\r\n1,2\n3,4\r5,6\r\n", [1, 3, 5], ""),
+    ("months", column(["Jan 2024", "February 2024"]), [DAY - 5, DAY + 26], ""),
+    ("text of hex", column(["0x10", "0x1F"]), ["0x10", "0x1F"], "text with digits, such as '0x10'"),
+    ("underscores", column(["1_000", "2_000"]), ["1_000", "2_000"], "text with digits"),
+    ("fractions", column(["1/2", "3/4"]), ["1/2", "3/4"], "text with digits"),
+    ("units", column(["12 kg", "1.5 kg"]), ["12 kg", "1.5 kg"], "such as '12 kg', is read as cat"),
+    ("ranges", column(["10-20", "20-30"]), ["10-20", "20-30"], "text with digits"),
+    ("versions", column(["1.2.3", "2.0.0"]), ["1.2.3", "2.0.0"], "text with digits"),
+    ("French", column(["1 janv. 2024", "1 mars 2024"]), ["1 janv. 2024", "1 mars 2024"], "digits"),
+    ("quarters", column(["2024Q1", "2024Q2"]), ["2024Q1", "2024Q2"], "text with digits"),
+    ("formulas", column(['=""007""', '=""008""']), ['="007"', '="008"'], "text with digits"),
+    ("yes and no", column(["ja", "nein"]), ["ja", "nein"], ""),
+    ("codes", column(["A12", "B7"]), ["A12", "B7"], ""),
+    ("a total", "a,b,y\nu,1,2\nv,3,4\nTotal,4,6\n", ["u", "v", "Total"], "the last row holds 'Tot"),
+    ("a source", "a,b,y\nu,1,2\nv,3,4\nof,,\n", ["u", "v", "of"], "the last row holds 'of'"),
+    ("fixed width", "a        y\nu v      1\nw x      2\nz        3\n", ["u v", "w x", "z"], "two"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("content", "values", "note"), [o[1:] for o in ODD], ids=[o[0] for o in ODD]
+)
+def test_odd_cells_are_read_or_noted(tmp_path, monkeypatch, content, values, note, large):
+    if large:
+        pytest.importorskip("pyarrow")
+        monkeypatch.setattr(csv, "_LARGE", 1)
+    table = datasets.read_table(write(tmp_path / "t.csv", content))
+    if isinstance(values[0], str):
+        assert table.text("a") == values
+    else:
+        np.testing.assert_array_equal(table.values("a"), values)
+    assert note in " ".join(table.notes)
+    if not note:
+        assert not table.notes
+
+
+REFUSED_ODD = [
+    ("hex among numbers", column(["0x10", "31"]), "mixes numbers and text"),
+    ("a sign of infinity", column(["\u221e", "1", "2"]), "mixes numbers and text"),
+    ("durations", column(["1:02:03", "0:10:00", "30:00:00"]), "mixes dates and text"),
+    ("years of two digits first", column(["24-02-13", "24-03-12"]), "may begin with the year or"),
+    ("30 February", column(["2024-02-30", "2024-01-01", "2024-01-02"]), "mixes dates and text"),
+    ("errors of Excel", column(["#DIV/0!", "1", "2"]), "add --missing '#DIV/0!'"),
+    ("less than", column(["<0.5", "1", "2"]), "mixes numbers and text"),
+    ("true and 1", column(["TRUE", "1"]), "mixes numbers and text"),
+    ("two headers", "a,y\nkg,EUR\n1,2\n3,4\n", "second header"),
+    ("years as header", "2019,2020\n1.5,2\n3,4\n", "--header if it names columns"),
+    ("a remark below", "a,b,y\n1,2,3\n4,5,6\nSource: OECD\n", "row 3 (line 4) has 1 fields"),
+    ("backslash", 'a,y\n1,"u\\"v"\n2,x\n', "write a quote as two quotes"),
+    ("single quotes", "'a','y'\n'1','2'\n", "expected double quotes"),
+    ("JSON", '[{"a": 1, "y": 2}]\n', "this is JSON; expected a table"),
+    ("HTML", "<!DOCTYPE html>\n<table>\n", "this is HTML; expected a table"),
+    ("a long cell", "a,y\n1," + "x" * 200_000 + "\n", "close the quote that was opened before"),
+    ("no name", "a,,y\n1,2,3\n4,5,6\n", "column 2 has no name; give it one"),
+    ("header only", "a,b,y\n", "there is a header but no rows"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [o[1:] for o in REFUSED_ODD], ids=[o[0] for o in REFUSED_ODD]
+)
+def test_odd_files_are_one_error(tmp_path, content, text):
+    test_one_error_that_names_the_remedy(tmp_path, None, content, text, False)
+
+
+def test_words_for_missing_may_be_numbers(tmp_path, monkeypatch):
+    path = write(tmp_path / "t.csv", "a,y\n-999,1\n2,2\n")
+    for _ in range(2):
+        table = datasets.read_table(path, missing=["-999"])
+        np.testing.assert_array_equal(table.values("a"), [NAN, 2])
+        monkeypatch.setattr(csv, "_LARGE", 1)
+
+
+def test_a_later_file_may_be_utf8(tmp_path):
+    content = "k;y\nä;1\nö;2\n"
+    path = write(tmp_path / "t.csv", content.encode("cp1252"))
+    like = datasets.read_table(path, encoding="cp1252").reading
+    like = datasets.ReadingOptions.from_dict(like.to_dict())
+    assert datasets.read_table(write(tmp_path / "u.csv", content), like=like).text("k") == [
+        "ä",
+        "ö",
+    ]
+    assert datasets.read_table(path, like=like).text("k") == ["ä", "ö"]
+
+
+def test_odd_workbooks(tmp_path):
+    import datetime as dt
+
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
+    book = openpyxl.Workbook()
+    for row in [[], ["Sales", None, None], ["d", "a", "y"], [dt.date(2024, 1, 6), "u", 1],
+                [dt.datetime(2024, 1, 7, 12), None, 2], [None, "v", 3]]:  # fmt: skip
+        book.active.append(row)
+    book.active.merge_cells("B4:B5")
+    book.active.merge_cells("A2:C2")
+    book.save(tmp_path / "t.xlsx")
+    table = datasets.read_table(tmp_path / "t.xlsx")
+    assert table.names == ["d", "a", "y"]
+    np.testing.assert_array_equal(table.values("d"), [DAY, DAY + 1.5, NAN])
+    assert table.text("a") == ["u", "", "v"]

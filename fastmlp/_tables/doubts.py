@@ -1,0 +1,91 @@
+"""Say which columns may mean something else than what they are read as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .dates import names_month
+from .numerals import shown
+
+_PADDED = r"^\s*[+-]?0[0-9]"
+_CODE = re.compile(r"[A-Za-z]+[-_ ]?\d+")
+_MOST_EXACT = 2.0**53  # beyond it, float64 skips whole numbers
+
+
+def sentences(source: str, columns: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each kind of doubt.
+
+    Parameters
+    ----------
+    source : str
+    columns : mapping of str to Cells
+
+    Returns
+    -------
+    list of str
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, cells in columns.items():
+        for kind, example in _of_column(cells):
+            found.setdefault(kind, []).append((name, example))
+    result = []
+    for kind, text in _SENTENCES.items():
+        if kind in found:
+            names = [name for name, _ in found[kind]]
+            text = text.format(names=shown(names), example=found[kind][0][1], name=names[0])
+            result.append(f"{source}: {text}")
+    return result
+
+
+_SENTENCES = {
+    "padded": "{names}: numbers with leading zeros, such as '{example}'; if they are codes, add "
+    "--categorical {name}.",
+    "dates": "{names}: numbers that look like dates, such as {example}, are read as numbers; write "
+    "2024-01-31 to have dates.",
+    "rounded": "{names}: whole numbers of more than 15 digits, such as {example}, are rounded; if "
+    "they are codes, add --categorical {name}.",
+    "digits": "{names}: text with digits, such as '{example}', is read as categories; write plain "
+    "numbers or dates if it means such.",
+}
+
+
+def _of_column(cells: Any) -> Iterator[tuple[str, str]]:
+    kind = cells.kind
+    if kind == "number":
+        if cells.how is not None and getattr(cells.how, "plain", False):
+            yield from _of_numbers(cells)
+    elif kind == "text":
+        texts = [text for text in cells.sample() if not cells.context.is_missing(text, True)]
+        alike = [text for text in texts if _has_digits(text.strip())]
+        if alike and 10 * len(alike) >= 9 * len(texts):
+            yield "digits", alike[0].strip()
+
+
+def _of_numbers(cells: Any) -> Iterator[tuple[str, str]]:
+    values = cells.floats()
+    for part in (values[:1000], values):
+        present = part[~np.isnan(part)]
+        if not len(present) or not (present == np.floor(present)).all():
+            return
+    padded = cells.first_match(_PADDED)
+    if padded is not None:
+        yield "padded", padded.strip()
+    low, high = float(present.min()), float(present.max())
+    if max(-low, high) > _MOST_EXACT and np.isfinite(high - low):
+        yield "rounded", cells.held(int(np.nanargmax(np.abs(values))))
+    if low >= 19000101 and high <= 21001231:
+        month, day = present // 100 % 100, present % 100
+        if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
+            yield "dates", cells.held(int(np.nanargmax(values)))
+
+
+def _has_digits(text: str) -> bool:
+    """Return whether a text may mean a number or a date: it has digits, and is not a code."""
+    digits = sum(map(str.isdigit, text))
+    if not digits or (_CODE.fullmatch(text) and not names_month(text)):
+        return False
+    return text[0].isdigit() or 3 * digits >= len(text.replace(" ", ""))
