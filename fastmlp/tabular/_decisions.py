@@ -172,7 +172,7 @@ def decide(
     decided: dict[str, Any] = {
         "units": _units(n_train),
         "activation": "silu",
-        "dropout": _dropout(n_train, regression),
+        "dropout": 0.0 if n_train < 200 else 0.1,
         "start": "data",
         "learning_rate": (0.0045 if regression else 0.0025) if own else rate,
         "schedule": "cycles" if own else "cosine",
@@ -206,12 +206,6 @@ def _units(n: int) -> tuple[int, ...]:
     if n < 150:
         return (32, 32)
     return (128, 128) if n < 1000 else (256, 256, 256)
-
-
-def _dropout(n: int, regression: bool) -> float:
-    if n < 200:
-        return 0.0
-    return 0.1 if regression or n >= 2000 else 0.3
 
 
 def _batch_size(n: int) -> int:
