@@ -215,7 +215,7 @@ def resolved(**decided: Any) -> dict[str, Any]:
         if name == "force":  # it is for a single run
             continue
         value = ctx.params.get(name) if param.expose_value else _unexposed(ctx, param)
-        if value is None:
+        if value is None or value == ():
             value = decided.get(name)
         if value is not None and value != ():
             run[key] = list(value) if isinstance(value, tuple) else value

@@ -205,7 +205,9 @@ def _text(value: Any) -> str:
 def comments(prepared: Prepared) -> str:
     """Return lines of a TOML file about decisions that no option makes."""
     decisions = prepared.decisions
-    lines = [prepared.decisions.sentence(), *prepared.notes]
+    # Target and task are keys of the file, so that there is nothing to note the next time.
+    notes = [line for line in prepared.notes if not line.startswith(("Target:", "Task:"))]
+    lines = [prepared.decisions.sentence(), *notes]
     lines.append(f"Initial weights: {decisions.start}; weight decay {decisions.weight_decay:g} "
                  f"times the rate; beta_2 {decisions.beta_2}.")  # fmt: skip
     lines.append(f"{len(prepared.y)} rows, {prepared.preprocessing.n_inputs} inputs.")

@@ -368,7 +368,7 @@ class TableJob(_DecidedJob):
             f"{result['parameters']:,} parameters{zeros}, {result['seconds']:.3g} s, "
             f"seed {result['seed']}{ranks}"
         )
-        for line in figures.warnings():
+        for line in figures.warnings() if not self.report.quiet else ():
             click.secho(line, fg="yellow", err=True)
         file = output or "MODEL"
         kept = "" if output else "Keep the model with -o MODEL. "

@@ -14,6 +14,7 @@ from .._utils import arguments
 from .._utils.names import LOSS_ALIASES, LOSSES, SCHEDULES
 
 FEW_ROWS = 500  # below, repeated cross-validation takes the place of one held-out part
+MANY_ROWS = 400  # to train on: one network is trained, not those of all folds; it may cost more
 FEWEST_ROWS = 10  # below, nothing is held out
 SHARE = 0.2  # of the rows, held out
 FOLDS, REPEATS = 5, 2
@@ -205,7 +206,7 @@ def _held_out(n_rows: int, share: float | None, own_rows: bool) -> dict[str, Any
 def _units(n: int) -> tuple[int, ...]:
     if n < 150:
         return (32, 32)
-    return (128, 128) if n < 1000 else (256, 256, 256)
+    return (128, 128) if n < MANY_ROWS else (256, 256, 256)
 
 
 def _batch_size(n: int) -> int:
@@ -217,7 +218,8 @@ def _batch_size(n: int) -> int:
 
 def _epochs(n: int) -> int:
     fewest = 24 if n < 64_000 else max(8, round(24 * math.sqrt(64_000 / n)))
-    return min(128, max(fewest, round(64 * math.sqrt(4000 / max(n, 1)))))
+    most = 128 if n < MANY_ROWS else 256
+    return min(most, max(fewest, round(64 * math.sqrt(4000 / max(n, 1)))))
 
 
 # ---- what the user has chosen ------------------------------------------------------------------
