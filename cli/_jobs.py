@@ -191,7 +191,7 @@ class _DecidedJob(Job):
         decisions = self.prepared.decisions
         state = self.prepared.preprocessing
         self.run = _config.resolved(
-            **_decided.resolved(decisions),
+            **_decided.resolved(self.prepared),
             target=[state.target.name, *(target.name for target in state.further)],
             task=state.task,
             validation_every=1,
@@ -321,6 +321,8 @@ class TableJob(_DecidedJob):
         from fastmlp import tabular
 
         training, options = self.training, self.given.options
+        training.compare()
+        self.model = training.model
         if training.cross_validates:
             tabular.choose(training, options.wanted)
         more = {"validation_freq": self.settings.validation_every}
