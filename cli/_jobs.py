@@ -191,7 +191,7 @@ class _DecidedJob(Job):
         decisions = self.prepared.decisions
         state = self.prepared.preprocessing
         self.run = _config.resolved(
-            **_decided.resolved(decisions),
+            **_decided.resolved(self.prepared),
             target=[state.target.name, *(target.name for target in state.further)],
             task=state.task,
             validation_every=1,
@@ -321,6 +321,8 @@ class TableJob(_DecidedJob):
         from fastmlp import tabular
 
         training, options = self.training, self.given.options
+        training.compare()
+        self.model = training.model
         if training.cross_validates:
             tabular.choose(training, options.wanted)
         more = {"validation_freq": self.settings.validation_every}
@@ -368,7 +370,7 @@ class TableJob(_DecidedJob):
             f"{result['parameters']:,} parameters{zeros}, {result['seconds']:.3g} s, "
             f"seed {result['seed']}{ranks}"
         )
-        for line in figures.warnings():
+        for line in figures.warnings() if not self.report.quiet else ():
             click.secho(line, fg="yellow", err=True)
         file = output or "MODEL"
         kept = "" if output else "Keep the model with -o MODEL. "

@@ -319,7 +319,6 @@ class ResultWriter:
         self, output: str | None, run: dict[str, Any], source: str, report: Messages
     ) -> None:
         self.output, self.run, self.source, self.report = output, run, source, report
-        self.reading: dict[str, Any] = {}  # how the table was read
 
     @contextlib.contextmanager
     def interrupted(self) -> Any:

@@ -14,6 +14,7 @@ from .._utils import arguments
 from .._utils.names import LOSS_ALIASES, LOSSES, SCHEDULES
 
 FEW_ROWS = 500  # below, repeated cross-validation takes the place of one held-out part
+MANY_ROWS = 400  # to train on: one network is trained, not those of all folds; it may cost more
 FEWEST_ROWS = 10  # below, nothing is held out
 SHARE = 0.2  # of the rows, held out
 FOLDS, REPEATS = 5, 2
@@ -173,7 +174,7 @@ def decide(
     decided: dict[str, Any] = {
         "units": _units(n_train),
         "activation": "silu",
-        "dropout": _dropout(n_train, regression),
+        "dropout": 0.0 if n_train < 200 else 0.1,
         "start": "data",
         "learning_rate": (0.0045 if regression else 0.0025) if own else rate,
         "schedule": "cycles" if own else "cosine",
@@ -206,13 +207,24 @@ def _held_out(n_rows: int, share: float | None, own_rows: bool) -> dict[str, Any
 def _units(n: int) -> tuple[int, ...]:
     if n < 150:
         return (32, 32)
-    return (128, 128) if n < 1000 else (256, 256, 256)
+    return (128, 128) if n < MANY_ROWS else (256, 256, 256)
 
 
-def _dropout(n: int, regression: bool) -> float:
-    if n < 200:
-        return 0.0
-    return 0.1 if regression or n >= 2000 else 0.3
+def dropouts(n: int, task: str) -> tuple[float, ...]:
+    """Return rates of dropout of which the held-out loss chooses one; none if one is decided.
+
+    Parameters
+    ----------
+    n : int
+        Rows to train on.
+    task : {"regression", "classification"}
+
+    Returns
+    -------
+    tuple of float
+        With few rows, probabilities overfit before classes do; how much differs between tables.
+    """
+    return (0.1, 0.3) if task == "classification" and 200 <= n < 2000 else ()
 
 
 def path_units(n_rows: int) -> tuple[int, ...]:
@@ -229,7 +241,8 @@ def _batch_size(n: int) -> int:
 
 def _epochs(n: int) -> int:
     fewest = 24 if n < 64_000 else max(8, round(24 * math.sqrt(64_000 / n)))
-    return min(128, max(fewest, round(64 * math.sqrt(4000 / max(n, 1)))))
+    most = 128 if n < MANY_ROWS else 256
+    return min(most, max(fewest, round(64 * math.sqrt(4000 / max(n, 1)))))
 
 
 # ---- what the user has chosen ------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task
 from ._class_weights import class_weights
-from ._decisions import Decisions, decide, seconds
+from ._decisions import Decisions, decide, dropouts, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
@@ -74,6 +74,9 @@ class Prepared:
         Of the file, as the model keeps it.
     n_rows : int or None
         Rows to train on, if they are not all in x.
+    dropouts : tuple of float
+        Rates to choose from by the held-out loss, before training; none if the one of `decisions`
+        is final.
     """
 
     source: str
@@ -93,6 +96,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     n_rows: int | None = None
+    dropouts: tuple[float, ...] = ()
 
     @property
     def task(self) -> str:
@@ -195,12 +199,15 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     validation, like = None, table.reading
     if "validation" in options:
         validation = _other(options["validation"], read, state, options.get("weight"), like)
+    rates: tuple[float, ...] = ()
+    if "dropout" not in options and max_time is None and (parts.pairs or validation is not None):
+        rates = () if decisions.folds else dropouts(len(training), task)
     return Prepared(
         table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
         class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
-        given["max_time"], seed, notes, {} if like is None else like.to_dict(),
+        given["max_time"], seed, notes, {} if like is None else like.to_dict(), dropouts=rates,
     )  # fmt: skip
 
 

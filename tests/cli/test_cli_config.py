@@ -42,11 +42,11 @@ def test_every_option_may_come_from_the_file(run, write, numbers):
     expected = {
         "data": "numbers.csv", "units": "8,4", "l1": "0.001", "l2": "0.1,0,0",
         "activation": "relu,tanh", "epochs": 5, "learning-rate": 1, "standardize": True,
-        "threads": 1, "target": ["a"], "categorical": ["b"], "optimizer": "adam", "batch-size": 32,
-        "validation-every": 1, "quiet": False,
+        "threads": 1, "target": ["a"], "categorical": ["b"], "optimizer": "adamw",
+        "batch-size": 16, "validation-every": 1, "impute": "median", "quiet": False,
     }  # fmt: skip
     assert {key: found[key] for key in expected} == expected
-    assert not {"drop", "config", "print-config", "help", "impute", "lecture", "force"} & set(found)
+    assert not {"drop", "config", "print-config", "help", "lecture", "force"} & set(found)
 
 
 def test_every_parameter_of_train_has_a_key():
@@ -126,11 +126,17 @@ def test_the_printed_configuration_reproduces_the_run(run, write, numbers, flowe
         np.testing.assert_array_equal(one, other)
 
 
-def test_printing_does_nothing_else(run, tmp_path, monkeypatch):
+def test_printing_does_nothing_else(run, numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(Sequential, "fit", None)
-    found = printed(run("train", "absent.csv", "--units", 4, "-o", "m.fmlp", "--print-config"))
-    assert (found["data"], found["output"]) == ("absent.csv", "m.fmlp")
-    assert list(tmp_path.iterdir()) == []
+    found = printed(run("train", numbers, "--units", 4, "-o", "m.fmlp", "--print-config"))
+    assert (found["data"], found["output"]) == (numbers, "m.fmlp")
+    assert [path.name for path in tmp_path.iterdir()] == [numbers]
+
+
+def test_decisions_about_a_table_need_it(run):
+    outcome = run("train", "absent.csv", "--print-config")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.err == "Error: absent.csv: no such file or directory\n"
 
 
 def test_wrong_options_are_not_printed(run):
@@ -146,8 +152,8 @@ def test_a_model_keeps_what_was_decided(run, numbers):
     model = models.load_model("m.fmlp")
     kept = model.extras[_config.KEPT]
     assert kept["seed"] == model.seed
-    assert (kept["target"], kept["task"]) == ("y", "regression")
-    assert (kept["batch-size"], kept["epochs"]) == (32, 2)
+    assert (kept["target"], kept["task"]) == (["y"], "regression")
+    assert (kept["batch-size"], kept["epochs"]) == (16, 2)
     assert printed(run("summary", "m.fmlp", "--config")) == kept
     assert json.loads(run("summary", "m.fmlp", "--config", "--json").out) == kept
 

@@ -40,6 +40,14 @@ FORMULAS = [
         lambda t: 0.5 * (0.9 * 0.5 * (1 + math.cos(math.pi * min(t, 10) / 10)) + 0.1),
     ),
     (schedules.CosineDecay(0.1, 10, 0.1, warmup_target=0.5, warmup_steps=4), warmed_cosine),
+    (
+        schedules.CosineCycles(0.5, 24),
+        lambda t: 0.5 / 2 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * min(t, 24) / 24))),
+    ),
+    (
+        schedules.CosineCycles(0.5, 11, cycles=2),
+        lambda t: 0.5 / 2 * (1 - math.cos(2 * math.pi * math.log2(1 + 3 * min(t, 11) / 11))),
+    ),
 ]
 IDS = [repr(schedule) for schedule, _ in FORMULAS]
 

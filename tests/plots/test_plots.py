@@ -501,6 +501,24 @@ def test_history_draws_loss_and_metrics():
     assert_tidy(figure)
 
 
+def test_rates_draw_losses_over_a_logarithmic_axis_and_mark_the_suggestion():
+    rates = np.geomspace(1e-5, 1, 50)
+    losses = 1 + (np.log10(rates) + 2) ** 2
+    figure = plots.plot_rates(rates, losses, 0.01, title="Rates")
+    (ax,) = figure.axes
+    curve, mark = ax.lines
+    np.testing.assert_array_equal(curve.get_xdata(), rates)
+    np.testing.assert_array_equal(curve.get_ydata(), losses)
+    assert list(mark.get_xdata()) == [0.01, 0.01]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+    assert labels_of(ax) == ["loss, running mean", "suggested: 0.01"]
+    assert_tidy(figure)
+    assert len(plots.plot_rates(rates, losses).axes[0].lines) == 1
+    for bad in ((rates, losses[1:]), ([], []), (rates[None], losses[None])):
+        with pytest.raises(ValueError, match="one-dimensional and of the same length"):
+            plots.plot_rates(*bad)
+
+
 @pytest.mark.parametrize(
     ("losses", "scale"),
     [([2.0, 1.0], "linear"), ([9.0, 1.0], "log"), ([9.0, 0.0], "linear"), ([9.0, -1.0], "linear")],

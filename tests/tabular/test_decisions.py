@@ -44,6 +44,13 @@ def test_what_is_chosen_is_not_decided():
     assert (timed.epochs, timed.folds) == (UNBOUNDED, 0)
 
 
+def test_networks_grow_with_the_rows_and_short_ones_train_longer():
+    small, middle, large = (decide(n, 10, "regression") for n in (100, 500, 20_000))
+    assert (small.units, middle.units, large.units) == ((32, 32), (256,) * 3, (256,) * 3)
+    assert (small.epochs, middle.epochs, large.epochs) == (128, 202, 32)
+    assert (small.dropout, middle.dropout, large.dropout) == (0.0, 0.1, 0.1)
+
+
 def test_cycles_end_at_zero_and_reach_the_peak():
     schedule = CosineCycles(0.1, 1500, cycles=4)
     rates = schedule(np.arange(1501))
