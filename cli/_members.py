@@ -63,8 +63,8 @@ class TableMembers:
             raise click.UsageError(
                 f"--folds {chosen.folds} is more than the {len(self.prepared.y)} rows"
             )
-        state, decisions = self.prepared.preprocessing, self.prepared.decisions
-        decided = _decided.resolved(decisions)
+        state = self.prepared.preprocessing
+        decided = _decided.resolved(self.prepared)
         units = decided.pop("units")
         self.run = _config.resolved(
             **decided, **_decided.described(source), units=[units], target=[state.target.name],

@@ -363,7 +363,7 @@ def _result(
             kind[part] = dict(zip(names, own.mean(0).tolist(), strict=True))
             start += kind["members"]
     state = data.preprocessing
-    known = made.noise_sd is not None and state.has_unit
+    noise = made.noise_sd if state.has_unit else None
     return {
         "task": data.preprocessing.task,
         "data": data.source,
@@ -376,7 +376,7 @@ def _result(
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         **figures,
-        "noise_sd": float(made.noise_sd[0] * state.target.scale) if known else None,
+        "noise_sd": None if noise is None else float(noise[0] * state.target.scale),
         "noise_source": made.noise_source,
         "diverged": made.diverged,
         "seconds": seconds,

@@ -377,7 +377,7 @@ def _configuration(
     keywords |= {"validation": held_out.validation, "epochs": space.epochs}
     keywords["validation_split"] = held_out.validation_split if space.folds is None else 0.0
     prepared = _decided.prepared(source.data, source, arguments["seed"], keywords)
-    state, decided = prepared.preprocessing, _decided.resolved(prepared.decisions)
+    state, decided = prepared.preprocessing, _decided.resolved(prepared)
     for name in ("optimizer", "learning_rate", "batch_size"):
         decided[f"{name}_values"] = str(decided.pop(name))
     if space.optimizer_values is not None:  # each has its own rate

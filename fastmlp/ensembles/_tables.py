@@ -82,7 +82,7 @@ class TableMembers(Training):
     def _train_alone(self, architecture: Architecture, i: int) -> None:
         prepared = self.kinds[architecture.index]
         chosen, held = self.rows_of(architecture, i), self.held
-        x, y, weight = self.rows
+        x, y, weight = np.asarray(self.rows.x), self.rows.y, self.rows.weight
         if chosen is not None:
             x, y = x[chosen], y[chosen]
             weight = None if weight is None else weight[chosen]
@@ -97,7 +97,7 @@ class TableMembers(Training):
             tabular.fit_rows(
                 model, prepared, (x, y, weight), prepared.decisions,
                 callbacks=[] if held is None else [stop],
-                validation=None if held is None else (held.x, held.y, held.weight),
+                validation=None if held is None else (np.asarray(held.x), held.y, held.weight),
                 epochs=self.epochs[architecture.index], verbose=0,
             )  # fmt: skip
         except DivergedError as error:
