@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -116,6 +115,8 @@ class Table:
         """Raise DataError unless `name` is a column; suggest the nearest and list all names."""
         if name in self.columns or (role == "column" and name in self.left_out):
             return
+        import difflib
+
         near = difflib.get_close_matches(name, self.names, n=1)
         if not near:  # upper and lower case count as near
             near = [other for other in self.names if other.lower() == name.lower()]

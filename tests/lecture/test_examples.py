@@ -154,6 +154,7 @@ def test_next_lecture_vanishing_gradients(run):
     assert 0.5 < deepest[15] < 50
 
 
+@pytest.mark.filterwarnings("ignore:The least error")
 def test_lambda_path(run):
     text, directory = run("lambda_path", "--epochs", "40", "--units", "4", "--lambdas", "4")
     kinds = ("cv", "path", "fits")

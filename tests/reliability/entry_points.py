@@ -293,9 +293,17 @@ entry("Sequential.predict", _of("predict"), {"x": X, "verbose": 0},
 entry("Sequential.activations", _of("activations"), {"x": X}, {"x": "x"}, x={"sparse"})
 entry("Sequential.gradients", _of("gradients"), {"x": X, "y": Y, "sample_weight": WEIGHTS},
       {"x": "x", "y": "y?", "sample_weight": "weights of rows"}, x={"sparse"})  # fmt: skip
+
+
+def _pruned(**arguments: Any) -> Any:
+    with warnings.catch_warnings():  # nothing is zero
+        warnings.filterwarnings("ignore", category=ModelWarning)
+        return trained().prune(**arguments)
+
+
 entry("Sequential.polish", lambda **a: trained().polish(**a), {**_ROWS, "max_iter": 3},
       {**_ROW_KINDS, "tol": POSITIVE + "?", "max_iter": COUNT}, x={"sparse"})  # fmt: skip
-entry("Sequential.prune", _of("prune"), {}, {"inputs": "flag"})
+entry("Sequential.prune", _pruned, {}, {"inputs": "flag"})
 entry("Sequential.get_layer", _of("get_layer"), {"name": shared().layers[0].name},
       {"name": "name"})  # fmt: skip
 entry("Sequential.get_layer by index", _of("get_layer"), {"index": 0}, {"index": COUNT0 + "?"},
@@ -375,13 +383,14 @@ entry("datasets.simulate_classification", datasets.simulate_classification, {"n"
 
 # ---- preprocessing -------------------------------------------------------------------------------
 
-entry("Preprocessing.fit", preprocessing.Preprocessing.fit, {"table": X, "target": "x1"},
+entry("Preprocessing.fit", preprocessing.Preprocessing.fit,
+      {"table": X, "target": "x1", "impute": "none", "indicator": False},
       {"table": "a table's x", "target": "name", "task": "name?", "categorical": "names of columns",
        "drop": "names of columns", "standardize": "flag", "impute": "name?",
               "indicator": "flag"}, table={"huge"})  # fmt: skip
 entry("Preprocessing.inputs",
-      lambda **a: preprocessing.Preprocessing.fit(X, "x1").inputs(**a), {"table": X},
-      {"table": "a table's x", "dtype": "name"}, table={"one row"})  # fmt: skip
+      lambda **a: preprocessing.Preprocessing.fit(X, "x1", impute="none").inputs(**a), {"table": X},
+      {"table": "a table's x", "dtype": "name"}, table={"one row", "huge"})  # fmt: skip
 entry("Preprocessing.targets",
       lambda **a: preprocessing.Preprocessing.fit(X, "x1").targets(**a), {"table": X},
       {"table": "a table's x"}, table={"one row"})  # fmt: skip
