@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.errors import printable
+
 from . import _config, _data, _decided, _options, _ranks, _report, _resume
 from ._output import Messages, OutputOptions, check_outputs, console, grid, print_json
 from ._training import ALL_ROWS, NetworkOptions, Settings, TrainingOptions, build
@@ -370,6 +372,16 @@ class TableJob(_DecidedJob):
             f"{result['parameters']:,} parameters{zeros}, {result['seconds']:.3g} s, "
             f"seed {result['seed']}{ranks}"
         )
+        threshold = result["threshold"]
+        if threshold is not None and threshold["rule"] != "given":
+            label = printable(str(self.prepared.preprocessing.target.labels[1]))
+            out.print(
+                f"'{label}' from a probability of {threshold['value']:.3g} on "
+                f"({threshold['rule']}): "
+                f"{threshold['false_positives']} false positives, "
+                f"{threshold['false_negatives']} false negatives on these rows",
+                markup=False,
+            )
         for line in figures.warnings() if not self.report.quiet else ():
             click.secho(line, fg="yellow", err=True)
         file = output or "MODEL"

@@ -37,7 +37,7 @@ def test_the_plain_command(run, flats):
                   "-o", "m.fmlp")  # fmt: skip
     assert outcome.code == 0
     assert (
-        "128x2 silu, adamw 0.0045, batches of 32, at most 30 epochs; 20% of the rows held out."
+        "256x3 silu, adamw 0.0045, batches of 32, at most 30 epochs; 20% of the rows held out."
         in (outcome.err)
     )
     for text in ("network", "constant", "linear", "R2", "RMSE", "MAE", "104 rows, held-out rows"):
@@ -63,10 +63,10 @@ def test_the_command_and_the_function_give_the_same_bits(run, flats):
 def test_print_config_shows_every_decision_and_repeats_the_run(run, flats, write):
     printed = run("train", flats, "--target", "price", "--drop", "dear", "--seed", 1,
                   "--epochs", 4, "--print-config")  # fmt: skip
-    assert "# 128x2 silu, adamw 0.0045" in printed.out
+    assert "# 256x3 silu, adamw 0.0045" in printed.out
     table = tomllib.loads(printed.out)
     expected = {
-        "units": "128x2", "activation": "silu", "optimizer": "adamw", "learning-rate": 0.0045,
+        "units": "256x3", "activation": "silu", "optimizer": "adamw", "learning-rate": 0.0045,
         "schedule": "cycles", "batch-size": 32, "epochs": 4, "validation-split": 0.2, "seed": 1,
         "loss": "mean_squared_error", "impute": "median", "target": ["price"],
     }  # fmt: skip
@@ -119,6 +119,13 @@ def test_options_of_classes(run, flats, options):
     outcome = run("train", flats, *ILL, *options, "--json", "-o", "m.fmlp")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["held_out"]["network"]["auc"] > 0.9
+
+
+def test_the_threshold_is_said_and_warnings_are_not_with_q(run, flats):
+    outcome = run("train", flats, *ILL, "--cost", "fp:1,fn:5", "-q")
+    assert outcome.err == ""
+    assert "'yes' from a probability of 0." in outcome.out
+    assert " on (cost fp:1,fn:5): " in outcome.out
 
 
 @pytest.mark.parametrize(
