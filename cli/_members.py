@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHARED = ("weight", "group", "time", "schedule", "patience", "clip", "loss", "class_weight")
 
 
-class TableMembers:
+class MembersJob:
     """An ensemble over a table, from its options to its results.
 
     Parameters

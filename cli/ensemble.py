@@ -192,7 +192,7 @@ def command(
     networks = chosen.networks(network)
     if not _config.print_wanted():
         results.check()
-    members: _members.TableMembers | None = None
+    members: _members.MembersJob | None = None
     if source.data is None:
         options.refuse("is for DATA, which is not given")
         if not chosen.units:
@@ -209,7 +209,7 @@ def command(
         check_model(results.output, models[0], 0, chosen.members * (chosen.folds or 1))
     else:
         with _options.library_call():
-            members = _members.TableMembers(chosen, network, training, options, source, held_out)
+            members = _members.MembersJob(chosen, network, training, options, source, held_out)
         if _config.print_wanted():
             click.echo(members.configuration(), nl=False)
             return

@@ -4,6 +4,7 @@ _ensemble      `Ensemble`: predictions, spread, quantiles, evaluation
 _members       its base class: the data of an ensemble, as a sequence of models
 _fit           `fastmlp.ensemble`: arguments and defaults
 _training      the training of all networks, and the noise
+_table_members the same over a table, as `fastmlp.fit` trains its network
 _architecture  the networks of one architecture, while they are trained
 _predictions   the members' predictions in parts, and quantiles
 _file          the file of an ensemble

@@ -25,7 +25,7 @@ from ..models import Sequential, mlp
 from ..preprocessing import split
 from ..tabular import Prepared
 from ._ensemble import Ensemble
-from ._tables import KEYWORDS, TableMembers, kinds
+from ._table_members import KEYWORDS, TableMembers, kinds
 from ._training import Training
 
 _MAX_MEMBERS = 1_000_001

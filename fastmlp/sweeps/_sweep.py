@@ -30,7 +30,7 @@ from ._scheduler import Scheduler
 from ._schema import EmptyStoreError, StoreError
 from ._space import Space, Uniform
 from ._store import Store
-from ._tables import TableWork, check_keywords
+from ._table_runs import TableWork, check_keywords
 from ._training import ScaledSplit, SweepSetup
 
 SHARE = 0.2  # of the rows, held out by default

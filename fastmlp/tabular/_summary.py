@@ -15,7 +15,7 @@ _LABEL = 12  # characters of the first column
 _TRANSFORMS = {"log": "logarithm", "sqrt": "square root", "quantile": "normal score"}
 
 
-class _Keeps(Protocol):
+class _Described(Protocol):
     """The part of a model that holds what belongs to its table."""
 
     name: str
@@ -25,7 +25,7 @@ class _Keeps(Protocol):
 # ---- plain values ------------------------------------------------------------------------------
 
 
-def table_facts(model: _Keeps, source: str | None = None) -> dict[str, Any] | None:
+def table_facts(model: _Described, source: str | None = None) -> dict[str, Any] | None:
     """Return what a model knows of its table.
 
     Parameters
@@ -91,7 +91,9 @@ def _column_facts(column: Column) -> dict[str, Any]:
 # ---- text --------------------------------------------------------------------------------------
 
 
-def table_text(model: _Keeps, width: int | None = None, source: str | None = None) -> str | None:
+def table_text(
+    model: _Described, width: int | None = None, source: str | None = None
+) -> str | None:
     """Return what a model knows of its table, as lines of text.
 
     Parameters
