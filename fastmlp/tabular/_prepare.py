@@ -333,8 +333,7 @@ def _note_target(
         return
     values = table.values(targets[0])
     distinct = np.unique(values[~np.isnan(values)])
-    few = min(_FEW_NUMBERS, len(y) // 3)  # as in `choose_task`
-    if len(distinct) <= few and (distinct == np.round(distinct)).all():
+    if len(distinct) <= min(_FEW_NUMBERS, len(y) // 3) and (distinct == np.round(distinct)).all():
         notes.append(
             f"'{targets[0]}' holds {len(distinct)} distinct whole numbers: --task classification?"
         )
