@@ -97,7 +97,7 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
     return wanted
 
 
-class Rows:
+class FrameRows:
     """The rows that a fit is to use, out of those given, and how they are weighted.
 
     Rows of weight 0 are left out, and equal weights are none. Up to 10,000 rows, whole-number

@@ -16,7 +16,7 @@ from .._tables.cells import Cells, NumberCells
 from .._tables.table import Table
 from ..tabular import TableModel
 from ._data import row_weights
-from ._frames import Rows, checked, free_name, renamed, table_of, taken
+from ._frames import FrameRows, checked, free_name, renamed, table_of, taken
 from ._lbfgs import one_blas_thread
 
 try:
@@ -94,7 +94,7 @@ class BaseTabular(BaseEstimator):
         weight = row_weights(sample_weight, len(numbers))
         if weight is not None and not weight.any():
             raise ValueError("Sample weights must not all be zero. Received: 0 for every row")
-        rows = Rows(table, numbers, weight)
+        rows = FrameRows(table, numbers, weight)
         if rows.index is not None:
             table, numbers = table_of(taken(given, rows.index)), numbers[rows.index]
         options, names = self._options(), list(table.names)
