@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from .dates import Days
 from .numerals import Style, described, shown
@@ -48,7 +49,8 @@ class Context:
         self.options = options or ReadingOptions()
         self.delimiter, self.facts, self.notes = delimiter, facts, notes
         self.left_out: list[str] = []
-        self.columns: Mapping[str, Any] = {}
+        # Weak, or each table would be a circle of references, and memory would wait for its end.
+        self.columns: Mapping[str, Any] = WeakValueDictionary()
 
     def decimal(self, asking: Any = None) -> str | None:
         """Return the decimal separator that the other columns show, or an earlier table showed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -54,7 +55,8 @@ class Table:
         }
         self.lines = lines
         self.first_row = first_row
-        self.context.columns = self.columns
+        self._all = self.columns  # of the source: what `context` knows weakly
+        self.context.columns = WeakValueDictionary(self._all)
         for column in self.columns.values():
             column.context = self.context
 

@@ -272,7 +272,7 @@ def test_a_bad_row_that_one_rank_reads(table, tmp_path):
     """It is in the last shard; the first rank would not see it."""
     model = tmp_path / "good.fmlp"
     run(0, [*FASTMLP, "train", "t.parquet", *TRAIN, "-o", model], cwd=table)
-    command = [*FASTMLP, "train", "bad.parquet", "--stream", *TRAIN]
+    command = [*FASTMLP, "train", "bad.parquet", "--stream", "--impute", "none", *TRAIN]
     _, err = run(2, command, code=4, cwd=table)
     assert "x3" in error_of(err)
     assert "missing" in error_of(err)

@@ -364,7 +364,7 @@ def test_a_stream_of_shards_is_resumed_to_the_same_bits(path, tmp_path):
 
 def test_what_is_wrong_in_a_file_is_said(path, tmp_path, table):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    stream = datasets.ParquetStream(path, "y", standardize=True)
+    stream = datasets.ParquetStream(path, "y", standardize=True, impute="none")
     columns = pq.read_table(path).to_pydict()
     columns["x3"][180] = None
     bad = tmp_path / "bad.parquet"
