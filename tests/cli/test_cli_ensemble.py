@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import datasets, models
+from fastmlp import datasets, models, tabular
 
 FEW = ("--units", "8", "--members", "4", "--epochs", "20", "--seed", "3")
 
@@ -182,7 +182,8 @@ def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
     write("t.csv", "a;b;zone;y\n" + "\n".join(rows) + "\n")
     args = ("ensemble", "t.csv", "--members", 2, "--epochs", 2, "--seed", 1)
     printed = run(*args, "--print-config").out
-    for line in ('units = ["128x2"]', 'activation = "silu"', "epochs = 2", 'target = ["y"]',
+    units = tabular.shown_units(tabular.decide(520, 4, "regression").units)
+    for line in (f'units = ["{units}"]', 'activation = "silu"', "epochs = 2", 'target = ["y"]',
                  'schedule = "cycles"', "validation-split = 0.2"):  # fmt: skip
         assert line in printed, line
     write("run.toml", printed)

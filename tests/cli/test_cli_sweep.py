@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from fastmlp import models, sweeps
+from fastmlp import models, sweeps, tabular
 from fastmlp.cli import sweep as sweep_command
 from fastmlp.sweeps import _space
 
@@ -174,12 +174,13 @@ def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
     result = document(outcome)
     assert result["command"] == "fastmlp train t.csv --epochs 2 --seed 1 -o best.fmlp"
     config = result["ranking"][0]["config"]
+    units = tabular.shown_units(tabular.decide(520, 4, "regression").units)
     assert (config["units"], config["optimizer"], config["activation"]) == (
-        "128x2", "adamw", "silu",
+        units, "adamw", "silu",
     )  # fmt: skip
     printed = run(*args, "--optimizer", "adam,sgd", "--print-config").out
     lines = (
-        'units = "128x2"', 'activation = "silu"', 'batch-size = "32"', "epochs = 2",
+        f'units = "{units}"', 'activation = "silu"', 'batch-size = "32"', "epochs = 2",
         'optimizer = "adam,sgd"', 'target = ["y"]', 'schedule = "cycles"', 'impute = "median"',
         "validation-split = 0.2", "# Initial weights: data",
     )  # fmt: skip
