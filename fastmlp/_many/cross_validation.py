@@ -39,11 +39,12 @@ class Split(NamedTuple):
     held_y: NDArray[Any] | None
 
 
-def target_named(y: Any, target: Any) -> tuple[bool, Any]:
+def target_named(x: Any, y: Any, target: Any) -> tuple[bool, Any]:
     """Return whether the target is named, and its name or the array y.
 
     Parameters
     ----------
+    x : table or array-like
     y : array-like, str or None
     target : str, sequence of str or None
         Instead of y.
@@ -57,6 +58,8 @@ def target_named(y: Any, target: Any) -> tuple[bool, Any]:
     if y is not None and target is not None:
         raise ValueError("y and target both name what to predict. Received: both")
     found = target if y is None else y
+    if found is None and isinstance(x, np.ndarray | list | tuple):
+        raise DataError("y must be given where x is an array. Received: y=None")
     return y is None or isinstance(y, str), found
 
 
@@ -118,11 +121,19 @@ class TableProblem:
         self.table, self.target = with_target(x, y)
         if isinstance(x, np.ndarray | list | tuple):  # all columns of an array are inputs
             options["keep"] = [name for name in self.table.names if name != self.target]
+        # What is missing in a table is filled and said; arrays have to be complete.
+        if options.get("impute", "") is None:
+            options["impute"] = "median" if isinstance(y, str) else "none"
         if task is None:
             categorical = options.get("categorical", ())
             task, _ = choose_task(self.table, self.target, categorical)
         self.task, self.dtype, self.options = task, dtype, options
         self.rows, _ = usable_rows(self.table, self.target)
+        if not isinstance(y, str) and len(self.rows) < self.table.n_rows:
+            raise DataError(
+                "y must have a value in every row, or name a column of x. "
+                f"Received: {self.table.n_rows - len(self.rows)} missing values"
+            )
         self.n_rows = len(self.rows)
         state = Preprocessing.fit(self.table, self.target, task, **options)
         self.whole = Split(state, *self._arrays(state), None, None)

@@ -52,6 +52,14 @@ class Context:
         # Weak, or each table would be a circle of references, and memory would wait for its end.
         self.columns: Mapping[str, Any] = WeakValueDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickle, which cannot hold weak references."""
+        return {**vars(self), "columns": dict(self.columns)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state; the table holds the columns."""
+        vars(self).update(state, columns=WeakValueDictionary(state["columns"]))
+
     def decimal(self, asking: Any = None) -> str | None:
         """Return the decimal separator that the other columns show, or an earlier table showed."""
         found = {

@@ -77,7 +77,7 @@ def _fit(
     **given: Any,
 ) -> Ensemble:
     """Check the arguments, add the training to `begun`, and run it."""
-    named, y = target_named(y, given.pop("target"))
+    named, y = target_named(x, y, given.pop("target"))
     table = given.pop("table")
     check_keywords(table, named)
     if named:
@@ -91,8 +91,9 @@ def _fit(
     if units is None:
         raise ValueError("units must say which networks to train, if y is an array. Received: None")
     given["epochs"] = _PLAIN_EPOCHS if given["epochs"] is None else given["epochs"]
-    given["batch_size"] = _PLAIN_BATCH if given["batch_size"] == "auto" else given["batch_size"]
-    given["validation_split"] = given["validation_split"] or 0.0
+    given["batch_size"] = _PLAIN_BATCH if _is_auto(given["batch_size"]) else given["batch_size"]
+    if given["validation_split"] is None:
+        given["validation_split"] = 0.0
     names = ("batch_size", "epochs", "shuffle", "validation_split")
     batch_size, *rest = (given.pop(name) for name in names)
     everything = batch_size is None
@@ -140,6 +141,10 @@ def _fit(
     return made
 
 
+def _is_auto(batch_size: Any) -> bool:
+    return isinstance(batch_size, str) and batch_size == "auto"
+
+
 def _prepared(
     x: Any, target: Any, units: Any, given: dict[str, Any], table: dict[str, Any]
 ) -> Prepared:
@@ -151,14 +156,14 @@ def _prepared(
         words["validation"] = given["validation_data"]
     for name in ("activation", "dropout", "optimizer", "loss", "metrics", "epochs"):
         words[name] = given[name]
-    if given["batch_size"] != "auto":
+    if not _is_auto(given["batch_size"]):
         words["batch_size"] = given["batch_size"]
     for name in ("output_activation", "sample_weight"):
         if given[name] is not None:
             what = "a table names a column: weight" if name == "sample_weight" else (
                 "a table's target decides it"
             )  # fmt: skip
-            raise ValueError(f"{name} is for arrays; {what}. Received: {name}")
+            raise DataError(f"{name} is for arrays; {what}. Received: {name}")
     if given["dtype"] != "float32":
         raise ValueError(f"dtype is for arrays. Received: dtype={given['dtype']!r}, and a table")
     if given["folds"] is not None:

@@ -76,7 +76,7 @@ def path(
     learning_rate: float = 0.01,
     categorical: Collection[str] = (),
     drop: Collection[str] = (),
-    impute: str | None = "median",
+    impute: str | None = None,
     indicator: bool = True,
     keep: Collection[str] = (),
     max_categories: int = 64,
@@ -157,7 +157,8 @@ def path(
     learning_rate : float
         Adam's learning rate; a tenth of it is used in the last 30% of the epochs.
     categorical, drop, impute, indicator, keep, max_categories, unknown, date_parts
-        See `preprocessing.Preprocessing.fit`.
+        See `preprocessing.Preprocessing.fit`. By default missing values are filled in a table whose
+        target is named, and refused in arrays.
     target_transform : {"log", "sqrt", "quantile"}, optional
         See `preprocessing.Preprocessing.fit`. Errors then are in the units of the transform.
     jobs : int, optional
@@ -203,7 +204,7 @@ def path(
     Abraham & Tibshirani (2021), Journal of Machine Learning Research 22, for dense to sparse.
     """
     arguments.verbosity(verbose)
-    named, y = target_named(y, target)
+    named, y = target_named(x, y, target)
     rows = _Rows(x, y, named, table)
     if units is None and named:
         units = tabular.path_units(rows.n_rows)
@@ -246,7 +247,7 @@ def path(
     problem = TableProblem(
         rows.x, rows.y, task, settings.dtype,
         standardize=scaling if arguments.flag("standardize", standardize) else False,
-        drop=[*([drop] if isinstance(drop, str) else drop), *rows.left_out],
+        drop=[*_names("drop", drop), *rows.left_out],
         categorical=categorical, impute=impute, indicator=indicator, keep=keep,
         max_categories=max_categories, unknown=unknown, date_parts=date_parts,
         target_transform=target_transform,
@@ -279,6 +280,12 @@ def path(
     for text in result.warnings:
         arguments.warn(text, ModelWarning)
     return result
+
+
+def _names(name: str, given: Any) -> list[Any]:
+    if isinstance(given, str):
+        return [given]
+    return list(arguments.items(name, given, "names of columns", ordered=False))
 
 
 class _Rows:

@@ -84,7 +84,7 @@ def sweep(
     standardize: bool = True,
     categorical: Collection[str] = (),
     drop: Collection[str] = (),
-    impute: str | None = "median",
+    impute: str | None = None,
     indicator: bool = True,
     store: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -157,7 +157,8 @@ def sweep(
     measure : {"mse", "deviance", "misclassification"}, optional
         Error measure to rank by: by default the mean squared error, or for classes the deviance.
     task, standardize, categorical, drop, impute, indicator
-        See `preprocessing.Preprocessing.fit`, which is fitted to training rows.
+        See `preprocessing.Preprocessing.fit`, which is fitted to training rows. By default missing
+        values are filled in a table whose target is named, and refused in arrays.
     store : str or path, optional
         The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
@@ -229,7 +230,7 @@ def sweep(
         _methods.import_optuna()
     if model is not None:
         atomic.check(Path(arguments.path("model", model)))
-    named, y = target_named(y, target)
+    named, y = target_named(x, y, target)
     check_keywords(table, named)
     space = {
         "units": units, "activation": activation, "l1": l1, "l2": l2, "group_l1": group_l1,
@@ -317,6 +318,7 @@ def _of_table(
     proximal: bool, groups: str, store: Path | None,
 ) -> _Work:  # fmt: skip
     """Prepare a table, and decide what is not given."""
+    columns = {name: value for name, value in columns.items() if (name, value) != ("impute", None)}
     given = {**columns, **table, "validation_split": share, "epochs": epochs}
     if validation is not None and table.get("validation") is not None:
         raise ValueError("validation and validation_data are the same. Received: both")
@@ -345,7 +347,7 @@ def _of_arrays(
     if space["units"] is None:
         raise ValueError("units must say which networks to try, if y is an array. Received: None")
     given = {n: _PLAIN.get(n) if value is None else value for n, value in space.items()}
-    if isinstance(space["batch_size"], str):
+    if isinstance(space["batch_size"], str) and space["batch_size"] == "auto":
         given["batch_size"] = _PLAIN["batch_size"]
     elif space["batch_size"] is None:
         given["batch_size"] = None
