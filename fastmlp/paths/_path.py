@@ -387,6 +387,8 @@ class _Fits:
         zero.
     """
 
+    table: Table | None = None  # if its target is named; pickles of earlier versions have none
+
     def __init__(
         self,
         problem: TableProblem,
@@ -400,7 +402,6 @@ class _Fits:
         self.extend = extend and not settings.linear and self.n_lambdas > 1
         n_outputs = max(1, problem.n_classes)
         self.keep_held = can_keep(self.n_lambdas * problem.n_rows * n_outputs)
-        self.table: Table | None = None  # if its target is named
         self.steps: list[list[Step]] = []  # on all rows, then without each fold; as fitted
         self.states: list[list[Packed] | None] = []
 
