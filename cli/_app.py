@@ -33,7 +33,7 @@ COMMANDS = {
     "sweep": "Train many configurations, and rank them.",
     "ensemble": "Train many networks side by side.",
     "summary": "Print the layers of a network.",
-    "evaluate": "Print a model's loss and metrics on a table.",
+    "evaluate": "Print how good a model's predictions of a table are.",
     "compare": "Print several models' metrics on a table, side by side.",
     "inspect": "Explain a model: feature importance, or per-layer diagnostics.",
     "predict": "Write a model's predictions for a table.",

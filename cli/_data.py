@@ -327,6 +327,7 @@ def read(
     report: Messages,
     ranks: Ranks | None = None,
     by_class: bool = True,
+    kept: Preprocessing | None = None,
 ) -> Data:
     """Read and preprocess the data that the options name.
 
@@ -343,6 +344,8 @@ def read(
     by_class : bool
         Whether the same share of each class is held out; False for runs that were begun before
         this was so.
+    kept : Preprocessing, optional
+        That of a run begun by an earlier version, which is resumed; by default it is fitted.
 
     Returns
     -------
@@ -357,9 +360,9 @@ def read(
         if path is None:
             data = _lecture(source, share, seed, by_class)
         elif not stream:
-            data = _table(source, share, seed, by_class)
+            data = _table(source, share, seed, by_class, kept)
     if path is not None and stream:
-        data = _streamed(source, share, seed, streaming.buffer_rows, ranks)
+        data = _streamed(source, share, seed, streaming.buffer_rows, ranks, kept)
     with ranks.collectively():
         if held_out.validation is not None:
             data.validation = prepared(
@@ -393,7 +396,9 @@ def _lecture(source: Source, share: float, seed: int, by_class: bool) -> Data:
     return Data(source.name, state, (x, y), validation)
 
 
-def _table(source: Source, share: float, seed: int, by_class: bool) -> Data:
+def _table(
+    source: Source, share: float, seed: int, by_class: bool, kept: Preprocessing | None
+) -> Data:
     from fastmlp.preprocessing import Preprocessing, split, usable_rows
 
     table, target, task, notes = _read_table(source)
@@ -405,7 +410,7 @@ def _table(source: Source, share: float, seed: int, by_class: bool) -> Data:
         if by_class and task == "classification":
             classes = table.coded(target).codes[usable]
         rows, held = split(len(usable), share, seed, classes)
-    state = Preprocessing.fit(
+    state = kept or Preprocessing.fit(
         table, targets, task, rows=None if rows is None else usable[rows], **source.described
     )
     x, y = state.inputs(table)[usable], state.targets(table, rows=usable)
@@ -433,7 +438,12 @@ def _read_table(source: Source) -> tuple[Table, str, str, list[str]]:
 
 
 def _streamed(
-    source: Source, share: float, seed: int, buffer_rows: int | None, ranks: Ranks
+    source: Source,
+    share: float,
+    seed: int,
+    buffer_rows: int | None,
+    ranks: Ranks,
+    kept: Preprocessing | None,
 ) -> Data:
     from fastmlp.datasets import ParquetStream
     from fastmlp.preprocessing import Preprocessing
@@ -442,9 +452,12 @@ def _streamed(
     options: dict[str, Any] = {
         "buffer_rows": buffer_rows, "validation_split": share, "split_seed": seed
     }  # fmt: skip
-    stream = learnt = None
+    stream = None
+    learnt = None if kept is None else (kept.to_dict(), "the run was begun so")
     with ranks.collectively():
-        if ranks.first:  # it reads the whole file, and sends the others what it learnt
+        if (
+            ranks.first and kept is None
+        ):  # it reads the whole file, and sends the others what it learnt
             stream = ParquetStream(
                 path, source.target or None, source.task, **source.described, **options
             )

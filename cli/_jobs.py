@@ -163,9 +163,14 @@ class PlainJob(Job):
         if _config.print_wanted():
             return
         by_class = resumed is None or resumed.extras.get("split") == "by class"
+        kept = None
+        if resumed is not None and source.data is not None:
+            from fastmlp.preprocessing import Preprocessing
+
+            kept = Preprocessing.of(resumed)
         self.data = _data.read(
             source, given.streaming, given.held_out, settings.seed, given.report, given.team.ranks,
-            by_class,
+            by_class, kept,
         )  # fmt: skip
         state = self.data.preprocessing
         if source.data is not None:

@@ -156,7 +156,7 @@ def test_dry_run_and_figures_of_a_stream(run, columns, monkeypatch):
         "train", "t.parquet", "--units", 4, "--stream", "--dry-run", "--validation-split", 0
     ).out
     assert "rows         400\n" in values
-    assert "steps        1,300\n" in values
+    assert "steps        2,626\n" in values
     drawn = []
     monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(path.name))
     assert run("train", "t.parquet", *TRAIN, "--stream", "--plot", "f").code == 0

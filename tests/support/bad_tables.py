@@ -257,7 +257,7 @@ MISFITS = [
     ("a,k,flag,day\n1,u,yes,2024-05-30\n", "'yes' is text; the model was trained on true and f"),
     ("a,k,flag,day\n1,u,1,2024-05-30\n1,u,2,2024-05-30\n", "line 3), column 'flag': '2' is a num"),
     ("a,k,flag,day\n1,u,true,31.5\n", "'31.5' is a number; the model was trained on dates"),
-    ("a,k,flag,day\n1,u,true,20240531\n", "'20240531' is a number; the model was trained on dat"),
+    ("a,k,flag,day\n1,u,true,2024\n", "'2024' is a number; the model was trained on dat"),
     ("a,k,flag,day\n,u,true,2024-05-30\n", "column 'a': the value is missing"),
     ("a,k,flag,day\n1,NA,true,2024-05-30\n", "column 'k': the value is missing ('NA')"),
     ("a,k,flag,day\n1,u,,2024-05-30\n", "column 'flag': the value is missing"),
