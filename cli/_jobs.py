@@ -34,6 +34,7 @@ class Given:
     polish: bool
     team: _ranks.Team
     report: Messages
+    dry_run: bool
 
 
 class Job:
@@ -219,6 +220,8 @@ class _DecidedJob(Job):
         if self.resumed is None:
             self.report.note(decisions.sentence())
         self._details()
+        if self.given.dry_run:  # no weights are drawn: those of a large network take a while
+            self.prepared.decisions = replace(decisions, start="glorot")
         with _options.library_call():
             self.training = tabular.TableTraining(self.prepared, self.resumed, self.report.note)
         self.model = self.training.model

@@ -156,7 +156,7 @@ def command(
     settings.seed = team.ranks.broadcast(settings.seed)
     given = Given(
         units, network, training, options, source, held_out, streaming, validation_every,
-        checkpoints, polish, team, report,
+        checkpoints, polish, team, report, dry_run,
     )  # fmt: skip
     if source.data is None or (resumed is not None and "table" not in resumed.extras):
         kind: type[Job] = PlainJob
