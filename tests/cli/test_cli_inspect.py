@@ -19,7 +19,19 @@ def document(outcome):
 @pytest.fixture
 def model(run, numbers):
     """A regression model of columns a and b, standardised."""
-    args = ("--units", 8, "--epochs", 200, "--seed", 1, "--standardize", "-o", "m.fmlp", "-q")
+    args = (
+        "--units",
+        8,
+        "--epochs",
+        200,
+        "--seed",
+        1,
+        "--validation-split",
+        0,
+        "-o",
+        "m.fmlp",
+        "-q",
+    )
     assert run("train", numbers, *args).code == 0
     return "m.fmlp"
 
@@ -27,7 +39,19 @@ def model(run, numbers):
 @pytest.fixture
 def classifier(run, flowers):
     """A classifier of three kinds, with a column of text among its inputs."""
-    args = ("--units", 16, "--epochs", 200, "--seed", 1, "--standardize", "-o", "k.fmlp", "-q")
+    args = (
+        "--units",
+        16,
+        "--epochs",
+        200,
+        "--seed",
+        1,
+        "--validation-split",
+        0,
+        "-o",
+        "k.fmlp",
+        "-q",
+    )
     assert run("train", flowers, *args).code == 0
     return "k.fmlp"
 
