@@ -161,7 +161,8 @@ def command(
     if source.data is None or (resumed is not None and "table" not in resumed.extras):
         kind: type[Job] = PlainJob
     else:
-        kind = StreamJob if streaming.wanted(source.data) else TableJob
+        with team.ranks.collectively():
+            kind = StreamJob if streaming.wanted(source.data) else TableJob
     kind.check(given)
     if not _config.print_wanted():
         with team.first_alone() as first:

@@ -174,6 +174,7 @@ def test_dying_units(program, capsys):
     assert capsys.readouterr().out.count(" of the first's time") == 3
 
 
+@pytest.mark.filterwarnings("ignore:Nothing could be removed")
 def test_compare_penalties(program, capsys):
     program(
         "compare_penalties", "--units", "16x2", "--epochs", "30", "--rounds", "1", "-o", "p.json"
