@@ -58,7 +58,7 @@ def test_roofline(program, peak, capsys, tmp_path):
     assert len(rows) == 2 * 2 * 2 * 2
     for row in rows:
         flops = module.Point(row["units"], row["batch"], row["layers"], 1).case.flops
-        assert row["gflops"] == pytest.approx(flops / row["microseconds"] / 1e3, rel=0.01)
+        assert row["gflops"] == pytest.approx(flops / row["microseconds"] / 1e3, rel=0.01, abs=1e-4)
         assert row["microseconds"] > 0.05  # nothing is done in less
     assert (tmp_path / "r.png").read_bytes().startswith(PNG)
     printed = capsys.readouterr().out
@@ -74,12 +74,12 @@ def test_roofline_takes_the_higher_peak_and_warns_of_a_busy_machine(
 ):
     module = program("roofline", *GRID)
     assert capsys.readouterr().err == ""
-    tries = iter([1.0, 2.0])
+    tries = iter([0.1, 0.2])
     monkeypatch.setattr(module, "measured_peak", lambda n_threads: next(tries))
     program("roofline", *GRID, "-o", "r.json")
     document = json.loads((tmp_path / "r.json").read_text())
-    assert document["peak_gflops"] == {"1": 2.0}
-    assert "without leaving work out are above the peak of 2" in capsys.readouterr().err
+    assert document["peak_gflops"] == {"1": 0.2}
+    assert "without leaving work out are above the peak of 0" in capsys.readouterr().err
 
 
 def test_roofline_leaves_out_what_is_too_large_or_too_slow(program, peak):
