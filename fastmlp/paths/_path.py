@@ -21,6 +21,7 @@ from .._utils.progress import ProgressLine, say
 from ..datasets import Table
 from ..errors import ModelWarning
 from ..models import Sequential
+from ..preprocessing import column_names
 from . import _grid
 from ._fold_paths import FoldPath, FoldPaths, Packed, Step, can_keep
 from ._result import PathResult
@@ -247,7 +248,7 @@ def path(
     problem = TableProblem(
         rows.x, rows.y, task, settings.dtype,
         standardize=scaling if arguments.flag("standardize", standardize) else False,
-        drop=[*_names("drop", drop), *rows.left_out],
+        drop=[*column_names("drop", drop), *rows.left_out],
         categorical=categorical, impute=impute, indicator=indicator, keep=keep,
         max_categories=max_categories, unknown=unknown, date_parts=date_parts,
         target_transform=target_transform,
@@ -280,12 +281,6 @@ def path(
     for text in result.warnings:
         arguments.warn(text, ModelWarning)
     return result
-
-
-def _names(name: str, given: Any) -> list[Any]:
-    if isinstance(given, str):
-        return [given]
-    return list(arguments.items(name, given, "names of columns", ordered=False))
 
 
 class _Rows:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ._columns import DATE_PARTS, FAR, LARGEST_LOG, MAX_CATEGORIES, Column, Label, Target
 from ._dates import DAYS_OF_YEAR, MARCH_1, waves
-from ._fit import choose_task
+from ._fit import choose_task, column_names
 from ._preprocessing import Fitting, Preprocessing, split
 from ._targets import missing_cells, usable_rows
 from ._transform import refuse_missing
@@ -34,6 +34,7 @@ __all__ = [
     "Preprocessing",
     "Target",
     "choose_task",
+    "column_names",
     "missing_cells",
     "refuse_missing",
     "split",
