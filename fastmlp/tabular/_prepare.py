@@ -16,7 +16,7 @@ from .._tables.table import Table
 from .._utils import arguments
 from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
-from ..preprocessing import Preprocessing, choose_task
+from ..preprocessing import Preprocessing, choose_task, column_names
 from ._class_weights import class_weights
 from ._decisions import Decisions, decide, dropouts, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
@@ -181,9 +181,9 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     training = rows[parts.pairs[0][0]] if len(parts.pairs) == 1 else rows
     columns = {key: options[key] for key in PREPARATION if key in options}
     left_out = [options[key] for key in ("weight", "group") if key in options]
-    columns["drop"] = [*_names(columns.get("drop", ())), *left_out]
+    columns["drop"] = [*column_names("drop", columns.get("drop", ())), *left_out]
     if "time" in options:
-        columns["keep"] = [*_names(columns.get("keep", ())), options["time"]]
+        columns["keep"] = [*column_names("keep", columns.get("keep", ())), options["time"]]
     state = Preprocessing.fit(
         table, targets[0] if len(targets) == 1 else targets, task, rows=training, **columns
     )
@@ -270,10 +270,6 @@ def opened(data: Any, reading: Mapping[str, Any], like: ReadingOptions | None = 
     return Table(table.source, table.columns, table.lines, table.first_row, Context(like))
 
 
-def _names(given: Any) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
-
-
 # ---- the target --------------------------------------------------------------------------------
 
 
@@ -281,7 +277,7 @@ def _targets(table: Table, target: str | Sequence[str] | None, notes: list[str])
     if target is None:
         notes.append(f"Target: '{table.names[-1]}', the last column.")
         return [table.names[-1]]
-    targets = _names(target)
+    targets = column_names("target", target)
     if not targets or len(set(targets)) < len(targets):
         raise ValueError(f"target must name columns, each once. Received: target={target!r}")
     for name in targets:

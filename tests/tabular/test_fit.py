@@ -298,12 +298,16 @@ def test_a_rate_is_found():
         ({"max_time": "soon"}, "max_time must be"),
         ({"verbose": 5}, "verbose must be"),
         ({"seed": -1}, "seed must be"),
+        ({"drop": 5}, "drop must be a sequence of names"),
+        ({"keep": [3], "time": "day"}, "a column in keep must be a str"),
     ],
 )
 def test_wrong_arguments(options, text):
     table = {name: TABLE[name] for name in TABLE if name != "dear"}
     with pytest.raises(ValueError, match=text):
         fastmlp.fit(table, "price", **{"verbose": 0, "epochs": 1, **options})
+    with pytest.raises(ValueError, match="target must be a sequence of names"):
+        fastmlp.fit(table, 5, verbose=0)
 
 
 @pytest.mark.parametrize(
