@@ -115,8 +115,9 @@ def document(
     Returns
     -------
     dict
-        'scores' and 'intervals' (95%); 'per_class' or 'per_target'; 'threshold'; 'interval', the
-        coverage of the model's intervals or sets; 'seen', how many of the rows it was trained on.
+        'scores' and 'intervals' (95%); 'rarer', the class of PR-AUC; 'per_class' or 'per_target';
+        'threshold'; 'interval', the coverage of the model's intervals or sets; 'seen', how many of
+        the rows it was trained on.
     """
     from fastmlp import tabular
 
@@ -129,11 +130,14 @@ def document(
     elif not _are_probabilities(out):
         report.note("The outputs are not probabilities: there are only loss and metrics.")
         return result
-    result["scores"] = tabular.scores(task, y, out, None, quantile)
+    rarer = quality.rarer(state.target.labels, y)
+    result["scores"] = tabular.scores(task, y, out, None, quantile, rarer)
+    if rarer is not None:
+        result["rarer"] = str(state.target.labels[rarer])
     if len(y) > 1:
         result["intervals"] = {
             name: list(pair)
-            for name, pair in tabular.bootstrap(task, y, out, None, quantile).items()
+            for name, pair in tabular.bootstrap(task, y, out, None, quantile, rarer).items()
         }
     names = [target.name for target in state.all_targets]
     if len(names) > 1:

@@ -20,11 +20,12 @@ Examples:
   fastmlp evaluate imported.fmlp test.parquet --loss mse
   fastmlp datasets regression_validation | fastmlp evaluate lecture.fmlp -
 
-After loss and metrics come the figures of the task: for two classes AUC, PR-AUC, log loss, Brier
-score, accuracy and the base rate, the share of the most frequent class; for more classes log loss,
-accuracy, balanced accuracy and macro F1; for numbers R2, RMSE and MAE. Each has the interval of 95%
-that a bootstrap gives, with a fixed seed, and no more digits than that can bear. Classes follow one
-by one. If the model was trained on some of the rows, a note says so.
+After loss and metrics come the figures of the task: for two classes AUC, PR-AUC of the
+class that was the rarer one in training, which stands beside it, log loss, Brier score, accuracy
+and the base rate, the share of the most frequent class; for more classes log loss, accuracy,
+balanced accuracy and macro F1; for numbers R2, RMSE and MAE. Each has the interval of 95% that a
+bootstrap gives, with a fixed seed, and no more digits than that can bear. Classes follow one by
+one. If the model was trained on some of the rows, a note says so.
 
 DATA needs the columns that the model was trained on, in any order, and the target; rows without a
 target are left out. Other columns are an error, unless training dropped them or --drop names them.
@@ -116,7 +117,7 @@ def command(
 
 
 def _print(n_rows: int, figures: dict[str, float], judged: dict[str, Any]) -> None:
-    from fastmlp.tabular import SHOWN, rounded
+    from fastmlp.tabular import rounded, shown_name
 
     intervals = judged["intervals"]
     table, out = grid(), console()
@@ -132,7 +133,7 @@ def _print(n_rows: int, figures: dict[str, float], judged: dict[str, Any]) -> No
             between = f"{rounded(low, error)} to {rounded(high, error)}" if error else ""
         else:
             shown, between = significant(value), ""
-        table.add_row(SHOWN.get(name, name), shown, between)
+        table.add_row(shown_name(name, judged.get("rarer", "")), shown, between)
     out.print(table)
     if "per_class" in judged:
         _print_rows(judged["per_class"])
@@ -155,11 +156,11 @@ def _print(n_rows: int, figures: dict[str, float], judged: dict[str, Any]) -> No
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
-    from fastmlp.tabular import SHOWN
+    from fastmlp.tabular import shown_name
 
     table = grid()
     for j, name in enumerate(rows[0]):
-        table.add_column(SHOWN.get(name, name), justify="right" if j else "left", no_wrap=True)
+        table.add_column(shown_name(name), justify="right" if j else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(significant(v, 3) if isinstance(v, float) else str(v)
                         for v in row.values()))  # fmt: skip

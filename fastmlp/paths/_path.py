@@ -161,7 +161,7 @@ def path(
         See `preprocessing.Preprocessing.fit`. By default missing values are filled in a table whose
         target is named, and refused in arrays.
     target_transform : {"log", "sqrt", "quantile"}, optional
-        See `preprocessing.Preprocessing.fit`. Errors then are in the units of the transform.
+        See `preprocessing.Preprocessing.fit`. Errors are in the units of the target.
     jobs : int, optional
         Number of worker processes for the folds' paths, through joblib. By default, the workers
         of an active ``joblib.parallel_config`` (whose backend may be Dask), or else threads of
@@ -515,7 +515,8 @@ class _Fits:
             held = tabular.HeldOut.of(
                 state.task, y, network if state.target.labels else network[:, 0],
                 np.tile(shares, (len(y), 1)) if state.target.labels else np.full(len(y), shares[0]),
-                how=f"{len(result.fold_sizes)}-fold cross-validation", seed=result.seed,
+                how=f"{len(result.fold_sizes)}-fold cross-validation",
+                labels=state.target.labels, seed=result.seed,
             )  # fmt: skip
             kept["held_out"] = held.to_dict()
         kept["digest"] = tabular.RowDigest.of(whole.x, whole.y).to_dict()

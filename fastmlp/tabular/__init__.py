@@ -34,7 +34,14 @@ from ._model import KEPT, TableModel
 from ._prepare import DECIDED, PREPARATION, READING, Prepared, opened, prepared, prepared_stream
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
-from ._scores import SHOWN, bootstrap, per_class, rounded, scores, standard_errors
+from ._scores import (
+    bootstrap,
+    per_class,
+    rounded,
+    scores,
+    shown_name,
+    standard_errors,
+)
 from ._summary import table_facts, table_text
 from ._thresholds import Threshold, best_threshold, parse_costs
 from ._train import TableTraining, best_epoch, cross_validated, describe, fit_rows, network
@@ -45,7 +52,6 @@ __all__ = [
     "PREPARATION",
     "READING",
     "SHARE",
-    "SHOWN",
     "UNBOUNDED",
     "Baselines",
     "Conformal",
@@ -88,6 +94,7 @@ __all__ = [
     "scale_last_layer",
     "score",
     "scores",
+    "shown_name",
     "shown_units",
     "standard_errors",
     "table_facts",

@@ -183,7 +183,8 @@ def _score(
         shown, true = state.values(outputs), state.values(y)
     kept["held_out"] = HeldOut.of(
         prepared.task, true, shown, constant, linear, weight,
-        quantile=quantile(prepared), how=how, targets=prepared.targets, seed=prepared.seed,
+        quantile=quantile(prepared), how=how, targets=prepared.targets,
+        labels=state.target.labels, seed=prepared.seed,
     ).to_dict()  # fmt: skip
     if wanted.interval is not None:
         kept["interval"] = conformal(prepared.task, true, shown, wanted.interval).to_dict()

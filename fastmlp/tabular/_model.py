@@ -193,9 +193,10 @@ class TableModel:
         Returns
         -------
         dict of str to float
-            For regression 'r2', 'rmse' and 'mae'; for two classes 'auc', 'average_precision',
-            'log_loss', 'brier_score', 'accuracy' and 'base_rate'; for more classes 'log_loss',
-            'accuracy', 'balanced_accuracy', 'macro_f1' and 'base_rate'.
+            For regression 'r2', 'rmse' and 'mae'; for two classes 'auc', 'average_precision' (of
+            the class that was the rarer one in training), 'log_loss', 'brier_score', 'accuracy' and
+            'base_rate'; for more classes 'log_loss', 'accuracy', 'balanced_accuracy', 'macro_f1'
+            and 'base_rate'.
         """
         table = opened(data, {}, self._reading())
         state = self.preprocessing
@@ -208,7 +209,8 @@ class TableModel:
         quantile = float(number) if name == "quantile" else None
         if self.task == "regression":
             return scores(self.task, state.values(y), state.values(outputs), weights, quantile)
-        return scores(self.task, y, outputs, weights)
+        rarer = self.quality.rarer(self.classes, y)
+        return scores(self.task, y, outputs, weights, rarer=rarer)
 
     # ---- keep ----
 

@@ -14,7 +14,17 @@ from .._utils.names import TASKS
 from ..errors import ModelFileError
 from ._digest import RowDigest
 from ._intervals import Conformal
-from ._scores import SHOWN, mean, rounded, row_losses, scores, standard_errors
+from ._scores import (
+    SHOWN,
+    mean,
+    probabilities,
+    rarer_class,
+    rounded,
+    row_losses,
+    scores,
+    shown_name,
+    standard_errors,
+)
 from ._thresholds import Threshold
 
 
@@ -45,6 +55,8 @@ class HeldOut:
         'held-out rows', or such as '5-fold cross-validation'.
     per_target : dict of str to dict
         For several targets, `scores` of the network for each.
+    rarer : str
+        Of two classes, the rarer one, which 'average_precision' is of; otherwise empty.
     """
 
     task: str
@@ -56,6 +68,7 @@ class HeldOut:
     losses: dict[str, float]
     how: str = "held-out rows"
     per_target: dict[str, dict[str, float]] = field(default_factory=dict)
+    rarer: str = ""
 
     @classmethod
     def of(
@@ -70,6 +83,7 @@ class HeldOut:
         quantile: float | None = None,
         how: str = "held-out rows",
         targets: Sequence[str] = (),
+        labels: Sequence[Any] = (),
         seed: int = 0,
     ) -> HeldOut:
         """Score three models' predictions of the same rows.
@@ -86,6 +100,8 @@ class HeldOut:
         how : str
         targets : sequence of str
             Names of several targets, whose figures are kept one by one as well.
+        labels : sequence
+            The classes, by code.
         seed : int
 
         Returns
@@ -94,7 +110,12 @@ class HeldOut:
         """
         given = {"network": network, "constant": constant, "linear": linear}
         given = {name: value for name, value in given.items() if value is not None}
-        found = {name: scores(task, y, value, weights, quantile) for name, value in given.items()}
+        rarer = None
+        if task == "classification":
+            rarer = rarer_class(y, probabilities(network).shape[1])
+        found = {
+            name: scores(task, y, value, weights, quantile, rarer) for name, value in given.items()
+        }
         lost = {
             name: mean(row_losses(task, y, value, quantile), weights)
             for name, value in given.items()
@@ -112,10 +133,11 @@ class HeldOut:
             found["network"],
             found["constant"],
             found.get("linear", {}),
-            standard_errors(task, y, network, weights, quantile, seed=seed),
+            standard_errors(task, y, network, weights, quantile, rarer, seed=seed),
             lost,
             how,
             each,
+            str(labels[rarer]) if rarer is not None and labels else "",
         )
 
     def closing_table(self) -> list[tuple[str, str, str, str]]:
@@ -135,7 +157,7 @@ class HeldOut:
                 for model in (self.network, self.constant, self.linear)
             )
             first, second, third = cells
-            rows.append((SHOWN.get(name, name), first, second, third))
+            rows.append((shown_name(name, self.rarer), first, second, third))
         return rows
 
     def warnings(self) -> list[str]:
@@ -187,11 +209,14 @@ class HeldOut:
                 raise ValueError("the network's loss is missing")
             n_rows = arguments.integer("n_rows", state["n_rows"])
             how, each = state["how"], state.get("per_target", {})
+            rarer = state.get("rarer", "")
             if not isinstance(how, str) or not isinstance(each, dict):
                 raise ValueError("'how' is not text, or 'per_target' not a mapping")
+            if not isinstance(rarer, str):
+                raise ValueError("'rarer' is not text")
             each = {str(name): _figures(value) for name, value in each.items()}
             return cls(state["task"], n_rows, **parts, errors=errors, losses=lost, how=how,
-                       per_target=each)  # fmt: skip
+                       per_target=each, rarer=rarer)  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{source}: damaged held-out figures: {error}") from error
 
@@ -215,6 +240,26 @@ class Quality:
     interval: Conformal | None = None
     threshold: Threshold | None = None
     temperature: float = 1.0
+
+    def rarer(self, labels: Sequence[Any], y: Any) -> int | None:
+        """Return the class of two that PR-AUC is of: the rarer one of the training, or of y.
+
+        Parameters
+        ----------
+        labels : sequence
+            The classes, by code.
+        y : array-like of shape (n,)
+            Class codes.
+
+        Returns
+        -------
+        int or None
+            None unless there are two classes.
+        """
+        names = list(map(str, labels))
+        if self.held_out is not None and self.held_out.rarer in names:
+            return names.index(self.held_out.rarer)
+        return rarer_class(y, len(names))
 
     @classmethod
     def of(cls, model: _HasExtras, source: str | None = None) -> Quality:

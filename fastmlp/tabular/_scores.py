@@ -52,8 +52,36 @@ def class_codes(y: Any) -> np.ndarray:
     return np.asarray(y).reshape(-1).astype(np.intp)
 
 
+def rarer_class(y: Any, n_classes: int) -> int | None:
+    """Return the code of the rarer of two classes, 1 if both are as frequent.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Class codes.
+    n_classes : int
+
+    Returns
+    -------
+    int or None
+        None unless there are two classes.
+    """
+    return int(2 * class_codes(y).sum() <= len(y)) if n_classes == 2 else None
+
+
+def shown_name(name: str, rarer: Any = "") -> str:
+    """Return what a figure is called in tables; `rarer` is the class that PR-AUC is of."""
+    of = f" ({rarer})" if name == "average_precision" and str(rarer) else ""
+    return SHOWN.get(name, name) + of
+
+
 def scores(
-    task: str, y: Any, predicted: Any, weights: Any = None, quantile: float | None = None
+    task: str,
+    y: Any,
+    predicted: Any,
+    weights: Any = None,
+    quantile: float | None = None,
+    rarer: int | None = None,
 ) -> dict[str, float]:
     """Return the figures by which a task's predictions are judged.
 
@@ -67,14 +95,16 @@ def scores(
     weights : array-like of shape (n,), optional
     quantile : float, optional
         The quantile that is predicted, if it is one; adds the pinball loss.
+    rarer : {0, 1}, optional
+        Of two classes, the one that 'average_precision' is of; by default `rarer_class`.
 
     Returns
     -------
     dict of str to float
         For regression 'r2', 'rmse', 'mae' and 'pinball_loss'; for two classes 'auc',
-        'average_precision', 'log_loss', 'brier_score', 'accuracy' and 'base_rate', the share of
-        the most frequent class; for more 'log_loss', 'accuracy', 'balanced_accuracy', 'macro_f1'
-        and 'base_rate'.
+        'average_precision' of the rarer class, 'log_loss', 'brier_score', 'accuracy' and
+        'base_rate', the share of the most frequent class; for more 'log_loss', 'accuracy',
+        'balanced_accuracy', 'macro_f1' and 'base_rate'.
     """
     if task == "regression":
         found = {
@@ -96,9 +126,12 @@ def scores(
     if k == 2:
         # From the probability of class 1, so that the order of ties is that of the outputs.
         one = np.asarray(predicted, np.float64).reshape(len(p), -1)[:, -1]
+        rarer = rarer_class(codes, 2) if rarer is None else rarer
         return {
             "auc": metrics.auc(codes, one, weights),
-            "average_precision": metrics.average_precision(codes, one, weights),
+            "average_precision": metrics.average_precision(
+                codes == rarer, one if rarer else -one, weights
+            ),
             "log_loss": log_loss,
             "brier_score": metrics.brier_score(codes, one, weights),
             **more,
@@ -188,6 +221,7 @@ def bootstrap(
     predicted: Any,
     weights: Any = None,
     quantile: float | None = None,
+    rarer: int | None = None,
     *,
     level: float = 0.95,
     repeats: int = 200,
@@ -201,7 +235,7 @@ def bootstrap(
 
     Parameters
     ----------
-    task, y, predicted, weights, quantile
+    task, y, predicted, weights, quantile, rarer
         As `scores` takes them.
     level : float
     repeats : int
@@ -211,8 +245,9 @@ def bootstrap(
     -------
     dict of str to tuple (low, high)
     """
-    found = scores(task, y, predicted, weights, quantile)
-    draws, center, shrink = _resampled(task, y, predicted, weights, quantile, repeats, seed)
+    rarer = _rarer(task, y, predicted) if rarer is None else rarer
+    found = scores(task, y, predicted, weights, quantile, rarer)
+    draws, center, shrink = _resampled(task, y, predicted, weights, quantile, rarer, repeats, seed)
     intervals = {}
     for name, value in found.items():
         column = draws[name][np.isfinite(draws[name])]
@@ -232,12 +267,14 @@ def standard_errors(
     predicted: Any,
     weights: Any = None,
     quantile: float | None = None,
+    rarer: int | None = None,
     *,
     repeats: int = 100,
     seed: int = 0,
 ) -> dict[str, float]:
     """Return the standard error of each figure of `scores`, from the draws of `bootstrap`."""
-    draws, _, shrink = _resampled(task, y, predicted, weights, quantile, repeats, seed)
+    rarer = _rarer(task, y, predicted) if rarer is None else rarer
+    draws, _, shrink = _resampled(task, y, predicted, weights, quantile, rarer, repeats, seed)
     errors = {}
     for name, column in draws.items():
         column = column[np.isfinite(column)]
@@ -245,8 +282,22 @@ def standard_errors(
     return errors
 
 
+def _rarer(task: str, y: Any, predicted: Any) -> int | None:
+    """Return the class of PR-AUC, which must not change from one resample to the next."""
+    if task == "regression":
+        return None
+    return rarer_class(y, probabilities(predicted[:1]).shape[1])
+
+
 def _resampled(
-    task: str, y: Any, predicted: Any, weights: Any, quantile: float | None, repeats: int, seed: int
+    task: str,
+    y: Any,
+    predicted: Any,
+    weights: Any,
+    quantile: float | None,
+    rarer: int | None,
+    repeats: int,
+    seed: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, float], float]:
     """Return the figures of resampled rows, those of all rows drawn from, and the root of share."""
     y, predicted = np.asarray(y), np.asarray(predicted)
@@ -267,9 +318,9 @@ def _resampled(
         counts = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
         if not (counts * weight).sum() > 0:
             continue
-        for name, value in scores(task, y, predicted, counts * weight, quantile).items():
+        for name, value in scores(task, y, predicted, counts * weight, quantile, rarer).items():
             draws.setdefault(name, []).append(value)
-    center = scores(task, y, predicted, weight, quantile)
+    center = scores(task, y, predicted, weight, quantile, rarer)
     return {k: np.array(v) for k, v in draws.items()}, center, math.sqrt(len(rows) / n)
 
 

@@ -57,7 +57,15 @@ def rows_of(outcome):
 
 def test_two_classes(run, trained):
     outcome = trained("ill", "--cost", "fp:1,fn:10")
-    for name in ("AUC", "PR-AUC", "log loss", "Brier score", "accuracy", "network", "logistic"):
+    for name in (
+        "AUC",
+        "PR-AUC (yes)",
+        "log loss",
+        "Brier score",
+        "accuracy",
+        "network",
+        "logistic",
+    ):
         assert name in outcome.out
     found = document(run("evaluate", "m.fmlp", "new.csv", "--json", "-q"))
     p = np.array(
@@ -69,6 +77,8 @@ def test_two_classes(run, trained):
         assert found[name] == pytest.approx(value, rel=1e-5)
     for name, (low, high) in bootstrap("classification", y, p).items():
         assert found["intervals"][name] == pytest.approx([low, high], rel=1e-4)
+    assert found["rarer"] == "yes"
+    assert "PR-AUC (yes)" in run("evaluate", "m.fmlp", "new.csv", "-q").out
     assert [row["class"] for row in found["per_class"]] == ["no", "yes"]
     assert found["seen"] == {"rows": 0, "exact": True}
     threshold = found["threshold"]

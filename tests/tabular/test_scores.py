@@ -31,7 +31,7 @@ def test_figures_of_two_classes_are_scikit_learns():
     sk = pytest.importorskip("sklearn.metrics")
     y, p, w = drawn(k=2)
     for weight in (None, w):
-        found = scores("classification", y, p, weight)
+        found = scores("classification", y, p, weight, rarer=1)
         assert list(found) == [
             "auc", "average_precision", "log_loss", "brier_score", "accuracy", "base_rate"
         ]  # fmt: skip
@@ -45,8 +45,9 @@ def test_figures_of_two_classes_are_scikit_learns():
         assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, one > 0.5, **options))
         share = np.average(y, weights=weight)
         assert found["base_rate"] == pytest.approx(max(share, 1 - share))
-        assert scores("classification", y, one, weight) == pytest.approx(found)
-        assert scores("classification", y[:, None], one[:, None], weight) == pytest.approx(found)
+        assert scores("classification", y, one, weight, rarer=1) == pytest.approx(found)
+        column = scores("classification", y[:, None], one[:, None], weight, rarer=1)
+        assert column == pytest.approx(found)
 
 
 def test_figures_of_several_classes_are_scikit_learns():
@@ -259,3 +260,28 @@ def test_held_out_figures_are_kept_as_json():
             HeldOut.from_dict(state | change, "m.fmlp")
     with pytest.raises(ModelFileError, match=r"m\.fmlp: damaged table"):
         Quality.from_dict([], "m.fmlp")
+
+
+def test_the_average_precision_is_of_the_rarer_class():
+    sk = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(2)
+    y = (rng.uniform(size=2000) < 0.9).astype(int)  # class 0 is rare
+    one = np.clip(0.3 * y + rng.uniform(size=2000) * 0.7, 0, 1).round(2)
+    wanted = sk.average_precision_score(y == 0, -one)
+    assert abs(wanted - sk.average_precision_score(y, one)) > 0.01
+    assert scores("classification", y, one)["average_precision"] == pytest.approx(wanted)
+    low, high = bootstrap("classification", y, one)["average_precision"]
+    assert low < wanted < high
+    flipped = scores("classification", 1 - y, 1 - one)["average_precision"]
+    assert flipped == pytest.approx(wanted)
+    # As frequent: of the second class, and the same one in every resample.
+    even, p = np.tile([0, 1], 500), rng.uniform(size=1000) ** 3
+    found = scores("classification", even, p)["average_precision"]
+    assert found == pytest.approx(sk.average_precision_score(even, p))
+    assert scores("classification", even, p, rarer=0)["average_precision"] == pytest.approx(
+        sk.average_precision_score(1 - even, -p)
+    )
+    kept = HeldOut.of("classification", y, one, np.full(2000, 0.9), labels=["bad", "good"])
+    assert HeldOut.from_dict(kept.to_dict()).closing_table()[1][0] == "PR-AUC (bad)"
+    with pytest.raises(ModelFileError, match="'rarer' is not text"):
+        HeldOut.from_dict({**kept.to_dict(), "rarer": 1})
