@@ -43,13 +43,15 @@ Examples:
   fastmlp path iris.csv --target species --units 32 --penalty group --folds 10 -o iris
   fastmlp path houses.csv --target price --units 64x2 --lambdas 0.1,0.03,0.01,0.003
   fastmlp path houses.csv --target price --units 64x2 --layer-factors 1,1,0 --choose min
+  fastmlp path houses.csv --target price --weight rooms --group street -o houses
   fastmlp path houses.csv --target price --units 256x3 --cluster tcp://scheduler:8786 -o houses
   fastmlp path --lecture regression --units 64x2 -o lecture
 
 The network of every lambda is fitted to all rows and, for each fold, to all rows but those of the
-fold, which score it. The path reports two lambdas: min has the least error, 1se is the largest
-lambda within one standard error of it. The penalty l1 makes weights exactly zero; group removes
-whole inputs and hidden units; l2 only shrinks weights.
+fold, which score it; --group keeps rows together, and --weight weighs them in both. The path
+reports two lambdas: min has the least error, 1se is the largest lambda within one standard error of
+it. The penalty l1 makes weights exactly zero; group removes whole inputs and hidden units; l2 only
+shrinks weights.
 
 Where one standard error is more than the gain over a constant, 1se would keep a network without
 weights; the model is then that of min, and a warning says so. Further warnings: the model is empty
@@ -204,10 +206,27 @@ def _grid(text: str | None) -> Any:
     return [_options.numbers("--lambdas", step, ":") for step in text.split(",")]
 
 
-@click.command(cls=_config.Configured, epilog=EPILOG)
+class PathCommand(_config.Configured):
+    """A command that says why it does not take an option of train."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read options; explain those that only train has."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from fastmlp.paths import REFUSED
+
+            name = error.option_name.lstrip("-").replace("-", "_")
+            if name not in REFUSED:
+                raise
+            why = f"{error.option_name} is not an option of path: {REFUSED[name]}"
+            raise click.UsageError(why, ctx) from error
+
+
+@click.command(cls=PathCommand, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @group(Fits, "fits")
-@_decided.shared_options("group")
+@_decided.shared_options("group", "weight")
 @_options.workers
 @_data.source("Use the lecture's data instead of DATA.")
 @_options.output(metavar="DIR", help="Write table, figures and model into this directory.")

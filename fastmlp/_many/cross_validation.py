@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ class Split(NamedTuple):
         Fitted to the training rows.
     x, y : ndarray
     held_x, held_y : ndarray or None
+    weight, held_weight : ndarray or None
+        Of the rows of x, with mean 1, and of those held out.
     """
 
     preprocessing: Preprocessing
@@ -37,6 +40,8 @@ class Split(NamedTuple):
     y: NDArray[Any]
     held_x: NDArray[Any] | None
     held_y: NDArray[Any] | None
+    weight: Array | None = None
+    held_weight: Array | None = None
 
 
 def target_named(x: Any, y: Any, target: Any) -> tuple[bool, Any]:
@@ -102,6 +107,8 @@ class TableProblem:
     task : {"regression", "classification"}, optional
         By default chosen from the target.
     dtype : {"float32", "float64"}
+    weight : callable, optional
+        Returns the weights of a table's rows, with mean 1.
     **options
         See `Preprocessing.fit`: standardize, categorical, drop, impute and so on.
 
@@ -115,9 +122,21 @@ class TableProblem:
         The classes; empty for regression.
     codes : ndarray or None
         Each row's class, from 0; None for regression.
+    weight : ndarray or None
+        Of `rows`, with mean 1.
     """
 
-    def __init__(self, x: Any, y: Any, task: str | None, dtype: str, **options: Any) -> None:
+    weight: Array | None = None  # pickles of earlier versions have none
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        task: str | None,
+        dtype: str,
+        weight: Callable[[Table, NDArray[np.int64]], Array] | None = None,
+        **options: Any,
+    ) -> None:
         self.table, self.target = with_target(x, y)
         if isinstance(x, np.ndarray | list | tuple):  # all columns of an array are inputs
             options["keep"] = [name for name in self.table.names if name != self.target]
@@ -135,8 +154,10 @@ class TableProblem:
                 f"Received: {self.table.n_rows - len(self.rows)} missing values"
             )
         self.n_rows = len(self.rows)
+        if weight is not None:
+            self.weight = weight(self.table, self.rows)
         state = Preprocessing.fit(self.table, self.target, task, **options)
-        self.whole = Split(state, *self._arrays(state), None, None)
+        self.whole = Split(state, *self._arrays(state), None, None, self.weight)
         scale = self.whole.preprocessing.target.scale
         if not math.isfinite(scale * scale):
             raise DataError(
@@ -158,7 +179,16 @@ class TableProblem:
         rows = self.rows[~held]
         state = Preprocessing.fit(self.table, self.target, self.task, rows=rows, **self.options)
         x, y = self._arrays(state)
-        return Split(state, x[~held], y[~held], x[held], y[held])
+        weight = held_weight = None
+        if self.weight is not None:
+            weight, held_weight = self.weight[~held], self.weight[held]
+            if not (weight.any() and held_weight.any()):
+                raise DataError(
+                    f"{self.table.source}: all rows of a fold, or all others, have weight 0; "
+                    "use fewer folds"
+                )
+            weight = weight / weight.mean()
+        return Split(state, x[~held], y[~held], x[held], y[held], weight, held_weight)
 
     def _arrays(self, state: Preprocessing) -> tuple[NDArray[Any], NDArray[Any]]:
         x = state.inputs(self.table, self.dtype)
@@ -176,25 +206,28 @@ class TableProblem:
             return self.measures[0]
         return arguments.one_of("measure", given, self.measures)
 
-    def scores(self, split: Split, outputs: NDArray[Any], y: NDArray[Any]) -> Array:
+    def scores(
+        self, split: Split, outputs: NDArray[Any], y: NDArray[Any], weight: Array | None = None
+    ) -> Array:
         """Return each of `measures`, for regression in the target's units."""
         state = split.preprocessing
         if state.has_unit:
-            return scores(self.n_classes, state.target.scale, outputs, y)
+            return scores(self.n_classes, state.target.scale, outputs, y, weight)
         outputs, y = (state.values(a).reshape(len(a), -1) for a in (outputs, y))
-        return scores(0, 1.0, outputs, y)
+        return scores(0, 1.0, outputs, y, weight)
 
     def null_scores(self) -> Array:
         """Return the scores of the best constant on all rows."""
         whole = self.whole
         if not whole.preprocessing.has_unit:
             y = whole.preprocessing.values(whole.y)[:, None]
-            return scores(0, 1.0, np.full(y.shape, y.mean()), y)
+            best = np.full(y.shape, _mean(y[:, 0], self.weight))
+            return scores(0, 1.0, best, y, self.weight)
         if self.codes is None:
-            mean = whole.y.mean(dtype=np.float64)
-            return self.scores(whole, np.full(whole.y.shape, mean), whole.y)
-        shares = np.bincount(self.codes) / len(self.codes)
-        return self.scores(whole, np.tile(shares, (len(self.codes), 1)), whole.y)
+            best = np.full(whole.y.shape, _mean(whole.y[:, 0].astype(np.float64), self.weight))
+        else:
+            best = np.tile(class_shares(self.codes, self.weight), (len(self.codes), 1))
+        return self.scores(whole, best, whole.y, self.weight)
 
     def in_units(self, split: Split, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return outputs in the target's units, (n, 1), or the classes' probabilities."""
@@ -235,6 +268,12 @@ def scores(
     deviance = 2 * _mean(losses.sparse_categorical_crossentropy(y, chances), weight)
     right = _mean(metrics.sparse_categorical_accuracy(y, chances), weight)
     return np.array([deviance, 1 - right])
+
+
+def class_shares(codes: NDArray[Any], weight: Array | None = None) -> Array:
+    """Return the (weighted) share of each class."""
+    counts = np.bincount(codes, weight)
+    return counts / counts.sum()
 
 
 def _mean(values: NDArray[Any], weight: NDArray[Any] | None) -> float:

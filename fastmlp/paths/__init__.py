@@ -11,8 +11,16 @@ _result      `PathResult`: scores, choices, models, tables and figures
 """
 
 from .._model.architecture import parse_hidden
-from ._path import PathInterrupted, lengths, path
+from ._path import REFUSED, PathInterrupted, lengths, path
 from ._result import PathResult
 from ._sparsity import Description
 
-__all__ = ["Description", "PathInterrupted", "PathResult", "lengths", "parse_hidden", "path"]
+__all__ = [
+    "REFUSED",
+    "Description",
+    "PathInterrupted",
+    "PathResult",
+    "lengths",
+    "parse_hidden",
+    "path",
+]

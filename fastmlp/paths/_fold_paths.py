@@ -113,10 +113,10 @@ class FoldPath:
         split = solver.split
         if split.held_x is not None and split.held_y is not None:
             outputs = solver.predict(split.held_x)
-            scores = problem.scores(split, outputs, split.held_y)
+            scores = problem.scores(split, outputs, split.held_y, split.held_weight)
             self.steps.append(Step(scores, problem.in_units(split, outputs) if self.keep else None))
             return
-        scores = problem.scores(split, solver.predict(split.x), split.y)
+        scores = problem.scores(split, solver.predict(split.x), split.y, split.weight)
         state = self._packed(solver.state())
         self.steps.append(Step(scores, None, describe(solver.model, split.x), state))
 

@@ -51,9 +51,10 @@ class Penalty(NamedTuple):
         return lam * self.l1 * float(np.sqrt(size)), lam * self.l2, size
 
 
-def null_model(y: Array, n_classes: int) -> LinearModel:
+def null_model(y: Array, n_classes: int, weight: Array | None = None) -> LinearModel:
     """Return the model whose intercepts fit y best, without inputs."""
-    return LinearModel(np.zeros((len(y), 1)), y.astype(np.float64), n_classes, Penalty(1.0, 0.0))
+    x = np.zeros((len(y), 1))
+    return LinearModel(x, y.astype(np.float64), n_classes, Penalty(1.0, 0.0), weight)
 
 
 class LinearModel:
@@ -67,6 +68,8 @@ class LinearModel:
     n_classes : int
         0 for regression.
     penalty : Penalty
+    weight : ndarray of shape (n,), optional
+        Of the rows, with mean 1.
 
     Attributes
     ----------
@@ -74,12 +77,22 @@ class LinearModel:
     b : ndarray of shape (n_out,)
     """
 
-    def __init__(self, x: Array, y: Array, n_classes: int, penalty: Penalty) -> None:
+    weight: Array | None = None  # pickles of earlier versions have none
+
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        n_classes: int,
+        penalty: Penalty,
+        weight: Array | None = None,
+    ) -> None:
         self.x, self.y, self.n_classes, self.penalty = x, y, n_classes, penalty
+        self.weight = weight
         if n_classes > 2:
             self.y = np.eye(n_classes)[y[:, 0].astype(int)]
         self.w = np.zeros((x.shape[1], self.y.shape[1]))
-        self.b = self.y.mean(axis=0)
+        self.b = self._weighted(self.y).mean(axis=0)
         if n_classes:
             self.b = np.log(self.b) - (np.log1p(-self.b) if n_classes == 2 else 0)
         self._null = self._slope(self._residuals(self.outputs()))
@@ -93,6 +106,13 @@ class LinearModel:
         if self.penalty.grouped:
             pulls = np.sqrt(np.square(self._null).mean(axis=1))
         return float(pulls.max()) / self.penalty.l1 * (1 + 1e-12)  # zero weights despite rounding
+
+    def _weighted(self, rows: Array) -> Array:
+        """Return values of rows, (n, ...), times the rows' weights."""
+        if self.weight is None:
+            return rows
+        weighted: Array = rows * self.weight.reshape(-1, *(1,) * (rows.ndim - 1))
+        return weighted
 
     # einsum, not BLAS: its bits do not depend on the number of threads.
 
@@ -111,18 +131,19 @@ class LinearModel:
     def loss(self, z: Array) -> float:
         """Return the mean squared error or cross-entropy of linear parts, without the penalty."""
         if not self.n_classes:
-            return float(np.square(self.y - z).mean())
+            return float(self._weighted(np.square(self.y - z)).mean())
         if self.n_classes == 2:
-            return float((np.logaddexp(0, z) - self.y * z).mean())
+            return float(self._weighted(np.logaddexp(0, z) - self.y * z).mean())
         top = z.max(axis=1, keepdims=True)
         rows = np.log(np.exp(z - top).sum(axis=1)) + top[:, 0] - (self.y * z).sum(axis=1)
-        return float(rows.mean())
+        return float(self._weighted(rows).mean())
 
     def _residuals(self, z: Array) -> Array:
         """Return -n times the derivative of the loss with respect to each linear part."""
         if not self.n_classes:
-            return 2 * (self.y - z)
-        return self.y - (expit(z) if self.n_classes == 2 else softmax(z, axis=1))
+            return self._weighted(2 * (self.y - z))
+        found = expit(z) if self.n_classes == 2 else softmax(z, axis=1)
+        return self._weighted(self.y - found)
 
     def _slope(self, residuals: Array) -> Array:
         slope: Array = np.einsum("ij,ik->jk", self.x, residuals) / len(self.x)
@@ -146,7 +167,7 @@ class LinearModel:
         """
         if not self.n_classes and self._squares is not None:
             return self._squares
-        curvatures = self._curvatures(z) / len(z)
+        curvatures = self._weighted(self._curvatures(z)) / len(z)
         n_in, k = self.w.shape
         hessian, cross = np.empty((n_in, k, n_in, k)), np.empty((k, n_in, k))
         for c in range(k):

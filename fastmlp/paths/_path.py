@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,21 @@ _FULL_BATCH = 2048  # with at most so many rows, a batch has all of them
 
 
 _TABLE_ACTIVATION = "silu"  # of hidden layers for a table, as `tabular.decide` has it
-_WORDS = (*tabular.READING, "group")
+_WORDS = (*tabular.READING, "group", "weight")
+_FOLDS = "each lambda is scored in the folds of a cross-validation; folds says how many"
+_LOSS = "lambda is measured in the squared error or the cross-entropy"
+_TRAINING = "each lambda gets the same epochs of Adam, with a rate that falls at their end"
+_CHOSEN = "a path chooses a lambda; train a network with it for more"
+# Keywords of `fastmlp.fit` that a path does not take, and why.
+REFUSED = {
+    "validation_split": _FOLDS, "validation": _FOLDS, "time": _FOLDS, "loss": _LOSS,
+    "class_weight": _LOSS, "patience": _TRAINING, "schedule": _TRAINING, "optimizer": _TRAINING,
+    "clip": _TRAINING, "max_time": _TRAINING, "dropout": "the penalty alone regularises a path",
+    "metric": "a path has one error, measure", "metrics": "a path has one error, measure",
+    "refit": "the network of every lambda is fitted to all rows in any case", "interval": _CHOSEN,
+    "threshold": _CHOSEN, "cost": _CHOSEN, "find_rate": _CHOSEN,
+    **dict.fromkeys(("l1", "l2", "group_l1"), "penalty names it, and lambdas are its values"),
+}  # fmt: skip
 
 
 class PathInterrupted(KeyboardInterrupt):
@@ -175,7 +190,8 @@ def path(
         1: a progress line on stderr once it has taken a second, and what was found in a table.
     **table
         Further keywords of `fastmlp.fit`, with the same meaning, for a table: how to read a file
-        (``delimiter`` to ``sheet``), and ``group``, whose rows stay in one fold.
+        (``delimiter`` to ``sheet``), ``group``, whose rows stay in one fold, and ``weight``, a
+        column by which rows count in training and in all errors.
 
     Returns
     -------
@@ -251,7 +267,7 @@ def path(
         drop=[*column_names("drop", drop), *rows.left_out],
         categorical=categorical, impute=impute, indicator=indicator, keep=keep,
         max_categories=max_categories, unknown=unknown, date_parts=date_parts,
-        target_transform=target_transform,
+        target_transform=target_transform, weight=rows.weights,
     )  # fmt: skip
     sizes: dict[str, Any] = lengths(problem.n_rows, batch_size, epochs, first_epochs)
     settings = replace(settings, n_classes=problem.n_classes, **sizes)
@@ -292,11 +308,16 @@ class _Rows:
         y is a name, or None for the last column, if `named`.
     named : bool
     words : dict
-        Keywords of `fastmlp.fit`: how to read a file, and ``group``.
+        Keywords of `fastmlp.fit`: how to read a file, ``group`` and ``weight``.
     """
 
     def __init__(self, x: Any, y: Any, named: bool, words: dict[str, Any]) -> None:
         for name, value in words.items():
+            if name in REFUSED:
+                raise ValueError(
+                    f"path() does not take {name}: {REFUSED[name]}. "
+                    f"Received: {name}={arguments.shown(value)}"
+                )
             if name not in _WORDS:
                 raise TypeError(f"path() has no argument {name!r}")
             if not named and value is not None:
@@ -305,7 +326,7 @@ class _Rows:
                     f"Received: {name}={arguments.shown(value)}, and y as an array"
                 )
         given = {name: value for name, value in words.items() if value is not None}
-        self.group = given.pop("group", None)
+        self.group, self.weight = given.pop("group", None), given.pop("weight", None)
         self.x, self.y, self.table = x, y, None
         self.last = named and y is None
         if named:
@@ -323,7 +344,12 @@ class _Rows:
     @property
     def left_out(self) -> list[str]:
         """Columns that are not inputs."""
-        return [] if self.group is None else [self.group]
+        return [name for name in (self.group, self.weight) if name is not None]
+
+    @property
+    def weights(self) -> Callable[[Table, NDArray[np.int64]], Array] | None:
+        """What returns the weights of rows; None if they have none."""
+        return None if self.weight is None else partial(tabular.row_weights, name=self.weight)
 
     def folds(self, folds: Any, rows: NDArray[np.int64], seed: int) -> Any:
         """Return the folds, or with groups the fold of each row."""
@@ -438,7 +464,7 @@ class _Fits:
 
     def result(self, measure: str, choose: str) -> PathResult | None:
         """Return the lambdas that every path has, from the largest; None if there are none."""
-        folds, done = self.folds, min(map(len, self.steps))
+        folds, done, weight = self.folds, min(map(len, self.steps)), self.problem.weight
         if not done:
             return None
         linear, total = self.settings.linear, len(self.grid.lambdas)
@@ -473,6 +499,7 @@ class _Fits:
             self.settings.seed,
             few < self.n_lambdas,
             held_out,
+            None if weight is None else np.bincount(folds, weight).astype(np.float64),
             self,
         )
 
@@ -510,11 +537,13 @@ class _Fits:
         kept: dict[str, Any] = {"version": 1, "n_rows": len(whole.y)}
         if result.held_out is not None:
             y = result.target_values()
-            shares = np.bincount(y) / len(y) if state.target.labels else np.array([y.mean()])
-            network = result.held_out[index]
+            network, weight = result.held_out[index], self.problem.weight
+            if state.target.labels:
+                constant = np.tile(cross_validation.class_shares(y, weight), (len(y), 1))
+            else:
+                network, constant = network[:, 0], np.full(len(y), np.average(y, weights=weight))
             held = tabular.HeldOut.of(
-                state.task, y, network if state.target.labels else network[:, 0],
-                np.tile(shares, (len(y), 1)) if state.target.labels else np.full(len(y), shares[0]),
+                state.task, y, network, constant, weights=weight,
                 how=f"{len(result.fold_sizes)}-fold cross-validation",
                 labels=state.target.labels, seed=result.seed,
             )  # fmt: skip

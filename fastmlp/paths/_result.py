@@ -61,6 +61,8 @@ class PathResult:
     held_out : ndarray of shape (n_lambdas, n, k) or None
         The prediction for each row by the model fitted without its fold: a number in the target's
         units (k = 1), or each class's probability. None if there are too many to keep.
+    fold_weights : ndarray of shape (n_folds,) or None
+        The sum of each fold's weights, if rows have weights.
     """
 
     lambdas: Array
@@ -79,6 +81,7 @@ class PathResult:
     seed: int
     interrupted: bool = False
     held_out: NDArray[np.float32] | None = field(default=None, repr=False)
+    fold_weights: Array | None = None
     _fits: Any = field(default=None, repr=False)  # makes the models
     _made: dict[int, Sequential] = field(default_factory=dict, repr=False)
 
@@ -92,15 +95,16 @@ class PathResult:
     def cv(self, measure: str) -> tuple[Array, Array]:
         """Return a measure's mean over the folds and its standard error, (n_lambdas,) each.
 
-        Folds are weighted by their rows: mean = sum(n_k * score_k) / n, and with K folds
-        se = sqrt(sum(n_k * (score_k - mean)**2) / n / (K - 1)).
+        Folds are weighted by their rows, or by the weights of these: mean = sum(n_k * score_k) / n,
+        and with K folds se = sqrt(sum(n_k * (score_k - mean)**2) / n / (K - 1)).
 
         Parameters
         ----------
         measure : str
             One of `fold_scores`.
         """
-        scores, weights = self.fold_scores[measure], self.fold_sizes / self.fold_sizes.sum()
+        sizes = self.fold_sizes if self.fold_weights is None else self.fold_weights
+        scores, weights = self.fold_scores[measure], sizes / sizes.sum()
         mean = (scores * weights).sum(axis=1)
         variance = (np.square(scores - mean[:, None]) * weights).sum(axis=1)
         return mean, np.sqrt(variance / (scores.shape[1] - 1))

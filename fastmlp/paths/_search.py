@@ -71,7 +71,7 @@ def _linear_largest(problem: TableProblem, settings: PathSettings) -> float:
     ratio = settings.l1_ratio
     penalty = Penalty(ratio, (1 - ratio) / 2, settings.penalty == "group")
     x, y = rows.x.astype(np.float64), rows.y.astype(np.float64)
-    largest = LinearModel(x, y, settings.n_classes, penalty).largest_lambda()
+    largest = LinearModel(x, y, settings.n_classes, penalty, rows.weight).largest_lambda()
     if not largest > 0:
         raise DataError("No input varies with the target, so the path has no largest lambda")
     return largest
@@ -106,7 +106,7 @@ class _Search:
         rows, solver = self.problem.whole, self.solver
         if self.settings.penalty != "l2":
             return describe(solver.model, rows.x).n_nonzero == 0
-        score = self.problem.scores(rows, solver.predict(rows.x), rows.y)[0]
+        score = self.problem.scores(rows, solver.predict(rows.x), rows.y, rows.weight)[0]
         return bool(score > (1 - EXPLAINED) * self.null_score)
 
     def bisect(self, low: float, high: float) -> float:

@@ -166,7 +166,7 @@ class LinearSolver(Solver):
             "l2": Penalty(0.0, 1.0),
             "group": Penalty(1.0, 0.0, grouped=True),
         }[settings.penalty]
-        self.linear_model = LinearModel(split.x, split.y, settings.n_classes, penalty)
+        self.linear_model = LinearModel(split.x, split.y, settings.n_classes, penalty, split.weight)
 
     def fit(self, lambdas: Sequence[float] | Array) -> None:
         """Fit the model; the first lambda counts."""
@@ -189,7 +189,7 @@ class NetworkSolver(Solver):
     def __init__(self, settings: PathSettings, split: Split) -> None:
         super().__init__(settings, split)
         self._begun = False
-        self._intercepts = null_model(split.y, settings.n_classes).b
+        self._intercepts = null_model(split.y, settings.n_classes, split.weight).b
 
     def fit(self, lambdas: Sequence[float] | Array) -> None:
         """Train with a lambda for each layer, starting from the present weights."""
@@ -208,13 +208,14 @@ class NetworkSolver(Solver):
         """Train, with a tenth of the learning rate in the last 30% of the epochs."""
         optimizer, settings = self.model.optimizer, self.settings
         assert optimizer is not None
-        x, y, size = self.split.x, self.split.y, settings.batch_size
+        x, y, weight = self.split.x, self.split.y, self.split.weight
+        size = settings.batch_size
         last, rate = max(1, round(0.3 * epochs)), settings.learning_rate
         try:
             for n, share in ((epochs - last, 1.0), (last, 0.1)):
                 optimizer.learning_rate = rate * share
                 if n:
-                    self.model.fit(x, y, batch_size=size, epochs=n, verbose=0)
+                    self.model.fit(x, y, batch_size=size, epochs=n, verbose=0, sample_weight=weight)
         except DivergedError as error:
             raise DivergedError(
                 f"Training diverged at lambda {lam:.3g}; try a smaller learning_rate",

@@ -31,7 +31,16 @@ from ._fit import fit
 from ._held_out import folds_of_groups
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
-from ._prepare import DECIDED, PREPARATION, READING, Prepared, opened, prepared, prepared_stream
+from ._prepare import (
+    DECIDED,
+    PREPARATION,
+    READING,
+    Prepared,
+    opened,
+    prepared,
+    prepared_stream,
+    row_weights,
+)
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import (
@@ -91,6 +100,7 @@ __all__ = [
     "refit",
     "rounded",
     "row_hashes",
+    "row_weights",
     "scale_last_layer",
     "score",
     "scores",

@@ -349,18 +349,23 @@ def _side_columns(table: Table, options: Mapping[str, Any], rows: np.ndarray) ->
         if other in options and options.get("validation_split") == 0.0:
             raise ValueError(f"{other} chooses rows to hold out. Received: validation_split=0")
     if "weight" in options:
-        values = column_numbers(table, options["weight"], "weight")[rows]
-        if (values < 0).any() or not values.any():
-            raise DataError(
-                f"{table.source}: column '{options['weight']}', the weight, must hold numbers of "
-                "at least 0, and not only 0"
-            )
-        found["weight"] = (values / values.mean()).astype(np.float32)
+        found["weight"] = row_weights(table, rows, options["weight"]).astype(np.float32)
     if "group" in options:
         found["groups"] = column_codes(table, options["group"], "group")[rows]
     if "time" in options:
         found["times"] = column_numbers(table, options["time"], "time")[rows]
     return found
+
+
+def row_weights(table: Table, rows: np.ndarray, name: str) -> np.ndarray:
+    """Return the weights of rows, with mean 1, from the column of this name."""
+    values = column_numbers(table, name, "weight")[rows]
+    if (values < 0).any() or not values.any():
+        raise DataError(
+            f"{table.source}: column '{name}', the weight, must hold numbers of at least 0, and "
+            "not only 0"
+        )
+    return np.asarray(values / values.mean())
 
 
 def _other(

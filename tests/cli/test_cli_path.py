@@ -111,7 +111,7 @@ def test_a_drawn_seed_is_recorded_and_configuration_printed(run, numbers):
         (["--units", "none", "--penalty", "l3"], "'l3' is not one of"),
         (["--units", "none", "--indicator", "--impute", "none"], "--indicator needs --impute"),
         (["--units", "none", "--data", "regression"], "DATA is given as well"),
-        (["--loss", "mae"], "No such option"),
+        (["--loss", "mae"], "--loss is not an option of path: lambda is measured in"),
     ],
 )
 def test_wrong_options(run, numbers, args, text):
@@ -220,3 +220,19 @@ def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
     assert run("predict", "out/model.fmlp", "t.csv").code == 0  # reads it alike
     missing = run("path", "--lecture", "regression")
     assert missing.code == 2 and "Missing option '--units'" in missing.err
+
+
+def test_rows_are_weighted_and_options_of_train_are_refused(run, flowers):
+    args = ("path", flowers, "--units", "none", *QUICK, "--json")
+    plain = document(run(*args, "--drop", "width"))
+    weighted = document(run(*args, "--weight", "width", "-o", "out"))
+    assert weighted["null"] != plain["null"]
+    outcome = run("evaluate", "out/model.fmlp", flowers)
+    assert outcome.code == 0, outcome.err
+    outcome = run("path", flowers, "--patience", 3)
+    assert outcome.code == 2
+    assert "--patience is not an option of path: each lambda gets the same epochs" in outcome.err
+    outcome = run("path", flowers, "--validation-split", 0.2)
+    assert outcome.code == 2 and "each lambda is scored in the folds" in outcome.err
+    outcome = run("path", flowers, "--weight", "colour")
+    assert outcome.code == 4 and "'colour', the weight, holds text" in outcome.err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import models, tabular
+from fastmlp import models, paths, tabular
 from fastmlp.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastmlp.errors.ModelWarning")
@@ -86,3 +86,65 @@ def test_wrong_words():
         fastmlp.path(data, "y", delimiter=";", **LINEAR)
     with pytest.raises(ValueError, match="a path takes one target"):
         fastmlp.path(data, target=["y", "a"], **LINEAR)
+
+
+def weighted(target):
+    """Return a table with whole weights, and the same one with rows repeated instead."""
+    rng = np.random.default_rng(1)
+    n = 60
+    a, b = rng.normal(size=(2, n))
+    y = {"y": 5 + a + rng.normal(size=n), "zone": np.array(["p", "q", "r"])[rng.integers(0, 3, n)],
+         "side": np.where(a + rng.normal(size=n) > 0, "left", "right")}[target]  # fmt: skip
+    data = {"a": a, "b": b, target: y}
+    weight = rng.integers(1, 4, n)
+    rows = np.repeat(np.arange(n), weight)
+    folds = np.arange(n) % 3
+    repeated = {name: column[rows] for name, column in data.items()}
+    return {**data, "w": weight}, folds, repeated, folds[rows]
+
+
+@pytest.mark.parametrize("units", ["none", "4"])
+@pytest.mark.parametrize("target", ["y", "side", "zone"])
+def test_a_weight_of_two_is_a_row_twice(target, units):
+    data, folds, repeated, repeated_folds = weighted(target)
+    words = {"units": units, "standardize": False, "seed": 0, "verbose": 0,
+             "target": target, "choose": "min"}  # fmt: skip
+    if units == "none":
+        words["n_lambdas"] = 4
+    else:
+        words |= {"epochs": 30, "batch_size": 500, "lambdas": [0.1, 0.01]}
+    one = fastmlp.path(data, weight="w", folds=folds, **words)
+    other = fastmlp.path(repeated, folds=repeated_folds, **words)
+    plain = fastmlp.path(data, drop=["w"], folds=folds, **words)
+    accuracy = 1e-6 if units == "none" else 1e-3
+    np.testing.assert_allclose(one.lambdas, other.lambdas, rtol=accuracy)
+    np.testing.assert_allclose(one.cv_mean, other.cv_mean, rtol=accuracy)
+    np.testing.assert_allclose(one.cv_se, other.cv_se, rtol=10 * accuracy)
+    assert one.null_score == pytest.approx(other.null_score)
+    assert abs(plain.cv_mean / one.cv_mean - 1).max() > 0.01
+    x = np.random.default_rng(2).normal(size=(50, 2))
+    found, wanted = (result.model.predict(x, verbose=0) for result in (one, other))
+    np.testing.assert_allclose(found, wanted, rtol=10 * accuracy, atol=accuracy)
+    held = tabular.Quality.of(one.model).held_out
+    again = tabular.Quality.of(other.model).held_out
+    assert held.network == pytest.approx(again.network, rel=10 * accuracy)
+    assert held.constant == pytest.approx(again.constant)
+    assert [column.name for column in one.preprocessing.columns] == ["a", "b"]
+
+
+def test_weights_that_cannot_be_used():
+    data = table()
+    with pytest.raises(DataError, match="no weight column 'w'"):
+        fastmlp.path(data, "y", "none", weight="w", **LINEAR)
+    with pytest.raises(DataError, match="at least 0, and not only 0"):
+        fastmlp.path(data, "y", "none", weight="b", **LINEAR)
+    data["w"] = np.where(np.arange(90) < 30, 0.0, 1.0)
+    with pytest.raises(DataError, match="all rows of a fold, or all others, have weight 0"):
+        fastmlp.path(data, "y", "none", weight="w", **{**LINEAR, "folds": np.arange(90) // 30})
+
+
+@pytest.mark.parametrize("name", ["validation_split", "validation", "patience", "schedule", "loss"])
+def test_words_of_fit_that_a_path_does_not_take_say_why(name):
+    with pytest.raises(ValueError, match=rf"path\(\) does not take {name}: .*lambda"):
+        fastmlp.path(table(), "y", **{name: 1}, **QUICK)
+    assert name in paths.REFUSED
