@@ -174,6 +174,10 @@ def command(
         click.echo(job.configuration(), nl=False)
         return
     if options.find_rate:
+        files = {"-o": results.output, "--checkpoint": checkpoints.checkpoint}
+        for flag, file in files.items():
+            if file is not None:
+                raise click.UsageError(f"--find-rate does not train: there is nothing for {flag}")
         job.find_rate(figures, results)
         return
     drawing: Drawing | None = None

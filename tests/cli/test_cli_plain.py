@@ -145,6 +145,8 @@ def test_the_threshold_is_said_and_warnings_are_not_with_q(run, flats):
         (("--interval", "3"), "interval must be"),
         (("--threshold", "0.4"), "need two classes"),
         (("--cost", "fp:1"), "need two classes"),
+        (("--find-rate", "-o", "m.fmlp"), "--find-rate does not train: there is nothing for -o"),
+        (("--find-rate", "--checkpoint", "c.fmlp"), "there is nothing for --checkpoint"),
     ],
 )
 def test_wrong_options(run, flats, options, text):
