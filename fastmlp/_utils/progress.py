@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 _QUIET_SECONDS = 1.0  # shorter work shows nothing
+_UNBOUNDED = 1 << 30  # units of work: time ends it first
 _LIVE_SECONDS = 0.1
 _PLAIN_SECONDS = 5.0
 
@@ -62,7 +63,7 @@ class ProgressLine:
     label : str
         Name of the work.
     total : int
-        Number of units of work.
+        Number of units of work. 2**30 and more are not shown: time ends the work.
     unit : str
         Name of the unit, in the plural.
     enabled : bool
@@ -106,8 +107,9 @@ class ProgressLine:
 
     def _text(self, now: float) -> str:
         (done, values), elapsed = self._latest, now - self._start
-        parts = [f"{self._label}: {int(done)}/{self._total} {self._unit}"]
-        if 0 < done < self._total:
+        bounded = self._total < _UNBOUNDED
+        parts = [f"{self._label}: {int(done)}{f'/{self._total}' if bounded else ''} {self._unit}"]
+        if bounded and 0 < done < self._total:
             parts.append(f"{duration(elapsed * (self._total - done) / done)} left")
         else:
             parts.append(duration(elapsed))

@@ -51,6 +51,16 @@ def test_short_work_shows_nothing(clock, monkeypatch):
         assert run(clock, stream, monkeypatch, 0.9) == ""
 
 
+def test_work_that_time_ends_has_no_total(clock, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    with progress.ProgressLine("fit", 1 << 30) as line:
+        for step in (1, 2, 3):
+            clock.now += 6
+            line.update(step)
+    assert stream.getvalue().splitlines() == [f"fit: {n} epochs  {6 * n} s" for n in (1, 2, 3)]
+
+
 def test_plain_lines_off_a_terminal(clock, monkeypatch):
     lines = run(clock, io.StringIO(), monkeypatch, 12).splitlines()
     assert len(lines) == 3  # after 1, 6 and 11 seconds
