@@ -398,7 +398,8 @@ def _lists_countries(texts: Sequence[str], context: Context) -> bool:
     if context.options.missing is not None:
         return False
     stripped = {text.strip() for text in texts if text.strip()}
-    return "NA" in stripped and len(stripped) > 3 and stripped <= COUNTRIES
+    # Beside one other word, "NA" is rather a missing answer, such as of NO or NA.
+    return "NA" in stripped and len(stripped) > 2 and stripped <= COUNTRIES
 
 
 def _all(read: Callable[[str], float], texts: Sequence[str]) -> list[float] | None:
