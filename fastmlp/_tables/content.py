@@ -36,13 +36,25 @@ _MULTIBYTE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 _UNUSED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # bytes that CP1252 does not have
+# Letters beyond ASCII in CP1252 are seldom neighbours, and its signs are not within words.
+_LETTERS = re.compile(rb"[\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xc0-\xd6\xd8-\xf6\xf8-\xff]+")
+_SIGN = re.compile(
+    rb"[A-Za-z\xc0-\xff]+"
+    rb"[\x80\x82-\x84\x86-\x89\x8b\x98\x9b\xa1-\xa9\xac\xaf\xb1-\xb3\xb6\xb8\xb9\xbc-\xbf]+"
+    rb"[A-Za-z\xc0-\xff]+"
+)
+_SEARCHED = 1 << 20  # bytes that are searched for odd words
 
 
 class Text(NamedTuple):
-    """Text as UTF-8 bytes, and the name of its encoding if that was a guess worth telling."""
+    """Text as UTF-8 bytes, and the name of its encoding if that was a guess worth telling.
+
+    `odd` is a word that makes the guess doubtful.
+    """
 
     data: bytes
     encoding: str
+    odd: str = ""
 
 
 def compression(start: bytes) -> str | None:
@@ -182,7 +194,18 @@ def as_utf8(
             f"{source}: line {_line(data, unused.start())}: neither UTF-8 nor CP1252 text; name "
             "the encoding (--encoding)"
         )
-    return Text(data.decode("cp1252").encode(), "CP1252")
+    line = data.rfind(b"\n", 0, bad) + 1
+    return Text(data.decode("cp1252").encode(), "CP1252", _odd_word(data[line : line + _SEARCHED]))
+
+
+def _odd_word(data: bytes) -> str:
+    """Return a word that CP1252 text hardly has; empty if there is none."""
+    runs = [run.group() for run in _LETTERS.finditer(data)]
+    longest = max(runs, key=len, default=b"")
+    if len(longest) > 2 and 2 * len(runs) < sum(map(len, runs)):
+        return longest.decode("cp1252")
+    sign = _SIGN.search(data)
+    return sign.group().decode("cp1252") if sign else ""
 
 
 def _decoded(data: bytes, source: str, encoding: str) -> str:

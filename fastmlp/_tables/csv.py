@@ -153,12 +153,12 @@ class _Content:
     def _from_text(self, quick: bool) -> Table:
         text = self.text()
         if quick and len(text.data) >= _LARGE and _has_pyarrow():
-            table = self._arrow(text.data[: 2 * _HEAD], text.data, None, text.encoding)
+            table = self._arrow(text.data[: 2 * _HEAD], text.data, None, text)
             if table is not None:
                 return table
         decoded = text.data.decode()
         dialect = self._sniffed(decoded[:_HEAD], len(decoded) > _HEAD)
-        context = _context(self.options, dialect, text.encoding)
+        context = _context(self.options, dialect, text)
         return _read_lines(decoded, self.source, dialect, context)
 
     def _sniffed(self, start: str, is_part: bool) -> Dialect:
@@ -168,7 +168,7 @@ class _Content:
         return sniff(lines[:_SAMPLE], self.source, self.options, self._tabs)
 
     def _arrow(
-        self, start: bytes, data: Any, path: Path | None, encoding: str = ""
+        self, start: bytes, data: Any, path: Path | None, text: Text | None = None
     ) -> Table | None:
         """Read with pyarrow what the csv module would read alike, else return None."""
         import pyarrow as pa
@@ -213,7 +213,7 @@ class _Content:
         cells = [ArrowText(read[name]) for name in columns]
         if dialect.trailing and not _is_blank(cells.pop()):
             return None
-        context = _context(self.options, dialect, encoding)
+        context = _context(self.options, dialect, text)
         return _finished(self.source, dialect, cells, _Lines(self), context)
 
 
@@ -225,9 +225,16 @@ def _has_pyarrow() -> bool:
     return True
 
 
-def _context(options: ReadingOptions, dialect: Dialect, encoding: str = "") -> Context:
-    facts = [*dialect.facts, *([encoding] if encoding else [])]
-    return Context(options, dialect.delimiter, tuple(facts), tuple(dialect.notes))
+def _context(options: ReadingOptions, dialect: Dialect, text: Text | None) -> Context:
+    facts, notes = list(dialect.facts), list(dialect.notes)
+    if text is not None and text.encoding:
+        facts.append(text.encoding)
+    if text is not None and text.odd:
+        notes.append(
+            f"read as {text.encoding}, it has words such as '{text.odd}'; if they should be "
+            "others, name the encoding, such as --encoding cp1251, cp1250 or shift_jis."
+        )
+    return Context(options, dialect.delimiter, tuple(facts), tuple(notes))
 
 
 def _offset(start: bytes, n_lines: int, at: int) -> int | None:

@@ -13,6 +13,10 @@ from .numerals import shown
 
 _PADDED = r"^\s*[+-]?0[0-9]"
 _CODE = re.compile(r"[A-Za-z]+[-_ ]?\d+")
+_NINES = re.compile(r"-9+|9{2,}|-1")
+_LIMITS = {float(sign * (1 << bits) + one) for bits in (15, 31) for sign, one in ((-1, 0), (1, -1))}
+_FEWEST = 10  # other numbers
+_DISTINCT = 10
 _MOST_EXACT = 2.0**53  # beyond it, float64 skips whole numbers
 
 
@@ -28,16 +32,17 @@ def sentences(source: str, columns: Mapping[str, Any]) -> list[str]:
     -------
     list of str
     """
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name, cells in columns.items():
         for kind, example in _of_column(cells):
-            found.setdefault(kind, []).append((name, example))
+            key = kind, example if kind == "sentinel" else ""
+            found.setdefault(key, []).append((name, example))
     result = []
     for kind, text in _SENTENCES.items():
-        if kind in found:
-            names = [name for name, _ in found[kind]]
-            text = text.format(names=shown(names), example=found[kind][0][1], name=names[0])
-            result.append(f"{source}: {text}")
+        for own in (columns for key, columns in found.items() if key[0] == kind):
+            names, example = [name for name, _ in own], own[0][1]
+            said = text.format(names=shown(names), example=example, name=names[0])
+            result.append(f"{source}: {said}")
     return result
 
 
@@ -46,6 +51,8 @@ _SENTENCES = {
     "--categorical {name}.",
     "dates": "{names}: numbers that look like dates, such as {example}, are read as numbers; write "
     "2024-01-31 to have dates.",
+    "sentinel": "{names}: {example} lies apart from all other numbers; if it means missing, add "
+    "--missing {example}.",
     "rounded": "{names}: whole numbers of more than 15 digits, such as {example}, are rounded; if "
     "they are codes, add --categorical {name}.",
     "digits": "{names}: text with digits, such as '{example}', is read as categories; write plain "
@@ -67,6 +74,9 @@ def _of_column(cells: Any) -> Iterator[tuple[str, str]]:
 
 def _of_numbers(cells: Any) -> Iterator[tuple[str, str]]:
     values = cells.floats()
+    row = _sentinel(values)
+    if row is not None:
+        yield "sentinel", cells.held(row)
     for part in (values[:1000], values):
         present = part[~np.isnan(part)]
         if not len(present) or not (present == np.floor(present)).all():
@@ -81,6 +91,24 @@ def _of_numbers(cells: Any) -> Iterator[tuple[str, str]]:
         month, day = present // 100 % 100, present % 100
         if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
             yield "dates", cells.held(int(np.nanargmax(values)))
+
+
+def _sentinel(values: np.ndarray) -> int | None:
+    """Return a row of a number that may mean missing: often there, and apart from the rest."""
+    present = values[np.isfinite(values)]
+    if not len(present):
+        return None
+    for value in (present.min(), present.max()):
+        if not (value in _LIMITS or _NINES.fullmatch(f"{value:.0f}")) or value != np.round(value):
+            continue
+        rest = present[present != value]
+        if 100 * (len(present) - len(rest)) < len(present) or len(rest) < _FEWEST:
+            continue
+        low, high = rest.min(), rest.max()
+        apart = max(low - value, value - high) > high - low
+        if (value < 0 <= low and len(np.unique(rest)) > _DISTINCT) or (apart and high > low):
+            return int(np.argmax(values == value))
+    return None
 
 
 def _has_digits(text: str) -> bool:

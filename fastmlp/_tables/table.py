@@ -161,8 +161,8 @@ class Table:
                 f"correct it, or declare the column categorical (--categorical); if it means "
                 f"missing, add --missing '{','.join(words)}'"
             )
-            if n_text == 1 and row == 0 and self.first_row == 0:
-                advice += "; delete the row if it holds units or a second header"
+        if row == 0 and self.first_row == 0 and min(n_numbers, n_text) == 1:
+            advice += "; delete the row if it holds units or a second header"
         return DataError(
             f"{self.where(row, name)}: '{self.held(row, name)}' is {what}, but the column "
             f"mixes {kinds} and text ({n_numbers} and {n_text} cells); {advice}"

@@ -36,6 +36,9 @@ EUROPE_COLUMNS = {
 }  # fmt: skip
 AB = {"a": [1, 3, 5], "b": [2, 4, 6]}
 
+MOSCOW = "\u041c\u043e\u0441\u043a\u0432\u0430"
+CYRILLIC = f"k,y\n{MOSCOW},1\nb,2\n"
+
 FILES = [
     Wild("plain", PLAIN, PLAIN_COLUMNS),
     Wild("semicolons", "a;b\n1;2\n3;4\n5;6\n", AB, "semicolons"),
@@ -99,6 +102,13 @@ FILES = [
     Wild("Namibia among few", "land,y\nNA,1\nDE,2\nUK,3\nDE,4\n",
          {"land": ["NA", "DE", "UK", "DE"]}, "Namibia"),
     Wild("no answers", "said,y\nNA,1\nNO,2\nNA,3\n", {"said": ["", "NO", ""]}),
+    Wild("Cyrillic", CYRILLIC.encode("cp1251"), {"y": [1, 2]},
+         "words such as 'Ìîñêâà'; if they should be others, name the encoding, such as --encoding"),
+    Wild("Cyrillic, named", CYRILLIC.encode("cp1251"), {"k": [MOSCOW, "b"]},
+         options={"encoding": "cp1251"}),
+    Wild("Japanese", "k,y\n\u30ab\u30b5\u30a2b\u30ab\u30a4a,1\n".encode("shift_jis"), {"y": [1]},
+         "--encoding"),
+    Wild("Polish", "k,y\nBiałystok,1\nKraków,2\n".encode("cp1250"), {"y": [1, 2]}, "'Bia³ystok'"),
     Wild("missing text", "k,y\nNA,1\nu,2\n,3\n", {"k": ["", "u", ""]}),
     Wild("NA kept", "k,y\nNA,1\nu,2\n,3\n", {"k": ["NA", "u", ""]}, options={"missing": ["?"]}),
     Wild("no header", "1,2\n3,4\n5,6\n", {"x1": [1, 3, 5], "x2": [2, 4, 6]},
@@ -163,6 +173,7 @@ REFUSED = [
     ("percent or not", "a,b\n1%,u\n2,v\n", "are a percentage and a plain number"),
     ("placeholder", "a,b\n1,u\n?,v\n3,w\n", "if it means missing, add --missing '?'"),
     ("units", "a,b\nm,u\n2,v\n3,w\n", "delete the row if it holds units or a second header"),
+    ("two headers, one of numbers", "a,b\n1,2\nu,2.5\nv,3\nu,4\n", "or a second header"),
     ("a word among percent", "a,b\n1%,u\nx,v\n3%,w\n", "--missing 'x'"),
     ("no header", "5.1,3.5,x\n4.9,3,y\n4.7,3.2,x\n", "looks like the rows below it ('5.1', '3.5', "
      "'x'); expected a header that names the columns; give --no-header"),
@@ -183,6 +194,41 @@ REFUSED = [
     ("both orders", "d,y\n13/02/2024,1\n03/14/2024,2\n", "day and month in different orders"),
     ("a word among dates", "d,y\n2024-01-01,1\n2024-01-02,2\nsoon,3\n", "mixes dates and text"),
 ]  # fmt: skip
+
+
+def test_western_words_leave_no_doubt_about_the_encoding(tmp_path):
+    words = ["Köln", "Café", "l\u2019été", "naïve", "5 €", "20 m²", "1º", "São Paulo", "créée",
+             "ÄÖÜ", "Paris\u2013Lyon", "col·lega", "½", "T°C", "l\u00b4eau", "Œuvre"]  # fmt: skip
+    text = "k,y\n" + "".join(f"{word},{i}\n" for i, word in enumerate(words))
+    table = datasets.read_table(write(tmp_path / "t.csv", text.encode("cp1252")))
+    assert [note for note in table.notes if "--encoding" in note] == []
+
+
+AGES = np.random.default_rng(0).integers(0, 90, 300)
+
+
+@pytest.mark.parametrize(
+    ("others", "mark", "every"),
+    [
+        (AGES, -1, 50), (AGES, 999, 50), (1000 + AGES, 9999, 50), (50 * AGES, -999, 50),
+        (-20 + AGES / 2, -999, 50), (-20 + AGES / 2, -99.0, 50), (AGES, -32768, 50),
+        (AGES, None, 1), (AGES + 10, 99, 50), (np.sign(AGES - 40), -1, 3), (AGES, -999, 299),
+        (-AGES, -999999.5, 50), (AGES % 5, -1, 50),
+    ],
+)  # fmt: skip
+def test_numbers_that_may_mean_missing(tmp_path, others, mark, every):
+    values = [mark if mark is not None and i % every == 1 else v for i, v in enumerate(others)]
+    meant = mark in (-1, 999, 9999, -999, -99.0, -32768) and every == 50 and len(set(others)) > 10
+    text = "a,y\n" + "".join(f"{v},{i / 7}\n" for i, v in enumerate(values))
+    path = write(tmp_path / "t.csv", text)
+    notes = [note for note in datasets.read_table(path).notes if "--missing" in note]
+    assert notes == meant * [
+        f"{path}: 'a': {mark} lies apart from all other numbers; if it means missing, add "
+        f"--missing {mark}."
+    ]
+    table = datasets.read_table(path, missing=str(mark))
+    assert not [note for note in table.notes if "--missing" in note]
+    assert np.isnan(table.values("a")).any() == (mark is not None)
 
 
 @pytest.mark.parametrize("large", [False, True])
