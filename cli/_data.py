@@ -366,8 +366,9 @@ def read(
     with ranks.collectively():
         if held_out.validation is not None:
             data.validation = prepared(
-                held_out.validation, data.preprocessing, source.drop, source.reading, data.reading
-            )
+                held_out.validation, data.preprocessing, source.drop, source.reading, data.reading,
+                data.notes,
+            )  # fmt: skip
     # Only now: if the data cannot be used, the error line is enough.
     for text in data.notes:
         report.note(text)
@@ -555,13 +556,20 @@ def prepared(
     state: Preprocessing,
     drop: Collection[str],
     reading: Reading,
-    like: ReadingOptions | None = None,
+    like: ReadingOptions | None,
+    notes: list[str],
 ) -> Part:
-    """Read a table as inputs and targets, or stream it if it is large."""
-    from fastmlp import datasets
+    """Read a table as inputs and targets, or stream it if it is large.
+
+    Rows without a target are left out; `notes` gets a sentence about them.
+    """
+    from fastmlp import datasets, preprocessing
 
     if datasets.is_large(path):
         return datasets.ParquetStream(path, preprocessing=state, drop=drop)
     table = reading.table(path, like=like)
-    y = state.targets(table)  # first: that it is missing says more than that another is extra
-    return state.inputs(table, drop=drop), y
+    # First: that the target is missing says more than that another column is extra.
+    rows, note = preprocessing.usable_rows(table, [t.name for t in state.all_targets])
+    if note is not None:
+        notes.append(f"{path}: {note}")
+    return state.inputs(table, drop=drop)[rows], state.targets(table, rows=rows)

@@ -189,6 +189,8 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     )
     notes += [note for note in state.notes if note not in notes]  # rows without a target
     decisions = _with_loss(decide(len(rows), state.n_inputs, task, given), parts)
+    if task == "regression":
+        _refuse_extremes(table, targets, rows)
     y = state.targets(table, rows=rows)
     if decisions.loss == "poisson":
         _unshifted(state, table, targets, rows)
@@ -198,7 +200,9 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
     _note_target(table, targets, task, y, state, options, notes)
     validation, like = None, table.reading
     if "validation" in options:
-        validation = _other(options["validation"], read, state, options.get("weight"), like)
+        validation = _other(
+            options["validation"], read, state, targets, options.get("weight"), like, notes
+        )
     rates: tuple[float, ...] = ()
     if "dropout" not in options and max_time is None and (parts.pairs or validation is not None):
         rates = () if decisions.folds else dropouts(len(training), task)
@@ -307,6 +311,22 @@ def _rows_with_target(table: Table, targets: Sequence[str], notes: list[str]) ->
     return np.asarray(rows)
 
 
+def _refuse_extremes(table: Table, targets: Sequence[str], rows: np.ndarray) -> None:
+    """Raise for targets whose squared errors float64 cannot hold."""
+    for name in targets:
+        values = table.values(name)[rows]
+        largest = float(np.abs(values).max())
+        with np.errstate(over="ignore", under="ignore"):
+            most = np.square(2.0 * largest) * len(values)
+            spread = np.square(values.max() - values.min())
+        if not np.isfinite(most) or (spread == 0 and values.max() > values.min()):
+            size, remedy = ("small", "divide") if not np.isfinite(most) else ("large", "multiply")
+            raise DataError(
+                f"{table.source}: the target '{name}' must be {size} enough to be squared; "
+                f"{remedy} it by a power of ten. Received: {largest:.3g}"
+            )
+
+
 def _note_target(
     table: Table,
     targets: Sequence[str],
@@ -372,17 +392,22 @@ def _other(
     data: Any,
     reading: Mapping[str, Any],
     state: Preprocessing,
+    targets: Sequence[str],
     weight: str | None,
     like: ReadingOptions | None,
+    notes: list[str],
 ) -> Arrays:
-    """Return the arrays of another table."""
+    """Return the arrays of another table, without the rows that have no target."""
     is_file = isinstance(data, (str, os.PathLike))
     table = opened(data, reading if is_file else {}, like)
-    y = state.targets(table)  # first: that it is missing says more than that another is extra
+    # First: that the target is missing says more than that another column is extra.
+    rows, note = preprocessing.usable_rows(table, targets)
+    if note:
+        notes.append(f"{table.source}: {note}")
     weights = None
     if weight is not None:
-        weights = column_numbers(table, weight, "weight").astype(np.float32)
-    return state.inputs(table), y, weights
+        weights = column_numbers(table, weight, "weight")[rows].astype(np.float32)
+    return state.inputs(table)[rows], state.targets(table, rows=rows), weights
 
 
 def _metric_list(given: Any, task: str) -> list[Any]:

@@ -325,6 +325,33 @@ def test_wrong_columns(options, text):
         fastmlp.fit(PLAIN, "price", **QUICK, **options)
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_targets_whose_squares_float64_cannot_hold(size):
+    exponent = 300 if size == "small" else -300
+    table = {**PLAIN, "price": PLAIN["price"] * 10.0**exponent}
+    with pytest.raises(DataError, match=rf"'price' must be {size} enough to be squared; "):
+        fastmlp.fit(table, "price", **QUICK)
+    table["price"] = PLAIN["price"] * 10.0 ** (exponent // 2.5)
+    found = fastmlp.fit(table, "price", **QUICK).held_out.network
+    assert 0 < found["r2"] < 1 and found["rmse"] > 0
+
+
+def test_rows_without_target_of_another_table_are_left_out(capsys):
+    other = {name: np.asarray(flats(200, seed=6)[name]) for name in PLAIN}
+    other["price"] = np.where(np.arange(200) % 2, other["price"], np.nan)
+    few = {name: column[1::2] for name, column in other.items()}
+    one, two = (
+        fastmlp.fit(PLAIN, "price", validation=table, **{**QUICK, "verbose": verbose})
+        for table, verbose in ((other, 1), (few, 0))
+    )
+    assert one.held_out.to_dict() == two.held_out.to_dict() and one.held_out.n_rows == 100
+    assert "the mapping: 100 rows have no value of the target 'price' and are left" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(DataError, match="no row has a value of the target 'price'"):
+        fastmlp.fit(PLAIN, "price", validation={**few, "price": np.full(100, np.nan)}, **QUICK)
+
+
 def test_unknown_arguments_and_files(tmp_path):
     with pytest.raises(TypeError, match="no argument 'unit'"):
         tabular.prepared(PLAIN, "price", unit=3)
