@@ -10,7 +10,7 @@ import numpy as np
 from .._utils.optional import require
 from .._utils.version import __version__
 from ..errors import DataError
-from ..preprocessing import DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target
+from ..preprocessing import DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target, spellings
 from .parts import DensePart, parts, preprocessing_of
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ def _category(graph: _Graph, column: Column, cell: str) -> tuple[list[str], str 
             graph.constant([[1]], np.int64),
         ))  # fmt: skip
     codes = dict(zip(categories, range(len(categories)), strict=True))
+    for category, place in list(codes.items()):
+        for text in spellings(category):
+            codes.setdefault(text, place)
     none, unusable = width, width + 1
     if column.fill is not None:
         codes[""] = codes[str(column.fill)] if column.fill else none
@@ -345,15 +348,15 @@ def to_onnx(model: Model) -> bytes:
 
     A model that was trained on arrays has one input, ``x`` of shape (n, n_inputs), and one output,
     ``y``, both in the model's type. One with preprocessing has an input of shape (n, 1) for each
-    column of the table, under the column's name: a string for a categorical column, else a
-    double, which for a boolean is 0 or 1 and for a date is days since 1970-01-01. A missing value
-    is NaN or the empty string; where the model imputes, it is filled in. For regression the outputs
-    are ``prediction`` (n, number of targets) in the targets' units and the model's type, and
-    ``prediction_double``, the same in double, which keeps apart numbers far from 0 that are equal
-    in float32. For classes they are ``label`` (n,) and ``probabilities`` (n, number of classes). A
-    row that `Preprocessing.inputs` would refuse (a missing value that is not imputed, an infinite
-    value, a boolean other than 0 and 1, an unknown category of a model that refuses them) yields
-    NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class).
+    column of the table, under the column's name: a string for a categorical column, where "1.0" is
+    the same as "1", else a double, which for a boolean is 0 or 1 and for a date is days since
+    1970-01-01. A missing value is NaN or the empty string; where the model imputes, it is filled
+    in. For regression the outputs are ``prediction`` (n, number of targets) in the targets' units
+    and the model's type, and ``prediction_double``, the same in double, which keeps apart numbers
+    far from 0 that are equal in float32. For classes they are ``label`` (n,) and ``probabilities``
+    (n, number of classes). A row that `Preprocessing.inputs` would refuse (a missing value that is
+    not imputed, an infinite value, a boolean other than 0 and 1, an unknown category of a model
+    that refuses them) yields NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class).
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from ._dates import DAYS_OF_YEAR, MARCH_1, waves
 from ._fit import choose_task, column_names
 from ._preprocessing import Fitting, Preprocessing, split
 from ._targets import missing_cells, usable_rows
-from ._transform import refuse_missing
+from ._transform import refuse_missing, spellings
 
 __all__ = [
     "DATE_PARTS",
@@ -37,6 +37,7 @@ __all__ = [
     "column_names",
     "missing_cells",
     "refuse_missing",
+    "spellings",
     "split",
     "usable_rows",
     "waves",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -128,6 +129,28 @@ def _by_value(categories: Sequence[str], read: Callable[[str], Any]) -> dict[Any
         with contextlib.suppress(ValueError):
             values.setdefault(read(category), i)
     return values
+
+
+def spellings(category: str) -> list[str]:
+    """Return ways to write a category that is a number or a truth value: "1.0" is "1".
+
+    Parameters
+    ----------
+    category : str
+
+    Returns
+    -------
+    list of str
+        Texts that `category_codes` takes for the category; empty for other text.
+    """
+    if category.lower() in ("true", "false"):
+        return [category.lower(), category.title(), category.upper()]
+    try:
+        value = float(category)
+    except ValueError:
+        return []
+    whole = [str(int(value))] if value.is_integer() and abs(value) < 2**53 else []
+    return [str(value), *whole] if math.isfinite(value) else []
 
 
 def target_codes(table: Table, target: Target, rows: np.ndarray | None = None) -> np.ndarray:

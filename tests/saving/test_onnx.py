@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastmlp import layers, models
+from fastmlp import datasets, layers, models
 from fastmlp._saving import onnx as onnx_writer
 from fastmlp._saving.export import to_bytes
 from fastmlp.preprocessing import Preprocessing
@@ -119,6 +119,34 @@ def test_unknown_categories_are_none():
     columns = {"size": [1.0, None, 4.0, 2.0], "colour": ["pink", None, "red", "blue"]}
     found = run(model, feed(state, columns))["prediction"]
     drawn.close(found, drawn.outputs(model, state, columns)[1], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kept", "given"),
+    [
+        (["1", "2", "1"], ["1.0", "2", "3", "2.0"]),
+        (["1.0", "2.5", "1.0"], ["1", "2.5", "1.0", "7"]),
+        (["True", "False", "True"], ["true", "FALSE", "True", "false"]),
+        (["n1", "1x", "n1"], ["n1", "1x", "1", "n1.0"]),
+    ],
+)
+def test_categories_that_are_numbers_are_known_by_value(tmp_path, kept, given):
+    def file(name, zones):
+        path = tmp_path / name
+        path.write_text(
+            "size,zone,y\n" + "".join(f"2,{zone},{i}\n" for i, zone in enumerate(zones))
+        )
+        return datasets.read_table(path)
+
+    state = Preprocessing.fit(file("a.csv", kept), "y", categorical=["zone"], keep=["size"],
+                              unknown="ignore")  # fmt: skip
+    model = models.mlp([8], state.n_inputs, 1, seed=1)
+    state.keep(model)
+    expected = state.values(model.predict(state.inputs(file("b.csv", given))))
+    feeds = {"size": np.full((4, 1), 2.0), "zone": np.array(given, object)[:, None]}
+    found = run(model, feeds)["prediction"][:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert len(set(found.round(5).tolist())) > 1
 
 
 def test_every_kind_of_column_and_target_agrees():
