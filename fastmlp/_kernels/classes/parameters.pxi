@@ -20,11 +20,14 @@ cdef class _Parameters:
     cdef _Block _kept       # a copy of the parameters
     cdef _Block _undo       # parameters and moments before a step
     cdef _Block _zeros
+    cdef _Block _sums       # of weights over the bins of inputs
+    cdef list _encoding     # arrays that describe those, or None
     cdef list _slots
     cdef list _units, _activations
 
-    def __cinit__(self, int n_inputs, units, activations, *, use_bias=None, dropout=None):
-        cdef int h, n_in = n_inputs, widest = n_inputs
+    def __cinit__(self, int n_inputs, units, activations, *, use_bias=None, dropout=None,
+                  encoding=None):
+        cdef int h, n_in = n_inputs, widest
         cdef size_t at = 0
         cdef Layer* layer
         self._units = [int(u) for u in units]
@@ -38,6 +41,10 @@ cdef class _Parameters:
             raise ValueError(f"Expected {n_layers} activations. Received: {self._activations}")
         self.s.n_layers = n_layers
         self.s.n_inputs = n_inputs
+        if encoding is not None:
+            first, lower, inverse = encoding
+            n_in = self._encode(first, lower, inverse)
+        widest = n_in
         self.s.n_outputs = self._units[n_layers - 1]
         self.s.layers = <Layer*>calloc(n_layers, sizeof(Layer))
         if self.s.layers == NULL:
@@ -48,7 +55,8 @@ cdef class _Parameters:
             layer.n_out = self._units[h]
             layer.act = _code(self._activations[h], ACTIVATIONS, "activation")
             # With few inputs as well, lanes across a hidden layer's units serve better.
-            layer.narrow = layer.n_out <= NARROW and (h == n_layers - 1 or n_in > NARROW)
+            layer.narrow = (layer.n_out <= NARROW and (h == n_layers - 1 or n_in > NARROW)
+                            and not (h == 0 and self.s.encoding.used))
             layer.use_bias = use_bias is None or bool(use_bias[h])
             layer.dropout = 0.0 if dropout is None else dropout[h]
             layer.n_panels = (layer.n_out + PANEL - 1) // PANEL
@@ -67,6 +75,9 @@ cdef class _Parameters:
         self.s.row_weights = self.s.n_weights
         self._params = _Block(at)
         self.s.params = self._params.data
+        if self.s.encoding.used:
+            self._sums = _Block(self.s.layers[0].n_rows * self.s.layers[0].ldw)
+            self.s.encoding.sums = self._sums.data
         self.s.shallow = is_shallow(&self.s)
         self._keep_constants(widest)
         for h in range(n_layers):
@@ -94,6 +105,34 @@ cdef class _Parameters:
         free(self.s.ones)
         free(self.s.tickets)
         free(self.s.norms)
+
+    cdef int _encode(self, first, lower, inverse) except -1:
+        """Take the encoding of the inputs, see Encoding; return the columns that it gives."""
+        cdef Encoding* own = &self.s.encoding
+        cdef int j
+        cdef _Input starts = _Input(np.ascontiguousarray(first, np.int32), (self.s.n_inputs + 1,),
+                                    "first", False, np.dtype(np.int32))
+        own.first = <const int*>starts.view.buf
+        n_rows = own.first[self.s.n_inputs]
+        if own.first[0] != 0:
+            raise ValueError("first must begin with 0.")
+        for j in range(self.s.n_inputs):
+            if own.first[j + 1] <= own.first[j]:
+                raise ValueError("Every input must have a column of its own.")
+        self._encoding = [starts]
+        for values, name in ((lower, "lower"), (inverse, "inverse")):
+            self._encoding.append(_Input(np.ascontiguousarray(values, DTYPE), (n_rows,), name))
+        own.lower = (<_Input>self._encoding[1]).data()
+        own.inverse = (<_Input>self._encoding[2]).data()
+        own.used = 1
+        return n_rows
+
+    @property
+    def encoding(self):
+        """The arrays that describe how inputs are encoded, or None."""
+        if self._encoding is None:
+            return None
+        return [(<_Input>part).view.obj for part in self._encoding]
 
     cdef _keep_constants(self, int widest):
         cdef int i, h

@@ -235,7 +235,8 @@ cdef class _Session(_Objective):
         while len(self._parts) < n_groups:
             part = type(self)(s.n_inputs, self._units, self._activations,
                               use_bias=[s.layers[i].use_bias for i in range(s.n_layers)],
-                              dropout=[s.layers[i].dropout for i in range(s.n_layers)])
+                              dropout=[s.layers[i].dropout for i in range(s.n_layers)],
+                              encoding=self.encoding)
             part.configure(loss=LOSSES[s.loss],
                            metrics=[METRICS[s.metrics[i]] for i in range(s.n_metrics)])
             part.s.skip = self._skip_wanted

@@ -81,8 +81,8 @@ cdef class _Workspace(_Parameters):
     @property
     def nbytes(self):
         """Bytes held: parameters and their copy, optimizer state, gradient and work space."""
-        blocks = [self._params, self._gradient, self._kept, self._part_gradients, *self._slots,
-                  *self._work]
+        blocks = [self._params, self._gradient, self._kept, self._part_gradients, self._sums,
+                  *self._slots, *self._work]
         return (sum(block.n_bytes for block in blocks if block is not None)
                 + sum(part.nbytes for part in self._parts))
 
@@ -149,7 +149,10 @@ cdef class _Workspace(_Parameters):
         n, batch = max(n, s.capacity), max(batch, s.batch_capacity)
         scored = max(scored, s.score_capacity)
         dense, sparse = max(dense, s.x_capacity), max(sparse, s.sparse.capacity)
-        nonzeros = max(nonzeros, s.sparse.room if s.sparse.capacity else -1)
+        if s.encoding.used:
+            sparse, nonzeros = dense, 3 * <long long>dense * s.n_inputs
+        else:
+            nonzeros = max(nonzeros, s.sparse.room if s.sparse.capacity else -1)
         self._release()
         memory.require(self._work_bytes(n, n_threads, batch, scored, dense, nonzeros), "work space",
                        f"batches of {scored} rows on {n_threads} threads")
@@ -214,9 +217,12 @@ cdef class _Workspace(_Parameters):
         batch.kept = <const real**>self._take(rows * doubles)
         nonzeros = max(nonzeros, 0)
         batch.dropped = self._take(nonzeros if self.s.layers[0].dropout > 0 else 0)
-        batch.ends = <int64_t*>self._take(self.s.n_inputs * doubles if rows else 0)
+        batch.ends = <int64_t*>self._take(self.s.layers[0].n_in * doubles if rows else 0)
         batch.turned_rows = <int*>self._take(nonzeros)
         batch.turned = self._take(nonzeros)
+        if self.s.encoding.used:
+            self.s.encoding.columns = <int*>self._take(nonzeros)
+            self.s.encoding.values = self._take(nonzeros)
 
     cdef Py_ssize_t _thread_scratch(self, Py_ssize_t ldg, int rows) noexcept:
         cdef Py_ssize_t n = (UNITS + 2) * ldg + UNIT_TILES * TILE_ROWS * min(rows, CHUNK_ROWS)
@@ -235,7 +241,10 @@ cdef class _Workspace(_Parameters):
         dense = batch if dense < 0 else dense
         total = 8.0 * scored * max(s.n_metrics, 1) + scored * (8.0 + sizeof(real))
         values = batch * (max(s.n_outputs, 1) + 1.0) + <double>dense * padded(s.n_inputs)
-        if nonzeros >= 0:
+        if s.encoding.used:
+            total += 8.0 * s.layers[0].n_in + 24.0 * dense * s.n_inputs
+            values += 6.0 * dense * s.n_inputs
+        elif nonzeros >= 0:
             total += 8.0 * s.n_inputs + 4.0 * nonzeros
             values += nonzeros * (1 + (s.layers[0].dropout > 0))
         if s.tiny:
@@ -274,6 +283,7 @@ cdef class _Workspace(_Parameters):
         """Whether putting the rows of a batch in order may pay: with few inputs rows that lie
         side by side have much the same inactive units, and large layers make use of it."""
         return (self.s.n_inputs <= ORDERED_INPUTS and self.s.n_layers > 2
+                and not self.s.encoding.used
                 and self.s.n_params > 100_000)
 
     cdef Py_ssize_t _scratch_bytes(self):
@@ -323,9 +333,10 @@ cdef class _Workspace(_Parameters):
     cdef void _take_rows_of(self, const Csr* csr, long long n) noexcept:
         """Note the kind of rows that come next, n in all if they are sparse."""
         cdef State* s = &self.s
-        cdef double density
-        s.sparse.used = csr.at != NULL
+        cdef double nonzeros
+        s.sparse.used = csr.at != NULL or s.encoding.used
         s.row_weights = s.n_weights
         if s.sparse.used:
-            density = <double>(csr.at[n] - csr.at[0]) / n / s.n_inputs
-            s.row_weights -= (1 - density) * s.n_inputs * s.layers[0].n_out
+            nonzeros = (3.0 * s.n_inputs if s.encoding.used
+                        else <double>(csr.at[n] - csr.at[0]) / n)
+            s.row_weights -= max(s.layers[0].n_in - nonzeros, 0.0) * s.layers[0].n_out

@@ -88,4 +88,61 @@ static void sparse_dropout(uint64_t seed, uint64_t step, uint32_t layer, uint32_
     }
 }
 
+/* The nonzeros of a row on sums over bins, see Encoding in state.pxi: input j's number itself in
+ * column first[j], then for a number in bin k the point between the sums up to bin k - 1 and up to
+ * bin k. Returns how many there are, at most three for an input. */
+static int64_t encode_row(int n_inputs, const int *first, const real *lower, const real *inverse,
+                          const real *x, int *columns, real *values) {
+    int64_t n = 0;
+    for (int j = 0; j < n_inputs; j++) {
+        const real value = x[j];
+        const int at = first[j];
+        int low = at, high = first[j + 1]; /* the last row whose bin begins at or below the value */
+        if (value != 0) {
+            columns[n] = at;
+            values[n++] = value;
+        }
+        while (high - low > 1) {
+            const int middle = (low + high) / 2;
+            if (lower[middle] <= value)
+                low = middle;
+            else
+                high = middle;
+        }
+        if (low == at) continue;
+        real share = (value - lower[low]) * inverse[low];
+        share = share < 1 ? share : 1;
+        if (low > at + 1 && share < 1) {
+            columns[n] = low - 1;
+            values[n++] = 1 - share;
+        }
+        if (share > 0) {
+            columns[n] = low;
+            values[n++] = share;
+        }
+    }
+    return n;
+}
+
+/* sums = the rows of w; from the second of an input's bins on each with those of the bins below. */
+static void sum_rows(int n_inputs, const int *first, ptrdiff_t ldw, const real *w, real *sums,
+                     int n_vec) {
+    for (int j = 0; j < n_inputs; j++)
+        for (int k = first[j]; k < first[j + 1]; k++) {
+            const real *row = w + (ptrdiff_t)k * ldw;
+            real *sum = sums + (ptrdiff_t)k * ldw;
+            if (k < first[j] + 2)
+                for (int v = 0; v < n_vec; v++) vstore(sum + v * VL, vload(row + v * VL));
+            else
+                for (int v = 0; v < n_vec; v++)
+                    vstore(sum + v * VL, vload(sum - ldw + v * VL) + vload(row + v * VL));
+        }
+}
+
+/* total += row. */
+static void add_row(int n_vec, const real *row, real *total) {
+    for (int v = 0; v < n_vec; v++)
+        vstore(total + v * VL, vload(total + v * VL) + vload(row + v * VL));
+}
+
 #endif

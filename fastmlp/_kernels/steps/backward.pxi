@@ -120,7 +120,7 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
         if tid == 0 and training:
             note_backward(s, layer, n_idx, n, compacted, packed)
         if h == 0 and s.sparse.used:
-            turn_nonzeros(&s.sparse, s.n_inputs, n, tid, n_threads)
+            turn_nonzeros(&s.sparse, layer.n_in, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
         keep_t = h > 1 and not below.narrow
         later.n_rows = 0
@@ -143,7 +143,10 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             if h > 0 and below.act != ACT_SOFTMAX:
                 data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t,
                           &later, tid)
-            if h == 0 and s.sparse.used:
+            if h == 0 and s.encoding.used:
+                update_from_bins(layer, rule, s, w, m + layer.w_at, v + layer.w_at, start, stop,
+                                 scratch)
+            elif h == 0 and s.sparse.used:
                 update_from_nonzeros(layer, rule, &s.sparse, s.window.zeros, w, m + layer.w_at,
                                      v + layer.w_at, start, stop, scratch)
             elif layer.narrow:

@@ -74,7 +74,7 @@ cdef void load_rows(State* s, long long first, int start, int stop) noexcept nog
             return
         row = batch_row(s, first + i)
         place = s.place[i]
-        if s.sparse.used:
+        if s.csr.at != NULL:
             point_at_row(&s.sparse, place, &s.csr, row)
         else:
             memcpy(s.xb + place * s.ldx, s.x + row * s.n_inputs, s.n_inputs * sizeof(real))

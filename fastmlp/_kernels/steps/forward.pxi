@@ -44,7 +44,12 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         n_idx = layer.n_in
         patterns = NULL
         if h == 0 and s.sparse.used:
-            keep_nonzeros(s, n, training, tid, n_threads)
+            if s.encoding.used:
+                encode_rows(s, x, ldx, n, tid, n_threads)
+                if not s.encoding.summed:
+                    sum_bins(s, tid, n_threads)
+            else:
+                keep_nonzeros(s, n, training, tid, n_threads)
             team_barrier(&s.gate, n_threads)
         elif training and layer.dropout > 0:
             drop_inputs(s, h, x, ldx, n, tid, n_threads)
@@ -59,7 +64,9 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
                 s.ran |= (RAN_LEFT_OUT * (n_idx < layer.n_in)
                           | RAN_PATTERNS * (patterns != NULL))
         if h == 0 and s.sparse.used:
-            forward_nonzeros(layer, &s.sparse, s.params + layer.w_at, s.params + layer.b_at, n,
+            forward_nonzeros(layer, &s.sparse,
+                             s.encoding.sums if s.encoding.used else s.params + layer.w_at,
+                             s.params + layer.b_at, n,
                              layer.live_y if training and skips(s, layer) else NULL,
                              queues(s, 0, h), tid, n_threads)
         else:

@@ -82,6 +82,11 @@ cdef extern from "sparse.h" nogil:
     void sparse_dropout(unsigned long long seed, unsigned long long step, unsigned int layer,
                         unsigned int row, double rate, int64_t n, const int* columns,
                         const real* values, real* kept)
+    int64_t encode_row(int n_inputs, const int* first, const real* lower, const real* inverse,
+                       const real* x, int* columns, real* values)
+    void sum_rows(int n_inputs, const int* first, ptrdiff_t ldw, const real* w, real* sums,
+                  int n_vec)
+    void add_row(int n_vec, const real* row, real* total)
 
 cdef extern from "activations.h" nogil:
     int ACT_LINEAR, ACT_RELU, ACT_SOFTMAX

@@ -18,7 +18,7 @@ cdef inline int rows_of_part(const State* s, int n) noexcept nogil:
     if s.shallow or s.n_weights > MOST_WEIGHTS:
         return 0
     if s.n_weights > MANY_WEIGHTS:
-        if s.n_inputs <= ORDERED_INPUTS:
+        if s.n_inputs <= ORDERED_INPUTS and not s.encoding.used:
             return 0    # to put rows in order saves more
         least, most = 2 * least, most // 2
     if n < 2 * least:
@@ -39,6 +39,7 @@ cdef void begin_part(const State* s, State* part) noexcept nogil:
     part.n_targets, part.smooth = s.n_targets, s.smooth
     part.x, part.y, part.sample_weight = s.x, s.y, s.sample_weight
     part.csr, part.sparse.used = s.csr, s.sparse.used
+    part.encoding.sums, part.encoding.summed = s.encoding.sums, 1
     part.order, part.shuffle = s.order, s.shuffle
     part.skip, part.seed = s.skip, s.seed
     part.watch = s.watch
@@ -61,6 +62,9 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     if tid == 0:
         s.ran |= RAN_PARTS
         prepare_rule(s)
+    if s.encoding.used:
+        sum_bins(s, tid, n_threads)
+        team_barrier(&s.gate, n_threads)
     while True:
         if rank == 0:
             part.part = queue.n_items if stopped(s.watch) else next_item(&queue)

@@ -4,6 +4,7 @@
 cdef inline int is_shallow(const State* s) noexcept nogil:
     """Whether shallow.h serves this network."""
     return (s.n_layers == 2 and s.n_inputs <= SHALLOW_INPUTS and not s.layers[0].narrow
+            and not s.encoding.used
             and s.layers[1].narrow and s.layers[0].use_bias and s.layers[0].act != ACT_SOFTMAX
             and s.layers[1].act != ACT_SOFTMAX and s.layers[0].dropout == 0
             and s.layers[1].dropout == 0)

@@ -1,6 +1,7 @@
 # The first layer, where its inputs are given by their nonzeros: products of nonzeros alone, in the
-# order of the dense passes, so that the bits are the same. Every function here is run by all
-# threads of a team at once.
+# order of the dense passes, so that the bits are the same. And the first layer on a piecewise-linear
+# encoding, of which the two nonzeros of a number stand for all of its bins: see Encoding. Every
+# function here is run by all threads of a team at once.
 
 cdef inline int sparse_items(int n) noexcept nogil:
     """Into how many tasks, and rows of live flags, the forward pass of n rows is cut."""
@@ -132,5 +133,73 @@ cdef void update_from_nonzeros(Layer* layer, const update_rule* rule, const Nonz
             sums_restart(&sums)
             update_span(rule, layer.pen, 2 * layer.n_panels, w + at, g, m + at, v + at, &sums)
             layer.penalty[k] = sums_penalty(&sums, layer.pen)
+    if not sums_finite(&sums):
+        lower(&layer.finite[layer.slot])
+
+
+cdef void encode_rows(State* s, const real* x, ptrdiff_t ldx, int n, int tid,
+                      int n_threads) noexcept nogil:
+    """The batch's rows by the nonzeros that the sums over bins are multiplied with."""
+    cdef Nonzeros* batch = &s.sparse
+    cdef int i, start, stop
+    cdef ptrdiff_t at
+    share(n, 1, tid, n_threads, &start, &stop)
+    for i in range(start, stop):
+        if stopped(s.watch):
+            return
+        at = <ptrdiff_t>i * 3 * s.n_inputs
+        batch.n[i] = encode_row(s.n_inputs, s.encoding.first, s.encoding.lower, s.encoding.inverse,
+                                x + i * ldx, s.encoding.columns + at, s.encoding.values + at)
+        batch.columns[i] = s.encoding.columns + at
+        batch.values[i] = batch.kept[i] = s.encoding.values + at
+
+
+cdef void sum_bins(State* s, int tid, int n_threads) noexcept nogil:
+    """The sums of weights over each number's bins, a thread's by a range of units."""
+    cdef Layer* layer = &s.layers[0]
+    cdef const int* first = s.encoding.first
+    cdef const real* w = s.params + layer.w_at
+    cdef int start, stop
+    share(2 * layer.n_panels, PANEL // VL, tid, n_threads, &start, &stop)
+    sum_rows(s.n_inputs, first, layer.ldw, w + start * VL, s.encoding.sums + start * VL,
+             stop - start)
+
+
+cdef inline int first_input(const State* s, int row) noexcept nogil:
+    """The first input whose rows of weights begin at `row` or later."""
+    return <int>first_at_least(s.encoding.first, s.n_inputs, row)
+
+
+cdef void update_from_bins(Layer* layer, const update_rule* rule, State* s, real* w, real* m,
+                           real* v, int start, int stop, real* scratch) noexcept nogil:
+    """Weight gradient and update of the inputs whose rows begin in [start, stop). A bin's gradient
+    is that of its sum and of all sums above, so a number's bins are gone through from the last."""
+    cdef const Nonzeros* batch = &s.sparse
+    cdef update_sums sums
+    cdef int j, k, nv = 2 * layer.n_panels
+    cdef int64_t begin, end
+    cdef const real* g
+    cdef real* total = scratch + layer.ldw
+    cdef ptrdiff_t at
+    sums_reset(&sums)
+    for j in range(first_input(s, start), first_input(s, stop)):
+        memset(total, 0, nv * VL * sizeof(real))
+        k = s.encoding.first[j + 1] - 1
+        while k >= s.encoding.first[j]:
+            begin, end = batch.ends[k - 1] if k > 0 else 0, batch.ends[k]
+            g = s.window.zeros
+            if end > begin:
+                sparse_row(end - begin, batch.turned_rows + begin, batch.turned + begin, layer.dz,
+                           layer.ld, scratch, nv)
+                g = scratch
+            if k > s.encoding.first[j]:
+                if end > begin:
+                    add_row(nv, scratch, total)
+                g = total
+            at = k * layer.ldw
+            sums_restart(&sums)
+            update_span(rule, layer.pen, nv, w + at, g, m + at, v + at, &sums)
+            layer.penalty[k] = sums_penalty(&sums, layer.pen)
+            k -= 1
     if not sums_finite(&sums):
         lower(&layer.finite[layer.slot])

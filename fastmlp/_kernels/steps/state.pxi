@@ -46,7 +46,7 @@ cdef enum:
     RAN_DROPOUT = 1 << 27
     RAN_WEIGHTED = 1 << 28      # rows had weights
     RAN_RATES = 1 << 29         # each step had a rate of its own
-    RAN_SPARSE = 1 << 30        # inputs were given by their nonzeros
+    RAN_SPARSE = 1 << 30        # the first layer multiplied the nonzeros of its inputs alone
 
 
 RAN = ("tiny", "shallow", "layers", "parts", "shards", "python_loss", "ordered", "patterns",
@@ -74,9 +74,25 @@ cdef struct Nonzeros:
     const real** values     # [capacity]
     const real** kept       # [capacity]: values after dropout
     real* dropped           # [room]: where they are
-    int64_t* ends           # [n_inputs]: where a column's numbers end
+    int64_t* ends           # [columns]: where a column's numbers end
     int* turned_rows        # [room]
     real* turned            # [room]
+
+
+# A fixed piecewise-linear encoding of the inputs, on which the first layer stands. Input j is
+# encoded as the rows first[j] to first[j + 1] of that layer's weights: the number itself, then for
+# each of its bins how far the number has passed through it, from 0 to 1. Bins below the one that a
+# number lies in are 1, those above are 0; so the product with all of a number's bins is a point on
+# the line between two sums of weights, which `sums` holds.
+cdef struct Encoding:
+    int used
+    const int* first        # [n_inputs + 1]
+    const real* lower       # [rows]: where a bin begins; without meaning for a number itself
+    const real* inverse     # [rows]: 1 / its width
+    real* sums              # [rows, ldw]: weights of a number's bins, each with all below it
+    int summed              # whether whoever lends the parameters has formed them
+    int* columns            # [batch rows, 3 * n_inputs]: of the batch's nonzeros
+    real* values
 
 
 cdef struct State:
@@ -135,7 +151,8 @@ cdef struct State:
     ptrdiff_t ldx
     int x_capacity          # rows of xb
     real* xb                # [x_capacity, ldx], zero beyond n_inputs
-    Nonzeros sparse         # the batch in place of xb, if the data are csr
+    Nonzeros sparse         # the batch in place of xb, if the data are csr, or encoded
+    Encoding encoding
     double row_weights      # weights that a row is multiplied with
     real* yb                # [batch_capacity, n_targets]
     real* wb                # [batch_capacity]
