@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import threads
+from ._kernels.formulas import piecewise_linear
 from ._utils import arguments
 from ._utils.arrays import inputs as checked_inputs
 from .layers import Handle, reset_names
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def activations_of(network: Network, x: np.ndarray, dense_index: int) -> np.ndarray:
-    """Return the output of a dense layer, (n, its units); index -1 gives x itself."""
+    """Return the output of a dense layer, (n, its units).
+
+    Index -1 gives the input of the first one: x itself, or its encoding; -2 gives x.
+    """
+    if dense_index == -1 and network.encoding is not None:
+        return piecewise_linear(x, *network.encoding)
     if dense_index < 0:
         return x.copy()
     n_threads, automatic = threads.resolve()
@@ -59,7 +65,7 @@ def function(
                 "inputs and outputs must be lists of layer.input and layer.output. "
                 f"Received: {handle!r}"
             )
-    if len(given) != 1 or given[0].dense_index != -1:
+    if len(given) != 1 or not given[0].is_model_input:
         raise ValueError(
             "inputs must be the model's input, [model.layers[0].input]. "
             f"Received: {[handle.name for handle in given]}"

@@ -1,4 +1,4 @@
-"""Layers: Dense, Dropout and Input. A built model's network holds the weights.
+"""Layers: Dense, Dropout, Input and PiecewiseLinear. A built model's network holds the weights.
 
 Arithmetic of Dropout: `_kernels/simd/philox.h` draws the masks, `_kernels/steps/passes.pxi`
 applies them.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from . import initializers, regularizers
+from ._kernels.formulas import piecewise_linear
 from ._utils import arguments as _arguments
 from ._utils.arrays import converted, describe, numeric
 from ._utils.names import ACTIVATIONS
@@ -104,6 +105,9 @@ class Owner(Protocol):
 
     def materialise(self) -> Network:
         """Make the network, and draw its weights."""
+
+    def build(self, input_shape: Any) -> None:
+        """Set the widths of layers that are not known yet."""
 
 
 class Layer(Configurable):
@@ -604,6 +608,171 @@ class Dropout(Layer):
         return config | self._trainable_config()
 
 
+def _checked_edges(name: str, value: Any) -> tuple[tuple[float, ...], ...] | None:
+    """Return edges of bins as `PiecewiseLinear` keeps them."""
+    if value is None:
+        return None
+    columns = []
+    for j, given in enumerate(_arguments.items(name, value, "the edges of each column")):
+        edges = np.asarray(given)
+        if not edges.size:
+            columns.append(())
+            continue
+        if edges.ndim != 1 or edges.dtype.kind not in "iuf" or not np.isfinite(edges).all():
+            raise ValueError(
+                f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}"
+            )
+        edges = edges.astype(np.float64)
+        if len(edges) < 2 or (np.diff(edges.astype(np.float32)) < _NARROWEST).any():
+            raise ValueError(
+                f"{name}[{j}] must be empty, or two or more numbers that ascend, as float32, too. "
+                f"Received: {_arguments.shown(given)}"
+            )
+        columns.append(tuple(edges.tolist()))
+    if not columns:
+        raise ValueError(f"{name} must have an entry for each column. Received: none")
+    return tuple(columns)
+
+
+_NARROWEST = 1e-30  # of the bins: one over it is a float32
+
+
+class PiecewiseLinear(Layer):
+    """Encode every number by how far it has passed through each of its bins.
+
+    Column j of the input becomes the number itself, and for each of its bins
+    ``clip((x - low) / (high - low), 0, 1)``. So the first Dense layer's units are piecewise-linear
+    functions of every column. It must be the first layer. The kernels never form the encoding: a
+    number costs as much as three inputs, however many bins there are.
+
+    Parameters
+    ----------
+    bins : int
+        The most bins of a column, between quantiles of the rows that `adapt` is given. A column
+        of one or two distinct numbers gets none.
+    edges : sequence of sequences of float, optional
+        For each column of the input the ascending edges of its bins, one more than bins; empty
+        for a column without bins. By default `adapt` sets them; `fit` calls it with its rows.
+    name : str, optional
+    trainable : bool
+        Only written to the model's summary and file: the layer has no weights.
+
+    References
+    ----------
+    Gorishniy, Rubachev & Babenko (2022), On Embeddings for Numerical Features in Tabular Deep
+    Learning, NeurIPS.
+    """
+
+    rules = {  # noqa: RUF012
+        "bins": _arguments.integer,
+        "edges": _checked_edges,
+    }
+    _drawn_by = frozenset({"bins", "edges"})
+
+    def __init__(
+        self,
+        bins: int = 32,
+        edges: Sequence[Sequence[float]] | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name, trainable=trainable)
+        self.bins = bins
+        self.edges = edges
+        if self.edges is not None:
+            self._n_inputs = len(self.edges)
+
+    @property
+    def n_outputs(self) -> int | None:
+        """Width of the output; None until the edges of the bins are known."""
+        return None if self.edges is None else sum(max(1, len(e)) for e in self.edges)
+
+    def adapt(self, x: Any) -> None:
+        """Set the edges of the bins to quantiles of the columns of x.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        """
+        array = numeric("x", x)
+        if array.ndim != 2 or not array.size or self._n_inputs not in (None, array.shape[1]):
+            width = self._n_inputs or "n_inputs"
+            raise DataError(
+                f"x must have shape (n, {width}) and not be empty. Received: shape {array.shape}"
+            )
+        array = converted("x", array, np.dtype(np.float64))
+        self.edges = [_quantiles(column, self.bins) for column in array.T]
+        if self._model is not None:
+            self._model.build(array.shape[1])
+        else:
+            self._n_inputs = array.shape[1]
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Return the encoding of x.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+            Of the type of x, or float64 if that is not a type of floating-point numbers.
+        """
+        if self.edges is None:
+            raise RuntimeError(self.why_not_adapted())
+        x = numeric("x", x)
+        if x.ndim != 2 or x.shape[1] != len(self.edges):
+            raise DataError(
+                f"x must have shape (n, {len(self.edges)}). Received: shape {x.shape}"
+            )
+        x = x.astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=False)
+        return piecewise_linear(x, *self.kernel_arrays(x.dtype))
+
+    def why_not_adapted(self) -> str:
+        """Return the message of the error for a layer without edges."""
+        return (
+            f"Layer {self.name!r} has no bins yet: call adapt(x), or fit with an array, or give "
+            "edges"
+        )
+
+    def kernel_arrays(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the encoding as the network takes it.
+
+        Parameters
+        ----------
+        dtype : dtype
+
+        Returns
+        -------
+        first : ndarray of int32, shape (n_inputs + 1,)
+            Where in the output each column's numbers begin, and their end.
+        lower, inverse : ndarray of shape (n_outputs,)
+            Lower edge of each bin and one over its width; 0 for a number itself.
+        """
+        assert self.edges is not None
+        first = np.cumsum([0, *(max(1, len(e)) for e in self.edges)]).astype(np.int32)
+        lower, inverse = np.zeros(first[-1]), np.zeros(first[-1])
+        for start, edges in zip(first, self.edges, strict=False):
+            rows = slice(start + 1, start + len(edges))
+            lower[rows], inverse[rows] = edges[:-1], 1 / np.diff(edges)
+        return first, lower.astype(dtype), inverse.astype(dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; plain JSON values."""
+        edges = None if self.edges is None else [list(e) for e in self.edges]
+        return {"bins": self.bins, "edges": edges, "name": self.name} | self._trainable_config()
+
+
+def _quantiles(column: np.ndarray, bins: int) -> list[float]:
+    """Return the edges of at most `bins` bins; none for a column of one or two numbers."""
+    with np.errstate(over="ignore"):
+        edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
+    edges = edges[np.isfinite(edges)]
+    edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))] if len(edges) else edges
+    return edges.astype(np.float64).tolist() if len(edges) > 2 else []
+
+
 class Handle:
     """A layer's input or output, as an argument of `backend.function`.
 
@@ -636,15 +805,27 @@ class Handle:
 
     @property
     def dense_index(self) -> int:
-        """Index of the Dense layer whose output it is; -1 for the model's input."""
-        dense = self._layer.count_params() > 0
+        """Index of the Dense layer whose output it is; -1 for the input of the first one.
+
+        The input of a PiecewiseLinear before it has -2.
+        """
+        dense = self._layer.count_params() > 0 or isinstance(self._layer, PiecewiseLinear)
         return self._layer.dense_index + (self._offset if dense else 0)
+
+    @property
+    def is_model_input(self) -> bool:
+        """Whether it is the input of the model's first layer."""
+        return self.dense_index == (-1 if self.network.encoding is None else -2)
 
     def __repr__(self) -> str:
         return f"<{self.name} of shape {self.shape}>"
 
 
-_LAYERS: dict[str, type[Layer]] = {"Dense": Dense, "Dropout": Dropout}
+_LAYERS: dict[str, type[Layer]] = {
+    "Dense": Dense,
+    "Dropout": Dropout,
+    "PiecewiseLinear": PiecewiseLinear,
+}
 
 
 def made_layers(entries: Iterable[Any]) -> list[Layer]:

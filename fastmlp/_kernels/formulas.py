@@ -47,6 +47,19 @@ def rows_of_nonzeros(data: Array, indices: Array, indptr: Array, n_in: int) -> A
     return x
 
 
+def piecewise_linear(x: Array, first: Array, lower: Array, inverse: Array) -> Array:
+    """Return the encoding (n, first[-1]) of x (n, n_in): each number, and its share of every bin.
+
+    Column j becomes columns first[j] to first[j + 1]: itself, then clip((x - lower) * inverse, 0,
+    1) for each of its bins.
+    """
+    counts = np.diff(first)
+    repeated = np.repeat(x, counts, axis=1)
+    encoded = np.clip((repeated - lower) * inverse, 0, 1).astype(x.dtype, copy=False)
+    encoded[:, first[:-1]] = x
+    return encoded
+
+
 def dense_backward_weights(x: Array, dz: Array) -> tuple[Array, Array]:
     """Return dw = x.T @ dz (n_in, n_out) and db = sum of dz over rows (n_out,)."""
     return x.T @ dz, dz.sum(axis=0)

@@ -176,6 +176,7 @@ class Network(Arithmetic, Protocol):
     def __init__(
         self, n_inputs: int, units: Sequence[int], activations: Sequence[str], *,
         use_bias: Sequence[bool] | None = None, dropout: Sequence[float] | None = None,
+        encoding: tuple[Array, Array, Array] | None = None,
     ) -> None:  # fmt: skip
         """Make a network whose weights are all zero."""
 
@@ -186,6 +187,10 @@ class Network(Arithmetic, Protocol):
     @property
     def trainer(self) -> Lock:
         """Held by the thread that trains the network."""
+
+    @property
+    def encoding(self) -> list[Array] | None:
+        """The arrays of the encoding that it was made with."""
 
     @property
     def ran(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from ..layers import (
     Handle,
     InputLayer,
     Layer,
+    PiecewiseLinear,
     array_list,
     automatic_name,
     checked_name,
@@ -279,8 +280,32 @@ class Model:
 
     @property
     def built(self) -> bool:
-        """Whether the model has a Dense layer and the width of its input is known."""
-        return self.n_inputs is not None and any(isinstance(x, Dense) for x in self._layers)
+        """Whether the model has a Dense layer and the widths of all layers are known."""
+        if self.n_inputs is None or self._layers[0].n_outputs is None:
+            return False
+        return any(isinstance(x, Dense) for x in self._layers)
+
+    @property
+    def encoding(self) -> PiecewiseLinear | None:
+        """The first layer if it is a PiecewiseLinear, of which the network is a part."""
+        first = self._layers[0] if self._layers else None
+        return first if isinstance(first, PiecewiseLinear) else None
+
+    def kernel_encoding(
+        self, dtype: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return the first layer's encoding as a network takes it; None if there is none."""
+        return None if self.encoding is None else self.encoding.kernel_arrays(dtype)
+
+    def adapt(self, x: Any) -> None:
+        """Let the first layer choose its bins from x, if it encodes numbers and has none yet.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, n_inputs)
+        """
+        if self.encoding is not None and self.encoding.edges is None:
+            self.encoding.adapt(x)
 
     @property
     def input_shape(self) -> tuple[None, int | None]:
@@ -317,7 +342,7 @@ class Model:
 
         Parameters
         ----------
-        layer : Dense, Dropout or Input
+        layer : Dense, Dropout, PiecewiseLinear or Input
 
         Raises
         ------
@@ -344,6 +369,16 @@ class Model:
             raise ValueError(
                 f"The input of layer {layer.name!r} must have the {before} columns of the output "
                 f"before it. Received: input width {layer.n_inputs}"
+            )
+        if isinstance(layer, PiecewiseLinear) and self._layers:
+            raise ValueError(
+                "PiecewiseLinear encodes the model's input: it must be the first layer. "
+                f"Received: {layer.name!r} after {self._layers[-1].name!r}"
+            )
+        if isinstance(layer, Dropout) and len(self._layers) == 1 and self.encoding is not None:
+            raise ValueError(
+                "Dropout cannot follow PiecewiseLinear, whose output is never formed: put it "
+                f"behind a Dense layer. Received: {layer.name!r} after {self._layers[0].name!r}"
             )
         if layer.n_inputs is not None and self._layers and before is None:
             raise ValueError(
@@ -400,6 +435,8 @@ class Model:
         if self._complete and self._network is not None:
             return self._network
         if not self.built:
+            if self.encoding is not None and self.encoding.edges is None:
+                raise RuntimeError(self.encoding.why_not_adapted())
             raise RuntimeError(
                 f"Model {self.name!r} is not built yet: it needs a Dense layer, and input_shape= "
                 "on its first layer, build((None, k)) or data"
@@ -421,6 +458,7 @@ class Model:
             [layer.activation for layer in dense],
             use_bias=[layer.use_bias for layer in dense],
             dropout=rates,
+            encoding=self.kernel_encoding(self._dtype),
         )
         for i, layer in enumerate(dense):
             if old is not None and i < old.n_layers:
@@ -679,7 +717,7 @@ class Model:
 
     def checked_rows(self, x: Any, name: str = "x") -> Inputs:
         """Return x as `checked_inputs` does, or as sparse rows if it is sparse."""
-        if not is_sparse(x):
+        if not is_sparse(x) or self.encoding is not None:
             return self.checked_inputs(x, name)
         rows = arrays.input_rows(x, self.n_inputs, self.dtype, name)
         if self.n_inputs is None:

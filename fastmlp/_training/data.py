@@ -81,7 +81,9 @@ def prepared(
     model: Model, x: Any, y: Any, weight: Any, validation_data: Any, arguments: Arguments
 ) -> tuple[Rows, Rows | None]:
     """Return the rows to train on, with class weights if given, and those to validate on."""
-    rows = checked(model, x, y, weight)
+    with model.accepting():
+        model.adapt(x)
+        rows = checked(model, x, y, weight)
     if validation_data is not None:
         split = {"validation_split": arguments.validation_split}
         reason = "validation_data replaces a split"

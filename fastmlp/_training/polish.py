@@ -79,6 +79,7 @@ class Objective:
             [layer.units for layer in dense],
             [layer.activation for layer in dense],
             use_bias=[layer.use_bias for layer in dense],
+            encoding=model.kernel_encoding(np.dtype(np.float64)),
         )
         assert model.loss is not None
         self.network.configure(
