@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .. import regularizers
 from .._model.architecture import MAX_LAYERS, parse_layer_values, parse_units
 from .._utils import arguments
-from ..layers import Dense, Dropout, InputLayer
+from ..layers import Dense, Dropout, InputLayer, PiecewiseLinear
 from ._sequential import Sequential
 
 
@@ -39,6 +39,7 @@ def mlp(
     proximal: bool = False,
     group_l1: float | Sequence[float] = 0.0,
     groups: str = "units",
+    bins: int = 0,
 ) -> Sequential:
     """Make a multilayer perceptron in one call.
 
@@ -64,6 +65,8 @@ def mlp(
         group penalty can have neither l1 nor l2.
     groups : {'units', 'inputs'}
         Definition of a group; see `regularizers.GroupL1`.
+    bins : int
+        Begin with a `layers.PiecewiseLinear` of this many bins; 0 for none.
 
     Returns
     -------
@@ -89,6 +92,8 @@ def mlp(
         )
     ]
     model = Sequential([InputLayer((n_inputs,))], seed=seed, dtype=dtype)
+    if arguments.integer("bins", bins, 0):
+        model.add(PiecewiseLinear(bins))
     for width, name, rate, penalty in zip(hidden, activations, rates, penalties, strict=False):
         model.add(Dense(width, activation=name, kernel_regularizer=penalty))
         if arguments.fraction("dropout", rate):

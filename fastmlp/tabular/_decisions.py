@@ -49,6 +49,10 @@ class Decisions:
         Epochs without a better held-out loss after which training stops; None: never.
     clip : float or None
         Largest Euclidean norm of the gradient.
+    bins : int
+        Of every input, for `layers.PiecewiseLinear`; 0 for none.
+    group_l1 : float
+        Group penalty on the first layer's weights, a group for each encoded input.
     loss : str
         With its number after a colon, such as ``quantile:0.9``.
     validation_split : float
@@ -70,6 +74,8 @@ class Decisions:
     epochs: int
     patience: int | None
     clip: float | None
+    bins: int
+    group_l1: float
     loss: str
     validation_split: float
     folds: int
@@ -184,6 +190,8 @@ def decide(
         "epochs": UNBOUNDED if timed else _epochs(n_train),
         "patience": None,
         "clip": None,
+        "bins": _bins(n_train),
+        "group_l1": 1e-4 if regression else 3e-4,
         "loss": LOSSES[0] if regression else LOG_LOSS,
         **held,
     }
@@ -208,6 +216,10 @@ def _units(n: int) -> tuple[int, ...]:
     if n < 150:
         return (32, 32)
     return (128, 128) if n < MANY_ROWS else (256, 256, 256)
+
+
+def _bins(n: int) -> int:
+    return min(32, n // 25) if n >= 200 else 0
 
 
 def dropouts(n: int, task: str) -> tuple[float, ...]:

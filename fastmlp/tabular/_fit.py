@@ -52,11 +52,12 @@ def fit(
     refit: bool = False,
     # The network
     units: str | Sequence[int] | None = None,
+    bins: int | None = None,
     activation: str | None = None,
     dropout: float | None = None,
-    l1: float | Sequence[float] = 0.0,
-    l2: float | Sequence[float] = 0.0,
-    group_l1: float | Sequence[float] = 0.0,
+    l1: float | Sequence[float] | None = None,
+    l2: float | Sequence[float] | None = None,
+    group_l1: float | Sequence[float] | None = None,
     groups: str = "units",
     proximal: bool = False,
     # Its training
@@ -113,8 +114,11 @@ def fit(
         Whether to train anew on all rows, for the number of epochs that was best.
     units : str or sequence of int, optional
         Widths of the hidden layers, such as "256x3".
+    bins : int, optional
+        Bins of every input; see `layers.PiecewiseLinear`. 0 for none.
     activation, dropout, l1, l2, group_l1, groups, proximal
-        See `models.mlp`.
+        See `models.mlp`. By default a small group penalty on the encoded inputs; with any of
+        `l1`, `l2` and `group_l1` given, 0 included, only what is given.
     optimizer : str, optional
     learning_rate : float, optional
         The highest of the schedule.

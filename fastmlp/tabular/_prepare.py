@@ -31,7 +31,7 @@ PREPARATION = (
 )  # fmt: skip
 DECIDED = (
     "units", "activation", "dropout", "optimizer", "learning_rate", "schedule", "batch_size",
-    "epochs", "patience", "clip", "loss", "validation_split",
+    "epochs", "patience", "clip", "bins", "loss", "validation_split",
 )  # fmt: skip
 PENALTIES = ("l1", "l2", "group_l1", "groups", "proximal")
 _IMBALANCE = 0.1  # share of the rarest class below which a note says so

@@ -35,6 +35,7 @@ def set_start(model: Sequential, x: np.ndarray, seed: int, output: Sequence[floa
     """
     rng = np.random.default_rng([seed, 77])
     a = x[np.sort(rng.permutation(len(x))[:_ROWS])]
+    a = a if model.encoding is None else model.encoding(a)
     dense, weights = model.dense_layers, []
     for layer in dense[:-1]:
         w = rng.standard_normal((a.shape[1], layer.units))

@@ -51,13 +51,23 @@ def network(
         output_activation=output_activation(prepared),
         dropout=decisions.dropout,
         seed=seed,
-        **prepared.penalties,
+        bins=decisions.bins,
+        **_penalties(prepared),
     )
+    model.adapt(prepared.train[0])  # the same bins in every fold and member
     loss = loss_object(decisions.loss, state.n_outputs)
     model.compile(decisions.compiled_optimizer(prepared.n_rows or len(x)), loss, prepared.metrics)
     if decisions.start == "data":
         set_start(model, x, seed, _first_output(prepared, y).tolist())
     return model
+
+
+def _penalties(prepared: Prepared) -> dict[str, Any]:
+    """Return the arguments of `mlp` for the penalties given, or for the one that was decided."""
+    if any(name in prepared.penalties for name in ("l1", "l2", "group_l1")):
+        return prepared.penalties
+    rest = [0.0] * len(prepared.decisions.units)
+    return {"group_l1": [prepared.decisions.group_l1, *rest], "groups": "inputs"}
 
 
 def output_activation(prepared: Prepared) -> str:
