@@ -30,8 +30,7 @@ NETWORK = {
     },
     "dropout": {
         "help": "Dropout rate after the hidden layers, one for all or one for each.  [default: "
-        "0.1, of few rows 0; for classes of up to 2,000 rows 0.1 or 0.3, by the held-out loss; "
-        "on the lecture's data 0]"
+        "0.1, of few rows 0; on the lecture's data 0]"
     },
 }
 TRAINING = {
@@ -70,6 +69,13 @@ class TableOptions:
         multiple=True,
         help="Report this metric for each epoch beside the loss; repeatable.  [default: mse; "
         "accuracy]",
+    )
+    bins: int | None = option(
+        "--bins",
+        metavar="N",
+        type=click.IntRange(min=0),
+        help="Encode every number by N bins between quantiles, beside the number itself; 0 for "
+        "none.  [default: 32, of fewer than 800 rows fewer]",
     )
     class_weight: str | None = option(
         "--class-weight",
@@ -187,7 +193,7 @@ class SharedOptions:
             raise click.UsageError(f"--{name.replace('_', '-')} {why}")
 
 
-SHARED = ("loss", "class_weight", "weight", "patience", "schedule", "clip", "group", "time")
+SHARED = ("bins", "loss", "class_weight", "weight", "patience", "schedule", "clip", "group", "time")
 
 
 def shared_options(*names: str) -> Callable[[F], F]:
@@ -244,7 +250,7 @@ def keywords(
     """
     found: dict[str, Any] = {"task": source.task, **source.described, **source.reading.keywords}
     for name in ("loss", "class_weight", "weight", "patience", "schedule", "clip", "max_time",
-                 "group", "time"):  # fmt: skip
+                 "bins", "group", "time"):  # fmt: skip
         found[name] = getattr(options, name)
     found["metrics"] = list(options.metrics) or None
     for name in ("optimizer", "learning_rate", "batch_size", "epochs"):
@@ -262,7 +268,8 @@ def resolved(prepared: Prepared) -> dict[str, Any]:
     found: dict[str, Any] = {
         "units": shown_units(decisions.units),
         "activation": _text(decisions.activation),
-        "dropout": None if prepared.dropouts else _text(decisions.dropout),
+        "dropout": _text(decisions.dropout),
+        "bins": decisions.bins,
         "optimizer": decisions.optimizer,
         "learning_rate": decisions.learning_rate,
         "schedule": decisions.schedule,
@@ -300,9 +307,6 @@ def comments(prepared: Prepared) -> str:
     lines = [prepared.decisions.sentence(), *notes]
     lines.append(f"Initial weights: {decisions.start}; weight decay {decisions.weight_decay:g} "
                  f"times the rate; beta_2 {decisions.beta_2}.")  # fmt: skip
-    if prepared.dropouts:
-        rates = " or ".join(f"{rate:g}" for rate in prepared.dropouts)
-        lines.append(f"Dropout: {rates}, by the held-out loss of half the epochs.")
     lines.append(f"{len(prepared.y)} rows, {prepared.preprocessing.n_inputs} inputs.")
     return "".join(f"# {' '.join(line.split())}\n" for line in lines)
 

@@ -296,9 +296,7 @@ class TableJob(_DecidedJob):
             prepared = _decided.prepared(source.data, source, self.settings.seed, keywords)
             shown = tabular.shown_units(prepared.decisions.units)
             arguments = given.network.arguments(shown or "1")
-            prepared.penalties = {
-                name: arguments[name] for name in ("l1", "l2", "group_l1", "groups", "proximal")
-            }
+            prepared.penalties = given.network.penalties(arguments)
             with _options.library_call():
                 tabular.check_answers(prepared, given.options.wanted, given.options.refit)
         self.prepared = prepared
@@ -331,7 +329,6 @@ class TableJob(_DecidedJob):
         from fastmlp import tabular
 
         training, options = self.training, self.given.options
-        training.compare()
         self.model = training.model
         if training.cross_validates:
             tabular.choose(training, options.wanted)
@@ -436,9 +433,7 @@ class StreamJob(_DecidedJob):
             )
             shown = tabular.shown_units(prepared.decisions.units)
             arguments = given.network.arguments(shown or "1")
-        prepared.penalties = {
-            name: arguments[name] for name in ("l1", "l2", "group_l1", "groups", "proximal")
-        }
+        prepared.penalties = given.network.penalties(arguments)
         prepared.notes.append(
             "A stream holds out rows at random, not by class, group or time, and has no "
             "comparison with simple models, intervals or thresholds."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastmlp.ensembles import Ensemble
     from fastmlp.tabular import Prepared
 
-SHARED = ("weight", "group", "time", "schedule", "patience", "clip", "loss", "class_weight")
+SHARED = ("bins", "weight", "group", "time", "schedule", "patience", "clip", "loss", "class_weight")
 
 
 class MembersJob:

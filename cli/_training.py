@@ -119,6 +119,12 @@ class NetworkOptions:
             found["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
         return found
 
+    def penalties(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Return the penalties of `arguments`; none if no option names one, 0 included."""
+        if self.l1 is None and self.l2 is None and self.group_l1 is None:
+            return {}
+        return {name: found[name] for name in ("l1", "l2", "group_l1", "groups", "proximal")}
+
     def _check_penalties(self, found: dict[str, Any]) -> None:
         lambdas = zip(found["l1"], found["l2"], found["group_l1"], strict=True)
         for layer, (l1, l2, group_l1) in enumerate(lambdas, 1):

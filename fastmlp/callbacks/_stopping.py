@@ -33,6 +33,9 @@ class EarlyStopping(Monitor):
         Whether to set the weights of the best epoch at the end.
     start_from_epoch : int
         Number of epochs at the start that are ignored.
+    penalty : bool
+        Whether a loss that is monitored counts the penalties on weights. With a strong penalty,
+        which goes on falling, late epochs look better than they predict.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class EarlyStopping(Monitor):
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
+        penalty: bool = True,
     ) -> None:
         super().__init__(monitor, mode, min_delta, verbose)
+        self.penalty = arguments.flag("penalty", penalty)
         self.patience = arguments.integer("patience", patience, 0)
         if baseline is not None:
             arguments.number("baseline", baseline, "a finite number or None", lambda v: True)
@@ -76,6 +81,8 @@ class EarlyStopping(Monitor):
         value = (logs or {}).get(self.monitor)
         if value is None or epoch < self.start_from_epoch:
             return
+        if not self.penalty and self.monitor in ("loss", "val_loss"):
+            value -= self.model.network.penalty()
         if self.restore_best_weights and self.best_weights is None:
             self.best_weights, self.best_epoch = self.model.get_weights(), epoch
         self.wait += 1

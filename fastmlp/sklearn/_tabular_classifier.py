@@ -39,8 +39,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Whether to train anew on all rows, for the number of epochs that was best.
     units : str or sequence of int, optional
         Widths of the hidden layers, such as "256x3".
+    bins : int, optional
+        Bins of every number; see `layers.PiecewiseLinear`. 0 for none.
     activation, dropout, l1, l2, group_l1, groups, proximal
-        See `models.mlp`.
+        See `models.mlp`; by default a small group penalty on the encoded inputs.
     optimizer : str, optional
     learning_rate : float, optional
         The highest of the schedule.
@@ -115,6 +117,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         validation_split: float | None = None,
         refit: bool = False,
         units: Any = None,
+        bins: int | None = None,
         activation: str | None = None,
         dropout: float | None = None,
         l1: Any = None,

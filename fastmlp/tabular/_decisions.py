@@ -88,7 +88,8 @@ class Decisions:
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Decisions:
         """Return the decisions that `to_dict` described."""
-        return cls(**{**table, "units": tuple(table["units"])})
+        earlier = {"bins": 0, "group_l1": 0.0}  # what was not decided in earlier versions
+        return cls(**{**earlier, **table, "units": tuple(table["units"])})
 
     def sentence(self) -> str:
         """Say the main decisions in one line."""
@@ -102,6 +103,8 @@ class Decisions:
         else:
             held = ""
         network = f"{units} {self.activation}, " if units else ""
+        if network and self.bins:
+            network += f"{self.bins} bins for each number, "
         text = f"{network}{self.optimizer} {self.learning_rate:g}, {batches}{limit}"
         return f"{text}; {held}." if held else f"{text}."
 
@@ -220,23 +223,6 @@ def _units(n: int) -> tuple[int, ...]:
 
 def _bins(n: int) -> int:
     return min(32, n // 25) if n >= 200 else 0
-
-
-def dropouts(n: int, task: str) -> tuple[float, ...]:
-    """Return rates of dropout of which the held-out loss chooses one; none if one is decided.
-
-    Parameters
-    ----------
-    n : int
-        Rows to train on.
-    task : {"regression", "classification"}
-
-    Returns
-    -------
-    tuple of float
-        With few rows, probabilities overfit before classes do; how much differs between tables.
-    """
-    return (0.1, 0.3) if task == "classification" and 200 <= n < 2000 else ()
 
 
 def path_units(n_rows: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task, column_names
 from ._class_weights import class_weights
-from ._decisions import Decisions, decide, dropouts, seconds
+from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
@@ -74,9 +74,6 @@ class Prepared:
         Of the file, as the model keeps it.
     n_rows : int or None
         Rows to train on, if they are not all in x.
-    dropouts : tuple of float
-        Rates to choose from by the held-out loss, before training; none if the one of `decisions`
-        is final.
     """
 
     source: str
@@ -96,7 +93,6 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     n_rows: int | None = None
-    dropouts: tuple[float, ...] = ()
 
     @property
     def task(self) -> str:
@@ -203,15 +199,12 @@ def prepared(data: Any, target: str | Sequence[str] | None = None, **keywords: A
         validation = _other(
             options["validation"], read, state, targets, options.get("weight"), like, notes
         )
-    rates: tuple[float, ...] = ()
-    if "dropout" not in options and max_time is None and (parts.pairs or validation is not None):
-        rates = () if decisions.folds else dropouts(len(training), task)
     return Prepared(
         table.source, state, x, y, weight, rows, parts, validation, decisions,
         {key: options[key] for key in PENALTIES if key in options},
         class_weights(options.get("class_weight"), state, y),
         _metric_list(options.get("metrics"), task),
-        given["max_time"], seed, notes, {} if like is None else like.to_dict(), dropouts=rates,
+        given["max_time"], seed, notes, {} if like is None else like.to_dict(),
     )  # fmt: skip
 
 

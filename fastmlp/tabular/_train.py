@@ -177,8 +177,10 @@ class _HeldOutCurve(Callback):
 
 
 def best_epoch() -> EarlyStopping:
-    """Return the callback that keeps the epoch of the smallest held-out loss."""
-    return EarlyStopping("val_loss", patience=UNBOUNDED, restore_best_weights=True)
+    """Return the callback that keeps the epoch of the smallest held-out loss without penalty."""
+    return EarlyStopping(
+        "val_loss", patience=UNBOUNDED, restore_best_weights=True, penalty=False
+    )
 
 
 # ---- training ----------------------------------------------------------------------------------
@@ -291,10 +293,6 @@ class TableTraining:
         self.model = network(prepared, *self.train[:2]) if resumed is None else resumed
         if resumed is None:
             describe(prepared, self.model)
-        else:  # it was chosen when the run began
-            dropout = self.kept["decisions"]["dropout"]
-            prepared.decisions = dataclasses.replace(prepared.decisions, dropout=dropout)
-            prepared.dropouts = ()
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -331,32 +329,6 @@ class TableTraining:
         self.chosen = cross_validated(self.prepared, self._note)
         self.kept["best_epoch"] = self.chosen.epochs
         return self.chosen
-
-    def compare(self) -> None:
-        """Choose among `Prepared.dropouts`, if there are any, and make the network anew.
-
-        A network is trained with each for half of the epochs; the smallest held-out loss of any
-        epoch decides.
-        """
-        prepared, decided, losses = self.prepared, self.prepared.decisions, []
-        rates, prepared.dropouts = prepared.dropouts, ()
-        if not rates or self.held is None:
-            return
-        for rate in rates:
-            half = dataclasses.replace(decided, dropout=rate, epochs=-(-decided.epochs // 2))
-            prepared.decisions = half
-            model, curve = network(prepared, *self.train[:2]), _HeldOutCurve(*self.held)
-            fit_rows(model, prepared, self.train, half, callbacks=[curve], verbose=0)
-            losses.append(min(curve.losses))
-        chosen = rates[int(np.argmin(losses))]
-        prepared.decisions = dataclasses.replace(decided, dropout=chosen)
-        if self._note is not None:
-            shown = ", ".join(f"{a:g}: {b:.4g}" for a, b in zip(rates, losses, strict=True))
-            self._note(f"Dropout {chosen:g}, by the held-out loss of half the epochs ({shown}).")
-        extras = self.model.extras
-        self.model = network(prepared, *self.train[:2])
-        self.model.extras = extras
-        describe(prepared, self.model)
 
     def run(self, verbose: int = 1, **keeping: Any) -> None:
         """Train; Ctrl-C and divergence leave the best epoch so far in the model, and are raised.

@@ -116,25 +116,6 @@ def test_classes_and_their_probabilities(tmp_path):
     assert models.load_model(tmp_path / "m.fmlp").extras["table"]["best_epoch"] == model.best_epoch
 
 
-def test_the_held_out_loss_chooses_the_dropout_of_few_rows(capsys):
-    found = tabular.prepared(CLASSES, "dear", units="16", epochs=8, seed=1)
-    assert found.dropouts == (0.1, 0.3)
-    losses = []
-    for rate in found.dropouts:
-        half = fastmlp.fit(CLASSES, "dear", **{**QUICK, "epochs": 4, "dropout": rate})
-        losses.append(min(half.history.history["val_loss"]))
-    model = fastmlp.fit(CLASSES, "dear", **{**QUICK, "verbose": 1})
-    chosen = found.dropouts[int(np.argmin(losses))]
-    assert model.decisions.dropout == chosen
-    assert f"Dropout {chosen:g}, by the held-out loss of half" in capsys.readouterr().err
-    same = fastmlp.fit(CLASSES, "dear", dropout=chosen, **QUICK)
-    pairs = zip(model.network.get_weights(), same.network.get_weights(), strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs)
-    for options in ({"dropout": 0.1}, {"max_time": 9}, {"validation_split": 0.0}):
-        assert tabular.prepared(CLASSES, "dear", seed=1, **options).dropouts == ()
-    assert tabular.prepared(PLAIN, "price", seed=1).dropouts == ()
-
-
 def test_weights_of_classes_move_the_probabilities():
     plain = fastmlp.fit(CLASSES, "dear", **QUICK).predict_proba(CLASSES)[:, 1].mean()
     up = fastmlp.fit(CLASSES, "dear", class_weight={"yes": 20}, **QUICK)
@@ -271,7 +252,8 @@ def test_what_was_found_is_said(capsys):
     shown = capsys.readouterr().err
     assert "Target: 'price', the last column." in shown
     assert "'price' holds 3 distinct whole numbers: --task classification?" in shown
-    assert "16 silu, adamw 0.0045, batches of 32, at most 1 epochs; 20% of the rows held" in shown
+    held = "adamw 0.0045, batches of 32, at most 1 epochs; 20% of the rows held"
+    assert f"16 silu, 19 bins for each number, {held}" in shown
     assert any("distinct" in note for note in model.notes)
     rare = CLASSES | {"dear": ["yes" if i % 50 == 0 else "no" for i in range(N)]}
     found = tabular.prepared(rare, "dear", seed=1)
