@@ -275,6 +275,7 @@ def resolved(prepared: Prepared) -> dict[str, Any]:
         "schedule": decisions.schedule,
         "batch_size": decisions.batch_size,
         "epochs": None if decisions.epochs >= UNBOUNDED else decisions.epochs,
+        **_penalty(prepared),
         "patience": decisions.patience,
         "clip": decisions.clip,
         "loss": decisions.loss,
@@ -282,6 +283,14 @@ def resolved(prepared: Prepared) -> dict[str, Any]:
         "validation_split": None if decisions.folds else decisions.validation_split,
     }
     return found
+
+
+def _penalty(prepared: Prepared) -> dict[str, Any]:
+    if prepared.own_penalty or prepared.strengths:
+        return {}
+    rest = [0.0] * len(prepared.decisions.units)
+    lambdas = ",".join(f"{value:g}" for value in [prepared.decisions.group_l1, *rest])
+    return {"group_l1": lambdas, "groups": "inputs"}
 
 
 def described(source: Source) -> dict[str, Any]:
@@ -307,6 +316,11 @@ def comments(prepared: Prepared) -> str:
     lines = [prepared.decisions.sentence(), *notes]
     lines.append(f"Initial weights: {decisions.start}; weight decay {decisions.weight_decay:g} "
                  f"times the rate; beta_2 {decisions.beta_2}.")  # fmt: skip
+    if prepared.strengths:
+        strengths = " or ".join(f"{strength:g}" for strength in prepared.strengths)
+        lines.append(
+            f"Group penalty on inputs: {strengths}, by the held-out loss of a quarter of the epochs."
+        )
     lines.append(f"{len(prepared.y)} rows, {prepared.preprocessing.n_inputs} inputs.")
     return "".join(f"# {' '.join(line.split())}\n" for line in lines)
 

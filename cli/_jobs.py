@@ -329,6 +329,7 @@ class TableJob(_DecidedJob):
         from fastmlp import tabular
 
         training, options = self.training, self.given.options
+        training.compare()
         self.model = training.model
         if training.cross_validates:
             tabular.choose(training, options.wanted)

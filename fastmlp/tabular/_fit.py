@@ -180,6 +180,7 @@ def fit(
             note(line)
         note(found.decisions.sentence())
         training = TableTraining(found, note=note)
+        training.compare()
         if training.cross_validates:
             choose(training, wanted)
         try:

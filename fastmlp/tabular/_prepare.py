@@ -18,7 +18,7 @@ from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
 from ..preprocessing import Preprocessing, choose_task, column_names
 from ._class_weights import class_weights
-from ._decisions import Decisions, decide, seconds
+from ._decisions import Decisions, decide, seconds, strengths
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
@@ -74,6 +74,8 @@ class Prepared:
         Of the file, as the model keeps it.
     n_rows : int or None
         Rows to train on, if they are not all in x.
+    chosen : bool
+        Whether nothing is left to be chosen by training, see `strengths`.
     """
 
     source: str
@@ -93,6 +95,20 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     n_rows: int | None = None
+    chosen: bool = False
+
+    @property
+    def own_penalty(self) -> bool:
+        """Whether `penalties` replace the one of the decisions."""
+        return any(name in self.penalties for name in PENALTIES[:3])
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Group penalties to choose from by short trainings; none if one is decided."""
+        one_part = self.validation is not None or len(self.held_out.pairs) == 1
+        if self.chosen or self.own_penalty or self.max_time is not None or not one_part:
+            return ()
+        return strengths(self.task)
 
     @property
     def task(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 import fastmlp
 from fastmlp import TableModel, models, tabular
 from fastmlp.errors import DataError, ModelFileError
+from fastmlp.layers import PiecewiseLinear
 
 RNG = np.random.default_rng(5)
 N = 600
@@ -114,6 +115,41 @@ def test_classes_and_their_probabilities(tmp_path):
     assert np.array_equal(again.predict_proba(CLASSES), p)
     assert again.held_out == model.held_out and again.decisions == model.decisions
     assert models.load_model(tmp_path / "m.fmlp").extras["table"]["best_epoch"] == model.best_epoch
+
+
+def test_the_held_out_loss_chooses_the_group_penalty_of_numbers(capsys):
+    found = tabular.prepared(PLAIN, "price", units="16", epochs=8, seed=1)
+    assert found.strengths == (0.0, 1e-4) and found.decisions.bins == 19
+    losses = []
+    for strength in found.strengths:
+        given = {"group_l1": [strength, 0], "groups": "inputs"} if strength else {"group_l1": 0}
+        short = fastmlp.fit(PLAIN, "price", **{**QUICK, "epochs": 2, **given})
+        losses.append(min(short.history.history["val_mse"]))
+    model = fastmlp.fit(PLAIN, "price", **{**QUICK, "verbose": 1})
+    chosen = model.decisions.group_l1
+    assert chosen == found.strengths[int(np.argmin(losses))]
+    assert f"Group penalty {chosen:g} on inputs, by the held-out loss of a quarter" in (
+        capsys.readouterr().err
+    )
+    given = {"group_l1": [chosen, 0], "groups": "inputs"} if chosen else {"group_l1": 0}
+    same = fastmlp.fit(PLAIN, "price", **given, **QUICK)
+    pairs = zip(model.network.get_weights(), same.network.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    for options in ({"l2": 0.1}, {"group_l1": 0}, {"max_time": 9}, {"validation_split": 0.0}):
+        assert tabular.prepared(PLAIN, "price", seed=1, **options).strengths == ()
+    assert tabular.prepared(CLASSES, "dear", seed=1).strengths == ()
+
+
+def test_numbers_are_encoded_in_bins_and_inputs_become_zero():
+    model = fastmlp.fit(CLASSES, "dear", **{**QUICK, "epochs": 30})
+    layer, dense = model.network.layers[:2]
+    assert isinstance(layer, PiecewiseLinear) and model.decisions.bins == 19
+    assert layer.n_inputs == model.preprocessing.n_inputs < layer.n_outputs == dense.n_inputs
+    rows = np.abs(dense.get_weights()[0]).max(axis=1)
+    assert (rows == 0).any() and (rows > 0).any()
+    plain = fastmlp.fit(CLASSES, "dear", bins=0, group_l1=0, **QUICK)
+    assert not any(isinstance(x, PiecewiseLinear) for x in plain.network.layers)
+    assert plain.network.dense_layers[0].kernel_regularizer is None
 
 
 def test_weights_of_classes_move_the_probabilities():
