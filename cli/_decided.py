@@ -319,7 +319,8 @@ def comments(prepared: Prepared) -> str:
     if prepared.strengths:
         strengths = " or ".join(f"{strength:g}" for strength in prepared.strengths)
         lines.append(
-            f"Group penalty on inputs: {strengths}, by the held-out loss of a quarter of the epochs."
+            f"Group penalty on inputs: {strengths}, by the held-out loss of a quarter of the "
+            "epochs."
         )
     lines.append(f"{len(prepared.y)} rows, {prepared.preprocessing.n_inputs} inputs.")
     return "".join(f"# {' '.join(line.split())}\n" for line in lines)

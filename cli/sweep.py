@@ -378,6 +378,8 @@ def _configuration(
     keywords["validation_split"] = held_out.validation_split if space.folds is None else 0.0
     prepared = _decided.prepared(source.data, source, arguments["seed"], keywords)
     state, decided = prepared.preprocessing, _decided.resolved(prepared)
+    for name in ("group_l1", "groups"):  # 0 here would be a choice
+        decided.pop(name, None)
     for name in ("optimizer", "learning_rate", "batch_size"):
         decided[f"{name}_values"] = str(decided.pop(name))
     if space.optimizer_values is not None:  # each has its own rate

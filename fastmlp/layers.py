@@ -619,9 +619,7 @@ def _checked_edges(name: str, value: Any) -> tuple[tuple[float, ...], ...] | Non
             columns.append(())
             continue
         if edges.ndim != 1 or edges.dtype.kind not in "iuf" or not np.isfinite(edges).all():
-            raise ValueError(
-                f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}"
-            )
+            raise ValueError(f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}")
         edges = edges.astype(np.float64)
         if len(edges) < 2 or (np.diff(edges.astype(np.float32)) < _NARROWEST).any():
             raise ValueError(
@@ -723,9 +721,7 @@ class PiecewiseLinear(Layer):
             raise RuntimeError(self.why_not_adapted())
         x = numeric("x", x)
         if x.ndim != 2 or x.shape[1] != len(self.edges):
-            raise DataError(
-                f"x must have shape (n, {len(self.edges)}). Received: shape {x.shape}"
-            )
+            raise DataError(f"x must have shape (n, {len(self.edges)}). Received: shape {x.shape}")
         x = x.astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=False)
         return piecewise_linear(x, *self.kernel_arrays(x.dtype))
 

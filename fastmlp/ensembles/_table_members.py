@@ -22,7 +22,7 @@ from ._training import Training
 # Keywords of `fastmlp.fit` that hold for every member.
 KEYWORDS = (
     *tabular.READING, *tabular.PREPARATION, "task", "weight", "group", "time", "validation",
-    "schedule", "patience", "clip", "class_weight",
+    "bins", "schedule", "patience", "clip", "class_weight",
 )  # fmt: skip
 
 
@@ -53,6 +53,8 @@ class TableMembers(Training):
         arguments = Arguments(batch_size, epochs, verbose, 0.0, True)
         validation = None if parts is not None or first.held is None else Rows(*first.held)
         rows = Rows(*(first.taken() if parts is not None else first.train))
+        for kind in kinds:
+            tabular.choose_strength(kind)
         templates = [template(kind) for kind in kinds]
         super().__init__(templates, seeds, rows, validation, arguments, bootstrap, parts)
         self.kinds, self.held = kinds, validation

@@ -35,7 +35,8 @@ from ._training import ScaledSplit, SweepSetup
 
 SHARE = 0.2  # of the rows, held out by default
 # Defaults for arrays; for a table they are decided.
-_PLAIN = {"activation": "relu", "dropout": 0.0, "optimizer": "adam", "batch_size": 32}
+_PLAIN = {"activation": "relu", "l1": 0.0, "l2": 0.0, "group_l1": 0.0, "dropout": 0.0,
+          "optimizer": "adam", "batch_size": 32}  # fmt: skip
 _PLAIN_EPOCHS = 100
 
 
@@ -60,9 +61,9 @@ def sweep(
     *,
     target: str | None = None,
     activation: Any = None,
-    l1: Any = 0.0,
-    l2: Any = 0.0,
-    group_l1: Any = 0.0,
+    l1: Any = None,
+    l2: Any = None,
+    group_l1: Any = None,
     dropout: Any = None,
     optimizer: Any = None,
     learning_rate: Any = None,
@@ -224,7 +225,7 @@ def sweep(
         ("proximal", proximal, "l1", l1),
         ("groups", groups, "group_l1", group_l1),
     ):
-        if not isinstance(lambdas, Uniform) and not np.any(lambdas):
+        if not isinstance(lambdas, Uniform) and (lambdas is None or not np.any(lambdas)):
             arguments.warn_unused(f"{of} is 0", {name: flag}, defaults)
     if method == "optuna":
         _methods.import_optuna()
@@ -331,7 +332,8 @@ def _of_table(
     defaults = work.defaults()
     decided = {n: defaults.get(n) if value is None else value for n, value in decided.items()}
     made = Space(rate=work.rate, **decided)
-    setup = work.setup(proximal, groups)
+    penalties = (space[name] is not None for name in ("l1", "l2", "group_l1"))
+    setup = work.setup(proximal, groups, any(penalties))
     return _Work(
         made, setup, work.winner(setup), work.prepared.task, work.measures, work.digests(setup),
         work.prepared.decisions.epochs, {"decided": work.facts()}, list(work.prepared.notes),

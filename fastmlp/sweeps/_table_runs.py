@@ -29,7 +29,7 @@ from ._training import Outcome, RunGroup, ScaledSplit, SweepSetup
 # Keywords of `fastmlp.fit` that hold for every run.
 KEYWORDS = (
     *tabular.READING, "keep", "max_categories", "unknown", "date_parts", "target_transform",
-    "weight", "group", "time", "schedule", "patience", "clip", "loss", "class_weight",
+    "weight", "group", "time", "bins", "schedule", "patience", "clip", "loss", "class_weight",
 )  # fmt: skip
 _DECIDED = ("units", "activation", "dropout", "optimizer", "batch_size")
 
@@ -45,11 +45,14 @@ class TableSetup(SweepSetup):
         Decisions that the user has made for all runs, by the names of `tabular.decide`.
     pairs : list of (ndarray, ndarray)
         Rows to train on and rows held out, for each fold; empty if other rows are held out.
+    own_penalty : bool
+        Whether the user has chosen penalties, of which 0 is one.
     """
 
     prepared: Prepared = field(kw_only=True)
     fixed: dict[str, Any] = field(kw_only=True)
     pairs: list[tuple[np.ndarray, np.ndarray]] = field(kw_only=True)
+    own_penalty: bool = field(kw_only=True)
 
     def decisions(self, config: Config, epochs: int) -> Decisions:
         """Return what is decided for a configuration."""
@@ -72,6 +75,7 @@ class TableSetup(SweepSetup):
             "groups": self.groups, "proximal": self.proximal and config["l1"] > 0,
         }  # fmt: skip
         made = self.decisions(config, epochs)
+        penalties = penalties if self.own_penalty else {}
         return dataclasses.replace(self.prepared, decisions=made, penalties=penalties)
 
     def model(self, config: Config) -> Sequential:
@@ -100,6 +104,7 @@ class TableSetup(SweepSetup):
         start = time.perf_counter()
         prepared = self.configured(group.config, group.epochs)
         train, held = self.part(group.fold)
+        tabular.choose_strength(prepared)
         model = tabular.network(prepared, train[0], train[1], group.seeds[i])
         outcome = Outcome(group.runs[i], parameters=model.count_params())
 
@@ -160,6 +165,7 @@ class TableWinner:
         """Train the network of a configuration."""
         training = tabular.TableTraining(self.setup.configured(rank.config, rank.epochs))
         wanted = tabular.Wanted()
+        training.compare()
         if training.cross_validates:
             tabular.choose(training, wanted)
         training.run(0)
@@ -226,7 +232,8 @@ class TableWork:
     def defaults(self) -> dict[str, Any]:
         """Return what is decided for the parameters of the space."""
         decisions = self.prepared.decisions
-        found = {name: getattr(decisions, name) for name in _DECIDED}
+        found: dict[str, Any] = {name: getattr(decisions, name) for name in _DECIDED}
+        found |= dict.fromkeys(("l1", "l2", "group_l1"), 0.0)
         return {**found, "units": tabular.shown_units(decisions.units) or "none"}
 
     def rate(self, config: Mapping[str, Any]) -> float:
@@ -235,7 +242,7 @@ class TableWork:
         state, n = self.prepared.preprocessing, len(self.prepared.y)
         return tabular.decide(n, state.n_inputs, state.task, given).learning_rate
 
-    def setup(self, proximal: bool, groups: str) -> TableSetup:
+    def setup(self, proximal: bool, groups: str, own_penalty: bool) -> TableSetup:
         """Return the data and options of all runs."""
         splits = []
         prepared = self.prepared
@@ -249,12 +256,12 @@ class TableWork:
             splits.append(ScaledSplit(train[0], train[1], held[0], held[1], 1.0))
         return TableSetup(
             splits, len(self.labels), proximal, groups, prepared=prepared, fixed=self.fixed(),
-            pairs=self.pairs,
+            pairs=self.pairs, own_penalty=own_penalty,
         )  # fmt: skip
 
     def fixed(self) -> dict[str, Any]:
         """Return the decisions that the user has made for all runs."""
-        names = ("schedule", "patience", "clip", "loss")
+        names = ("bins", "schedule", "patience", "clip", "loss")
         return {n: self.keywords[n] for n in names if self.keywords.get(n) is not None}
 
     def winner(self, setup: TableSetup) -> TableWinner:
@@ -267,7 +274,7 @@ class TableWork:
     def facts(self) -> dict[str, Any]:
         """Return what the decisions depend on besides the space, for the store."""
         decisions = self.prepared.decisions.to_dict()
-        kept = ("start", "schedule", "patience", "clip", "loss")
+        kept = ("start", "bins", "schedule", "patience", "clip", "loss")
         return {name: decisions[name] for name in kept}
 
     def digests(self, setup: TableSetup) -> dict[str, Any]:

@@ -53,7 +53,15 @@ from ._scores import (
 )
 from ._summary import table_facts, table_text
 from ._thresholds import Threshold, best_threshold, parse_costs
-from ._train import TableTraining, best_epoch, cross_validated, describe, fit_rows, network
+from ._train import (
+    TableTraining,
+    best_epoch,
+    choose_strength,
+    cross_validated,
+    describe,
+    fit_rows,
+    network,
+)
 
 __all__ = [
     "DECIDED",
@@ -81,6 +89,7 @@ __all__ = [
     "check_answers",
     "checked_units",
     "choose",
+    "choose_strength",
     "conformal",
     "cross_validated",
     "decide",

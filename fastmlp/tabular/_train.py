@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..callbacks import Callback, EarlyStopping, Logs
+from ..errors import DivergedError
 from ..models import Sequential, mlp
 from ._decisions import UNBOUNDED, Decisions, loss_object, schedule_over
 from ._model import KEPT
@@ -178,9 +179,7 @@ class _HeldOutCurve(Callback):
 
 def best_epoch() -> EarlyStopping:
     """Return the callback that keeps the epoch of the smallest held-out loss without penalty."""
-    return EarlyStopping(
-        "val_loss", patience=UNBOUNDED, restore_best_weights=True, penalty=False
-    )
+    return EarlyStopping("val_loss", patience=UNBOUNDED, restore_best_weights=True, penalty=False)
 
 
 # ---- training ----------------------------------------------------------------------------------
@@ -268,6 +267,41 @@ def fit_rows(
     )  # fmt: skip
 
 
+def choose_strength(prepared: Prepared, note: Callable[[str], None] | None = None) -> None:
+    """Choose the group penalty among `Prepared.strengths`, if there are any.
+
+    A network is trained with each for a quarter of the epochs; the smallest held-out loss of any
+    epoch decides.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Its decisions get what was chosen.
+    note : callable, optional
+        Called with a line about it.
+    """
+    decided, losses, strengths = prepared.decisions, [], prepared.strengths
+    if not strengths:
+        return
+    held = prepared.held
+    assert held is not None
+    for strength in strengths:
+        short = dataclasses.replace(decided, group_l1=strength, epochs=-(-decided.epochs // 4))
+        prepared.decisions = short
+        model, curve = network(prepared, *prepared.train[:2]), _HeldOutCurve(*held)
+        with contextlib.suppress(DivergedError):
+            fit_rows(model, prepared, prepared.train, short, callbacks=[curve], verbose=0)
+        losses.append(min(curve.losses, default=np.inf))
+    chosen = strengths[int(np.argmin(losses))]
+    prepared.decisions, prepared.chosen = dataclasses.replace(decided, group_l1=chosen), True
+    if note is not None:
+        shown = ", ".join(f"{a:g}: {b:.4g}" for a, b in zip(strengths, losses, strict=True))
+        note(
+            f"Group penalty {chosen:g} on inputs, by the held-out loss of a quarter of the "
+            f"epochs ({shown})."
+        )
+
+
 class TableTraining:
     """The training of a prepared table's network, in steps that a command can run one by one.
 
@@ -337,33 +371,14 @@ class TableTraining:
         return self.chosen
 
     def compare(self) -> None:
-        """Choose among `Prepared.strengths`, if there are any, and make the network anew.
-
-        A network is trained with each for a quarter of the epochs; the smallest held-out loss of
-        any epoch decides.
-        """
-        prepared, decided, losses = self.prepared, self.prepared.decisions, []
-        found, prepared.chosen = prepared.strengths, True
-        if not found or self.held is None:
+        """Choose among `Prepared.strengths`, if there are any, and make the network anew."""
+        if not self.prepared.strengths:
             return
-        for strength in found:
-            short = dataclasses.replace(decided, group_l1=strength, epochs=-(-decided.epochs // 4))
-            prepared.decisions = short
-            model, curve = network(prepared, *self.train[:2]), _HeldOutCurve(*self.held)
-            fit_rows(model, prepared, self.train, short, callbacks=[curve], verbose=0)
-            losses.append(min(curve.losses))
-        chosen = found[int(np.argmin(losses))]
-        prepared.decisions = dataclasses.replace(decided, group_l1=chosen)
-        if self._note is not None:
-            shown = ", ".join(f"{a:g}: {b:.4g}" for a, b in zip(found, losses, strict=True))
-            self._note(
-                f"Group penalty {chosen:g} on inputs, by the held-out loss of a quarter of the "
-                f"epochs ({shown})."
-            )
+        choose_strength(self.prepared, self._note)
         extras = self.model.extras
-        self.model = network(prepared, *self.train[:2])
+        self.model = network(self.prepared, *self.train[:2])
         self.model.extras = extras
-        describe(prepared, self.model)
+        describe(self.prepared, self.model)
 
     def run(self, verbose: int = 1, **keeping: Any) -> None:
         """Train; Ctrl-C and divergence leave the best epoch so far in the model, and are raised.

@@ -38,8 +38,7 @@ def test_the_plain_command(run, flats):
     assert outcome.code == 0
     assert (
         "256x3 silu, 16 bins for each number, adamw 0.0045, batches of 32, at most 30 epochs; "
-        "20% of the rows held out."
-        in (outcome.err)
+        "20% of the rows held out." in (outcome.err)
     )
     for text in ("network", "constant", "linear", "R2", "RMSE", "MAE", "104 rows, held-out rows"):
         assert text in outcome.out
