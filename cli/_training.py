@@ -119,6 +119,14 @@ class NetworkOptions:
             found["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
         return found
 
+    def penalties(self, units: str) -> dict[str, Any]:
+        """Return the arguments of `fastmlp.models.mlp` on penalties; none if none was given."""
+        found = self.arguments(units)
+        if self.l1 is self.l2 is self.group_l1 is None:
+            return {}
+        names = ("l1", "l2", "group_l1", "groups", "proximal")
+        return {name: found[name] for name in names}
+
     def _check_penalties(self, found: dict[str, Any]) -> None:
         lambdas = zip(found["l1"], found["l2"], found["group_l1"], strict=True)
         for layer, (l1, l2, group_l1) in enumerate(lambdas, 1):
