@@ -295,8 +295,7 @@ class TableJob(_DecidedJob):
         with given.team.ranks.collectively():
             prepared = _decided.prepared(source.data, source, self.settings.seed, keywords)
             shown = tabular.shown_units(prepared.decisions.units)
-            arguments = given.network.arguments(shown or "1")
-            prepared.penalties = given.network.penalties(arguments)
+            prepared.penalties = given.network.penalties(shown or "1")
             with _options.library_call():
                 tabular.check_answers(prepared, given.options.wanted, given.options.refit)
         self.prepared = prepared
@@ -433,8 +432,7 @@ class StreamJob(_DecidedJob):
                 self.data.train, self.data.sample(), seed=self.settings.seed, **keywords
             )
             shown = tabular.shown_units(prepared.decisions.units)
-            arguments = given.network.arguments(shown or "1")
-        prepared.penalties = given.network.penalties(arguments)
+            prepared.penalties = given.network.penalties(shown or "1")
         prepared.notes.append(
             "A stream holds out rows at random, not by class, group or time, and has no "
             "comparison with simple models, intervals or thresholds."

@@ -119,11 +119,13 @@ class NetworkOptions:
             found["dropout"] = models.parse_layer_values("dropout", rates, n_hidden, "hidden layer")
         return found
 
-    def penalties(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Return the penalties of `arguments`; none if no option names one, 0 included."""
-        if self.l1 is None and self.l2 is None and self.group_l1 is None:
+    def penalties(self, units: str) -> dict[str, Any]:
+        """Return the arguments of `fastmlp.models.mlp` on penalties; none if none was given."""
+        found = self.arguments(units)
+        if self.l1 is self.l2 is self.group_l1 is None:
             return {}
-        return {name: found[name] for name in ("l1", "l2", "group_l1", "groups", "proximal")}
+        names = ("l1", "l2", "group_l1", "groups", "proximal")
+        return {name: found[name] for name in names}
 
     def _check_penalties(self, found: dict[str, Any]) -> None:
         lambdas = zip(found["l1"], found["l2"], found["group_l1"], strict=True)

@@ -18,7 +18,7 @@ import numpy as np
 from . import initializers, regularizers
 from ._kernels.formulas import piecewise_linear
 from ._utils import arguments as _arguments
-from ._utils.arrays import converted, describe, numeric
+from ._utils.arrays import converted, describe, inputs, numeric
 from ._utils.names import ACTIVATIONS
 from ._utils.settings import Configurable
 from .errors import DataError
@@ -618,15 +618,17 @@ def _checked_edges(name: str, value: Any) -> tuple[tuple[float, ...], ...] | Non
         if not edges.size:
             columns.append(())
             continue
-        if edges.ndim != 1 or edges.dtype.kind not in "iuf" or not np.isfinite(edges).all():
+        if edges.ndim != 1 or edges.dtype.kind not in "iuf":
             raise ValueError(f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}")
-        edges = edges.astype(np.float64)
-        if len(edges) < 2 or (np.diff(edges.astype(np.float32)) < _NARROWEST).any():
+        with np.errstate(over="ignore"):
+            single = edges.astype(np.float32)
+            ascend = (np.diff(single) >= _NARROWEST).all()
+        if len(edges) < 2 or not (ascend and np.isfinite(single).all()):
             raise ValueError(
-                f"{name}[{j}] must be empty, or two or more numbers that ascend, as float32, too. "
-                f"Received: {_arguments.shown(given)}"
+                f"{name}[{j}] must be empty, or two or more finite numbers that ascend, as "
+                f"float32, too. Received: {_arguments.shown(given)}"
             )
-        columns.append(tuple(edges.tolist()))
+        columns.append(tuple(edges.astype(np.float64).tolist()))
     if not columns:
         raise ValueError(f"{name} must have an entry for each column. Received: none")
     return tuple(columns)
@@ -677,8 +679,34 @@ class PiecewiseLinear(Layer):
         super().__init__(name, trainable=trainable)
         self.bins = bins
         self.edges = edges
-        if self.edges is not None:
-            self._n_inputs = len(self.edges)
+
+    def _set(self, name: str, value: Any) -> None:
+        if name == "edges" and self.in_model and vars(self)["edges"] not in (None, value):
+            raise AttributeError(
+                f"edges of layer {self.name!r} are fixed, because the model's other layers depend "
+                f"on them: make a new layer and a new model. Received: {_arguments.shown(value)}"
+            )
+        if name == "edges" and value is not None:
+            if self._n_inputs not in (None, len(value)):
+                raise ValueError(
+                    f"edges must have an entry for each of the {self._n_inputs} columns of the "
+                    f"input. Received: {len(value)} entries"
+                )
+            super()._set(name, value)
+            if self._model is not None:
+                self._model.build(len(value))
+            self._n_inputs = len(value)
+            return
+        super()._set(name, value)
+
+    def membership(self) -> tuple[Any, ...]:
+        """Return what joining and building a model change, the edges among it."""
+        return *super().membership(), self.edges
+
+    def restore_membership(self, membership: tuple[Any, ...]) -> None:
+        """Undo what has changed since `membership`."""
+        super().restore_membership(membership[:-1])
+        vars(self)["edges"] = membership[-1]
 
     @property
     def n_outputs(self) -> int | None:
@@ -692,18 +720,8 @@ class PiecewiseLinear(Layer):
         ----------
         x : array-like of shape (n, n_inputs)
         """
-        array = numeric("x", x)
-        if array.ndim != 2 or not array.size or self._n_inputs not in (None, array.shape[1]):
-            width = self._n_inputs or "n_inputs"
-            raise DataError(
-                f"x must have shape (n, {width}) and not be empty. Received: shape {array.shape}"
-            )
-        array = converted("x", array, np.dtype(np.float64))
+        array = inputs(x, self._n_inputs, np.dtype(np.float64))
         self.edges = [_quantiles(column, self.bins) for column in array.T]
-        if self._model is not None:
-            self._model.build(array.shape[1])
-        else:
-            self._n_inputs = array.shape[1]
 
     def __call__(self, x: Any) -> np.ndarray:
         """Return the encoding of x.
@@ -764,8 +782,8 @@ def _quantiles(column: np.ndarray, bins: int) -> list[float]:
     """Return the edges of at most `bins` bins; none for a column of one or two numbers."""
     with np.errstate(over="ignore"):
         edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
-    edges = edges[np.isfinite(edges)]
-    edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))] if len(edges) else edges
+        edges = edges[np.isfinite(edges)]
+        edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))[: len(edges)]]
     return edges.astype(np.float64).tolist() if len(edges) > 2 else []
 
 

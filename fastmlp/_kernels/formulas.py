@@ -55,7 +55,8 @@ def piecewise_linear(x: Array, first: Array, lower: Array, inverse: Array) -> Ar
     """
     counts = np.diff(first)
     repeated = np.repeat(x, counts, axis=1)
-    encoded = np.clip((repeated - lower) * inverse, 0, 1).astype(x.dtype, copy=False)
+    with np.errstate(over="ignore"):
+        encoded = np.clip((repeated - lower) * inverse, 0, 1).astype(x.dtype, copy=False)
     encoded[:, first[:-1]] = x
     return encoded
 

@@ -295,6 +295,23 @@ class Model:
         """Return the first layer's encoding as a network takes it; None if there is none."""
         return None if self.encoding is None else self.encoding.kernel_arrays(dtype)
 
+    def by_input(self, rows: np.ndarray) -> np.ndarray:
+        """Return the sum over each input's rows of the first Dense layer; of a mask, if any is set.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (rows of the first Dense layer's weights,)
+
+        Returns
+        -------
+        ndarray of shape (n_inputs,)
+        """
+        if self.encoding is None:
+            return rows
+        first = self.encoding.kernel_arrays(self._dtype)[0]
+        combined = np.logical_or if rows.dtype == bool else np.add
+        return np.asarray(combined.reduceat(rows, first[:-1]))
+
     def adapt(self, x: Any) -> None:
         """Let the first layer choose its bins from x, if it encodes numbers and has none yet.
 

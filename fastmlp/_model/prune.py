@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ Array = np.ndarray
 class _Net:
     """Weights and biases in float64, and masks of the inputs and units that remain.
 
-    `keep[0]` is the mask of the inputs, `keep[h + 1]` that of dense layer h's units.
+    `keep[0]` is the mask of the first layer's rows, `keep[h + 1]` that of dense layer h's units.
     """
 
     def __init__(self, model: Model) -> None:
@@ -65,7 +66,7 @@ class _Net:
 
     @property
     def used(self) -> Array:
-        """Mask of the inputs that predictions depend on."""
+        """Mask of the first layer's rows that predictions depend on."""
         return np.asarray(self.w[0][:, self.keep[1]].any(axis=1))
 
 
@@ -73,23 +74,27 @@ def prune(model: M, inputs: bool) -> M:
     """Return the smaller model; see `Sequential.prune`."""
     net = _Net(model)
     net.shrink()
-    used = net.used
-    if inputs:
-        net.keep[0] = used if used.any() else np.arange(len(used)) == 0
-    pruned = _smaller(model, net)
+    used = kept = model.by_input(net.used)
+    if inputs and not used.any():
+        kept = np.arange(len(used)) == 0
+    elif not inputs:
+        kept = np.ones(len(used), bool)
+    encoding = model.kernel_encoding(model.dtype)
+    net.keep[0] = kept if encoding is None else np.repeat(kept, np.diff(encoding[0]))
+    pruned = _smaller(model, net, kept)
     _copy_state(model, pruned, net)
     pruned.extras["pruned"] = {
         "units": {
             layer.name: [len(keep), int(keep.sum())]
             for layer, keep in zip(net.dense[:-1], net.keep[1:-1], strict=True)
         },
-        "inputs": np.flatnonzero(net.keep[0]).tolist(),
+        "inputs": np.flatnonzero(kept).tolist(),
         "unused_inputs": np.flatnonzero(~used).tolist(),
         "parameters": [model.count_params(), pruned.count_params()],
     }
     if (text := _nothing_removed(model, pruned)) is not None:
         arguments.warn(text, ModelWarning)
-    if not net.keep[0].all():
+    if not kept.all():
         pruned.extras.pop("preprocessing", None)  # it produces all inputs
     return pruned
 
@@ -116,8 +121,8 @@ def _nothing_removed(model: Model, pruned: Model) -> str | None:
     )
 
 
-def _smaller(model: M, net: _Net) -> M:
-    """Return a model of the remaining units, with their weights."""
+def _smaller(model: M, net: _Net, kept: Array) -> M:
+    """Return a model of the remaining units and of the inputs to keep, with their weights."""
     made: list[Layer] = []
     h = 0
     for layer in model.layers:
@@ -125,9 +130,11 @@ def _smaller(model: M, net: _Net) -> M:
         if isinstance(layer, Dense):
             config["units"], config["use_bias"] = int(net.keep[h + 1].sum()), net.folded[h]
             h += 1
+        elif layer is model.encoding:
+            config["edges"] = list(itertools.compress(config["edges"], kept))
         made.append(type(layer)(**config))
     pruned = type(model)(made, seed=model.seed, dtype=model.dtype.name, name=model.name)
-    pruned.build((int(net.keep[0].sum()),))
+    pruned.build((int(kept.sum()),))
     network = pruned.materialise(draw=False)
     for h in range(len(net.w)):
         network.weights(h)[...] = net.w[h][np.ix_(net.keep[h], net.keep[h + 1])]

@@ -139,7 +139,7 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
         line_length = arguments.integer("line_length", line_length)
     else:
         line_length = shutil.get_terminal_size((80, 24)).columns
-    known = model.n_inputs is not None
+    known = model.n_inputs is not None and all(x.n_inputs is not None for x in model.layers)
     header = ["Layer (type)", "Output Shape", "Param #"]
     rows = []
     for layer in model.layers:
@@ -177,7 +177,8 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
     lines = [f'Model: "{model.name}"', thin, line(header), thick]
     for i, row in enumerate(rows):
         lines += [line(row), thick if i == len(rows) - 1 else thin]
-    total = f"{model.count_params():,}" if known else "? (the input's width is not known yet)"
+    unknown = "bins are" if model.n_inputs is not None else "input's width is"
+    total = f"{model.count_params():,}" if known else f"? (the {unknown} not known yet)"
     frozen = sum(layer.count_params() for layer in model.layers if not layer.trainable)
     trained = f"{model.count_params() - frozen:,}" if known else total
     lines += [
@@ -186,11 +187,11 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
         f"Non-trainable params: {frozen:,}",
     ]
     if verbose:
-        lines += _verbose_lines(model)
+        lines += _verbose_lines(model, known)
     return "\n".join([*lines, thin])
 
 
-def _verbose_lines(model: Model) -> list[str]:
+def _verbose_lines(model: Model, known: bool) -> list[str]:
     lines = []
     if model.drawn:
         views = [view for layer in model.dense_layers for view in layer.views()]
@@ -199,7 +200,7 @@ def _verbose_lines(model: Model) -> list[str]:
         lines.append(f"Nonzero params: {nonzero:,} ({share:.2%})")
     else:
         lines.append("Nonzero params: ? (the weights are not drawn yet)")
-    if model.n_inputs is not None:
+    if known:
         names = {"parameters": "parameters", "optimizer": "optimizer state"}
         parts = [f"{readable_bytes(size)} of {names[key]}" for key, size in memory(model).items()]
         lines.append(f"Memory: {', '.join(parts)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from .._utils import arguments
 from .._utils.version import __version__
 from ..preprocessing import DATE_PARTS, DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target
-from .parts import DensePart, parts, preprocessing_of
+from .parts import DensePart, Encoding, parts, preprocessing_of
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -44,6 +45,50 @@ static void dense(const {real} *x, int n_in, const {real} *w, const {real} *b, i
         }}
         w += n_in;
         y[i] = b ? sum + b[i] : sum;
+    }}
+}}
+"""
+
+_ENCODED_DENSE = """\
+/* The first layer. Number k of x is encoded by rows first[k] to first[k + 1]: as itself, then for
+   each of its bins as the share of it, from 0 to 1, that the number has passed. A bin's row of sums
+   has the weights of the bin and of all bins below it, so that two rows serve for all bins. */
+static void encoded_dense(const {real} *x, int n_in, const int *first, const {real} *lower,
+                          const {real} *inverse, const {real} *sums, const {real} *b, int n_out,
+                          {real} *y)
+{{
+    int i, k;
+    for (i = 0; i < n_out; i++) {{
+        y[i] = b ? b[i] : 0;
+    }}
+    for (k = 0; k < n_in; k++) {{
+        const {real} *row = sums + first[k] * n_out;
+        int low = first[k], high = first[k + 1];
+        for (i = 0; i < n_out; i++) {{
+            y[i] += x[k] * row[i];
+        }}
+        while (high - low > 1) {{
+            const int middle = low + (high - low) / 2;
+            if (lower[middle] <= x[k]) {{
+                low = middle;
+            }} else {{
+                high = middle;
+            }}
+        }}
+        if (low > first[k]) {{
+            {real} share = (x[k] - lower[low]) * inverse[low];
+            share = share < 1 ? share : 1;
+            row = sums + low * n_out;
+            for (i = 0; i < n_out; i++) {{
+                y[i] += share * row[i];
+            }}
+            if (low > first[k] + 1) {{
+                row -= n_out;
+                for (i = 0; i < n_out; i++) {{
+                    y[i] += (1 - share) * row[i];
+                }}
+            }}
+        }}
     }}
 }}
 """
@@ -205,9 +250,30 @@ def _array(name: str, values: np.ndarray, real: str) -> str:
     return f"static const {real} {name}[{values.size}] = {{\n{lines}\n}};\n"
 
 
-def _functions(network: list[DensePart], real: str) -> Iterator[str]:
+def _sums(weights: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return rows of weights, each bin's with those of the bins below it."""
+    sums = weights.astype(np.float64)
+    for start, stop in itertools.pairwise(first):
+        sums[start + 1 : stop] = np.cumsum(sums[start + 1 : stop], axis=0)
+    return sums.astype(weights.dtype)
+
+
+def _encoding(encoding: Encoding, real: str) -> Iterator[str]:
+    """Write the constants of a piecewise-linear encoding."""
+    first, lower, inverse = encoding
+    lines = [", ".join(map(str, first[i : i + _PER_LINE])) for i in range(0, len(first), _PER_LINE)]
+    body = "".join(f"    {line},\n" for line in lines)
+    yield f"static const int first[{len(first)}] = {{\n{body}}};\n"
+    yield _array("lower", lower, real)
+    yield _array("inverse", inverse, real)
+
+
+def _functions(network: list[DensePart], encoded: bool, real: str) -> Iterator[str]:
     f = "f" if real == "float" else ""
-    yield _DENSE.format(real=real)
+    if encoded:
+        yield _ENCODED_DENSE.format(real=real)
+    if len(network) > encoded:
+        yield _DENSE.format(real=real)
     for name in sorted({part.activation for part in network} - {"linear"}):
         if name == "softmax":
             yield _SOFTMAX.format(real=real, f=f)
@@ -222,7 +288,7 @@ def _scratch(network: list[DensePart]) -> tuple[int, int]:
     return widest, min(2, len(network) - 1)
 
 
-def _network(network: list[DensePart], real: str) -> str:
+def _network(network: list[DensePart], n_inputs: int, encoded: bool, real: str) -> str:
     """Write the function that computes the network: x and y may not overlap."""
     hidden, buffers = _scratch(network)
     lines = [f"static void network(const {real} *x, {real} *y)", "{"]
@@ -234,7 +300,11 @@ def _network(network: list[DensePart], real: str) -> str:
         n_in, units = part.weights.shape
         target = "y" if i == len(network) - 1 else "ab"[i % 2]
         bias = "0" if part.bias is None else f"b{i}"
-        lines.append(f"    dense({source}, {n_in}, w{i}, {bias}, {units}, {target});")
+        rest = f"w{i}, {bias}, {units}, {target});"
+        if encoded and i == 0:
+            lines.append(f"    encoded_dense(x, {n_inputs}, first, lower, inverse, {rest}")
+        else:
+            lines.append(f"    dense({source}, {n_in}, {rest}")
         if part.activation != "linear":
             lines.append(f"    apply_{part.activation}({target}, {units});")
         source = target
@@ -465,8 +535,10 @@ def to_c(model: Model, name: str = "model") -> bytes:
     """
     upper = identifier(name).upper()
     network, state = parts(model), preprocessing_of(model)
+    encoding, inputs = model.kernel_encoding(model.dtype), model.n_inputs
+    assert inputs is not None
     real = "float" if model.dtype == np.float32 else "double"
-    n_inputs, n_outputs = network[0].weights.shape[0], network[-1].weights.shape[1]
+    n_inputs, n_outputs = inputs, network[-1].weights.shape[1]
     if state is None:
         declared = f"void {name}_predict(const {real} *x, {real} *y);"
         notes = [
@@ -490,6 +562,8 @@ def to_c(model: Model, name: str = "model") -> bytes:
     if state is not None:
         scratch += state.n_inputs + (len(state.all_targets) if state.task == "regression" else 0)
     sizes = [size * model.dtype.itemsize for size in (constants, scratch)]
+    if encoding is not None:
+        sizes[0] += sum(array.nbytes for array in encoding)
     head = [
         f"/* A multilayer perceptron, written by fastmlp {__version__}. C99; link with -lm.",
         f"   Constants: {sizes[0]} bytes. Buffers on the stack: {sizes[1]} bytes.",
@@ -502,16 +576,22 @@ def to_c(model: Model, name: str = "model") -> bytes:
         f"#define {upper}_INPUTS {n_inputs}\n#define {upper}_OUTPUTS {n_outputs}\n",
         f"{declared}\n",
     ]
+    if encoding is not None:
+        pieces += _encoding(encoding, real)
     for i, part in enumerate(network):
-        pieces.append(_array(f"w{i}", part.weights.T, real))
+        if encoding is not None and i == 0:
+            pieces.append(_array("w0", _sums(part.weights, encoding[0]), real))
+        else:
+            pieces.append(_array(f"w{i}", part.weights.T, real))
         if part.bias is not None:
             pieces.append(_array(f"b{i}", part.bias, real))
-    pieces += _functions(network, real)
+    encoded = encoding is not None
+    pieces += _functions(network, encoded, real)
+    called = _network(network, inputs, encoded, real)
     if state is None:
-        text = _network(network, real)
-        pieces.append(text.replace("static void network(", f"void {name}_predict("))
+        pieces.append(called.replace("static void network(", f"void {name}_predict("))
     else:
-        pieces.append(_network(network, real))
+        pieces.append(called)
         table = _column_table(state.columns)
         dated = any(column.date_parts for column in state.columns)
         pieces.append(_prepare(state, table, real, dated))

@@ -8,6 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from .._utils.optional import require
+from ..errors import DataError
 from ..layers import Dense, Dropout, Layer
 from .parts import DensePart, parts
 
@@ -91,9 +92,14 @@ def to_keras(model: Model) -> bytes:
     Raises
     ------
     DataError
-        If the package h5py is not installed.
+        If the package h5py is not installed, or the model has a PiecewiseLinear.
     """
     network = parts(model)
+    if model.encoding is not None:
+        raise DataError(
+            "Keras has no layer for the bins of PiecewiseLinear: export to ONNX, C or PyTorch. "
+            f"Received: a model whose first layer {model.encoding.name!r} is one"
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in (

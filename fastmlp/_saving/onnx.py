@@ -11,7 +11,7 @@ from .._utils.optional import require
 from .._utils.version import __version__
 from ..errors import DataError
 from ..preprocessing import DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target, spellings
-from .parts import DensePart, parts, preprocessing_of
+from .parts import DensePart, Encoding, bins_last, parts, preprocessing_of
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -118,9 +118,27 @@ def _activated(graph: _Graph, name: str, z: str) -> str:
     return add("Mul", z, half)
 
 
-def _network(graph: _Graph, network: list[DensePart], x: str) -> str:
+def _encoded(graph: _Graph, encoding: Encoding, x: str) -> tuple[str, np.ndarray]:
+    """Add a piecewise-linear encoding; return it and the rows of weights, see `bins_last`."""
+    rows, counts = bins_last(encoding)
+    bins = rows[len(counts) :]
+    if not len(bins):
+        return x, rows
+    columns = np.repeat(np.arange(len(counts)), counts)
+    number = graph.add("Gather", x, graph.constant(columns, np.int64), axis=1)
+    lower, inverse = (graph.constant(array[bins]) for array in encoding[1:])
+    share = graph.add("Mul", graph.add("Sub", number, lower), inverse)
+    share = graph.add("Clip", share, graph.constant(0.0), graph.constant(1.0))
+    return graph.add("Concat", x, share, axis=1), rows
+
+
+def _network(graph: _Graph, network: list[DensePart], encoding: Encoding | None, x: str) -> str:
+    rows: slice | np.ndarray = slice(None)
+    if encoding is not None:
+        x, rows = _encoded(graph, encoding, x)
     for part in network:
-        inputs = [x, graph.constant(part.weights)]
+        inputs = [x, graph.constant(part.weights[rows])]
+        rows = slice(None)
         if part.bias is not None:
             inputs.append(graph.constant(part.bias))
         x = _activated(graph, part.activation, graph.add("Gemm", *inputs))
@@ -373,12 +391,15 @@ def to_onnx(model: Model) -> bytes:
         has no name or the same name as another.
     """
     network, state = parts(model), preprocessing_of(model)
+    encoding = model.kernel_encoding(model.dtype)
     if sum(part.weights.nbytes for part in network) > _MOST:
         raise DataError("an ONNX file holds at most 2 GB of weights. Received: a larger model")
     if state is None:
         graph = _Graph(model.dtype, ["x"])
-        n_in, n_out = network[0].weights.shape[0], network[-1].weights.shape[1]
-        y = _network(graph, network, graph.input("x", graph.type_of(model.dtype), n_in))
+        n_in, n_out = model.n_inputs, network[-1].weights.shape[1]
+        assert n_in is not None
+        x = graph.input("x", graph.type_of(model.dtype), n_in)
+        y = _network(graph, network, encoding, x)
         graph.output("y", y, model.dtype, n_out)
         return graph.finished("network")
     names = [column.name for column in state.columns]
@@ -389,6 +410,6 @@ def to_onnx(model: Model) -> bytes:
             )
     graph = _Graph(model.dtype, names)
     x = _columns(graph, state.columns)
-    y = _unless_unusable(graph, x, _network(graph, network, x))
+    y = _unless_unusable(graph, x, _network(graph, network, encoding, x))
     (_regression if state.task == "regression" else _classes)(graph, state, y)
     return graph.finished("network")

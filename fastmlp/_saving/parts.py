@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MOST_LAYERS = 4096  # in a file to import: even a tiny layer takes memory
 
 
+# The arrays of a piecewise-linear encoding: see `PiecewiseLinear.kernel_arrays`.
+Encoding = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
 class WrongArgumentError(ValueError):
     """An argument does not fit the file; the file itself is sound."""
 
@@ -81,6 +85,25 @@ def parts(model: Model) -> list[DensePart]:
              layer.activation, layer.name)
         for i, layer in enumerate(model.dense_layers)
     ]  # fmt: skip
+
+
+def bins_last(encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
+    """Return where an encoding that is made by concatenation has its columns.
+
+    Parameters
+    ----------
+    encoding : Encoding
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_outputs,)
+        The first layer's rows of weights: those of the numbers themselves, then of all bins.
+    counts : ndarray of int, shape (n_inputs,)
+        Number of bins of each number.
+    """
+    first = encoding[0]
+    bins = np.delete(np.arange(first[-1]), first[:-1])
+    return np.concatenate([first[:-1], bins]), np.diff(first) - 1
 
 
 def preprocessing_of(model: Model) -> Preprocessing | None:

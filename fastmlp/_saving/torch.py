@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..layers import Dense, Dropout, Layer, activation_name
-from .parts import MOST_LAYERS, Foreign, WrongArgumentError, activations, parts
+from .parts import MOST_LAYERS, Foreign, WrongArgumentError, activations, bins_last, parts
 from .untrusted import BadFileError, safetensors
 
 if TYPE_CHECKING:
@@ -34,22 +34,36 @@ _MODULES = {
 # ---- writing -----------------------------------------------------------------------------------
 
 
+# A module with the edges of bins as parameters that are not trained; in an expression, because
+# PyTorch has no such module.
+_ENCODER = (
+    'type("PiecewiseLinear", (torch.nn.ParameterDict,), {{"__call__": torch.nn.Module.__call__, '
+    '"forward": lambda self, x: torch.cat([x, '
+    '((x.repeat_interleave(torch.tensor({counts}, device=x.device), 1) - self["lower"]) '
+    '* self["inverse"]).clamp(0, 1)], 1)}})'
+    '({{name: torch.nn.Parameter(torch.zeros({n_bins}), False) for name in ("lower", "inverse")}})'
+)
+
+
 def _modules(model: Model) -> Iterator[tuple[str, Dense | None]]:
     """Yield the modules of a ``torch.nn.Sequential``, and the layer of each that has weights."""
+    if (encoding := model.kernel_encoding(model.dtype)) is not None:
+        counts = bins_last(encoding)[1].tolist()
+        yield _ENCODER.format(counts=counts, n_bins=sum(counts)), None
     for layer in model.layers:
         if isinstance(layer, Dense):
             bias = "" if layer.use_bias else ", bias=False"
-            yield f"Linear({layer.n_inputs}, {layer.units}{bias})", layer
+            yield f"torch.nn.Linear({layer.n_inputs}, {layer.units}{bias})", layer
             if layer.activation != "linear":
-                yield _MODULES[layer.activation], None
+                yield f"torch.nn.{_MODULES[layer.activation]}", None
         elif isinstance(layer, Dropout):
-            yield f"Dropout({layer.rate!r})", None
+            yield f"torch.nn.Dropout({layer.rate!r})", None
 
 
 def module_expression(model: Model) -> str:
     """Return the expression of a module to load the state_dict; see `interchange.torch_module`."""
     parts(model)
-    modules = ", ".join(f"torch.nn.{text}" for text, _ in _modules(model))
+    modules = ", ".join(text for text, _ in _modules(model))
     return f"torch.nn.Sequential({modules}){'.double()' if model.dtype == np.float64 else ''}"
 
 
@@ -58,7 +72,8 @@ def to_torch(model: Model) -> bytes:
 
     Names are those of a ``torch.nn.Sequential`` in which each activation and dropout is a separate
     module, as in `module_expression`. The metadata hold the activations, which `from_torch` reads.
-    Preprocessing is left out: the network takes what `Preprocessing.inputs` returns.
+    A PiecewiseLinear is a module with the arrays ``lower`` and ``inverse``, which `from_torch` does
+    not read. Preprocessing is left out: the network takes what `Preprocessing.inputs` returns.
 
     Parameters
     ----------
@@ -72,11 +87,17 @@ def to_torch(model: Model) -> bytes:
     from safetensors.numpy import save
 
     arrays, dense, network = {}, [], iter(parts(model))
+    rows: slice | np.ndarray = slice(None)
+    if (encoding := model.kernel_encoding(model.dtype)) is not None:
+        rows, counts = bins_last(encoding)
+        bins = rows[len(counts) :]
+        arrays = {"0.lower": encoding[1][bins], "0.inverse": encoding[2][bins]}
     for place, (_, layer) in enumerate(_modules(model)):
         if layer is not None:
             part = next(network)
             dense.append(f"{place}:{part.activation}")
-            arrays[f"{place}.weight"] = np.ascontiguousarray(part.weights.T)
+            arrays[f"{place}.weight"] = np.ascontiguousarray(part.weights[rows].T)
+            rows = slice(None)
             if part.bias is not None:
                 arrays[f"{place}.bias"] = np.ascontiguousarray(part.bias)
     # Only one key: the library writes several in an arbitrary order.

@@ -112,6 +112,7 @@ def _fit(
     templates = _templates(x, y, units, **plain)
     _warn_unused(units, given)
     for template in templates:  # raise before anything is trained if one does not fit the data
+        template.adapt(x)
         rows = data.checked(template, x, y, weight)
     validation = None
     if validation_data is not None:

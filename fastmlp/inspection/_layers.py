@@ -231,7 +231,7 @@ def _error_signals(model: Model, x: np.ndarray, y: np.ndarray | None) -> list[fl
     for i in np.unique(np.linspace(0, len(x) - 1, n).round().astype(int)):
         row, target = x[i : i + 1], None if y is None else y[i : i + 1]
         gradients = evaluation.gradients(model, row, target)
-        incoming = [row]
+        incoming = [row if model.encoding is None else model.encoding(row)]
         if not all(layer.use_bias for layer in layers):
             incoming += [values for layer, values in
                          zip(model.layers, evaluation.activations(model, row), strict=True)

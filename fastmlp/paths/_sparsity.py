@@ -52,7 +52,8 @@ def describe(model: Sequential, x: NDArray[Any]) -> Description:
     outputs = model.activations(x)[:-1] if len(weights) > 1 else []
     outputs = [output for layer, output in zip(model.layers, outputs, strict=False)
                if layer in model.dense_layers]  # fmt: skip
-    norms = [np.sqrt(np.square(w).sum(axis=1)) for w in weights]
+    squares = [np.square(w).sum(axis=1) for w in weights]
+    norms = [np.sqrt(sums) for sums in squares]
     live = [np.ones(weights[-1].shape[1], dtype=bool)]
     for h in reversed(range(len(weights))):
         leads = (weights[h][:, live[0]] != 0).any(axis=1)
@@ -61,6 +62,7 @@ def describe(model: Sequential, x: NDArray[Any]) -> Description:
             leads &= spread * norms[h] > _ALIVE
         live.insert(0, leads)
     live.pop()
+    live[0], norms[0] = model.by_input(live[0]), np.sqrt(model.by_input(squares[0]))
     return Description(
         sum(int(np.count_nonzero(w)) for w in weights),
         [int(units.sum()) for units in live[1:]],

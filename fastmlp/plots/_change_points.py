@@ -99,6 +99,11 @@ def plot_change_points(
     data = curve_data(x, train, true_function)
     for model in (before, after):
         one_input(model_inputs(model))
+        if model.encoding is not None:
+            raise ValueError(
+                "plot_change_points needs first units that are linear in x, without a "
+                f"PiecewiseLinear before them. Received: {model.encoding!r}"
+            )
     figure = new_figure(11, 7, title)
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
     # Change points are in the scale of the model's inputs, the axis in that of x.

@@ -103,7 +103,7 @@ def one_input(n_inputs: int) -> None:
 
 def model_inputs(model: Sequential) -> int:
     """Return the number of inputs of a built model."""
-    return len(dense_layers(model)[0].get_weights()[0])
+    return arguments.instance("model", model, Sequential).network.n_inputs
 
 
 def predict(

@@ -51,7 +51,8 @@ def plot_network(
 
     An edge is blue for a positive weight and vermillion for a negative one. It is thicker and
     darker for a weight nearer to the layer's largest. A weight of zero has no edge. A layer of
-    more than 12 units shows its first and last five, with dots between them.
+    more than 12 units shows its first and last five, with dots between them. Inputs that a
+    `layers.PiecewiseLinear` encodes are connected by the largest of each one's weights.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def plot_network(
     notes = _layer_notes(model)
     for i, layer in enumerate(layers):
         w = np.asarray(layer.get_weights()[0], dtype=np.float64)
+        if i == 0 and model.encoding is not None:
+            w = _largest_of_inputs(w, model.encoding.kernel_arrays(model.dtype)[0])
         _draw_edges(ax, i, w, columns[i], columns[i + 1])
         notes[i].insert(0, f"|w| to {float(np.abs(w).max()):.2g}")
         text = "\n".join(notes[i])
@@ -87,6 +90,8 @@ def plot_network(
     for i, n in enumerate(sizes):
         if i == 0:
             head, short, units = "input", "x", count(n, "value")
+            if model.encoding is not None:
+                units += f"\nin {count(layers[0].shapes[0][0], 'row')} of weights"
         else:
             last = i == len(layers)
             head, short = ("output", "y") if last else (f"hidden {i}", "a")
@@ -99,6 +104,14 @@ def plot_network(
     ax.set_ylim(bottom - 0.4 * max(len(lines) for lines in notes), top)
     _draw_key(figure)
     return figure
+
+
+def _largest_of_inputs(w: Array, first: Array) -> Array:
+    """Return for each encoded input and unit the largest weight by size, with its sign."""
+    blocks = np.split(w, first[1:-1])
+    return np.stack([
+        np.take_along_axis(block, np.abs(block).argmax(axis=0)[None], 0)[0] for block in blocks
+    ])  # fmt: skip
 
 
 def _draw_edges(

@@ -25,6 +25,20 @@ def network(rng, n_inputs=None, n_outputs=None, output=None, dtype=None, widest=
     return model
 
 
+def encoded_network(rng, dtype, x=None, **last):
+    """Draw a network that begins with bins of its inputs, of one input none; return it and rows."""
+    if x is None:
+        x = rng.normal(size=(300, int(rng.integers(2, 8)))) ** 3
+        x[:, 0] = rng.integers(2, size=len(x))
+    rest = network(rng, 1, dtype=dtype, **last)
+    first = layers.PiecewiseLinear(int(rng.integers(2, 40)))
+    model = models.Sequential([first], seed=rest.seed, dtype=dtype)
+    for layer in rest.layers:
+        model.add(type(layer)(**layer.get_config()))
+    model.adapt(x)
+    return model, np.concatenate([x, 10 * x, np.zeros_like(x), -x]).astype(dtype)
+
+
 DTYPES = ("float32", "float32", "float64")
 
 
@@ -119,6 +133,21 @@ def network_of_a_table(rng):
     if state.task == "classification":
         last = "sigmoid" if state.n_outputs == 1 else "softmax"
     model = network(rng, state.n_inputs, state.n_outputs, last)
+    state.keep(model)
+    return model, state, {name: cells for name, cells in columns.items() if name != "y"}
+
+
+def encoded_table(rng, dtype, task=None):
+    """Draw a table and a network with bins of its inputs; return what `network_of_a_table` does."""
+    n = 80
+    columns = {kind: _cells(rng, kind, n, 0.2) for kind in ("numeric", "boolean", "categorical")}
+    columns["y"] = (rng.normal(size=n) + 1).tolist()
+    if task is not None:
+        columns["y"] = [["no", "yes"][i % 2] for i in range(n)]
+    state = Preprocessing.fit(columns, "y", task, indicator=True, standardize="robust")
+    x = state.inputs(columns, dtype)
+    last = "linear" if task is None else "sigmoid"
+    model, _ = encoded_network(rng, dtype, x, n_outputs=1, output=last)
     state.keep(model)
     return model, state, {name: cells for name, cells in columns.items() if name != "y"}
 

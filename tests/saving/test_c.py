@@ -85,6 +85,51 @@ def test_every_activation_agrees_far_out(tmp_path, dtype):
         drawn.close(found, model.predict(x), 1e-6)
 
 
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(8))
+def test_bins_of_inputs_agree(tmp_path, seed, dtype):
+    model, x = drawn.encoded_network(np.random.default_rng([15, seed]), dtype)
+    found, _ = run(compiled(model, tmp_path), x, model.n_outputs, dtype)
+    drawn.close(found, model.predict(x), 1e-5 if dtype == "float32" else 1e-12)
+
+
+@needs_compiler
+def test_bins_at_their_edges_and_far_beyond(tmp_path):
+    edges = [[0.0, 1.0, 3.0], [], [-1e30, 2.0], [5.0, 6.0, 7.0, 7.5]]
+    model = models.Sequential([layers.PiecewiseLinear(edges=edges), layers.Dense(2)], seed=3)
+    x = np.zeros((9, 4), np.float32)
+    x[:, 0] = [-1e9, -1, 0, 0.5, 1, 2, 3, 4, 1e9]
+    x[:, 3] = [5, 6, 7, 7.5, 5.5, 7.25, 100, -100, 0]
+    found, _ = run(compiled(model, tmp_path), x, 2, "float32")
+    drawn.close(found, model.predict(x), 1e-5)
+    (x[0, 1], x[1, 3]) = math.nan, math.inf
+    found, _ = run(compiled(model, tmp_path, "again"), x, 2, "float32")
+    assert np.isnan(found).all(axis=1).tolist() == [True] + [False] * 8
+    assert np.isinf(found[1]).all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bins_after_preprocessing_agree(tmp_path, dtype):
+    model, state, columns = drawn.encoded_table(np.random.default_rng(4), dtype)
+    _, expected = drawn.outputs(model, state, columns)
+    x = as_numbers(state, columns)
+    found, codes = run(compiled(model, tmp_path), x, expected.shape[1], dtype)
+    assert set(codes) == {0}
+    drawn.close(found, expected, 1e-5)
+
+
+def test_the_first_product_takes_two_rows_of_sums_for_all_bins():
+    model = models.Sequential([layers.PiecewiseLinear(edges=[[0, 1, 2, 4]]), layers.Dense(1)])
+    model.set_weights([[[1.0], [2.0], [4.0], [8.0]], [0.5]])
+    text = to_bytes(model, "c").decode()
+    assert "float w0[4] = {\n    1.0f, 2.0f, 6.0f, 14.0f,\n}" in text
+    assert "int first[2] = {\n    0, 4,\n}" in text
+    assert "encoded_dense(x, 1, first, lower, inverse, w0, b0, 1, y);" in text
+    assert " dense(" not in text and "Constants: 60 bytes." in text
+
+
 def small(**fit):
     fit = {"standardize": True} | fit
     table = {"a": [1.0, 2.0, 4.0], "colour": ["red", "blue", "red"], "y": [1.0, 2.0, 5.0]}

@@ -9,7 +9,7 @@ import pytest
 
 from fastmlp import interchange, layers, models, regularizers
 from fastmlp._saving.export import to_bytes
-from fastmlp.errors import ModelFileError
+from fastmlp.errors import DataError, ModelFileError
 
 from . import drawn
 from .files import hdf5, numbered, old_weights, whole
@@ -32,6 +32,13 @@ def keras():
         import keras
 
         yield keras
+
+
+def test_bins_of_inputs_are_refused_by_name():
+    first = layers.PiecewiseLinear(edges=[[0, 1]], name="bins")
+    model = models.Sequential([first, layers.Dense(1)], seed=1)
+    with pytest.raises(DataError, match=r"export to ONNX, C or PyTorch\. Received: .* 'bins' is"):
+        to_bytes(model, "keras")
 
 
 # ---- with Keras ----------------------------------------------------------------------------------

@@ -65,6 +65,33 @@ def test_a_network_with_preprocessing_agrees(seed):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(8))
+def test_bins_of_inputs_agree(seed, dtype):
+    model, x = drawn.encoded_network(np.random.default_rng([15, seed]), dtype)
+    drawn.close(run(model, {"x": x})["y"], model.predict(x), 1e-5)
+
+
+def test_inputs_without_bins_agree():
+    model = models.Sequential([layers.PiecewiseLinear(edges=[[], []]), layers.Dense(2)], seed=3)
+    x = np.array([[1, 2], [-3, 4]], np.float32)
+    drawn.close(run(model, {"x": x})["y"], model.predict(x), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("task", [None, "classification"])
+def test_bins_after_preprocessing_agree(dtype, task):
+    model, state, columns = drawn.encoded_table(np.random.default_rng(4), dtype, task)
+    found = run(model, feed(state, columns))
+    _, expected = drawn.outputs(model, state, columns)
+    drawn.close(found["prediction" if task is None else "probabilities"], expected, 1e-5)
+    if task is None:
+        drawn.close(found["prediction_double"], expected, 1e-5)
+        columns["numeric"][0] = float("inf")
+        found = run(model, feed(state, columns))["prediction_double"]
+        assert np.isnan(found[:, 0]).nonzero()[0].tolist() == [0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", layers.ACTIVATIONS)
 def test_every_activation_agrees_far_out(activation, dtype):
     model = models.Sequential([layers.Dense(3, activation, input_shape=(3,))], seed=1, dtype=dtype)

@@ -6,9 +6,9 @@ import struct
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
-from fastmlp import interchange, models
+from fastmlp import interchange, layers, models
 from fastmlp._saving.export import to_bytes
 from fastmlp.errors import ModelFileError
 
@@ -75,6 +75,35 @@ def test_pytorch_loads_what_is_exported(tmp_path, seed):
     with torch.no_grad():
         found = net.eval()(torch.from_numpy(x)).numpy()
     drawn.close(found, model.predict(x), 1e-6)
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(4))
+def test_pytorch_loads_bins_of_inputs(seed, dtype):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load
+
+    model, x = drawn.encoded_network(np.random.default_rng([15, seed]), dtype)
+    net = eval(interchange.torch_module(model), {"torch": torch})
+    net.load_state_dict(load(to_bytes(model, "torch")))
+    with torch.no_grad():
+        found = net.eval()(torch.from_numpy(x)).numpy()
+    drawn.close(found, model.predict(x), 1e-5)
+
+
+def test_bins_of_inputs_have_the_order_that_the_module_makes():
+    first = layers.PiecewiseLinear(edges=[[0, 1, 3], [], [2, 4]])
+    model = models.Sequential([first, layers.Dense(2)], seed=1)
+    arrays = load(to_bytes(model, "torch"))
+    assert "torch.tensor([2, 0, 1], device" in interchange.torch_module(model)
+    x = np.array([[0.5, 7, 3], [2, -1, 9]], np.float32)
+    shares = (np.repeat(x, [2, 0, 1], axis=1) - arrays["0.lower"]) * arrays["0.inverse"]
+    encoded = np.concatenate([x, shares.clip(0, 1)], axis=1)
+    found = encoded @ arrays["1.weight"].T + arrays["1.bias"]
+    drawn.close(found, model.predict(x), 1e-6)
+    with pytest.raises(ModelFileError, match=r"'0.*' is not a weight or bias of a linear layer"):
+        interchange.from_bytes(to_bytes(model, "torch"))
 
 
 # ---- there and back ------------------------------------------------------------------------------

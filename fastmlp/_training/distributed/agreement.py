@@ -26,11 +26,12 @@ def describe(model: Model, arguments: Arguments, data: tuple[Any, Any]) -> dict[
         for layer in model.dense_layers
     ]  # fmt: skip
     rates = [getattr(layer, "rate", None) for layer in model.layers]
+    edges = None if model.encoding is None else model.encoding.edges
     compiled = [model.optimizer.engine_options(), model.loss.name, model.metrics_names]
     parts = {
         "The version of fastmlp": __version__,
         "The instruction set (FASTMLP_ISA)": _kernels.isa(),
-        "The model": _digest([model.n_inputs, model.dtype.name, layers, rates, compiled]),
+        "The model": _digest([model.n_inputs, model.dtype.name, edges, layers, rates, compiled]),
         "The arguments of fit": _digest({**arguments.to_dict(), "verbose": 0}),
     }
     if model.resumed is not None:
