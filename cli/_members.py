@@ -139,6 +139,6 @@ class MembersJob:
         return made
 
 
-def _lambdas(name: str, text: str | None) -> float | list[float]:
+def _lambdas(name: str, text: str | None) -> float | list[float] | None:
     found = _options.numbers(f"--{name.replace('_', '-')}", text)
-    return 0.0 if not found else found[0] if len(found) == 1 else found
+    return None if not found else found[0] if len(found) == 1 else found

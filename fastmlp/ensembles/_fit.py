@@ -212,12 +212,14 @@ def of_prepared(
     seeds = given["seeds"]
     seeds = _seeds(members, prepared.seed if seeds is None else None, seeds)
     bootstrap = _arguments.flag("bootstrap", given["bootstrap"])
-    more = {"group_l1": given.get("group_l1", 0.0), "groups": given.get("groups", "units"),
+    more = {"group_l1": given.get("group_l1") or 0.0, "groups": given.get("groups", "units"),
             "proximal": given.get("proximal", False)}  # fmt: skip
     grid = _lambdas(given["lambdas"], given["penalty"], given["l1"], given["l2"])
     penalties = [
         {**more, **one, "proximal": more["proximal"] and bool(np.any(one["l1"]))} for one in grid
     ]
+    if all(given.get(name) is None for name in ("lambdas", "l1", "l2", "group_l1")):
+        penalties = [{}]  # the decided one
     chosen = kinds(prepared, [] if units is None else _architectures(units), penalties)
     parts = None
     if given["folds"] is not None:
@@ -287,7 +289,7 @@ def _lambdas(lambdas: Any, penalty: Any, l1: Any, l2: Any) -> list[dict[str, Any
     """Return the arguments l1 and l2 of `mlp` for each lambda."""
     _arguments.one_of("penalty", penalty, ("l1", "l2"))
     if lambdas is None:
-        return [{"l1": l1, "l2": l2}]
+        return [{"l1": 0.0 if l1 is None else l1, "l2": 0.0 if l2 is None else l2}]
     if np.any(l1) or np.any(l2):
         raise ValueError("lambdas and l1 or l2 exclude each other. Received: both")
     if isinstance(lambdas, numbers.Real):
@@ -390,8 +392,8 @@ def ensemble(
     target: str | None = None,
     activation: str | Sequence[str] | None = None,
     output_activation: str | None = None,
-    l1: float | Sequence[float] = 0.0,
-    l2: float | Sequence[float] = 0.0,
+    l1: float | Sequence[float] | None = None,
+    l2: float | Sequence[float] | None = None,
     dropout: float | Sequence[float] | None = None,
     lambdas: Sequence[float] | None = None,
     penalty: str = "l2",
