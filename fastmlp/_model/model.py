@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _kernels, losses, optimizers
 from .. import metrics as _metrics
-from .._kernels import memory
+from .._kernels import memory, signals
 from .._utils import arguments, arrays, settings
 from .._utils.sparse import Inputs, is_sparse
 from ..errors import DataError
@@ -404,10 +404,15 @@ class Model:
                 f"Model {self.name!r} is not built yet: it needs a Dense layer, and input_shape= "
                 "on its first layer, build((None, k)) or data"
             )
-        with self._making:  # a second thread waits for the network that the first one makes
-            if self._complete and self._network is not None:
-                return self._network
-            return self._make_network(draw)
+        deferred = signals.Signals()  # a handler that uses the model would draw its weights, too
+        try:
+            deferred.begin(ctrl_c=False)
+            with self._making:  # a second thread waits for the network that the first one makes
+                if self._complete and self._network is not None:
+                    return self._network
+                return self._make_network(draw)
+        finally:
+            deferred.end()
 
     def _make_network(self, draw: bool) -> Network:
         dense, rates = self.dense_layers, self.dropout_rates()
@@ -433,6 +438,8 @@ class Model:
             network.weights(i)[...] = values[0]
             if layer.use_bias:
                 network.bias(i)[...] = values[1]
+        if self._complete and self._network is not None:
+            return self._network  # an initializer used the model, which made it
         for each in self._layers:
             each.bind(network)
         self._network, self._complete, self._configured = network, True, False
