@@ -150,7 +150,7 @@ class Model:
         self.usable_network: Network | None = None  # complete, and the last layer is Dense
         self._configured = False  # whether the network has loss, metrics and optimizer
         self.n_weights = 0  # weights and biases of the network
-        self._making = threading.RLock()
+        self._making = os.getpid(), threading.RLock()
         self._fitting = 0  # the process that trains it
         given = [] if layers is None else arguments.items("layers", layers, "layers")
         with Attempt(self, given):
@@ -407,7 +407,9 @@ class Model:
         deferred = signals.Signals()  # a handler that uses the model would draw its weights, too
         try:
             deferred.begin(ctrl_c=False)
-            with self._making:  # a second thread waits for the network that the first one makes
+            if self._making[0] != os.getpid():  # a thread of the parent may have held it
+                self._making = os.getpid(), threading.RLock()
+            with self._making[1]:  # a second thread waits for the network that the first one makes
                 if self._complete and self._network is not None:
                     return self._network
                 return self._make_network(draw)

@@ -239,6 +239,32 @@ def test_a_handler_that_uses_a_model_whose_weights_another_thread_draws(on_signa
     assert np.array_equal(expected, undrawn(lambda: None).predict(x, verbose=0))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork beside threads
+def test_a_child_forked_while_another_thread_draws_weights():
+    begun, over, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def wait():
+        if os.getpid() == parent:
+            begun.set()
+            over.wait(60)
+
+    model = undrawn(wait)
+    thread = threading.Thread(target=model.get_weights)
+    thread.start()
+    begun.wait()
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)  # a child that hangs dies of it
+        try:
+            model.get_weights()
+        finally:
+            os._exit(not model.drawn)
+    status = os.waitpid(child, 0)[1]
+    over.set()
+    thread.join()
+    assert status == 0 and model.drawn
+
+
 def test_ctrl_c_ends_the_drawing_of_weights(on_signal):
     handler, calls = lambda number, frame: None, []
     on_signal(handler)
