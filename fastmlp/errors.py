@@ -22,16 +22,13 @@ def printable(text: str) -> str:
         text in quotes is cut, and so is a very long message.
     """
     if not text.isascii() or not text.isprintable():
-        text = "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+        # Not "unicode_escape": a file must not make Python import a codec.
+        text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
     if len(text) > _LONGEST_NAME:
         text = re.sub(rf"'[^']{{{_LONGEST_NAME},}}'", _cut, text)
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 500]}...{text[-400:]} ({len(text):,} characters)"
     return text
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _cut(quoted: re.Match[str]) -> str:

@@ -1,9 +1,10 @@
-"""Handle signals that arrive during a step of the kernels.
+"""Handle signals that arrive during a step of the kernels, or while weights are drawn.
 
 Python runs a signal's handler between two bytecode instructions, so a handler would wait for the
 end of the step. Run during the step, a handler that raises would leave half of the weights
 updated, and a handler that saves the model would save them. Handlers are therefore deferred: the
-kernels see the signal, abandon the step, restore the weights, and then the handler runs.
+kernels see the signal, abandon the step, restore the weights, and then the handler runs. While
+weights are drawn, a handler that uses the model would draw them again: it runs afterwards.
 """
 
 from __future__ import annotations
@@ -44,15 +45,18 @@ class Signals:
         self._handlers: dict[int, Any] = {}
         self._seen: list[tuple[int, FrameType | None]] = []
 
-    def begin(self) -> None:
-        """Defer handlers, if this is the thread that runs them."""
+    def begin(self, ctrl_c: bool = True) -> None:
+        """Defer handlers, if this is the thread that runs them.
+
+        Without `ctrl_c`, Python's own handler of Ctrl-C still raises KeyboardInterrupt at once.
+        """
         if threading.current_thread() is not threading.main_thread():
             return
         _begun.append(self)
         try:
             for number in _NUMBERS:
                 handler = signal.getsignal(number)
-                if callable(handler):
+                if callable(handler) and (ctrl_c or handler is not signal.default_int_handler):
                     self._handlers[number] = handler
                     signal.signal(number, self._note)
         except ValueError:  # an interpreter that does not handle signals

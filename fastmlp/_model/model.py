@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _kernels, losses, optimizers
 from .. import metrics as _metrics
-from .._kernels import memory
+from .._kernels import memory, signals
 from .._utils import arguments, arrays, settings
 from .._utils.sparse import Inputs, is_sparse
 from ..errors import DataError
@@ -151,7 +151,7 @@ class Model:
         self.usable_network: Network | None = None  # complete, and the last layer is Dense
         self._configured = False  # whether the network has loss, metrics and optimizer
         self.n_weights = 0  # weights and biases of the network
-        self._making = threading.RLock()
+        self._making = os.getpid(), threading.RLock()
         self._fitting = 0  # the process that trains it
         given = [] if layers is None else arguments.items("layers", layers, "layers")
         with Attempt(self, given):
@@ -456,10 +456,17 @@ class Model:
                 f"Model {self.name!r} is not built yet: it needs a Dense layer, and input_shape= "
                 "on its first layer, build((None, k)) or data"
             )
-        with self._making:  # a second thread waits for the network that the first one makes
-            if self._complete and self._network is not None:
-                return self._network
-            return self._make_network(draw)
+        deferred = signals.Signals()  # a handler that uses the model would draw its weights, too
+        try:
+            deferred.begin(ctrl_c=False)
+            if self._making[0] != os.getpid():  # a thread of the parent may have held it
+                self._making = os.getpid(), threading.RLock()
+            with self._making[1]:  # a second thread waits for the network that the first one makes
+                if self._complete and self._network is not None:
+                    return self._network
+                return self._make_network(draw)
+        finally:
+            deferred.end()
 
     def _make_network(self, draw: bool) -> Network:
         dense, rates = self.dense_layers, self.dropout_rates()
@@ -486,6 +493,8 @@ class Model:
             network.weights(i)[...] = values[0]
             if layer.use_bias:
                 network.bias(i)[...] = values[1]
+        if self._complete and self._network is not None:
+            return self._network  # an initializer used the model, which made it
         for each in self._layers:
             each.bind(network)
         self._network, self._complete, self._configured = network, True, False

@@ -94,6 +94,7 @@ def test_all_that_write_are_here():
             if named or long in ("--output", "--plot", "--export"):
                 found.add((name, long))
     assert found == FILES.keys() | FOLDERS.keys()
+    assert len(found) == 18  # as the documentation says
 
 
 @pytest.mark.parametrize("key", FILES, ids="".join)

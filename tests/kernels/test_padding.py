@@ -22,7 +22,7 @@ def trained(units, monkeypatch, order, penalty=None, dtype="float32", **clip):
     return [*model.get_weights(), np.array(history["loss"])], model.network
 
 
-@pytest.mark.parametrize(("units", "dtype"), [((340, 330), "float32"), ((300,) * 3, "float64")])
+@pytest.mark.parametrize(("units", "dtype"), [((340, 330), "float32"), ((301,) * 3, "float64")])
 @pytest.mark.parametrize(
     "options",
     [

@@ -303,6 +303,28 @@ def test_threads_share_a_model():
     assert not wrong
 
 
+def test_an_initializer_may_use_the_model_whose_weights_it_draws():
+    """Once: the model then has the weights that this use of it needed."""
+
+    class Curious(initializers.GlorotUniform):
+        def draw(self, shape, rng):
+            if not seen:
+                seen.append(None)
+                seen[0] = model.predict(x)
+                model.set_weights([array + 1 for array in model.get_weights()])
+            return super().draw(shape, rng)
+
+    x, seen = np.ones((2, 3)), []
+    first = layers.Dense(4, kernel_initializer=Curious(), input_shape=(3,))
+    model = models.Sequential([first, layers.Dense(1)], seed=1)
+    network = model.network
+    plain = models.Sequential([layers.Dense(4, input_shape=(3,)), layers.Dense(1)], seed=1)
+    assert np.array_equal(seen[0], plain.predict(x))
+    assert model.network is network and first.network() is network
+    for array, other in zip(model.get_weights(), plain.get_weights(), strict=True):
+        assert np.array_equal(array, other + 1)
+
+
 # ---- looking inside ----
 
 

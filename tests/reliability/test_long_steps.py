@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 
-from fastmlp import models
+from fastmlp import initializers, models
 from fastmlp._kernels import memory
+from fastmlp.layers import Dense, Input
 
 pytestmark = [
     pytest.mark.reliability,
@@ -176,6 +179,106 @@ def test_ctrl_c_ends_the_allocation_of_work_space(work, monkeypatch):
 
 
 # ---- other signals -------------------------------------------------------------------------------
+
+
+class Signalling(initializers.Initializer):
+    """Calls a function, such as one that sends a signal, before it draws."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.seed, self.function = np.random.default_rng(2), function
+
+    def draw(self, shape, rng):
+        self.function()
+        return rng.normal(size=shape)
+
+
+def undrawn(function):
+    dense = [Dense(n, "relu", kernel_initializer=Signalling(function)) for n in (8, 8, 1)]
+    return models.Sequential([Input((4,)), *dense], seed=1)
+
+
+@pytest.fixture
+def on_signal():
+    """Set the handler of SIGUSR1, as a program does that saves its model when a signal says so."""
+    before = signal.getsignal(signal.SIGUSR1)
+    yield lambda handler: signal.signal(signal.SIGUSR1, handler)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_handler_that_uses_a_model_whose_weights_are_being_drawn(on_signal):
+    x, seen = np.ones((5, 4), np.float32), []
+    model = undrawn(lambda: signal.raise_signal(signal.SIGUSR1))
+    handler = lambda number, frame: seen.append(model.predict(x, verbose=0))  # noqa: E731
+    on_signal(handler)
+    weights = model.get_weights()
+    assert signal.getsignal(signal.SIGUSR1) is handler
+    assert len(seen) == 3
+    alone = undrawn(lambda: None)
+    assert all(map(np.array_equal, weights, alone.get_weights()))
+    assert all(np.array_equal(found, alone.predict(x, verbose=0)) for found in seen)
+
+
+def test_a_handler_that_uses_a_model_whose_weights_another_thread_draws(on_signal):
+    x, seen, begun, main = np.ones((5, 4), np.float32), [], threading.Event(), threading.get_ident()
+
+    def send():
+        begun.set()
+        for _ in range(300):
+            time.sleep(0.001)
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    model = undrawn(send)
+    on_signal(lambda number, frame: seen.append(model.predict(x, verbose=0)))
+    thread = threading.Thread(target=model.get_weights)
+    thread.start()
+    begun.wait()
+    expected = model.predict(x, verbose=0)
+    thread.join()
+    assert seen and all(np.array_equal(found, expected) for found in seen)
+    assert np.array_equal(expected, undrawn(lambda: None).predict(x, verbose=0))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork beside threads
+def test_a_child_forked_while_another_thread_draws_weights():
+    begun, over, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def wait():
+        if os.getpid() == parent:
+            begun.set()
+            over.wait(60)
+
+    model = undrawn(wait)
+    thread = threading.Thread(target=model.get_weights)
+    thread.start()
+    begun.wait()
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)  # a child that hangs dies of it
+        try:
+            model.get_weights()
+        finally:
+            os._exit(not model.drawn)
+    status = os.waitpid(child, 0)[1]
+    over.set()
+    thread.join()
+    assert status == 0 and model.drawn
+
+
+def test_ctrl_c_ends_the_drawing_of_weights(on_signal):
+    handler, calls = lambda number, frame: None, []
+    on_signal(handler)
+
+    def interrupt():
+        calls.append(model.drawn)
+        signal.raise_signal(signal.SIGINT)
+
+    model = undrawn(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.get_weights()
+    assert calls == [False] and not model.drawn
+    assert signal.getsignal(signal.SIGUSR1) is handler
+
 
 HANDLERS = """
 import json, os, signal, sys, threading, time

@@ -308,6 +308,19 @@ def test_printable():
     assert len(printable(EVIL * 3)) < 2100
 
 
+def test_escaping_a_text_imports_nothing():
+    """A file could otherwise make Python import a codec, which also needs a file descriptor."""
+    program = """
+import sys
+from fastmlp.errors import DataError
+before = set(sys.modules)
+DataError("\\x1b[31m")
+assert set(sys.modules) == before, set(sys.modules) - before
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("stage", sample(["predict", "train"]))
 def test_evil_text_in_tables(place, stage):
     name = '"' + EVIL.replace('"', "") + '"'

@@ -17,7 +17,7 @@ cdef extern from "simd.h" nogil:
     void vstoreu(real* p, vreal v)
 
 cdef extern from "memory.h" nogil:
-    void* block_alloc(size_t n_bytes, size_t skew, void** base)
+    void* block_alloc(size_t n_bytes, size_t skew, void** base, size_t* total)
     void block_free(void* base)
     ctypedef struct barrier:
         pass
@@ -39,12 +39,18 @@ cdef extern from *:
     const real* a_vector
 
 
+cdef void* block(size_t n_bytes, size_t skew, void** base) noexcept nogil:
+    """Return a block of zeros."""
+    cdef size_t total
+    return memset(block_alloc(n_bytes, skew, base, &total), 0, n_bytes)
+
+
 # ---- addresses and undefined operations ----------------------------------------------------------
 
 
 cdef double block_read(Py_ssize_t skew, Py_ssize_t at, bint freed=False, Py_ssize_t n=32) noexcept:
     cdef void* base
-    cdef real* data = <real*>block_alloc(n * sizeof(real), skew, &base)
+    cdef real* data = <real*>block(n * sizeof(real), skew, &base)
     if freed:
         block_free(base)
     cdef double value = data[at]
@@ -75,20 +81,20 @@ def reads_a_freed_block():
 
 def loses_a_block():
     cdef void* base
-    block_alloc(64, 0, &base)
+    block(64, 0, &base)
     base = NULL
 
 
 def writes_a_vector_past_a_block():
     cdef void* base
-    cdef real* data = <real*>block_alloc((4 * VL - 1) * sizeof(real), 0, &base)
+    cdef real* data = <real*>block((4 * VL - 1) * sizeof(real), 0, &base)
     vstore(data + 3 * VL, vload(data))
     block_free(base)
 
 
 def loads_a_vector_off_its_boundary():
     cdef void* base
-    cdef real* data = <real*>block_alloc(4 * VL * sizeof(real), 0, &base)
+    cdef real* data = <real*>block(4 * VL * sizeof(real), 0, &base)
     vstore(data, vload(data + 1))
     block_free(base)
 
@@ -105,7 +111,7 @@ def adds_beyond_an_int(int a):
 
 def threads_write_one_vector():
     cdef void* base
-    cdef real* data = <real*>block_alloc(2 * VL * sizeof(real), 0, &base)
+    cdef real* data = <real*>block(2 * VL * sizeof(real), 0, &base)
     with nogil, parallel(num_threads=2):
         store_at(data)
     block_free(base)
@@ -114,7 +120,7 @@ def threads_write_one_vector():
 def threads_write_vectors_that_overlap():
     """By one number, in the last lane."""
     cdef void* base
-    cdef real* data = <real*>block_alloc(3 * VL * sizeof(real), 0, &base)
+    cdef real* data = <real*>block(3 * VL * sizeof(real), 0, &base)
     with nogil, parallel(num_threads=2):
         store_at(data + (VL - 1) * omp_get_thread_num())
     block_free(base)
@@ -122,13 +128,13 @@ def threads_write_vectors_that_overlap():
 
 def threads_write_neighbours():
     cdef void* base
-    cdef real* data = <real*>block_alloc(2 * VL * sizeof(real), 0, &base)
+    cdef real* data = <real*>block(2 * VL * sizeof(real), 0, &base)
     cdef int _i
     for _i in range(20):
         with nogil, parallel(num_threads=2):
             store_at(data + VL * omp_get_thread_num())
         block_free(base)
-        data = <real*>block_alloc(2 * VL * sizeof(real), 0, &base)
+        data = <real*>block(2 * VL * sizeof(real), 0, &base)
     block_free(base)
 
 

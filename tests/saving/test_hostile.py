@@ -103,6 +103,10 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path, kind):
     assert report["models"] == 0 and report["refused"] == sum(map(len, files.values()))
 
 
+def test_files_are_cut_as_often_as_the_documentation_says():
+    assert sum(len(data) for kind in FORMATS for data in sound(kind).values()) > 60_000
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_mutated_files(tmp_path, kind):
     report = watched(tmp_path, sound(kind), "mutate", 0, 400)
@@ -231,6 +235,7 @@ def test_little_bombs(tmp_path):
 def test_bombs(tmp_path):
     pytest.importorskip("h5py")
     files = bombs() | lists(LITTLE)
+    assert len(files) == 47  # as the documentation says
     report = watched(tmp_path, files, "asis")
     assert report["models"] == 1 and report["refused"] == len(files) - 1
 

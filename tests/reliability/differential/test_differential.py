@@ -39,6 +39,10 @@ def test_philox_has_the_published_words():
     assert words == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
 
 
+def test_there_are_as_many_regimes_as_the_documentation_says():
+    assert len(set(run.REGIMES)) == 106
+
+
 def test_a_sample_of_draws():
     results = [trial.attempt(draw(number)) for number in SAMPLE]
     missing = run.missing(results, 1)
