@@ -204,7 +204,7 @@ def run_all(page, slow):
 
 # Pages that start many commands, or train for seconds.
 LONG = ("many-machines.md", "ensembles.md", "sweeps.md", "performance.md", "interchange.md",
-        "faq.md")  # fmt: skip
+        "faq.md", "how-good.md", "lambda-path.md")  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,11 @@ def test_modules_import_numpy_and_little_else(name):
     assert not found & {"numpy.random", *HEAVY}
 
 
+def test_what_every_command_on_a_model_file_imports_needs_no_scipy():
+    found = imported("from fastmlp import ensembles, tabular", before="import numpy.random")
+    assert not found & HEAVY
+
+
 @pytest.mark.parametrize("arguments", ["--help", "--version", "train --help"])
 def test_commands_answer_without_numpy(arguments):
     assert not imported(COMMAND.format(arguments)) & {"numpy", *HEAVY} - {"click", "difflib"}

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import linalg, optimize
-from scipy.sparse import issparse
 
+from .._utils.sparse import is_sparse
 from ._scores import class_codes
 
 PENALTIES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # l2, of which held-out rows choose
@@ -139,7 +138,7 @@ def _quantile(y: np.ndarray, weight: np.ndarray, q: float) -> float:
 
 def _inputs(x: Any, rows: np.ndarray) -> Any:
     chosen = x if len(rows) == x.shape[0] else x[rows]
-    return chosen.astype(np.float64) if issparse(chosen) else np.asarray(chosen, np.float64)
+    return chosen.astype(np.float64) if is_sparse(chosen) else np.asarray(chosen, np.float64)
 
 
 def _shares(logits: np.ndarray) -> np.ndarray:
@@ -164,11 +163,16 @@ class _Problem:
         self.x, self.y, self.task = x, y, task
         self.weight = weight / weight.sum()
         self.axes: np.ndarray | None = None
-        if not issparse(x) and x.shape[1] <= _WIDE:
+        if not is_sparse(x) and x.shape[1] <= _WIDE:
             self.center = self.weight @ x
             z = x - self.center
-            gram = (z.T * self.weight) @ z
-            size, axes = linalg.eigh(gram, overwrite_a=True, check_finite=False)
+            if len(z) < z.shape[1]:  # the same axes from a smaller matrix
+                root, axes = np.linalg.svd(np.sqrt(self.weight)[:, None] * z, full_matrices=False)[
+                    1:
+                ]
+                size, axes = root**2, axes.T
+            else:
+                size, axes = np.linalg.eigh((z.T * self.weight) @ z)
             good = size > size.max(initial=0.0) * 1e-10
             self.size, self.axes = size[good], axes[:, good]
             self.z = z @ self.axes
@@ -195,6 +199,8 @@ class _Problem:
 
     def _descend(self, z: Any, scale: np.ndarray, penalty: float) -> np.ndarray:
         """Minimise by L-BFGS over v, where the coefficients are scale * v."""
+        from scipy import optimize
+
         n_in, k = z.shape[1], self.y.shape[1]
         w = self.weight[:, None]
 

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import optimize
 
 from ._scores import class_codes, probabilities
 
@@ -64,6 +63,8 @@ def _rows(codes: np.ndarray, logits: np.ndarray, t: float) -> np.ndarray:
 
 
 def _best(codes: np.ndarray, logits: np.ndarray, weight: np.ndarray) -> float:
+    from scipy import optimize
+
     def loss(log_t: float) -> float:
         return float(weight @ _rows(codes, logits, math.exp(log_t)))
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from .._utils import arguments
+from .._utils.sparse import is_sparse
 from ..errors import ModelFileError
 
 _BYTES = 5  # of each hash: two different rows have the same one in 10**12 cases
@@ -44,7 +44,7 @@ def row_hashes(x: Any, y: Any) -> np.ndarray:
     step = max(1, _CHUNK // max(1, width))
     for start in range(0, n, step):
         part = x[start : start + step]
-        part = part.toarray() if issparse(part) else part
+        part = part.toarray() if is_sparse(part) else part
         row = np.concatenate([np.asarray(part, np.float32), y[start : start + step]], axis=1)
         row = row + np.float32(0)  # -0 becomes 0
         bits = np.ascontiguousarray(row).view(np.uint32).astype(np.uint64)

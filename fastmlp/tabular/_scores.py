@@ -106,42 +106,57 @@ def scores(
         'base_rate', the share of the most frequent class; for more 'log_loss', 'accuracy',
         'balanced_accuracy', 'macro_f1' and 'base_rate'.
     """
+    rows = _rows(task, y, predicted, quantile)
+    found = {name: mean(values, weights) for name, values in rows.items()}
+    if "rmse" in found:
+        found["rmse"] = math.sqrt(found["rmse"])
+    found |= _not_means(task, y, predicted, weights, rarer)
+    return {name: found[name] for name in SHOWN if name in found}
+
+
+def _rows(task: str, y: Any, predicted: Any, quantile: float | None) -> dict[str, np.ndarray]:
+    """Return each row's share in the figures that are means; 'rmse' is the root of one."""
     if task == "regression":
         found = {
-            "r2": metrics.r2_score(y, predicted, weights),
-            "rmse": metrics.root_mean_squared_error(y, predicted, weights),
-            "mae": mean(metrics.mean_absolute_error(y, predicted), weights),
+            "rmse": losses.mean_squared_error(y, predicted),
+            "mae": losses.mean_absolute_error(y, predicted),
         }
         if quantile is not None:
-            found["pinball_loss"] = metrics.pinball_loss(y, predicted, weights, quantile)
+            found["pinball_loss"] = losses.pinball(y, predicted, quantile)
         return found
+    codes, p = class_codes(y), probabilities(predicted)
+    found = {
+        "log_loss": losses.sparse_categorical_crossentropy(codes, p),
+        "accuracy": metrics.sparse_categorical_accuracy(codes, p),
+    }
+    if p.shape[1] == 2:
+        found["brier_score"] = np.square(p[:, 1] - codes)
+    return found
+
+
+def _not_means(
+    task: str, y: Any, predicted: Any, weights: Any, rarer: int | None
+) -> dict[str, float]:
+    """Return the figures that are not a mean of one value for each row."""
+    if task == "regression":
+        return {"r2": metrics.r2_score(y, predicted, weights)}
     codes, p = class_codes(y), probabilities(predicted)
     k = p.shape[1]
     counts = np.bincount(codes, None if weights is None else np.asarray(weights).reshape(-1), k)
-    more = {
-        "accuracy": mean(metrics.sparse_categorical_accuracy(codes, p), weights),
-        "base_rate": float(counts.max() / counts.sum()),
-    }
-    log_loss = mean(metrics.sparse_categorical_crossentropy(codes, p), weights)
-    if k == 2:
-        # From the probability of class 1, so that the order of ties is that of the outputs.
-        one = np.asarray(predicted, np.float64).reshape(len(p), -1)[:, -1]
-        rarer = rarer_class(codes, 2) if rarer is None else rarer
-        return {
-            "auc": metrics.auc(codes, one, weights),
-            "average_precision": metrics.average_precision(
-                codes == rarer, one if rarer else -one, weights
-            ),
-            "log_loss": log_loss,
-            "brier_score": metrics.brier_score(codes, one, weights),
-            **more,
+    found = {"base_rate": float(counts.max() / counts.sum())}
+    if k > 2:
+        return found | {
+            "balanced_accuracy": metrics.balanced_accuracy(codes, p, weights),
+            "macro_f1": metrics.macro_f1(codes, p, weights),
         }
-    return {
-        "log_loss": log_loss,
-        "accuracy": more["accuracy"],
-        "balanced_accuracy": metrics.balanced_accuracy(codes, p, weights),
-        "macro_f1": metrics.macro_f1(codes, p, weights),
-        "base_rate": more["base_rate"],
+    # From the probability of class 1, so that the order of ties is that of the outputs.
+    one = np.asarray(predicted, np.float64).reshape(len(p), -1)[:, -1]
+    rarer = rarer_class(codes, 2) if rarer is None else rarer
+    return found | {
+        "auc": metrics.auc(codes, one, weights),
+        "average_precision": metrics.average_precision(
+            codes == rarer, one if rarer else -one, weights
+        ),
     }
 
 
@@ -313,15 +328,22 @@ def _resampled(
     if task == "classification" and probabilities(predicted[:1]).shape[1] == 2:
         rows = rows[np.argsort(predicted.reshape(n, -1)[rows, -1])]  # sorted data sort faster
     y, predicted, weight = y[rows], predicted[rows], weight[rows]
+    means = _rows(task, y, predicted, quantile)
+    values = np.stack(list(means.values()), axis=1)
     draws: dict[str, list[float]] = {}
     for _ in range(repeats):
-        counts = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
-        if not (counts * weight).sum() > 0:
+        drawn = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows)) * weight
+        total = drawn.sum()
+        if not total > 0:
             continue
-        for name, value in scores(task, y, predicted, counts * weight, quantile, rarer).items():
+        found = dict(zip(means, drawn @ values / total, strict=True))
+        for name, value in (found | _not_means(task, y, predicted, drawn, rarer)).items():
             draws.setdefault(name, []).append(value)
     center = scores(task, y, predicted, weight, quantile, rarer)
-    return {k: np.array(v) for k, v in draws.items()}, center, math.sqrt(len(rows) / n)
+    result = {name: np.array(draws[name]) for name in SHOWN if name in draws}
+    if "rmse" in result:
+        result["rmse"] = np.sqrt(result["rmse"])
+    return result, center, math.sqrt(len(rows) / n)
 
 
 def rounded(value: float | None, error: float | None) -> str:

@@ -43,6 +43,30 @@ def run(capsys, monkeypatch, tmp_path):
     fastmlp.set_num_threads(None)
 
 
+_FILES: dict[tuple, bytes] = {}
+
+
+@pytest.fixture
+def kept(run, tmp_path):
+    """Run a command that writes a file, once for all tests that ask for the same."""
+
+    def make(name, *args):
+        if args not in _FILES:
+            outcome = run(*args, "-o", name)
+            assert outcome.code == 0, outcome.err
+            _FILES[args] = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(_FILES[args])
+        return name
+
+    return make
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Let `path` draw no figures, which take longer than its trainings here."""
+    monkeypatch.setattr("fastmlp.cli.path.ResultWriter._draw", lambda *_: [])
+
+
 @pytest.fixture
 def write(tmp_path):
     """Write a file into the test's directory, and return its name."""

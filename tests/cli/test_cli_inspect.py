@@ -17,43 +17,17 @@ def document(outcome):
 
 
 @pytest.fixture
-def model(run, numbers):
+def model(kept, numbers):
     """A regression model of columns a and b, standardised."""
-    args = (
-        "--units",
-        8,
-        "--epochs",
-        200,
-        "--seed",
-        1,
-        "--validation-split",
-        0,
-        "-o",
-        "m.fmlp",
-        "-q",
-    )
-    assert run("train", numbers, *args).code == 0
-    return "m.fmlp"
+    args = ("--units", 8, "--epochs", 200, "--seed", 1, "--validation-split", 0, "-q")
+    return kept("m.fmlp", "train", numbers, *args)
 
 
 @pytest.fixture
-def classifier(run, flowers):
+def classifier(kept, flowers):
     """A classifier of three kinds, with a column of text among its inputs."""
-    args = (
-        "--units",
-        16,
-        "--epochs",
-        200,
-        "--seed",
-        1,
-        "--validation-split",
-        0,
-        "-o",
-        "k.fmlp",
-        "-q",
-    )
-    assert run("train", flowers, *args).code == 0
-    return "k.fmlp"
+    args = ("--units", 16, "--epochs", 200, "--seed", 1, "--validation-split", 0, "-q")
+    return kept("k.fmlp", "train", flowers, *args)
 
 
 # ---- importance --------------------------------------------------------------------------------

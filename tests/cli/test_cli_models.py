@@ -16,17 +16,15 @@ from fastmlp.cli import plot
 
 
 @pytest.fixture
-def regression(run, numbers):
-    args = ("--units", 8, "--epochs", 30, "--seed", 1, "--standardize", "-o", "reg.fmlp", "-q")
-    assert run("train", numbers, *args).code == 0
-    return "reg.fmlp"
+def regression(kept, numbers):
+    args = ("--units", 8, "--epochs", 30, "--seed", 1, "--standardize", "-q")
+    return kept("reg.fmlp", "train", numbers, *args)
 
 
 @pytest.fixture
-def classifier(run, flowers):
-    args = ("--units", 8, "--epochs", 30, "--seed", 1, "-o", "cls.fmlp", "-q")
-    assert run("train", flowers, *args).code == 0
-    return "cls.fmlp"
+def classifier(kept, flowers):
+    args = ("--units", 8, "--epochs", 30, "--seed", 1, "-q")
+    return kept("cls.fmlp", "train", flowers, *args)
 
 
 def unnamed(n_inputs, n_outputs, loss, output="linear"):

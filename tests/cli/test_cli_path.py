@@ -63,7 +63,7 @@ def test_json_without_hidden_layers(run, flowers):
     assert document(run(*args, "--threads", 3))["path"] == result["path"]
 
 
-def test_lecture_data_and_a_grid_of_ones_own(run, tmp_path):
+def test_lecture_data_and_a_grid_of_ones_own(run, no_figures, tmp_path):
     outcome = run(
         "path", "--data", "regression", "--units", "4", "--lambdas", "0.1,0.01", "--folds", 2,
         "--epochs", 5, "--penalty", "group", "--layer-factors", "1,0.5", "-o", "out", "-q",
@@ -172,9 +172,9 @@ def test_ctrl_c_keeps_the_path_up_to_there(tmp_path):
     assert models.load_model(tmp_path / "out" / "model.fmlp").n_inputs == 1
 
 
-def test_options_without_effect_are_named(run, tmp_path):
+def test_options_without_effect_are_named(run):
     args = ["path", "--data", "regression", "--units", "none", "--epochs", "20", "--folds", "2"]
-    outcome = run(*args, "--n-lambdas", "2", "-o", str(tmp_path / "p"))
+    outcome = run(*args, "--n-lambdas", "2")
     assert outcome.code == 0
     warning = "Warning: No effect of epochs=20: a model without hidden layers is solved"
     assert warning in outcome.err
@@ -187,7 +187,7 @@ def test_a_standard_error_larger_than_the_gain_is_told(run, write):
     rows = [",".join(f"{v:.6g}" for v in (*row, z)) for row, z in zip(x, y, strict=True)]
     write("skewed.csv", "a,b,c,y\n" + "\n".join(rows) + "\n")
     args = ("path", "skewed.csv", "--target", "y", "--units", "none", "--n-lambdas", 8, "--seed", 1)
-    outcome = run(*args, "-o", "out")
+    outcome = run(*args)
     assert outcome.code == 0, outcome.err
     assert "Warning: '1se' would lose the gain over a constant" in outcome.err
     assert re.search(r"min \(kept\) +1se *\n", outcome.out)
@@ -203,7 +203,7 @@ def test_the_end_of_the_grid_is_told(run, numbers):
     assert "Warning: The least error is at the smallest lambda, 0.5, an end of the grid" in err
 
 
-def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, no_figures, write):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(160, 2))
     rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]

@@ -9,6 +9,7 @@ from scipy import optimize
 from fastmlp._kernels import formulas
 
 from ..support import networks, trainings
+from ..support.sampling import sampled
 from ..support.trainings import same_bits
 
 L1 = {"l1": 3e-3, "proximal": True, "l2": 1e-3, "bias_l1": 1e-3, "bias_proximal": True}
@@ -39,16 +40,9 @@ def zeros(net):
     return {k: v == 0 for k, v in networks.parameters(net).items() if k.startswith("weights")}
 
 
-@pytest.mark.parametrize("clip", [{}, {"clip_norm": 0.5}], ids=["", "clipped"])
-@pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize(
-    ("shape", "optimizer"),
-    [
-        # Each shape with half of the optimizers, each optimizer with half of the shapes.
-        pytest.param(shape, rule, marks=[pytest.mark.slow] if (i + j) % 2 else [])
-        for i, shape in enumerate(SHAPES)
-        for j, rule in enumerate(networks.OPTIMIZERS)
-    ],
+    ("shape", "optimizer", "penalty", "clip"),
+    sampled(4, SHAPES, networks.OPTIMIZERS, PENALTIES, [{}, {"clip_norm": 0.5}]),
 )
 def test_kernels_agree_with_the_reference(shape, optimizer, penalty, clip):
     settings = networks.OPTIMIZERS[optimizer] | clip

@@ -8,6 +8,7 @@ import pytest
 
 from ..support import networks
 from ..support.networks import run
+from ..support.sampling import sampled
 
 KINDS = ["compiled", "reference"]
 DTYPES = ("float32", "float64")
@@ -69,8 +70,7 @@ def test_stopping_anywhere_changes_nothing(optimizer, make, dtype):
     assert np.array([m for _, m in found]).tolist() == metrics.tolist()
 
 
-@pytest.mark.parametrize("steps", [1, 5, 7, 14])
-@pytest.mark.parametrize("optimizer", networks.OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "steps"), sampled(2, networks.OPTIMIZERS, [1, 5, 7, 14]))
 def test_resuming_from_a_copy_has_the_same_bits(optimizer, steps, make, dtype):
     first = Trained(make, dtype, optimizer)
     first.run(4, max_steps=steps)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ..support import networks
+from ..support.sampling import sampled
 
 pytestmark = pytest.mark.skipif(networks.is_reference(), reason="the reference makes each at once")
 
@@ -49,20 +50,20 @@ def trained(calls, dtype, waiting, monkeypatch, *, batch_size=30, **options):
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("lambdas", [(0, 0), (1e-3, 1e-2)])
+SETTINGS = [
+    {"optimizer": "adam"},
+    {"optimizer": "adamw", "weight_decay": 0.01},
+    {"optimizer": "rmsprop"},
+    {"optimizer": "adagrad"},
+    {"optimizer": "sgd", "momentum": 0.9},
+    {"batch_size": 7},
+    {"activation": "tanh"},
+]
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"optimizer": "adam"},
-        {"optimizer": "adamw", "weight_decay": 0.01},
-        {"optimizer": "rmsprop"},
-        {"optimizer": "adagrad"},
-        {"optimizer": "sgd", "momentum": 0.9},
-        {"batch_size": 7},
-        {"activation": "tanh"},
-    ],
-    ids=str,
+    ("settings", "lambdas", "dtype"),
+    sampled(2, SETTINGS, [(0, 0), (1e-3, 1e-2)], ["float32", "float64"]),
 )
 def test_waiting_changes_no_bit(settings, lambdas, dtype, monkeypatch):
     calls = [3, 1, 8, 13, 20]  # ends within a window, and at its end

@@ -10,6 +10,7 @@ from fastmlp import datasets, layers, losses, metrics, models, optimizers, strea
 from fastmlp._kernels.formulas import LOSSES, METRICS
 
 from ..support import reference
+from ..support.sampling import sampled
 
 N = 37
 # What scales the last layer's weights: an ordinary network, one that is sure, one of zeros.
@@ -68,10 +69,11 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "last"), PAIRS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("spread", SPREADS)
-def test_every_entry_point_of_a_model(loss, last, dtype, spread):
+@pytest.mark.parametrize(
+    ("pair", "dtype", "spread"), sampled(3, PAIRS, ["float32", "float64"], SPREADS)
+)
+def test_every_entry_point_of_a_model(pair, dtype, spread):
+    loss, last = pair
     rng = np.random.default_rng([LOSSES.index(loss), LAST.index(last)])
     x, y = rng.normal(size=(N, 4)), targets(loss, 3, rng)
     names = compatible(loss)

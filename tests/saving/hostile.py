@@ -1,10 +1,10 @@
 """Read damaged files in a process of its own that watches what reading them does.
 
 Called as ``hostile.py DIRECTORY WHAT START STOP``: the directory holds sound files, WHAT is how to
-damage them: 'cut' at every byte, 'mutate' with the seeds START to STOP, 'fuzz' from the seed START
-for STOP seconds of the processor, or 'asis'. A file must
-become a model or a ModelFileError, within twice its size and 64 MB of memory, and under an audit
-hook that notes whatever imports, compiles, executes, opens or connects. Prints a JSON document.
+damage them: 'cut' at every STOP-th byte from START on, 'mutate' with the seeds START to STOP,
+'fuzz' from the seed START for STOP seconds of the processor, or 'asis'. A file must become a model
+or a ModelFileError, within twice its size and 64 MB of memory, and under an audit hook that notes
+whatever imports, compiles, executes, opens or connects. Prints a JSON document.
 """
 
 import contextlib
@@ -152,7 +152,7 @@ def damaged(files, what, start, stop):
         yield from ((name, data) for name, data in files.items())  # which may be sent to
     elif what == "cut":
         for name, data in files.items():
-            for length in range(len(data)):
+            for length in range(start, len(data), stop):
                 yield f"{name}[:{length}]", data[:length]
     elif what == "fuzz":
         yield from fuzzed(files, start, stop)

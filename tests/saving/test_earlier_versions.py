@@ -14,6 +14,8 @@ import pytest
 
 from fastmlp import ensembles, models
 
+from ..support.sampling import sampled
+
 DATA = Path(__file__).parents[1] / "data"
 FOLDER = DATA / "pickles"
 VALUES = json.loads((FOLDER / "values.json").read_text())
@@ -57,7 +59,9 @@ def test_pickles_load(name):
     assert_close(MAKER.figures(pickle.loads(pickle.dumps(thing))), VALUES[name])
 
 
-@pytest.mark.parametrize("name", ["model", "ensemble", "linear_path", "regressor", "table"])
+@pytest.mark.parametrize(
+    "name", sampled(2, ["model", "ensemble", "linear_path", "regressor", "table"])
+)
 def test_pickles_load_in_a_fresh_process(name):
     code = f"import pickle; print(pickle.load(open({str(FOLDER / name)!r} + '.pickle', 'rb')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -285,3 +285,13 @@ def test_the_average_precision_is_of_the_rarer_class():
     assert HeldOut.from_dict(kept.to_dict()).closing_table()[1][0] == "PR-AUC (bad)"
     with pytest.raises(ModelFileError, match="'rarer' is not text"):
         HeldOut.from_dict({**kept.to_dict(), "rarer": 1})
+
+
+def test_the_linear_baseline_of_more_inputs_than_rows_solves_its_equations():
+    rng = np.random.default_rng(4)
+    x, weight = rng.normal(size=(20, 50)), rng.uniform(0.5, 2, 20)
+    y = x[:, 0] + rng.normal(size=20)
+    made = Baselines.fit("regression", x, y, weight, penalty=0.1)
+    residual = (made.linear(x) - y) * weight / weight.sum()
+    assert abs(residual.sum()) < 1e-12
+    np.testing.assert_allclose(x.T @ residual, -0.1 * made.coefficients[:-1, 0], atol=1e-12)

@@ -21,6 +21,8 @@ from fastmlp._saving import history as _history
 from fastmlp._training import checkpoint
 from fastmlp.errors import DataError, DivergedError, ModelFileError
 
+from ..support.sampling import sampled
+
 
 @pytest.fixture(autouse=True)
 def quick_disk(monkeypatch):
@@ -118,8 +120,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("hooked", [True, False])
+@pytest.mark.parametrize(("case", "hooked"), sampled(2, CASES, [True, False]))
 def test_a_run_that_is_cut_off_ends_with_the_same_bytes(case, hooked, tmp_path, monkeypatch):
     config, arguments = CASES[case]
     config, arguments = dict(config), {"epochs": 5, "verbose": 0, **arguments}

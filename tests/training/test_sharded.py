@@ -313,7 +313,7 @@ def test_a_stream_of_shards_trains(path, held_out):
     stream = datasets.ParquetStream(path, "y", validation_split=held_out, buffer_rows=60)
     model = made(metrics=["r2", "mae"], dropout=0.05)
     history = streaming.fit(
-        model, stream, batch_size=16, epochs=40, verbose=0, shards=4,
+        model, stream, batch_size=16, epochs=20, verbose=0, shards=4,
         validation_data=None if held_out else stream,
     ).history  # fmt: skip
     assert history["r2"][-1] > 0.8

@@ -11,6 +11,8 @@ import fastmlp
 from fastmlp import threads
 from fastmlp._kernels import cgroups
 
+slow = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def automatic(monkeypatch):
@@ -226,7 +228,7 @@ def work(received):
 
 
 @pytest.mark.reliability
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=slow), "forkserver"])
 def test_worker_processes_train_and_predict(method, tmp_path):
     """Forked before this process has shared work out, and after."""
     script = tmp_path / "workers.py"
@@ -246,7 +248,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.reliability
-@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+@pytest.mark.parametrize(
+    "backend", ["loky", pytest.param("multiprocessing", marks=slow), "threading"]
+)
 def test_joblib_workers_train_and_predict(backend, tmp_path):
     pytest.importorskip("joblib")
     script = tmp_path / "workers.py"
