@@ -30,6 +30,7 @@ LONG_FILES = {
     "fastmlp/_model/model.py": "one class",
     "fastmlp/_saving/c.py": "one file format: the parts of a C file, and their order",
     "fastmlp/_saving/fmlp.py": "one file format, its writer beside its reader",
+    "fastmlp/_saving/onnx.py": "one file format: the parts of a graph, and their order",
     "fastmlp/_tables/cells.py": "the kinds of column, which share one interface",
     "fastmlp/_tables/csv.py": "one concept: rows of text, read by two readers that must agree",
     "fastmlp/_training/loop.py": "one class: the epoch loop",
