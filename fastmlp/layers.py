@@ -619,14 +619,16 @@ def _checked_edges(name: str, value: Any) -> tuple[tuple[float, ...], ...] | Non
             columns.append(())
             continue
         if edges.ndim != 1 or edges.dtype.kind not in "iuf" or not np.isfinite(edges).all():
-            raise ValueError(
-                f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}"
-            )
+            raise ValueError(f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}")
         edges = edges.astype(np.float64)
-        if len(edges) < 2 or (np.diff(edges.astype(np.float32)) < _NARROWEST).any():
+        if (
+            len(edges) < 2
+            or np.abs(edges).max() > _FARTHEST
+            or (np.diff(edges.astype(np.float32)) < _NARROWEST).any()
+        ):
             raise ValueError(
-                f"{name}[{j}] must be empty, or two or more numbers that ascend, as float32, too. "
-                f"Received: {_arguments.shown(given)}"
+                f"{name}[{j}] must be empty, or two or more numbers that ascend, as float32, too, "
+                f"none beyond {_FARTHEST:g}. Received: {_arguments.shown(given)}"
             )
         columns.append(tuple(edges.tolist()))
     if not columns:
@@ -635,6 +637,7 @@ def _checked_edges(name: str, value: Any) -> tuple[tuple[float, ...], ...] | Non
 
 
 _NARROWEST = 1e-30  # of the bins: one over it is a float32
+_FARTHEST = 1e30  # edge from zero: one over a width is no denormal float32
 
 
 class PiecewiseLinear(Layer):
@@ -723,9 +726,7 @@ class PiecewiseLinear(Layer):
             raise RuntimeError(self.why_not_adapted())
         x = numeric("x", x)
         if x.ndim != 2 or x.shape[1] != len(self.edges):
-            raise DataError(
-                f"x must have shape (n, {len(self.edges)}). Received: shape {x.shape}"
-            )
+            raise DataError(f"x must have shape (n, {len(self.edges)}). Received: shape {x.shape}")
         x = x.astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=False)
         return piecewise_linear(x, *self.kernel_arrays(x.dtype))
 
@@ -755,7 +756,8 @@ class PiecewiseLinear(Layer):
         lower, inverse = np.zeros(first[-1]), np.zeros(first[-1])
         for start, edges in zip(first, self.edges, strict=False):
             rows = slice(start + 1, start + len(edges))
-            lower[rows], inverse[rows] = edges[:-1], 1 / np.diff(edges)
+            rounded = np.array(edges, dtype).astype(np.float64)  # a bin ends where the next begins
+            lower[rows], inverse[rows] = rounded[:-1], 1 / np.diff(rounded)
         return first, lower.astype(dtype), inverse.astype(dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -768,7 +770,7 @@ def _quantiles(column: np.ndarray, bins: int) -> list[float]:
     """Return the edges of at most `bins` bins; none for a column of one or two numbers."""
     with np.errstate(over="ignore"):
         edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
-    edges = edges[np.isfinite(edges)]
+    edges = edges[np.abs(edges) <= _FARTHEST]
     edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))] if len(edges) else edges
     return edges.astype(np.float64).tolist() if len(edges) > 2 else []
 

@@ -291,9 +291,7 @@ class Model:
         first = self._layers[0] if self._layers else None
         return first if isinstance(first, PiecewiseLinear) else None
 
-    def kernel_encoding(
-        self, dtype: np.dtype
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def kernel_encoding(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Return the first layer's encoding as a network takes it; None if there is none."""
         return None if self.encoding is None else self.encoding.kernel_arrays(dtype)
 
