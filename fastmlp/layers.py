@@ -618,23 +618,26 @@ def _checked_edges(name: str, value: Any) -> tuple[tuple[float, ...], ...] | Non
         if not edges.size:
             columns.append(())
             continue
-        if edges.ndim != 1 or edges.dtype.kind not in "iuf":
+        if edges.ndim != 1 or edges.dtype.kind not in "iuf" or not np.isfinite(edges).all():
             raise ValueError(f"{name}[{j}] must be numbers. Received: {_arguments.shown(given)}")
-        with np.errstate(over="ignore"):
-            single = edges.astype(np.float32)
-            ascend = (np.diff(single) >= _NARROWEST).all()
-        if len(edges) < 2 or not (ascend and np.isfinite(single).all()):
+        edges = edges.astype(np.float64)
+        if (
+            len(edges) < 2
+            or np.abs(edges).max() > _FARTHEST
+            or (np.diff(edges.astype(np.float32)) < _NARROWEST).any()
+        ):
             raise ValueError(
-                f"{name}[{j}] must be empty, or two or more finite numbers that ascend, as "
-                f"float32, too. Received: {_arguments.shown(given)}"
+                f"{name}[{j}] must be empty, or two or more numbers that ascend, as float32, too, "
+                f"none beyond {_FARTHEST:g}. Received: {_arguments.shown(given)}"
             )
-        columns.append(tuple(edges.astype(np.float64).tolist()))
+        columns.append(tuple(edges.tolist()))
     if not columns:
         raise ValueError(f"{name} must have an entry for each column. Received: none")
     return tuple(columns)
 
 
 _NARROWEST = 1e-30  # of the bins: one over it is a float32
+_FARTHEST = 1e30  # edge from zero: one over a width is no denormal float32
 
 
 class PiecewiseLinear(Layer):
@@ -769,7 +772,8 @@ class PiecewiseLinear(Layer):
         lower, inverse = np.zeros(first[-1]), np.zeros(first[-1])
         for start, edges in zip(first, self.edges, strict=False):
             rows = slice(start + 1, start + len(edges))
-            lower[rows], inverse[rows] = edges[:-1], 1 / np.diff(edges)
+            rounded = np.array(edges, dtype).astype(np.float64)  # a bin ends where the next begins
+            lower[rows], inverse[rows] = rounded[:-1], 1 / np.diff(rounded)
         return first, lower.astype(dtype), inverse.astype(dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -782,8 +786,8 @@ def _quantiles(column: np.ndarray, bins: int) -> list[float]:
     """Return the edges of at most `bins` bins; none for a column of one or two numbers."""
     with np.errstate(over="ignore"):
         edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
-        edges = edges[np.isfinite(edges)]
-        edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))[: len(edges)]]
+    edges = edges[np.abs(edges) <= _FARTHEST]
+    edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))] if len(edges) else edges
     return edges.astype(np.float64).tolist() if len(edges) > 2 else []
 
 

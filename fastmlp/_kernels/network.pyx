@@ -105,7 +105,7 @@ cdef class Network(_Session):
         cdef Py_ssize_t n = len(x), first = 0
         cdef int rows, i, step
         cdef bint done
-        cdef _Rows source = _Rows(x, self.s.n_inputs)
+        cdef _Rows source = self._rows(x)
         cdef _Input target = _Input(out, (n, layer.n_out), "out", True)
         cdef real* to = target.data()
         if n == 0:
@@ -141,7 +141,7 @@ cdef class Network(_Session):
         if n < 1:
             raise ValueError("evaluate() needs at least one row. Received: 0 rows.")
         n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
-        cdef _Rows source = _Rows(x, s.n_inputs)
+        cdef _Rows source = self._rows(x)
         cdef _Input target = _Input(y, (n, n_targets), "y")
         cdef _Input weight = None
         cdef const real* t = target.data()
@@ -191,7 +191,7 @@ cdef class Network(_Session):
         cdef State* s = &self.s
         cdef Py_ssize_t n = len(x)
         cdef int i, team
-        cdef _Rows source = _Rows(x, s.n_inputs)
+        cdef _Rows source = self._rows(x)
         cdef _Input target = None
         cdef _Input weight = None
         cdef const real* t = NULL
@@ -253,7 +253,7 @@ cdef class Network(_Session):
         cdef Py_ssize_t n = len(x)
         cdef Layer* last = &s.layers[s.n_layers - 1]
         cdef int i
-        cdef _Rows source = _Rows(x, s.n_inputs)
+        cdef _Rows source = self._rows(x)
         cdef _Input target = _Input(out, (n, s.n_outputs), "out", True)
         if n < 1:
             raise ValueError("train_forward() needs at least one row. Received: 0 rows.")

@@ -15,9 +15,10 @@ HERE = pathlib.Path(__file__).parent
 MANY = "forward or gradients or one_step or hundred or over_their_range"
 MANY += " or (training_has and (shallow or wide or odd or low))"
 FEW = "gradients_of or (one_step and adam) or over_their_range or (training_has and shallow)"
+BINS = "on_bins and (outputs_losses or one_step_on_bins and adam or unit)"
 SPARSE = "outputs_losses_and_gradients_have and (wide or unit)"
-FEW += f" or ({SPARSE})"
-MANY += f" or ({SPARSE}) or training_has_the_bits"
+FEW += f" or ({SPARSE}) or ({BINS})"
+MANY += f" or ({SPARSE}) or training_has_the_bits or on_bins or formed_bins"
 OTHERS = [i for i in _kernels.supported_isas() if i != _kernels.isa()]
 
 
@@ -71,7 +72,8 @@ def test_it_is_used_when_asked_for(isa):
 def test_it_agrees_with_the_reference(isa, selection):
     """The set in use is tested here, in this process; the others by the same tests."""
     options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", selection]
-    files = [str(HERE / name) for name in ("test_network.py", "test_threads.py", "test_sparse.py")]
+    names = ("network", "threads", "sparse", "encoded")
+    files = [str(HERE / f"test_{name}.py") for name in names]
     done = run(isa, "-m", "pytest", *options, *files)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

@@ -32,7 +32,7 @@ CASES = list(draw_cases(0))
 class Case:
     """A compiled network and its float64 twin with equal weights, and data."""
 
-    def __init__(self, shape, index, dtype, **settings):
+    def __init__(self, shape, index, dtype, edges=None, **settings):
         n_inputs, *units, self.n = shape
         loss, last = networks.PAIRS[index % len(networks.PAIRS)]
         names = [ACTIVATIONS[(index + i) % len(ACTIVATIONS)] for i in range(2)]
@@ -41,8 +41,9 @@ class Case:
         self.loss, self.delta = loss, 0.7
         use_bias = [True, index % 3 > 0, index % 4 > 0]
         make = (n_inputs, units, [*names, last])
-        self.net = networks.compiled(dtype)(*make, use_bias=use_bias)
-        self.ref = networks.reference("float64")(*make, use_bias=use_bias)
+        encodings = [networks.encoding(edges, d) for d in (dtype, "float64")]
+        self.net = networks.compiled(dtype)(*make, use_bias=use_bias, encoding=encodings[0])
+        self.ref = networks.reference("float64")(*make, use_bias=use_bias, encoding=encodings[1])
         settings = {"loss": loss, "huber_delta": self.delta} | settings
         lambdas = [(0.0, 0.0, 0.0, 0.0), (0.01, 0.0, 0.0, 0.02), (0.003, 0.02, 0.01, 0.0)]
         for net in (self.net, self.ref):
@@ -57,6 +58,8 @@ class Case:
         self.x, self.y, self.weight = networks.draw_data(
             index, self.n, n_inputs, units[-1], loss, dtype
         )
+        if edges is not None:
+            self.x = networks.draw_numbers(index, self.n, edges, dtype)
         self.eps = float(np.finfo(dtype).eps)
         self.bounds = Bounds(self.ref, self.x, self.eps)
         self.exact = [np.asarray(v, np.float64) for v in (self.x, self.y, self.weight)]

@@ -228,3 +228,34 @@ def test_dropout_seeds_matter_and_repeat():
     seen = [losses(*key) for key in itertools.product((None, 1, 2), (1, 2))]
     assert len(set(seen)) == len(seen)
     assert losses(2, 2) == seen[-1]
+
+
+# ---- PiecewiseLinear ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bins_end_where_the_next_begin_even_if_float32_moves_their_edges(dtype):
+    """Numbers of float32 lie 0.0625 apart here: as given, bins would overlap or leave gaps."""
+    edges = [1e6 + 0.04, 1e6 + 0.21, 1e6 + 0.28, 1e6 + 0.47]
+    layer = layers.PiecewiseLinear(edges=[edges])
+    x = np.array(edges, dtype)[:, None]
+    expected = np.tri(4, 3, -1)  # each edge has passed through all bins below
+    np.testing.assert_allclose(layer(x)[:, 1:], expected, rtol=1e-6 if dtype == "float32" else 1e-9)
+    model = models.Sequential([layer, layers.Dense(1, use_bias=False)], dtype=dtype)
+    model.build((None, 1))
+    model.set_weights([np.array([[0], [1], [2], [4]], dtype)])
+    np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], [0, 1, 3, 7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("edges", [[0, 1e39], [-2e30, 0], [1, 1 + 1e-9], [0, 1e-31], [2, 1], [1]])
+def test_edges_that_float32_cannot_tell_are_refused(edges):
+    with pytest.raises(ValueError, match=r"edges\[1\] must be empty, or two or more numbers that"):
+        layers.PiecewiseLinear(edges=[[], edges])
+
+
+def test_numbers_beyond_what_bins_can_have_are_no_edges():
+    x = np.array([-3e38, -1e37, 0, 1, 2, 3, 4, 1e37, 3e38])[:, None]
+    layer = layers.PiecewiseLinear(8)
+    layer.adapt(x)
+    assert layer.edges == ((0, 1, 2, 3, 4),)
+    assert np.isfinite(layer(np.float32(x))).all()

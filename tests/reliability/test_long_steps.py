@@ -30,7 +30,7 @@ PROGRAM = """
 import json, os, signal, sys, threading, time
 import numpy as np
 import fastmlp
-from fastmlp import losses, models, optimizers
+from fastmlp import layers, losses, models, optimizers
 what, delay, path = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 rng = np.random.default_rng(0)
 ROWS = {"fit": 16000, "clipped": 16000, "dropout": 16000, "in parts": 200_000,
@@ -44,6 +44,11 @@ def squares(y_true, y_pred):
     return ((y_true - y_pred) ** 2).mean(1), 2 * (y_pred - y_true)
 
 def made():
+    if what == "encoded":
+        chain = [layers.PiecewiseLinear(8), *[layers.Dense(1024, "relu") for _ in range(6)]]
+        model = models.Sequential([*chain, layers.Dense(1)], seed=1)
+        model.compile("adam", "mean_squared_error")
+        return model
     model = models.mlp(UNITS, x.shape[1], 1, seed=1, dropout=0.2 if what == "dropout" else 0,
                        dtype="float64" if what == "float64" else "float32")
     rule = optimizers.Adam(clipnorm=1.0) if what == "clipped" else "adam"
@@ -81,7 +86,7 @@ weights = model.get_weights()
 found = {"waited": waited, "finite": all(bool(np.isfinite(a).all()) for a in weights),
          "steps": model.network.step, "handler": signal.getsignal(signal.SIGINT) is
          signal.default_int_handler}
-if what in ("fit", "small", "dropout"):
+if what in ("fit", "small", "dropout", "encoded"):
     # The weights are those after the steps that were made: made again, they are the same.
     again = made()
     again.fit(x[:64], y[:64], verbose=0)
@@ -137,8 +142,8 @@ def test_ctrl_c_in_the_midst_of_a_step_leaves_the_weights_before_it(tmp_path):
 @pytest.mark.parametrize("delay", [1.5, 2.5])
 @pytest.mark.parametrize(
     "what",
-    ["fit", "clipped", "dropout", "float64", "in parts", "shallow", "in python", "gradients",
-     "layer_report", "predict", "evaluate", "stacked"],
+    ["fit", "clipped", "dropout", "encoded", "float64", "in parts", "shallow", "in python",
+     "gradients", "layer_report", "predict", "evaluate", "stacked"],
 )  # fmt: skip
 def test_ctrl_c_ends_any_work_within_a_second(what, delay, tmp_path):
     check(in_time(what, tmp_path, delay))

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastmlp import _kernels
 from fastmlp._kernels.formulas import ACTIVATIONS, LOSSES
+from fastmlp.layers import PiecewiseLinear
 
 from .reference import ReferenceNetwork
 
@@ -103,6 +104,36 @@ def draw_data(seed, n, n_inputs, n_outputs, loss="mean_squared_error", dtype="fl
     else:
         y = rng.normal(size=(n, n_outputs))
     return tuple(np.ascontiguousarray(v, dtype=dtype) for v in (x, y, weight))
+
+
+def draw_edges(counts, seed=0):
+    """Return edges of bins for columns with so many: float32 numbers, 0 among three or more."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for n in counts:
+        edges = np.sort(rng.choice(np.arange(-600, 600), n, replace=False)) / 256.0
+        if n > 2:
+            edges[np.abs(edges).argmin()] = 0
+        found.append(edges)
+    return found
+
+
+def encoding(edges, dtype):
+    """Return the arrays that a network takes for these edges; None for None."""
+    return None if edges is None else PiecewiseLinear(edges=edges).kernel_arrays(np.dtype(dtype))
+
+
+def draw_numbers(seed, n, edges, dtype):
+    """Return numbers within bins and outside, half of them on edges, beside edges, or a zero."""
+    rng = np.random.default_rng([seed, n, len(edges)])
+    x = rng.normal(size=(n, len(edges))).astype(dtype)
+    for column, own in zip(x.T, edges, strict=True):
+        on = np.array([*own, *own[-1:], 0], dtype)
+        beside = np.nextafter(on, np.array([[9], [-9]], dtype))
+        special = np.array([*on, *rng.choice(beside.ravel(), len(on)), -0.0, 9, -9], dtype)
+        planted = rng.random(n) < 0.5
+        column[planted] = rng.choice(special, planted.sum())
+    return x
 
 
 def run(net, epochs, n_metrics=0, *, n_threads=1, automatic=False, **limits):

@@ -33,6 +33,7 @@ from fastmlp._kernels.formulas import (
     metric_rows,
     penalty_gradient,
     penalty_value,
+    piecewise_linear,
     proximal_metric,
     rmsprop_update,
     rows_of_nonzeros,
@@ -76,6 +77,8 @@ class ReferenceNetwork:
         Whether each layer has a bias; all have by default.
     dropout : sequence of float, optional
         Rate of dropout on the input of each layer, while training; 0 by default.
+    encoding : tuple of ndarray, optional
+        `first`, `lower` and `inverse` of `piecewise_linear`, which the first layer takes x through.
     dtype : str
         "float32" or "float64".
     """
@@ -83,9 +86,9 @@ class ReferenceNetwork:
     def __init__(
         self, n_inputs: int, units: Sequence[int], activations: Sequence[str], *,
         use_bias: Sequence[bool] | None = None, dropout: Sequence[float] | None = None,
-        dtype: str = "float32",
+        encoding: tuple[Array, Array, Array] | None = None, dtype: str = "float32",
     ) -> None:  # fmt: skip
-        widths = [n_inputs, *units]
+        widths = [n_inputs if encoding is None else int(encoding[0][-1]), *units]
         if len(widths) < 2 or min(widths) < 1:
             raise ValueError(
                 "n_inputs and units must be positive integers. "
@@ -96,6 +99,7 @@ class ReferenceNetwork:
         self.dtype = np.dtype(dtype)
         self.n_layers = len(units)
         self.n_inputs = n_inputs
+        self.encoding = None if encoding is None else list(encoding)
         self.n_outputs = units[-1]
         self._activations = list(activations)
         self._use_bias = [True] * self.n_layers if use_bias is None else list(use_bias)
@@ -414,6 +418,8 @@ class ReferenceNetwork:
     def _forward(self, x: "Inputs", masks: Sequence[Any] = ()) -> tuple[list[Array], ...]:
         """Return each layer's input (after dropout), linear part and output."""
         inputs, z, a = [], [], [_array(x)]
+        if self.encoding is not None:
+            a[0] = piecewise_linear(a[0], *self.encoding)
         for i, (w, b) in enumerate(self._parameters):
             inputs.append(a[i] * masks[i] if masks else a[i])
             z.append(dense_forward(inputs[i], w, b if self._use_bias[i] else None))

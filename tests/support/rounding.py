@@ -60,7 +60,7 @@ class Bounds:
     def __init__(self, net, x, eps):
         self.net, self.eps = net, eps
         self.x, self.z, self.a = net._forward(np.asarray(x, np.float64))
-        self.ex, self.ez, self.ea = [np.zeros_like(self.x[0])], [], []
+        self.ex, self.ez, self.ea = [self._encoding_error()], [], []
         for i, name in enumerate(net._activations):
             w, b = net.weights(i), net.bias(i)
             ez = dot_error(self.x[i], w, self.ex[i], np.zeros_like(w), eps)
@@ -68,6 +68,14 @@ class Bounds:
             self.ez.append(ez)
             self.ea.append(activation_error(name, self.z[i], self.a[i], ez, eps))
             self.ex.append(self.ea[i])
+
+    def _encoding_error(self):
+        """Error of the first layer's input: of its bins, but not of the numbers themselves."""
+        error = np.zeros_like(self.x[0])
+        if self.net.encoding is not None:
+            error = ULPS * self.eps * np.abs(self.x[0])
+            error[:, self.net.encoding[0][:-1]] = 0
+        return error
 
     @property
     def _tiny(self):
@@ -100,6 +108,8 @@ class Bounds:
                 ("bias", net.bias(i), np.ones((len(dz), 1)), np.zeros((len(dz), 1))),
             ):
                 error = dot_error(rows.T, dz, ex.T, edz, eps) + self._tiny
+                if i == 0 and net.encoding is not None:  # summed over rows, then over bins
+                    error = error + len(dz) * eps * (np.abs(rows).T @ np.abs(dz))
                 lambdas = (l1, l2) if kind == "weights" else (bias_l1, bias_l2)
                 penalty = penalty_gradient(w, *lambdas)
                 value = rows.T @ dz

@@ -23,9 +23,19 @@ def table():
     return x, (x[:, :1] * 2 - x[:, 1:2] ** 2).astype(np.float32)
 
 
-def made(optimizer="adam", loss="mse", metrics=("mae", "r2"), dtype="float32", **network):
+EDGES = [[-1, 0, 1], [], [-2, 2], np.arange(-20, 20) / 10, [0, 0.5]]
+
+
+def made(
+    optimizer="adam", loss="mse", metrics=("mae", "r2"), dtype="float32", bins=False, **network
+):
     layers.reset_names()
     model = models.mlp([70, 33], 5, 1, seed=1, dtype=dtype, **network)
+    if bins:
+        chain = [layers.PiecewiseLinear(edges=EDGES), *model.layers]
+        model = models.Sequential([type(x).from_config(x.get_config()) for x in chain], seed=1,
+                                  dtype=dtype)  # fmt: skip
+        model.build((None, 5))
     model.name = "m"
     model.compile(optimizer, loss, list(metrics))
     return model
@@ -103,6 +113,7 @@ def test_another_order_of_sums_has_other_bits():
         ({"optimizer": "sgd", "l1": 1e-3, "l2": 1e-2}, True),
         ({"optimizer": "rmsprop", "l1": 1e-3, "proximal": True}, False),
         ({"loss": "huber", "group_l1": 1e-3}, True),
+        ({"bins": True, "group_l1": 1e-3}, True),
     ],
 )
 def test_shards_of_all_rows_train_like_the_whole(table, settings, weighted, shards, fast_reduce):
@@ -117,7 +128,8 @@ def test_shards_of_all_rows_train_like_the_whole(table, settings, weighted, shar
         np.testing.assert_allclose(found.history[key], values, rtol=1e-9)
     for a, b in zip(plain.get_weights(), cut.get_weights(), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-9)
-    assert np.abs(plain.get_weights()[0] - made(dtype="float64").get_weights()[0]).max() > 1e-3
+    begun = made(dtype="float64", **settings).get_weights()[0]
+    assert np.abs(plain.get_weights()[0] - begun).max() > 1e-3
 
 
 def log_cosh(y, out):
@@ -125,9 +137,10 @@ def log_cosh(y, out):
     return np.log(np.cosh(error)).mean(axis=1), np.tanh(error) / error.shape[1]
 
 
-def test_a_loss_in_python_is_cut_as_well(table):
+@pytest.mark.parametrize("bins", [False, True])
+def test_a_loss_in_python_is_cut_as_well(table, bins):
     x, y = table
-    plain, cut = (made(loss=log_cosh, dtype="float64") for _ in range(2))
+    plain, cut = (made(loss=log_cosh, dtype="float64", bins=bins) for _ in range(2))
     expected = plain.fit(x, y, batch_size=N, epochs=4, verbose=0)
     found = cut.fit(x, y, batch_size=N, epochs=4, verbose=0, shards=4)
     np.testing.assert_allclose(found.history["loss"], expected.history["loss"], rtol=1e-9)
@@ -174,7 +187,8 @@ def test_dropout_depends_on_the_row_of_the_batch_alone(table):
             np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-9)
 
 
-def test_the_number_of_threads_changes_nothing(table):
+@pytest.mark.parametrize("bins", [False, True])
+def test_the_number_of_threads_changes_nothing(table, bins):
     import fastmlp
 
     x, y = table
@@ -182,7 +196,7 @@ def test_the_number_of_threads_changes_nothing(table):
     try:
         for n_threads in (1, 2, 3):
             fastmlp.set_num_threads(n_threads)
-            found.append(made(dropout=0.2))
+            found.append(made(dropout=0.0 if bins else 0.2, bins=bins))
             found[-1].fit(x, y, batch_size=64, epochs=3, verbose=0, shards=4)
     finally:
         fastmlp.set_num_threads(None)
@@ -259,16 +273,17 @@ class Leave(callbacks.Callback):
         return {}
 
 
-@pytest.mark.parametrize("fast_reduce", [False, True])
-def test_a_resumed_run_ends_with_the_same_bits(table, tmp_path, fast_reduce):
+@pytest.mark.parametrize(("fast_reduce", "bins"), [(False, False), (True, False), (False, True)])
+def test_a_resumed_run_ends_with_the_same_bits(table, tmp_path, fast_reduce, bins):
     x, y = table
     options = {"batch_size": 30, "epochs": 6, "verbose": 0, "shards": 4, "validation_split": 0.1}
     options |= {"fast_reduce": fast_reduce}
-    whole = made(dropout=0.2)
+    network = {"dropout": 0.0 if bins else 0.2, "bins": bins}
+    whole = made(**network)
     whole.fit(x, y, callbacks=Leave(0), **options)
     path = tmp_path / "run.fmlp"
     with pytest.raises(LeftError):
-        made(dropout=0.2).fit(
+        made(**network).fit(
             x, y, callbacks=Leave(17), checkpoint=path, checkpoint_every=1e-9, **options
         )
     model = models.resume(path)

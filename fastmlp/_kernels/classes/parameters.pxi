@@ -59,6 +59,8 @@ cdef class _Parameters:
                             and not (h == 0 and self.s.encoding.used))
             layer.use_bias = use_bias is None or bool(use_bias[h])
             layer.dropout = 0.0 if dropout is None else dropout[h]
+            if h == 0 and layer.dropout > 0 and self.s.encoding.used:
+                raise ValueError("Encoded inputs are never formed: they cannot be dropped.")
             layer.n_panels = (layer.n_out + PANEL - 1) // PANEL
             layer.ld = padded(layer.n_out)
             layer.n_rows = layer.n_out if layer.narrow else n_in

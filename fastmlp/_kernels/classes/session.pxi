@@ -28,7 +28,7 @@ cdef class _Session(_Objective):
                              f"Received: {n} rows, batch_size={batch_size}.")
         self.end()
         n_targets = 1 if s.loss == LOSS_SCCE else s.n_outputs
-        held = [_Rows(x, s.n_inputs), _Input(y, (n, n_targets), "y")]
+        held = [self._rows(x), _Input(y, (n, n_targets), "y")]
         s.x, s.y, s.sample_weight = (<_Rows>held[0]).table.data(), (<_Input>held[1]).data(), NULL
         s.csr = (<_Rows>held[0]).csr
         if sample_weight is not None:
@@ -168,11 +168,12 @@ cdef class _Session(_Objective):
         steps by `train_forward` and `train_backward`. `x` must be given if its rows are sparse.
         """
         cdef State* s = &self.s
-        cdef _Rows source = None if x is None else _Rows(x, s.n_inputs)
+        cdef _Rows source = None if x is None else self._rows(x)
         cdef long long nonzeros = -1
         cdef int dense = -1
         cdef int batch = <int>min(n_rows, <long long>batch_size), whole, rows, team, groups
         cdef double params = <double>s.n_params * sizeof(real), total = 8.0 * n_rows * shuffle
+        cdef double sums = 0 if self._sums is None else self._sums.n_bytes
         cdef double held = sum([block.n_bytes for block in self._work])
         stores = stored or clips(s)
         if source is not None and source.csr.at != NULL:
@@ -197,8 +198,8 @@ cdef class _Session(_Objective):
             if dense == 0:
                 nonzeros = source.most(rows)
             total += params * MOST_PARTS * (self._part_gradients is None)
-            total += groups * (params + self._work_bytes(rows, (team - 1) // groups + 1, 0, 0,
-                                                         dense, nonzeros))
+            total += groups * (params + sums + self._work_bytes(rows, (team - 1) // groups + 1,
+                                                                0, 0, dense, nonzeros))
             held += sum([part.nbytes for part in self._parts])
         elif not stores and (batch * s.row_weights >= UNDO_ROWS * <double>s.n_weights
                              or 6.0 * batch * s.row_weights >= UNDO_WORK):

@@ -73,7 +73,7 @@ cdef class PartStep:
         cdef const real* t = NULL
         cdef const real* w = NULL
         cdef double total = 0
-        cdef _Rows source = _Rows(x, s.n_inputs)
+        cdef _Rows source = self.net._rows(x)
         cdef _Input target = None
         cdef _Input weight = None
         cdef _Input result = None

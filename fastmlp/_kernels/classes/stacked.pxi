@@ -345,7 +345,7 @@ def stackable(Network network):
     """Return whether `Stack` can train such networks."""
     cdef State* s = &network.s
     cdef int h
-    if clips(s) or s.n_outputs > STACKED_OUTPUTS or s.n_params > 100_000:
+    if s.encoding.used or clips(s) or s.n_outputs > STACKED_OUTPUTS or s.n_params > 100_000:
         return False  # rows of larger ones may be put in order
     for h in range(s.n_layers):
         if s.layers[h].dropout > 0 or s.layers[h].act == ACT_SOFTMAX and h < s.n_layers - 1:

@@ -86,6 +86,12 @@ cdef class _Workspace(_Parameters):
         return (sum(block.n_bytes for block in blocks if block is not None)
                 + sum(part.nbytes for part in self._parts))
 
+    cdef _Rows _rows(self, x):
+        """The rows of x; of an array alone if they are encoded."""
+        if self.s.encoding.used and not isinstance(x, np.ndarray):
+            raise ValueError("A network that encodes its inputs takes arrays, not sparse rows.")
+        return _Rows(x, self.s.n_inputs)
+
     cdef _watch(self, double n, double passes):
         """Watch for signals during work on n rows, if it is long: `passes` operations for each row
         and weight. Their handlers run in `_unwatch`."""

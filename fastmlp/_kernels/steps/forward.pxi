@@ -23,7 +23,8 @@ cdef void drop_inputs(State* s, int h, const real* x, ptrdiff_t ldx, int n, int 
 cdef void note_batch(State* s, int n, int n_threads) noexcept nogil:
     """Note what any layer makes of a batch of n rows."""
     s.ran |= (RAN_SINGLE * (n == 1) | RAN_BLOCKS * (n > ROW_BLOCK) | RAN_TEAM * (n_threads > 1)
-              | RAN_ORDERED * (s.ordered != 0) | RAN_SPARSE * (s.sparse.used != 0))
+              | RAN_ORDERED * (s.ordered != 0) | RAN_SPARSE * (s.sparse.used != 0)
+              | RAN_ENCODED * (s.encoding.used != 0))
 
 
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,

@@ -1,7 +1,7 @@
 # The first layer, where its inputs are given by their nonzeros: products of nonzeros alone, in the
-# order of the dense passes, so that the bits are the same. And the first layer on a piecewise-linear
-# encoding, of which the two nonzeros of a number stand for all of its bins: see Encoding. Every
-# function here is run by all threads of a team at once.
+# order of the dense passes, so that the bits are the same. And the first layer on encoded numbers,
+# of which two nonzeros stand for all bins: see Encoding. Every function here is run by all threads
+# of a team at once.
 
 cdef inline int sparse_items(int n) noexcept nogil:
     """Into how many tasks, and rows of live flags, the forward pass of n rows is cut."""

@@ -47,13 +47,14 @@ cdef enum:
     RAN_WEIGHTED = 1 << 28      # rows had weights
     RAN_RATES = 1 << 29         # each step had a rate of its own
     RAN_SPARSE = 1 << 30        # the first layer multiplied the nonzeros of its inputs alone
+    RAN_ENCODED = 1U << 31      # which were those of encoded numbers
 
 
 RAN = ("tiny", "shallow", "layers", "parts", "shards", "python_loss", "ordered", "patterns",
        "groups_of_rows", "left_out", "left_out_backward", "picked", "packed", "packed_rest",
        "late", "gathered", "blocks", "smaller_batch", "single_row", "clip_norm",
        "clip_array_norm", "clip_value", "group_units", "group_inputs", "team", "narrow",
-       "panel_rest", "dropout", "weighted", "rates", "sparse")
+       "panel_rest", "dropout", "weighted", "rates", "sparse", "encoded")
 
 
 # Rows of inputs by their nonzeros: row i has the entries at[i] to at[i + 1], columns ascending.

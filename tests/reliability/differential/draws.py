@@ -58,6 +58,7 @@ class Draw:
     delta: float = 1.0
     shards: int | None = None
     members: int = 1
+    edges: list[list[float]] | None = None  # of the bins of each input, if they are encoded
     dead: bool = False  # whether biases begin so low that many relu units are inactive
 
     @property
@@ -68,6 +69,8 @@ class Draw:
         """Return a matrix and a vector for each layer, in the network's type."""
         rng = np.random.default_rng([SEED, self.number, 1, member])
         arrays, n_in = [], self.n_in
+        if self.edges is not None:
+            n_in = sum(max(1, len(own)) for own in self.edges)
         for h, n_out in enumerate(self.units):
             last = h + 1 == len(self.units)
             scale = (0.7 if last else 1.2) / np.sqrt(n_in)
@@ -82,6 +85,9 @@ class Draw:
         """Return x, y and the rows' weights or None, in the network's type."""
         rng = np.random.default_rng([SEED, self.number, 2])
         x, k = rng.normal(0, 1, (self.rows, self.n_in)), self.units[-1]
+        for column, own in zip(x.T, self.edges or [], strict=False):
+            on = rng.random(self.rows) < 0.2
+            column[on] = rng.choice([*own, *own[-1:], 0.0, -0.0], on.sum())
         if self.loss.startswith("sparse"):
             y = rng.integers(0, k, (self.rows, 1))
         elif self.loss.startswith("categorical"):
@@ -262,6 +268,16 @@ def _penalties(rng, draw):
     return found
 
 
+def _edges(rng, n_in):
+    """Return ascending float32 numbers for each input, none for some; 400 in all, or few more."""
+    found = []
+    for _ in range(n_in):
+        most = max(2, min(320 if n_in < 4 else 40, 400 // n_in))
+        n = int(rng.choice([0, 2, 3, rng.integers(2, most + 1), most]))
+        found.append(np.unique(rng.normal(0, 1, n).astype(np.float32)).tolist())
+    return found
+
+
 def draw(number):
     """Return the draw of that number."""
     rng = np.random.default_rng([SEED, number])
@@ -319,4 +335,8 @@ def draw(number):
         made.rows = max(made.rows, made.shards)
         made.batch = max(made.batch, made.shards)
     made.penalties = _penalties(rng, made)
+    # From another generator: the other draws are as they were before there were encodings.
+    rng = np.random.default_rng([SEED, number, 4])
+    if kind != "stacked" and rng.random() < 0.15:
+        made.edges, made.dropout[0] = _edges(rng, n_in), 0.0
     return made

@@ -36,7 +36,7 @@ REGIMES = (
     *("groups_of_rows", "left_out", "left_out_backward", "picked", "packed", "packed_rest"),
     *("late", "gathered", "blocks", "smaller_batch", "single_row", "clip_norm"),
     *("clip_array_norm", "clip_value", "group_units", "group_inputs", "team", "narrow"),
-    *("panel_rest", "dropout", "weighted", "rates", "sliced"),
+    *("panel_rest", "dropout", "weighted", "rates", "sliced", "encoded"),
     *("stacked_shallow", "stacked_layers", "stacked_parts", "stacked_smaller_batch"),
     *("stacked_weighted", "type float32", "type float64", "skip 0", "skip 1", "order 0", "order 1"),
     *(f"threads {n}" for n in range(1, 9)),

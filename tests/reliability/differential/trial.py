@@ -93,7 +93,7 @@ def _regularizer(pen):
 
 def build(draw: Draw):
     """Return the compiled model of a draw."""
-    chain = []
+    chain = [] if draw.edges is None else [layers.PiecewiseLinear(edges=draw.edges)]
     for h, units in enumerate(draw.units):
         if draw.dropout[h]:
             chain.append(layers.Dropout(draw.dropout[h]))

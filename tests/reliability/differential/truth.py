@@ -9,6 +9,7 @@ may take a network; see `tolerance`.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -377,6 +378,15 @@ def clipped(gradients, clip, noise):
 # ---- the network ----
 
 
+def shares(x, edges):
+    """How far numbers have passed through each bin between two edges, along a last axis."""
+    through = [
+        np.where(x < low, 0, np.where(x >= high, 1, (x - low) / (high - low)))
+        for low, high in itertools.pairwise(edges)
+    ]
+    return np.stack(through, axis=-1) if through else np.empty((*x.shape, 0))
+
+
 class Training:
     """A network in `n_runs` runs, trained on rows that the caller chooses.
 
@@ -395,6 +405,15 @@ class Training:
     def forward(self, x, training):
         d, noise, kept = self.d, self.noise, []
         y = np.repeat(np.asarray(x, np.float64)[None], self.n_runs, axis=0)
+        if d.edges is not None:
+            y = np.concatenate(
+                [
+                    part
+                    for j, edges in enumerate(d.edges)
+                    for part in (y[:, :, j : j + 1], noise.relative(shares(y[:, :, j], edges)))
+                ],
+                axis=2,
+            )
         for h, name in enumerate(d.activations):
             mask = None
             if training and d.dropout[h]:
