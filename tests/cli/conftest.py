@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 import fastmlp
+from fastmlp import plots
 from fastmlp.cli._app import cli
 
 
@@ -30,6 +31,14 @@ def run(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Wide enough for paths; what narrow terminals do has tests of its own.
     monkeypatch.setenv("COLUMNS", "100")
+    save = plots.save
+
+    def rough(figure, path):
+        # How figures look is tested in tests/plots: here without layout, of few pixels.
+        figure.set_layout_engine("none")
+        return save(figure, path, dpi=20)
+
+    monkeypatch.setattr(plots, "save", rough)
 
     def call(*args, stdin=None):
         if stdin is not None:
@@ -59,12 +68,6 @@ def kept(run, tmp_path):
         return name
 
     return make
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Let `path` draw no figures, which take longer than its trainings here."""
-    monkeypatch.setattr("fastmlp.cli.path.ResultWriter._draw", lambda *_: [])
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_json_without_hidden_layers(run, flowers):
     assert document(run(*args, "--threads", 3))["path"] == result["path"]
 
 
-def test_lecture_data_and_a_grid_of_ones_own(run, no_figures, tmp_path):
+def test_lecture_data_and_a_grid_of_ones_own(run, tmp_path):
     outcome = run(
         "path", "--data", "regression", "--units", "4", "--lambdas", "0.1,0.01", "--folds", 2,
         "--epochs", 5, "--penalty", "group", "--layer-factors", "1,0.5", "-o", "out", "-q",
@@ -203,7 +203,7 @@ def test_the_end_of_the_grid_is_told(run, numbers):
     assert "Warning: The least error is at the smallest lambda, 0.5, an end of the grid" in err
 
 
-def test_a_table_needs_no_options_and_every_decision_is_printed(run, no_figures, write):
+def test_a_table_needs_no_options_and_every_decision_is_printed(run, write):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(160, 2))
     rows = [f"{a:.3f};{b:.3f};{'pq'[i % 2]};{a * b:.3f}" for i, (a, b) in enumerate(x)]

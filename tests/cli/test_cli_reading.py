@@ -88,7 +88,7 @@ def test_bytes_that_are_not_text_name_the_encoding(run, write):
     ],
     ids=lambda command: command[0],
 )  # fmt: skip
-def test_commands_keep_how_they_read(run, no_figures, write, command):
+def test_commands_keep_how_they_read(run, write, command):
     write("t.csv", EUROPE.encode("cp1252"))
     outcome = run(*command, "--missing", "?", "--dates", "dmy")
     assert outcome.code == 0, outcome.err

@@ -9,6 +9,7 @@ folder ``cli`` is the package ``fastmlp.cli``, as installed.
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,12 @@ def modules(checkout=CHECKOUT, folders=FOLDERS):
     return found
 
 
+@functools.cache
+def parsed(path):
+    """Return what a file's source was parsed to."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(files):
     """Return every import of one of these modules by another one."""
     found = []
@@ -46,7 +53,7 @@ def imports(files):
         package = importer.split(".")
         if path.name != "__init__.py":
             package.pop()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import):
                 pairs = [(alias.name, None) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):

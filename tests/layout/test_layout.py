@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from .imports import CHECKOUT, Import, circles, imports, modules
+from .imports import CHECKOUT, Import, circles, imports, modules, parsed
 
 FILES = modules()
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+TREES = {name: parsed(path) for name, path in FILES.items()}
 PACKAGES = sorted(name for name, path in FILES.items() if path.name == "__init__.py")
 NAMES = "fastmlp._utils.names"
 
