@@ -38,6 +38,8 @@ class EarlyStopping(Monitor):
         which goes on falling, late epochs look better than they predict.
     """
 
+    penalty = True  # of pickles of earlier versions
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -113,6 +115,13 @@ class EarlyStopping(Monitor):
         self.wait, self.stopped_epoch = int(state["wait"]), int(state["stopped_epoch"])
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
         self.best_weights = state["best_weights"]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; plain JSON values. Earlier versions lack `penalty`."""
+        config = super().get_config()
+        if config["penalty"]:
+            del config["penalty"]
+        return config
 
 
 class TerminateOnNaN(ConfiguredCallback):

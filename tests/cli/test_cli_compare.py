@@ -71,7 +71,7 @@ def test_the_best_of_equals_are_all_marked(run, numbers, trained):
 
 def test_classifiers_with_preprocessing_of_their_own(run, flowers):
     for name, options in {"a": ("--drop", "colour"), "b": ("--standardize", "--units", 16)}.items():
-        args = ("--units", 8, "--epochs", 60, "--seed", 1, *options)
+        args = ("--units", 8, "--epochs", 60, "--seed", 1, "--group-l1", 0, *options)
         assert run("train", flowers, *args, "-o", f"{name}.fmlp", "-q").code == 0
     document = compared(run("compare", "a.fmlp", "b.fmlp", flowers, "--sort", "log_loss", "--json"))
     losses = [row["log_loss"] for row in document["models"]]
@@ -84,7 +84,7 @@ def test_classifiers_with_preprocessing_of_their_own(run, flowers):
 
 def test_two_classes(run):
     run("datasets", "classification_train", "-o", "c.csv")
-    run("train", "c.csv", "--units", 4, "--epochs", 20, "-o", "m.fmlp", "-q")
+    run("train", "c.csv", "--units", 4, "--epochs", 20, "--group-l1", 0, "-o", "m.fmlp", "-q")
     row = compared(run("compare", "m.fmlp", "c.csv", "--json"))["models"][0]
     alone = json.loads(run("evaluate", "m.fmlp", "c.csv", "--json").out)
     assert row["accuracy"] == pytest.approx(alone["accuracy"])

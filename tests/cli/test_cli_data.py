@@ -66,7 +66,7 @@ def test_every_format_trains_evaluates_and_predicts_as_csv_does(run, write, name
         table = pa.table(data)
         with pa.OSFile(name, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
-    trained = [result(run("train", n, *TRAIN, "--json", "-o", f"{n}.fmlp"))
+    trained = [result(run("train", n, *TRAIN, "--group-l1", 0, "--json", "-o", f"{n}.fmlp"))
                for n in ("t.csv", name)]  # fmt: skip
     assert trained[0]["train"] == trained[1]["train"]
     assert trained[1]["data"] == name
@@ -76,7 +76,9 @@ def test_every_format_trains_evaluates_and_predicts_as_csv_does(run, write, name
     figures = [result(run("evaluate", f"{name}.fmlp", n, "--json")) for n in ("t.csv", name)]
     assert figures[0]["mse"] == figures[1]["mse"]
     assert (
-        result(run("train", "t.csv", *TRAIN, "--json", "--validation", name))["val"]
+        result(run("train", "t.csv", *TRAIN, "--group-l1", 0, "--json", "--validation", name))[
+            "val"
+        ]
         == (trained[0]["train"])
     )
 
