@@ -117,8 +117,8 @@ class EarlyStopping(Monitor):
         self.best_weights = state["best_weights"]
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; plain JSON values. Earlier versions lack `penalty`."""
-        config = super().get_config()
+        """Return the constructor's arguments; plain JSON values."""
+        config = super().get_config()  # which earlier versions read, if they know the rest
         if config["penalty"]:
             del config["penalty"]
         return config

@@ -47,7 +47,7 @@ def columns():
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.npy", "t.npz", "t.parquet", "t.arrow"])
 def test_every_format_trains_evaluates_and_predicts_as_csv_does(run, write, name):
-    rng = np.random.default_rng(0)
+    rng, plain = np.random.default_rng(0), (*TRAIN, "--group-l1", 0)
     x = rng.normal(size=(60, 2)).round(3)
     y = (x @ [1, -2]).round(3)
     data = {"x1": x[:, 0], "x2": x[:, 1], "y" if name != "t.npy" else "x3": y}
@@ -66,7 +66,7 @@ def test_every_format_trains_evaluates_and_predicts_as_csv_does(run, write, name
         table = pa.table(data)
         with pa.OSFile(name, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
-    trained = [result(run("train", n, *TRAIN, "--group-l1", 0, "--json", "-o", f"{n}.fmlp"))
+    trained = [result(run("train", n, *plain, "--json", "-o", f"{n}.fmlp"))
                for n in ("t.csv", name)]  # fmt: skip
     assert trained[0]["train"] == trained[1]["train"]
     assert trained[1]["data"] == name
@@ -76,9 +76,7 @@ def test_every_format_trains_evaluates_and_predicts_as_csv_does(run, write, name
     figures = [result(run("evaluate", f"{name}.fmlp", n, "--json")) for n in ("t.csv", name)]
     assert figures[0]["mse"] == figures[1]["mse"]
     assert (
-        result(run("train", "t.csv", *TRAIN, "--group-l1", 0, "--json", "--validation", name))[
-            "val"
-        ]
+        result(run("train", "t.csv", *plain, "--json", "--validation", name))["val"]
         == (trained[0]["train"])
     )
 
