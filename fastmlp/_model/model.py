@@ -796,8 +796,10 @@ class Model:
         except ValueError as error:
             raise ValueError(f"config['layers'] cannot be used: {error}") from error
         model = cls(layers, config["seed"], config["dtype"], config["name"])
-        if config["n_inputs"] is not None:
+        if config["n_inputs"] is not None and layers:
             model.build((config["n_inputs"],))
+        elif config["n_inputs"] is not None:  # of a model that has only an Input yet
+            model.add(InputLayer((config["n_inputs"],)))
         return model
 
     def unbuilt_state(self) -> dict[str, Any]:

@@ -147,6 +147,16 @@ def test_a_bad_config_of_a_model(change, message):
         models.Sequential.from_config(config)
 
 
+def test_the_config_of_a_model_without_layers():
+    model = models.Sequential([layers.Input((3,))], seed=1)
+    again = models.Sequential.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    again.add(layers.Dense(2))
+    assert again.input_shape == (None, 3) and again.built
+    with pytest.raises(ValueError, match="input_shape"):
+        models.Sequential.from_config(model.get_config() | {"n_inputs": "3"})
+
+
 @pytest.mark.parametrize("config", [None, 3, [], "{}", b"", [("layers", [])]])
 def test_no_config_of_a_model(config):
     with pytest.raises(ValueError, match="config must be a dict with the keys"):
