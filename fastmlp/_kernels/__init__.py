@@ -17,7 +17,7 @@ steps/    the loops, which run without the interpreter, in all threads at once
     passes.pxi      a layer's forward pass, backward pass and update
     state.pxi       the struct that all loops work on
     batches.pxi     which rows a batch has, and their order
-    sparse.pxi      the first layer, where inputs are given by their nonzeros
+    sparse.pxi      the first layer, where inputs are given by their nonzeros, or encoded in bins
     forward.pxi     outputs, losses, metrics
     backward.pxi    gradients and updates, layer by layer
     update.pxi      scalars of the optimizer's step, penalties, clipping
