@@ -17,13 +17,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf, expit
 
 Array = NDArray[Any]
 
 LEAKY_SLOPE = 0.2
 FLOOR = 1e-7  # probabilities are clipped to [FLOOR, 1 - FLOOR]; added to Poisson means
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+
+
+def expit(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z))."""
+    from scipy.special import expit  # the library itself imports this module, without SciPy
+
+    return np.asarray(expit(z))
+
+
+def erf(z: Array) -> Array:
+    """Return the error function of z."""
+    from scipy.special import erf
+
+    return np.asarray(erf(z))
+
 
 # ---- dense layer -------------------------------------------------------------------------------
 

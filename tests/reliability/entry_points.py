@@ -426,7 +426,7 @@ entry(
     "ensemble", _ensemble,
     {"x": X, "y": Y, "units": "2", "sample_weight": WEIGHTS, "validation_data": (X, Y)},
     {"x": "x", "y": "y", "units": "widths", "members": COUNT, "activation": "name?",
-     "output_activation": "name?", "l1": "penalties", "l2": "penalties", "dropout": "penalties?",
+     "output_activation": "name?", "l1": "penalties?", "l2": "penalties?", "dropout": "penalties?",
      "lambdas": "lambdas", "penalty": "name", "optimizer": "name?", "loss": "name or function?",
      "metrics": "metrics?", "epochs": COUNT + "?", "batch_size": COUNT + "?", "shuffle": "flag",
      "sample_weight": "weights of rows", "bootstrap": "flag", "folds": "folds",
@@ -490,8 +490,8 @@ def _sweep(**arguments: Any) -> Any:
 
 entry(
     "sweep", _sweep, {"x": X, "y": Y, "validation_split": 0.25},
-    {**_TABLE_KINDS, "units": "widths", "activation": "name?", "l1": "number of at least 0",
-     "l2": "number of at least 0", "group_l1": "number of at least 0", "dropout": FRACTION + "?",
+    {**_TABLE_KINDS, "units": "widths", "activation": "name?", "l1": "number of at least 0?",
+     "l2": "number of at least 0?", "group_l1": "number of at least 0?", "dropout": FRACTION + "?",
      "optimizer": "name?", "learning_rate": POSITIVE + "?", "batch_size": COUNT + "?",
      "epochs": COUNT + "?", "proximal": "flag", "groups": "name", "method": "name",
      "samples": COUNT + "?", "eta": "integer of at least 2", "min_epochs": COUNT + "?",
