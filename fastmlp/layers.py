@@ -786,9 +786,10 @@ def _quantiles(column: np.ndarray, bins: int) -> list[float]:
     """Return the edges of at most `bins` bins; none for a column of one or two numbers."""
     with np.errstate(over="ignore"):
         edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
+    edges = edges.astype(np.float64)
     edges = edges[np.abs(edges) <= _FARTHEST]
     edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))] if len(edges) else edges
-    return edges.astype(np.float64).tolist() if len(edges) > 2 else []
+    return edges.tolist() if len(edges) > 2 else []
 
 
 class Handle:
