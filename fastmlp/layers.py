@@ -785,7 +785,8 @@ class PiecewiseLinear(Layer):
 def _quantiles(column: np.ndarray, bins: int) -> list[float]:
     """Return the edges of at most `bins` bins; none for a column of one or two numbers."""
     with np.errstate(over="ignore"):
-        edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
+        shares = np.linspace(0, 1, min(bins, len(column)) + 1)
+        edges = np.unique(np.quantile(column, shares).astype(np.float32))
     edges = edges.astype(np.float64)
     edges = edges[np.abs(edges) <= _FARTHEST]
     edges = edges[np.concatenate(([True], np.diff(edges) >= _NARROWEST))] if len(edges) else edges

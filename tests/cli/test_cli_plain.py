@@ -139,6 +139,7 @@ def test_the_threshold_is_said_and_warnings_are_not_with_q(run, flats):
         (("--patience", "-1"), "--patience"),
         (("--schedule", "stairs"), "--schedule"),
         (("--clip", "0"), "--clip"),
+        (("--bins", "-1"), "--bins"),
         (("--max-time", "soon"), "max_time must be"),
         (("--group", "house", "--time", "day"), "exclude each other"),
         (("--refit", "--validation-split", "0"), "needs rows held out"),

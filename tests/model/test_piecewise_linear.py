@@ -175,6 +175,14 @@ def test_bins_must_fit_the_input():
     assert model.predict(X).shape == (200, 1)
 
 
+def test_bins_are_no_more_than_rows():
+    layer = layers.PiecewiseLinear(1 << 40)
+    layer.adapt(np.arange(5.0)[:, None])
+    np.testing.assert_allclose(layer.edges[0], [0, 0.8, 1.6, 2.4, 3.2, 4], rtol=1e-6)
+    with pytest.raises(ValueError, match="bins must be"):
+        layers.PiecewiseLinear(0)
+
+
 def test_numbers_near_the_ends_of_float32_give_no_warning():
     layer = layers.PiecewiseLinear(2)
     for most in (1e30, 3e38):
