@@ -75,7 +75,7 @@ class TableOptions:
         metavar="N",
         type=click.IntRange(min=0),
         help="Encode every number by N bins between quantiles, beside the number itself; 0 for "
-        "none.  [default: 32, of fewer than 800 rows fewer]",
+        "none.  [default: 32; of fewer than 800 rows or more than 512 inputs fewer]",
     )
     class_weight: str | None = option(
         "--class-weight",

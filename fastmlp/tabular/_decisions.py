@@ -17,6 +17,7 @@ FEW_ROWS = 500  # below, repeated cross-validation takes the place of one held-o
 MANY_ROWS = 400  # to train on: one network is trained, not those of all folds; it may cost more
 FEWEST_ROWS = 10  # below, nothing is held out
 SHARE = 0.2  # of the rows, held out
+MOST_BINS = 16_384  # of all inputs together, each of which has a weight to every first unit
 FOLDS, REPEATS = 5, 2
 PATH_WIDEST = 64  # units of a layer
 OWN_RATES = ("adam", "adamw")  # optimizers that the rates below are for
@@ -195,7 +196,7 @@ def decide(
         "epochs": UNBOUNDED if timed else _epochs(n_train),
         "patience": None,
         "clip": None,
-        "bins": _bins(n_train),
+        "bins": _bins(n_train, n_inputs),
         "group_l1": _STRENGTHS[task],
         "loss": LOSSES[0] if regression else LOG_LOSS,
         **held,
@@ -223,8 +224,9 @@ def _units(n: int) -> tuple[int, ...]:
     return (128, 128) if n < MANY_ROWS else (256, 256, 256)
 
 
-def _bins(n: int) -> int:
-    return min(32, n // 25) if n >= 200 else 0
+def _bins(n: int, n_inputs: int) -> int:
+    found = min(32, n // 25, MOST_BINS // max(n_inputs, 1)) if n >= 200 else 0
+    return found if found > 1 else 0
 
 
 def strengths(task: str) -> tuple[float, ...]:

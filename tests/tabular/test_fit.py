@@ -140,6 +140,12 @@ def test_the_held_out_loss_chooses_the_group_penalty_of_numbers(capsys):
     assert tabular.prepared(CLASSES, "dear", seed=1).strengths == ()
 
 
+def test_many_inputs_have_fewer_bins():
+    bins = [tabular.decide(5000, n, "regression").bins for n in (1, 512, 1000, 9000, 60_000)]
+    assert bins == [32, 32, 16, 0, 0]
+    assert tabular.decide(199, 3, "regression").bins == 0
+
+
 def test_numbers_are_encoded_in_bins_and_inputs_become_zero():
     model = fastmlp.fit(CLASSES, "dear", **{**QUICK, "epochs": 30})
     layer, dense = model.network.layers[:2]
