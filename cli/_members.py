@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from fastmlp.ensembles import Ensemble
     from fastmlp.tabular import Prepared
 
-SHARED = ("bins", "weight", "group", "time", "schedule", "patience", "clip", "loss", "class_weight")
-
 
 class MembersJob:
     """An ensemble over a table, from its options to its results.

@@ -162,7 +162,7 @@ class MemberOptions:
 @_training.training(
     "Seed of the first member; it also draws the split.", 2**62, changes=_decided.TRAINING
 )
-@_decided.shared_options(*_members.SHARED)
+@_decided.shared_options(*_decided.SHARED)
 @_options.workers
 @_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")
 @_data.held_out(None, "  [default: 0.2; below 500 rows cross-validation chooses the epochs]")

@@ -118,8 +118,8 @@ class EarlyStopping(Monitor):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; plain JSON values."""
-        config = super().get_config()  # which earlier versions read, if they know the rest
-        if config["penalty"]:
+        config = super().get_config()
+        if config["penalty"]:  # the default, left out so that earlier versions read the rest
             del config["penalty"]
         return config
 

@@ -70,12 +70,11 @@ class TableSetup(SweepSetup):
 
     def configured(self, config: Config, epochs: int) -> Prepared:
         """Return the table with the decisions of a configuration."""
-        penalties = {
+        penalties = {} if not self.own_penalty else {
             "l1": config["l1"], "l2": config["l2"], "group_l1": config["group_l1"],
             "groups": self.groups, "proximal": self.proximal and config["l1"] > 0,
         }  # fmt: skip
         made = self.decisions(config, epochs)
-        penalties = penalties if self.own_penalty else {}
         return dataclasses.replace(self.prepared, decisions=made, penalties=penalties)
 
     def model(self, config: Config) -> Sequential:

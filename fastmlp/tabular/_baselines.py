@@ -167,9 +167,8 @@ class _Problem:
             self.center = self.weight @ x
             z = x - self.center
             if len(z) < z.shape[1]:  # the same axes from a smaller matrix
-                root, axes = np.linalg.svd(np.sqrt(self.weight)[:, None] * z, full_matrices=False)[
-                    1:
-                ]
+                scaled = np.sqrt(self.weight)[:, None] * z
+                _, root, axes = np.linalg.svd(scaled, full_matrices=False)
                 size, axes = root**2, axes.T
             else:
                 size, axes = np.linalg.eigh((z.T * self.weight) @ z)

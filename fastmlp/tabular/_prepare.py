@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from .._tables.table import Table
 from .._utils import arguments
 from ..datasets import ReadingOptions, as_table
 from ..errors import DataError
+from ..layers import PiecewiseLinear
 from ..preprocessing import Preprocessing, choose_task, column_names
 from ._class_weights import class_weights
 from ._decisions import Decisions, decide, seconds, strengths
@@ -96,6 +98,13 @@ class Prepared:
     reading: dict[str, Any] = field(default_factory=dict)
     n_rows: int | None = None
     chosen: bool = False
+
+    @functools.cached_property
+    def edges(self) -> Any:
+        """Edges of the bins, as `layers.PiecewiseLinear` has them: of every fold and member."""
+        layer = PiecewiseLinear(self.decisions.bins)
+        layer.adapt(self.train[0])
+        return layer.edges
 
     @property
     def own_penalty(self) -> bool:

@@ -55,7 +55,8 @@ def network(
         bins=decisions.bins,
         **_penalties(prepared),
     )
-    model.adapt(prepared.train[0])  # the same bins in every fold and member
+    if model.encoding is not None:
+        model.encoding.edges = prepared.edges
     loss = loss_object(decisions.loss, state.n_outputs)
     model.compile(decisions.compiled_optimizer(prepared.n_rows or len(x)), loss, prepared.metrics)
     if decisions.start == "data":
@@ -283,14 +284,14 @@ def choose_strength(prepared: Prepared, note: Callable[[str], None] | None = Non
     decided, losses, strengths = prepared.decisions, [], prepared.strengths
     if not strengths:
         return
-    held = prepared.held
+    train, held = prepared.train, prepared.held
     assert held is not None
     for strength in strengths:
         short = dataclasses.replace(decided, group_l1=strength, epochs=-(-decided.epochs // 4))
-        prepared.decisions = short
-        model, curve = network(prepared, *prepared.train[:2]), _HeldOutCurve(*held)
+        tried = dataclasses.replace(prepared, decisions=short)
+        model, curve = network(tried, *train[:2]), _HeldOutCurve(*held)
         with contextlib.suppress(DivergedError):
-            fit_rows(model, prepared, prepared.train, short, callbacks=[curve], verbose=0)
+            fit_rows(model, tried, train, short, callbacks=[curve], verbose=0)
         losses.append(min(curve.losses, default=np.inf))
     chosen = strengths[int(np.argmin(losses))]
     prepared.decisions, prepared.chosen = dataclasses.replace(decided, group_l1=chosen), True
