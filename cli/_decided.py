@@ -286,7 +286,7 @@ def resolved(prepared: Prepared) -> dict[str, Any]:
 
 
 def _penalty(prepared: Prepared) -> dict[str, Any]:
-    if prepared.own_penalty or prepared.strengths:
+    if prepared.own_penalty or prepared.repeated:
         return {}
     rest = [0.0] * len(prepared.decisions.units)
     lambdas = ",".join(f"{value:g}" for value in [prepared.decisions.group_l1, *rest])
@@ -313,14 +313,13 @@ def comments(prepared: Prepared) -> str:
     decisions = prepared.decisions
     # Target and task are options of the file.
     notes = [note for note in prepared.notes if not note.startswith(("Target: ", "Task: "))]
-    lines = [prepared.decisions.sentence(), *notes]
+    lines = [prepared.sentence(), *notes]
     lines.append(f"Initial weights: {decisions.start}; weight decay {decisions.weight_decay:g} "
                  f"times the rate; beta_2 {decisions.beta_2}.")  # fmt: skip
-    if prepared.strengths:
-        strengths = " or ".join(f"{strength:g}" for strength in prepared.strengths)
+    if prepared.repeated:
         lines.append(
-            f"Group penalty on inputs: {strengths}, by the held-out loss of a quarter of the "
-            "epochs."
+            f"Group penalty on inputs: {decisions.group_l1:g}; in the last {prepared.repeated} "
+            "epochs that or none, by the held-out loss."
         )
     lines.append(f"{len(prepared.y)} rows, {prepared.preprocessing.n_inputs} inputs.")
     return "".join(f"# {' '.join(line.split())}\n" for line in lines)

@@ -218,7 +218,7 @@ class _DecidedJob(Job):
         for line in self.prepared.notes:
             self.report.note(line)
         if self.resumed is None:
-            self.report.note(decisions.sentence())
+            self.report.note(self.prepared.sentence())
         self._details()
         if self.given.dry_run:  # no weights are drawn: those of a large network take a while
             self.prepared.decisions = replace(decisions, start="glorot")
@@ -229,7 +229,7 @@ class _DecidedJob(Job):
         optimizer = self.model.optimizer
         assert optimizer is not None
         self.settings = Settings(
-            decisions.epochs, decisions.batch_size, self.given.validation_every or 1,
+            self.prepared.n_epochs, decisions.batch_size, self.given.validation_every or 1,
             self.settings.seed, optimizer,
         )  # fmt: skip
 
@@ -296,6 +296,7 @@ class TableJob(_DecidedJob):
             prepared = _decided.prepared(source.data, source, self.settings.seed, keywords)
             shown = tabular.shown_units(prepared.decisions.units)
             prepared.penalties = given.network.penalties(shown or "1")
+            prepared.twice = not given.polish  # which makes the penalised loss small
             with _options.library_call():
                 tabular.check_answers(prepared, given.options.wanted, given.options.refit)
         self.prepared = prepared
@@ -328,8 +329,6 @@ class TableJob(_DecidedJob):
         from fastmlp import tabular
 
         training, options = self.training, self.given.options
-        training.compare()
-        self.model = training.model
         if training.cross_validates:
             tabular.choose(training, options.wanted)
         more = {"validation_freq": self.settings.validation_every}
@@ -368,7 +367,8 @@ class TableJob(_DecidedJob):
             table.add_row(*row)
         out.print(table)
         best, decisions = result["best_epoch"], self.prepared.decisions
-        of = "" if decisions.epochs >= tabular.UNBOUNDED else f" of {decisions.epochs}"
+        bounded = decisions.epochs < tabular.UNBOUNDED
+        of = f" of {self.prepared.n_epochs}" if bounded else ""
         zeros = f" ({result['zeros']:.2%} of weights zero)" if result["zeros"] else ""
         again = ", then trained on all rows" if self.given.options.refit else ""
         ranks = f", {result['ranks']} ranks" if result.get("ranks", 1) > 1 else ""

@@ -106,7 +106,7 @@ class MembersJob:
         from fastmlp import ensembles
 
         chosen, prepared = self.chosen, self.prepared
-        for line in [*prepared.notes, prepared.decisions.sentence()]:
+        for line in [*prepared.notes, prepared.sentence()]:
             report.note(line)
         given = {
             "seeds": None, "bootstrap": chosen.bootstrap, "folds": chosen.folds,

@@ -346,7 +346,8 @@ class CosineCycles(LearningRateSchedule):
     With t = min(step, total_steps) / total_steps the rate is
     peak / 2 * (1 - cos(2 * pi * log2(1 + (2**cycles - 1) * t))), which is 0 at both ends. The
     last wave takes half of the steps; where training ends a wave early, an earlier one has ended
-    before at rate 0.
+    before at rate 0. Steps after `total_steps` have rate 0, or with `again` the rates of the last
+    `again` steps a second time.
 
     Parameters
     ----------
@@ -354,6 +355,8 @@ class CosineCycles(LearningRateSchedule):
     total_steps : int
     cycles : int
     name : str, optional
+    again : int
+        At most `total_steps`.
 
     References
     ----------
@@ -361,18 +364,36 @@ class CosineCycles(LearningRateSchedule):
     """
 
     def __init__(
-        self, peak: float, total_steps: int, cycles: int = 4, name: str | None = None
+        self,
+        peak: float,
+        total_steps: int,
+        cycles: int = 4,
+        name: str | None = None,
+        again: int = 0,
     ) -> None:
         super().__init__(name)
         self.peak = _arguments.non_negative("peak", peak)
         self.total_steps = _arguments.integer("total_steps", total_steps)
         self.cycles = _arguments.below("cycles", cycles, 31)
+        self.again = _arguments.integer("again", again, 0)
+        if self.again > self.total_steps:
+            raise ValueError(
+                f"again must be at most total_steps, {self.total_steps}. Received: again={again}"
+            )
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rate of each step."""
+        steps = np.where(steps >= self.total_steps, steps - self.again, steps)
         time = np.minimum(steps, self.total_steps) / self.total_steps
         waves = np.log2(1 + (2**self.cycles - 1) * time)
         return np.maximum(self.peak * 0.5 * (1 - np.cos(2 * np.pi * waves)), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; plain JSON values."""
+        config = super().get_config()
+        if not config["again"]:  # the default, left out so that earlier versions read the rest
+            del config["again"]
+        return config
 
 
 _CLASSES: tuple[type[LearningRateSchedule], ...] = (

@@ -85,7 +85,7 @@ def _fit(
         given.setdefault("learning_rate", None)
         prepared = _prepared(x, y, units, given, table)
         if verbose:
-            for note in [*prepared.notes, prepared.decisions.sentence()]:
+            for note in [*prepared.notes, prepared.sentence()]:
                 say(note, sys.stderr)
         return of_prepared(begun, prepared, units, members, given, jobs, cluster, threads, verbose)
     if units is None:

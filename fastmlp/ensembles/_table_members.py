@@ -49,12 +49,10 @@ class TableMembers(Training):
         verbose: int,
     ) -> None:
         first = kinds[0]
-        epochs, batch_size = first.decisions.epochs, first.decisions.batch_size
+        epochs, batch_size = first.n_epochs, first.decisions.batch_size
         arguments = Arguments(batch_size, epochs, verbose, 0.0, True)
         validation = None if parts is not None or first.held is None else Rows(*first.held)
         rows = Rows(*(first.taken() if parts is not None else first.train))
-        for kind in kinds:
-            tabular.choose_strength(kind)
         templates = [template(kind) for kind in kinds]
         super().__init__(templates, seeds, rows, validation, arguments, bootstrap, parts)
         self.kinds, self.held = kinds, validation
@@ -92,15 +90,12 @@ class TableMembers(Training):
             held = Rows(*prepared.taken(self.parts[architecture.folds[i]]))
         model = tabular.network(prepared, x, y, architecture.seeds[i])
         architecture.running[i] = model
-        stop = tabular.best_epoch()
-        if prepared.decisions.patience is not None:
-            stop.patience = prepared.decisions.patience
+        judging = None if held is None else (np.asarray(held.x), held.y, held.weight)
         try:
             tabular.fit_rows(
                 model, prepared, (x, y, weight), prepared.decisions,
-                callbacks=[] if held is None else [stop],
-                validation=None if held is None else (np.asarray(held.x), held.y, held.weight),
-                epochs=self.epochs[architecture.index], verbose=0,
+                callbacks=[] if judging is None else [tabular.best_kept(prepared, judging)],
+                validation=judging, epochs=self.epochs[architecture.index], verbose=0,
             )  # fmt: skip
         except DivergedError as error:
             architecture.errors[i] = error

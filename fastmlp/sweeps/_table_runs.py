@@ -103,17 +103,14 @@ class TableSetup(SweepSetup):
         start = time.perf_counter()
         prepared = self.configured(group.config, group.epochs)
         train, held = self.part(group.fold)
-        tabular.choose_strength(prepared)
         model = tabular.network(prepared, train[0], train[1], group.seeds[i])
         outcome = Outcome(group.runs[i], parameters=model.count_params())
 
         def share() -> float:
-            return len(model.history.epoch) / group.epochs if model.history is not None else 0.0
+            return len(model.history.epoch) / prepared.n_epochs if model.history else 0.0
 
         progress.watch(share)
-        stop = tabular.best_epoch()
-        if prepared.decisions.patience is not None:
-            stop.patience = prepared.decisions.patience
+        stop = tabular.best_kept(prepared, held)
         try:
             tabular.fit_rows(
                 model, prepared, train, prepared.decisions, callbacks=[stop], validation=held,
@@ -164,7 +161,6 @@ class TableWinner:
         """Train the network of a configuration."""
         training = tabular.TableTraining(self.setup.configured(rank.config, rank.epochs))
         wanted = tabular.Wanted()
-        training.compare()
         if training.cross_validates:
             tabular.choose(training, wanted)
         training.run(0)

@@ -7,6 +7,8 @@ _decisions    every decision: sizes, rates, epochs, shares
 _held_out     which rows are held out
 _class_weights weights of classes in training
 _train        training: the best epoch of held-out rows or of folds
+_folds        effort="high": a network for each fold, and their mean
+_endings      the last wave of the rates with the penalty and without it
 _rate         the learning-rate finder
 _start        initial weights
 _answers      held-out figures, intervals and the threshold that a model keeps
@@ -22,12 +24,13 @@ _summary      what a model knows of its table, as text
 
 from __future__ import annotations
 
-from ._answers import Wanted, answer, check_answers, choose, figures, refit, score
+from ._answers import Wanted, answer, answer_folds, check_answers, choose, figures, refit, score
 from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
 from ._decisions import SHARE, UNBOUNDED, Decisions, checked_units, decide, path_units, shown_units
 from ._digest import RowDigest, row_hashes
 from ._fit import fit
+from ._folds import FoldsTraining
 from ._held_out import folds_of_groups
 from ._intervals import Conformal, conformal
 from ._model import KEPT, TableModel
@@ -55,8 +58,7 @@ from ._summary import table_facts, table_text
 from ._thresholds import Threshold, best_threshold, parse_costs
 from ._train import (
     TableTraining,
-    best_epoch,
-    choose_strength,
+    best_kept,
     cross_validated,
     describe,
     fit_rows,
@@ -73,6 +75,7 @@ __all__ = [
     "Baselines",
     "Conformal",
     "Decisions",
+    "FoldsTraining",
     "HeldOut",
     "Prepared",
     "Quality",
@@ -83,13 +86,13 @@ __all__ = [
     "Threshold",
     "Wanted",
     "answer",
-    "best_epoch",
+    "answer_folds",
+    "best_kept",
     "best_threshold",
     "bootstrap",
     "check_answers",
     "checked_units",
     "choose",
-    "choose_strength",
     "conformal",
     "cross_validated",
     "decide",

@@ -13,6 +13,7 @@ from ..errors import DataError
 from ._baselines import Baselines
 from ._calibration import scale_last_layer, scaled, temperature
 from ._digest import RowDigest
+from ._folds import FoldsTraining
 from ._intervals import checked_level, conformal
 from ._model import KEPT
 from ._prepare import Arrays, Prepared
@@ -48,6 +49,10 @@ def check_answers(prepared: Prepared, wanted: Wanted, refit: bool = False) -> No
                 f"{name} needs rows held out, and none are: give a validation_split above 0 "
                 "(--validation-split)"
             )
+    if refit and prepared.decisions.effort == "high":
+        raise ValueError(
+            "effort='high' and refit exclude each other: its networks have seen all rows together"
+        )
     if refit and prepared.validation is not None:
         raise ValueError(
             "refit trains on the rows held out as well; those of another table are never trained on"
@@ -89,20 +94,48 @@ def choose(training: TableTraining, wanted: Wanted) -> None:
     wanted : Wanted
     """
     chosen = training.choose()
-    _, y, weight = training.prepared.taken(chosen.rows)
-    pairs = training.prepared.held_out.pairs
+    # Figures are those of the first repeat: each row counts once.
+    pairs = training.prepared.held_out.pairs[: training.prepared.held_out.folds]
+    _score_folds(training, pairs, chosen.rows, chosen.outputs, wanted)
+
+
+def _score_folds(
+    training: TableTraining | FoldsTraining,
+    pairs: list[tuple[np.ndarray, np.ndarray]],
+    rows: np.ndarray,
+    outputs: np.ndarray,
+    wanted: Wanted,
+) -> None:
+    """Calibrate by all predictions of rows held out, and score those of the folds in `pairs`."""
+    prepared = training.prepared
+    _, y, weight = prepared.taken(rows)
     constant, linear = [], []
-    for train, held in pairs[: training.prepared.held_out.folds]:
-        prepared = training.prepared
+    for train, held in pairs:
         parts = _simple(prepared, prepared.taken(train), prepared.x[held])
         constant.append(parts[0])
         linear.append(parts[1])
-    outputs = _calibrated(training, y, chosen.outputs, weight)
-    n = len(training.prepared.y)  # figures are those of the first repeat: each row counts once
+    outputs = _calibrated(training, y, outputs, weight)
+    n = sum(len(held) for _, held in pairs)
     _score(
         training, y[:n], outputs[:n], None if weight is None else weight[:n],
         np.concatenate(constant), np.concatenate(linear), wanted,
     )  # fmt: skip
+
+
+def answer_folds(training: FoldsTraining, wanted: Wanted) -> None:
+    """Score the networks of folds on the rows of their folds, and keep what their answers need.
+
+    Parameters
+    ----------
+    training : FoldsTraining
+        Its run is done, or was interrupted and left a model.
+    wanted : Wanted
+    """
+    prepared, kept = training.prepared, training.kept
+    kept["digest"] = RowDigest.of(prepared.x, prepared.y).to_dict()
+    _score_folds(training, training.pairs, training.rows, training.outputs, wanted)
+    if kept.get("temperature", 1.0) != 1.0:
+        training.scale(kept["temperature"])
 
 
 def answer(training: TableTraining, wanted: Wanted) -> None:
@@ -148,14 +181,17 @@ def score(training: TableTraining, outputs: np.ndarray, wanted: Wanted) -> None:
     _score(training, y, outputs, weight, constant, linear, wanted)
 
 
-def figures(training: TableTraining) -> HeldOut | None:
+def figures(training: TableTraining | FoldsTraining) -> HeldOut | None:
     """Return the figures of the rows held out; None if none were."""
     state = training.kept.get("held_out")
     return None if state is None else HeldOut.from_dict(state)
 
 
 def _calibrated(
-    training: TableTraining, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None
+    training: TableTraining | FoldsTraining,
+    y: np.ndarray,
+    outputs: np.ndarray,
+    weight: np.ndarray | None,
 ) -> np.ndarray:
     """Keep the temperature that helps, and return what it makes of the outputs."""
     prepared = training.prepared
@@ -166,7 +202,7 @@ def _calibrated(
 
 
 def _score(
-    training: TableTraining,
+    training: TableTraining | FoldsTraining,
     y: np.ndarray,
     outputs: np.ndarray,
     weight: np.ndarray | None,
@@ -176,7 +212,7 @@ def _score(
 ) -> None:
     prepared, kept = training.prepared, training.kept
     state, how = prepared.preprocessing, "held-out rows"
-    if prepared.decisions.folds:
+    if prepared.held_out.folds:
         how = f"{prepared.held_out.folds}-fold cross-validation"
     shown, true = outputs, y
     if prepared.task == "regression":

@@ -19,6 +19,7 @@ FEWEST_ROWS = 10  # below, nothing is held out
 SHARE = 0.2  # of the rows, held out
 MOST_BINS = 16_384  # of all inputs together, each of which has a weight to every first unit
 FOLDS, REPEATS = 5, 2
+EFFORTS = ("normal", "high")
 PATH_WIDEST = 64  # units of a layer
 OWN_RATES = ("adam", "adamw")  # optimizers that the rates below are for
 UNBOUNDED = 1 << 30  # epochs, where time is the limit
@@ -54,14 +55,16 @@ class Decisions:
     bins : int
         Of every input, for `layers.PiecewiseLinear`; 0 for none.
     group_l1 : float
-        Group penalty on the first layer's weights, a group for each encoded input, unless
-        `strengths` are compared.
+        Group penalty on the first layer's weights, a group for each encoded input; the last
+        `repeated` epochs are run with it and without it.
     loss : str
         With its number after a colon, such as ``quantile:0.9``.
     validation_split : float
         Share of the rows held out; 0 for none or for rows given otherwise.
     folds, repeats : int
         Of the cross-validation that takes the place of one held-out part; 0 for none.
+    effort : {"normal", "high"}
+        "high": the mean of a network for each fold, trained on the others; see `_folds`.
     """
 
     units: tuple[int, ...]
@@ -83,6 +86,7 @@ class Decisions:
     validation_split: float
     folds: int
     repeats: int
+    effort: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_dict` makes the same decisions."""
@@ -91,15 +95,26 @@ class Decisions:
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Decisions:
         """Return the decisions that `to_dict` described."""
-        earlier = {"bins": 0, "group_l1": 0.0}  # what was not decided in earlier versions
+        # What was not decided in earlier versions.
+        earlier = {"bins": 0, "group_l1": 0.0, "effort": "normal"}
         return cls(**{**earlier, **table, "units": tuple(table["units"])})
 
-    def sentence(self) -> str:
-        """Say the main decisions in one line."""
+    def sentence(self, repeated: int = 0) -> str:
+        """Say the main decisions in one line.
+
+        Parameters
+        ----------
+        repeated : int
+            Epochs that are run a second time, see `Prepared.repeated`.
+        """
         units = shown_units(self.units)
         batches = "one batch" if self.batch_size <= 0 else f"batches of {self.batch_size}"
         limit = "" if self.epochs >= UNBOUNDED else f", at most {self.epochs} epochs"
-        if self.folds:
+        if repeated:
+            limit += f", the last {repeated} also without penalty"
+        if self.effort == "high":
+            held = f"the mean of {self.folds} networks, each trained without a fifth of the rows"
+        elif self.folds:
             held = f"{self.repeats} x {self.folds}-fold cross-validation chooses the epochs"
         elif self.validation_split:
             held = f"{self.validation_split:.0%} of the rows held out"
@@ -115,7 +130,7 @@ class Decisions:
 
     def compiled_optimizer(self, n_rows: int) -> optimizers.Optimizer:
         """Return the optimizer, with a schedule over all epochs on this number of rows."""
-        steps = max(1, self.epochs * -(-n_rows // self.batch_size))
+        steps = -(-n_rows // self.batch_size)
         config: dict[str, Any] = {"learning_rate": self.rates(steps)}
         if self.beta_2 is not None and self.optimizer in OWN_RATES:
             config["beta_2"] = self.beta_2
@@ -126,14 +141,32 @@ class Decisions:
         return type(optimizers.get(self.optimizer))(**config)
 
     def rates(self, steps: int) -> float | schedules.LearningRateSchedule:
-        """Return the learning rate, or its schedule, over this number of steps."""
+        """Return the learning rate, or its schedule, over epochs of this number of steps."""
         if self.epochs >= UNBOUNDED or self.schedule == "constant":
             return self.learning_rate
-        return schedule_over(self.schedule, self.learning_rate, steps)
+        total, again = max(1, self.epochs * steps), self.repeated * steps
+        return schedule_over(self.schedule, self.learning_rate, total, again)
+
+    @property
+    def repeated(self) -> int:
+        """Epochs of the schedule's last wave; 0 if there is no wave, or no penalty to take away."""
+        waves = self.schedule == "cycles" and self.epochs < UNBOUNDED and self.patience is None
+        return self.epochs - round(7 / 15 * self.epochs) if waves and self.group_l1 else 0
 
 
-def schedule_over(name: str, peak: float, steps: int) -> schedules.LearningRateSchedule:
-    """Return the schedule of this name with this highest rate, over a number of steps."""
+def schedule_over(
+    name: str, peak: float, steps: int, again: int = 0
+) -> schedules.LearningRateSchedule:
+    """Return the schedule of this name with this highest rate, over a number of steps.
+
+    Parameters
+    ----------
+    name : str
+    peak : float
+    steps : int
+    again : int
+        Steps of the end that are run a second time.
+    """
     if name == "cosine":
         warmup = steps // 20
         if not warmup:
@@ -143,7 +176,7 @@ def schedule_over(name: str, peak: float, steps: int) -> schedules.LearningRateS
         )
     if name == "linear":
         return schedules.PolynomialDecay(peak, steps, 0.0)
-    return schedules.CosineCycles(peak, steps)
+    return schedules.CosineCycles(peak, steps, again=again)
 
 
 def decide(
@@ -168,7 +201,11 @@ def decide(
     chosen = {key: value for key, value in (given or {}).items() if value is not None}
     timed, own_rows = chosen.pop("max_time", None), chosen.pop("own_rows", False)
     n_train, held = n_rows, _held_out(n_rows, chosen.get("validation_split"), own_rows)
-    if timed is not None and held["folds"]:  # the time is for one network
+    if arguments.one_of("effort", chosen.setdefault("effort", EFFORTS[0]), EFFORTS) == "high":
+        _check_effort(n_rows, chosen, timed, own_rows)
+        held = {"validation_split": 0.0, "folds": FOLDS, "repeats": 1}
+        n_train = max(1, round(n_rows * (1 - 1 / FOLDS)))
+    elif timed is not None and held["folds"]:  # the time is for one network
         held = {"validation_split": SHARE, "folds": 0, "repeats": 0}
     if held["validation_split"]:
         n_train = max(1, round(n_rows * (1 - held["validation_split"])))
@@ -201,9 +238,28 @@ def decide(
         "loss": LOSSES[0] if regression else LOG_LOSS,
         **held,
     }
-    found = {**decided, **chosen}
+    found = {**decided, **chosen, **held}
     found["batch_size"] = min(found["batch_size"], max(n_train, 1))
     return Decisions(**found)
+
+
+def _check_effort(n_rows: int, chosen: Mapping[str, Any], timed: Any, own_rows: bool) -> None:
+    """Raise ValueError for what the folds of effort="high" leave no place for."""
+    given = {
+        "validation_split": chosen.get("validation_split") is not None,
+        "validation": own_rows,
+        "max_time": timed is not None,
+    }
+    for name, found in given.items():
+        if found:
+            raise ValueError(
+                f"effort='high' and {name} exclude each other: each of {FOLDS} networks is trained "
+                "without a part of the rows of its own. Received: both"
+            )
+    if n_rows < FEWEST_ROWS:
+        raise ValueError(
+            f"effort='high' needs at least {FEWEST_ROWS} rows with a target. Received: {n_rows}"
+        )
 
 
 def _held_out(n_rows: int, share: float | None, own_rows: bool) -> dict[str, Any]:
@@ -221,28 +277,14 @@ def _held_out(n_rows: int, share: float | None, own_rows: bool) -> dict[str, Any
 def _units(n: int) -> tuple[int, ...]:
     if n < 150:
         return (32, 32)
-    return (128, 128) if n < MANY_ROWS else (256, 256, 256)
+    if n < MANY_ROWS:
+        return (128, 128)
+    return (128, 128, 128) if n < 50_000 else (256, 256, 256)
 
 
 def _bins(n: int, n_inputs: int) -> int:
     found = min(32, n // 25, MOST_BINS // max(n_inputs, 1)) if n >= 200 else 0
     return found if found > 1 else 0
-
-
-def strengths(task: str) -> tuple[float, ...]:
-    """Return group penalties of which the held-out loss chooses one; none if one is decided.
-
-    Parameters
-    ----------
-    task : {"regression", "classification"}
-
-    Returns
-    -------
-    tuple of float
-        Numbers differ in how much noise a penalty must keep out, from almost none to almost all
-        of the variance. Short trainings of classes say little: they overfit later.
-    """
-    return (0.0, _STRENGTHS[task]) if task == "regression" else ()
 
 
 def path_units(n_rows: int) -> tuple[int, ...]:
@@ -253,8 +295,9 @@ def path_units(n_rows: int) -> tuple[int, ...]:
 def _batch_size(n: int) -> int:
     if n >= 100_000:
         return 512 if n < 500_000 else 1024
-    # At least 8 steps an epoch.
-    return min(256, max(16, 1 << max(0, (n // 8).bit_length() - 1)))
+    # At least 8 steps an epoch, and of few rows enough steps in all.
+    most = 256 if n >= 4000 else 128
+    return min(most, max(16, 1 << max(0, (n // 8).bit_length() - 1)))
 
 
 def _epochs(n: int) -> int:

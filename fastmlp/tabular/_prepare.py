@@ -20,7 +20,7 @@ from ..errors import DataError
 from ..layers import PiecewiseLinear
 from ..preprocessing import Preprocessing, choose_task, column_names
 from ._class_weights import class_weights
-from ._decisions import Decisions, decide, seconds, strengths
+from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
 
 READING = (
@@ -33,7 +33,7 @@ PREPARATION = (
 )  # fmt: skip
 DECIDED = (
     "units", "activation", "dropout", "optimizer", "learning_rate", "schedule", "batch_size",
-    "epochs", "patience", "clip", "bins", "loss", "validation_split",
+    "epochs", "patience", "clip", "bins", "loss", "validation_split", "effort",
 )  # fmt: skip
 PENALTIES = ("l1", "l2", "group_l1", "groups", "proximal")
 _IMBALANCE = 0.1  # share of the rarest class below which a note says so
@@ -76,8 +76,8 @@ class Prepared:
         Of the file, as the model keeps it.
     n_rows : int or None
         Rows to train on, if they are not all in x.
-    chosen : bool
-        Whether nothing is left to be chosen by training, see `strengths`.
+    twice : bool
+        Whether the last epochs may be run a second time, see `repeated`.
     """
 
     source: str
@@ -97,7 +97,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     n_rows: int | None = None
-    chosen: bool = False
+    twice: bool = True
 
     @functools.cached_property
     def edges(self) -> Any:
@@ -112,12 +112,21 @@ class Prepared:
         return any(name in self.penalties for name in PENALTIES[:3])
 
     @property
-    def strengths(self) -> tuple[float, ...]:
-        """Group penalties to choose from by short trainings; none if one is decided."""
-        one_part = self.validation is not None or len(self.held_out.pairs) == 1
-        if self.chosen or self.own_penalty or self.max_time is not None or not one_part:
-            return ()
-        return strengths(self.task)
+    def repeated(self) -> int:
+        """Epochs that are run a second time, without the penalty decided; see `_endings`."""
+        judged = self.validation is not None or len(self.held_out.pairs) == 1
+        judged = judged or self.decisions.effort == "high"
+        none = self.own_penalty or not self.twice or not judged
+        return 0 if none else self.decisions.repeated
+
+    @property
+    def n_epochs(self) -> int:
+        """The most epochs of a training, those that are run a second time counted twice."""
+        return self.decisions.epochs + self.repeated
+
+    def sentence(self) -> str:
+        """Say the main decisions in one line."""
+        return self.decisions.sentence(self.repeated)
 
     @property
     def task(self) -> str:
@@ -382,6 +391,11 @@ def _side_columns(table: Table, options: Mapping[str, Any], rows: np.ndarray) ->
     if "group" in options and "time" in options:
         raise ValueError("group and time exclude each other. Received: both")
     for other in ("group", "time"):
+        if other == "time" and other in options and options.get("effort") == "high":
+            raise ValueError(
+                "effort='high' and time exclude each other: its folds are drawn at random. "
+                "Received: both"
+            )
         if other in options and "validation" in options:
             raise ValueError(f"{other} chooses rows to hold out, validation gives them instead")
         if other in options and options.get("validation_split") == 0.0:

@@ -15,6 +15,7 @@ from ..callbacks import Callback, EarlyStopping, Logs
 from ..errors import DivergedError
 from ..models import Sequential, mlp
 from ._decisions import UNBOUNDED, Decisions, loss_object, schedule_over
+from ._endings import BestEnding, Release, best_epoch
 from ._model import KEPT
 from ._prepare import Arrays, Prepared
 from ._start import set_start
@@ -90,13 +91,13 @@ def _first_output(prepared: Prepared, y: np.ndarray) -> np.ndarray:
     return logs if n_outputs > 1 else logs[1:] - logs[:1]
 
 
-def describe(prepared: Prepared, model: Sequential) -> None:
-    """Keep the preparation and the decisions in a network, before it is trained.
+def describe(prepared: Prepared, model: Any) -> None:
+    """Keep the preparation and the decisions in a model.
 
     Parameters
     ----------
     prepared : Prepared
-    model : Sequential
+    model : Sequential or Ensemble
     """
     prepared.preprocessing.keep(model)
     model.extras["data"] = prepared.source
@@ -107,6 +108,7 @@ def describe(prepared: Prepared, model: Sequential) -> None:
         version=1,
         decisions=prepared.decisions.to_dict(),
         seed=prepared.seed,
+        twice=prepared.repeated > 0,
         notes=list(prepared.notes),
         n_rows=prepared.n_rows or len(prepared.y),
     )
@@ -178,9 +180,20 @@ class _HeldOutCurve(Callback):
         self.losses.append(self.model.loss(y, self.outputs[-1], weight))
 
 
-def best_epoch() -> EarlyStopping:
-    """Return the callback that keeps the epoch of the smallest held-out loss without penalty."""
-    return EarlyStopping("val_loss", patience=UNBOUNDED, restore_best_weights=True, penalty=False)
+def best_kept(prepared: Prepared, held: Arrays) -> EarlyStopping:
+    """Return the callback that keeps the best epoch on rows held out, of both endings if there are.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    held : tuple (x, y, weight)
+    """
+    decisions = prepared.decisions
+    if not prepared.repeated:
+        return best_epoch(decisions.patience)
+    return BestEnding(
+        decisions.epochs, prepared.repeated, decisions.group_l1, _judging(prepared, held)
+    )
 
 
 # ---- training ----------------------------------------------------------------------------------
@@ -213,7 +226,7 @@ def cross_validated(prepared: Prepared, note: Callable[[str], None] | None = Non
     rows = np.concatenate([held for _, held in prepared.held_out.pairs])
     for number, (train, held) in enumerate(prepared.held_out.pairs):
         x, y, weight = prepared.taken(train)
-        model = network(prepared, x, y, _fold_seed(prepared.seed, number))
+        model = network(prepared, x, y, fold_seed(prepared.seed, number))
         curve = _HeldOutCurve(*_judging(prepared, prepared.taken(held)))
         fit_rows(model, prepared, (x, y, weight), decisions, callbacks=[curve], verbose=0)
         curves.append(curve)
@@ -229,7 +242,8 @@ def cross_validated(prepared: Prepared, note: Callable[[str], None] | None = Non
     return Chosen(best + 1, float(mean[best]), rows, outputs)
 
 
-def _fold_seed(seed: int, number: int) -> int:
+def fold_seed(seed: int, number: int) -> int:
+    """Return the seed of the network of a fold."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
@@ -255,52 +269,23 @@ def fit_rows(
     verbose: int = 1,
     **keeping: Any,
 ) -> None:
-    """Fit a network to rows, with the batches and epochs that were decided."""
+    """Fit a network to rows, with the batches and epochs that were decided.
+
+    Where the callbacks have a `BestEnding`, the last epochs are run twice.
+    """
     x, y, weight = rows
+    if epochs is None:
+        twice = any(isinstance(callback, BestEnding) for callback in callbacks)
+        epochs = decisions.epochs + (prepared.repeated if twice else 0)
     if validation is not None:
         validation = _judging(prepared, validation)
         keeping["validation_data"] = validation if validation[2] is not None else validation[:2]
     batch = min(decisions.batch_size, len(x))
     model.fit(
-        x, y, batch_size=batch, epochs=epochs or decisions.epochs, verbose=verbose,
+        x, y, batch_size=batch, epochs=epochs, verbose=verbose,
         shuffle=batch < len(x), sample_weight=weight, class_weight=prepared.class_weight,
         callbacks=callbacks, **keeping,
     )  # fmt: skip
-
-
-def choose_strength(prepared: Prepared, note: Callable[[str], None] | None = None) -> None:
-    """Choose the group penalty among `Prepared.strengths`, if there are any.
-
-    A network is trained with each for a quarter of the epochs; the smallest held-out loss of any
-    epoch decides.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        Its decisions get what was chosen.
-    note : callable, optional
-        Called with a line about it.
-    """
-    decided, losses, strengths = prepared.decisions, [], prepared.strengths
-    if not strengths:
-        return
-    train, held = prepared.train, prepared.held
-    assert held is not None
-    for strength in strengths:
-        short = dataclasses.replace(decided, group_l1=strength, epochs=-(-decided.epochs // 4))
-        tried = dataclasses.replace(prepared, decisions=short)
-        model, curve = network(tried, *train[:2]), _HeldOutCurve(*held)
-        with contextlib.suppress(DivergedError):
-            fit_rows(model, tried, train, short, callbacks=[curve], verbose=0)
-        losses.append(min(curve.losses, default=np.inf))
-    chosen = strengths[int(np.argmin(losses))]
-    prepared.decisions, prepared.chosen = dataclasses.replace(decided, group_l1=chosen), True
-    if note is not None:
-        shown = ", ".join(f"{a:g}: {b:.4g}" for a, b in zip(strengths, losses, strict=True))
-        note(
-            f"Group penalty {chosen:g} on inputs, by the held-out loss of a quarter of the "
-            f"epochs ({shown})."
-        )
 
 
 class TableTraining:
@@ -333,7 +318,7 @@ class TableTraining:
             prepared.decisions = dataclasses.replace(
                 prepared.decisions, bins=begun.bins, group_l1=begun.group_l1
             )
-            prepared.chosen = True
+            prepared.twice = self.kept.get("twice", False)
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -347,12 +332,11 @@ class TableTraining:
         if self.prepared.max_time is not None:
             limit = self.prepared.max_time
             found.append(TimeLimit(limit, decisions.learning_rate, decisions.schedule))
-        if validated:
-            self._stop = best_epoch()
-            if decisions.patience is not None:
-                self._stop.patience = decisions.patience
-            found.append(self._stop)
-        return found
+        if self.held is not None:
+            self._stop = best_kept(self.prepared, self.held)
+        elif validated:
+            self._stop = best_epoch(decisions.patience)
+        return found if self._stop is None else [*found, self._stop]
 
     @property
     def cross_validates(self) -> bool:
@@ -371,16 +355,6 @@ class TableTraining:
         self.kept["best_epoch"] = self.chosen.epochs
         return self.chosen
 
-    def compare(self) -> None:
-        """Choose among `Prepared.strengths`, if there are any, and make the network anew."""
-        if not self.prepared.strengths:
-            return
-        choose_strength(self.prepared, self._note)
-        extras = self.model.extras
-        self.model = network(self.prepared, *self.train[:2])
-        self.model.extras = extras
-        describe(self.prepared, self.model)
-
     def run(self, verbose: int = 1, **keeping: Any) -> None:
         """Train; Ctrl-C and divergence leave the best epoch so far in the model, and are raised.
 
@@ -390,13 +364,23 @@ class TableTraining:
         **keeping
             Arguments of `Sequential.fit` about checkpoints and processes.
         """
-        callbacks = self.callbacks
+        callbacks, stop = self.callbacks, self._stop
         with self.best_kept():
-            fit_rows(
-                self.model, self.prepared, self.train, self.prepared.decisions,
-                callbacks=callbacks, validation=self.held, verbose=verbose,
-                epochs=self.kept.get("best_epoch"), **keeping,
-            )  # fmt: skip
+            try:
+                fit_rows(
+                    self.model, self.prepared, self.train, self.prepared.decisions,
+                    callbacks=callbacks, validation=self.held, verbose=verbose,
+                    epochs=self.kept.get("best_epoch") if self.held is None else None, **keeping,
+                )  # fmt: skip
+            except DivergedError:  # without the penalty; the first ending stands
+                if not isinstance(stop, BestEnding) or not stop.again:
+                    raise
+                stop.settle()
+        if self.released and self._note is not None:
+            self._note(
+                "The last epochs are better without the group penalty, on the rows held out; those "
+                "are kept."
+            )
 
     @contextlib.contextmanager
     def best_kept(self) -> Iterator[None]:
@@ -404,7 +388,9 @@ class TableTraining:
         try:
             yield
         except KeyboardInterrupt:
-            if self._stop is not None and self._stop.best_weights is not None:
+            if isinstance(self._stop, BestEnding):
+                self._stop.settle()
+            elif self._stop is not None and self._stop.best_weights is not None:
                 self.model.set_weights(self._stop.best_weights)
             raise
 
@@ -413,18 +399,29 @@ class TableTraining:
         """The epoch, from 1, whose weights the network has; None if nothing was held out."""
         if self._stop is not None and self._stop.best_weights is not None:
             return self._stop.best_epoch + 1
+        best: int | None = self.kept.get("best_epoch")
         history = self.model.history
         values = [] if history is None else history.history.get("val_loss", [])
-        if self._stop is not None and history is not None and values:  # a run that was at its end
+        if best is None and self._stop is not None and history is not None and values:
+            # A run that was at its end when it was resumed.
             return int(np.argmin(values) + 1) * (len(history.epoch) // len(values))
-        best: int | None = self.kept.get("best_epoch")
         return best
+
+    @property
+    def released(self) -> bool:
+        """Whether the weights kept are of epochs without the group penalty, see `_endings`."""
+        best, epochs = self.best, self.prepared.decisions.epochs
+        return self.prepared.repeated > 0 and best is not None and best > epochs
 
     def refit(self, verbose: int = 1) -> None:
         """Train anew on all rows, for the best number of epochs."""
         if self.held is None or self.best is None:
             return
         prepared, epochs = self.prepared, self.best
+        callbacks: list[Callback] = []
+        if self.released:
+            callbacks = [Release(prepared.decisions.epochs - prepared.repeated)]
+            epochs -= prepared.repeated
         x, y, weight = prepared.taken()
         history = self.model.history
         extras = self.model.extras
@@ -435,6 +432,6 @@ class TableTraining:
             decisions = dataclasses.replace(decisions, epochs=epochs)
             optimizer = decisions.compiled_optimizer(len(x))
             self.model.compile(optimizer, self.model.loss, self.model.metrics)
-        fit_rows(self.model, prepared, (x, y, weight), decisions, callbacks=[], epochs=epochs,
-                 verbose=verbose)  # fmt: skip
+        fit_rows(self.model, prepared, (x, y, weight), decisions, callbacks=callbacks,
+                 epochs=epochs, verbose=verbose)  # fmt: skip
         self.model.history = history

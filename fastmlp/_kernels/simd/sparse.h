@@ -72,19 +72,18 @@ static void sparse_dropout(uint64_t seed, uint64_t step, uint32_t layer, uint32_
                            int64_t n, const int *columns, const real *values, real *kept) {
     const uint32_t cut = (uint32_t)(rate * 4294967296.0);
     const real keep = (real)(1 / (1 - rate));
-    for (int64_t t = 0; t < n; t += 8) {
-        uint32_t c[4][8];
-        const int lanes = n - t < 8 ? (int)(n - t) : 8;
-        for (int e = 0; e < 8; e++) {
-            const uint32_t k = e < lanes ? (uint32_t)columns[t + e] : 0;
-            c[0][e] = k / 32 * 8 + k % 8;
-            c[1][e] = layer ^ (PHILOX_DROPOUT << 24);
-            c[2][e] = row;
-            c[3][e] = (uint32_t)step;
+    for (int64_t t = 0; t < n; t += COUNTERS) {
+        const int lanes = n - t < COUNTERS ? (int)(n - t) : COUNTERS;
+        vcounter words[4] = {{0}, counter_set1(layer ^ (PHILOX_DROPOUT << 24)), counter_set1(row),
+                          counter_set1((uint32_t)step)};
+        for (int e = 0; e < lanes; e++) {
+            const uint32_t k = (uint32_t)columns[t + e];
+            words[0][e] = k / 32 * 8 + k % 8;
         }
-        philox_lanes(8, c[0], c[1], c[2], c[3], (uint32_t)seed, (uint32_t)(seed >> 32));
+        philox_counters(words, seed);
         for (int e = 0; e < lanes; e++)
-            kept[t + e] = c[columns[t + e] % 32 / 8][e] >= cut ? values[t + e] * keep : 0;
+            kept[t + e] =
+                (uint32_t)words[columns[t + e] % 32 / 8][e] >= cut ? values[t + e] * keep : 0;
     }
 }
 

@@ -126,7 +126,8 @@ cdef extern from "optimizers.h" nogil:
 cdef extern from "groups.h" nogil:
     void group_norm(int rows, int n, ptrdiff_t step, const real* w, double* norm)
     void group_shrink(const update_rule* rule, double group, int size, int rows, int n,
-                      ptrdiff_t step, real* w, const real* m, const real* v)
+                      ptrdiff_t step, real* w, const real* m, const real* v,
+                      const double* before)
 
 cdef extern from "peak.h" nogil:
     double PEAK_FLOPS

@@ -97,7 +97,7 @@ cdef void group_team(State* s, int stepped, int tid, int n_threads) noexcept nog
             memcpy(norm, norm + layer.n_norms, (1 if rows else VL) * sizeof(double))
             if stepped:
                 group_shrink(&s.rule, layer.group_lambda, group_size(layer), rows, n, step,
-                             s.params + at, s.slots[0] + at, s.slots[1] + at)
+                             s.params + at, s.slots[0] + at, s.slots[1] + at, norm)
             group_norm(rows, n, step, s.params + at, norm + layer.n_norms)
             if not stepped:
                 memcpy(norm, norm + layer.n_norms, (1 if rows else VL) * sizeof(double))
