@@ -15,7 +15,7 @@ from ._training import ALL_ROWS, NetworkOptions, Settings, TrainingOptions, buil
 
 if TYPE_CHECKING:
     from fastmlp.models import Sequential
-    from fastmlp.tabular import Prepared, TableTraining
+    from fastmlp.tabular import FoldsTraining, Prepared, TableTraining
 
 
 @dataclass
@@ -125,8 +125,12 @@ class Job:
     def result(self, seconds: float) -> dict[str, Any]:
         """Return all results, for JSON and for `print_result`."""
         return _report.result(
-            self.model, self.data, self.settings, seconds, self.report.quiet, self.team
+            self.model, self.data, self.described(), seconds, self.report.quiet, self.team
         )
+
+    def described(self) -> dict[str, Any]:
+        """Return the description of the network."""
+        return _report.described(self.model, self.data, self.settings)
 
     def print_result(self, result: dict[str, Any], output: str | None) -> None:
         """Print the results."""
@@ -194,8 +198,6 @@ class _DecidedJob(Job):
 
     def begin(self) -> None:
         """Make the model, and keep the run's options in it."""
-        from fastmlp import tabular
-
         decisions = self.prepared.decisions
         state = self.prepared.preprocessing
         self.run = _config.resolved(
@@ -223,8 +225,7 @@ class _DecidedJob(Job):
         if self.given.dry_run:  # no weights are drawn: those of a large network take a while
             self.prepared.decisions = replace(decisions, start="glorot")
         with _options.library_call():
-            self.training = tabular.TableTraining(self.prepared, self.resumed, self.report.note)
-        self.model = self.training.model
+            self.make()
         self.model.extras.setdefault(_config.KEPT, self.run)
         optimizer = self.model.optimizer
         assert optimizer is not None
@@ -232,6 +233,13 @@ class _DecidedJob(Job):
             self.prepared.n_epochs, decisions.batch_size, self.given.validation_every or 1,
             self.settings.seed, optimizer,
         )  # fmt: skip
+
+    def make(self) -> None:
+        """Make the model that is trained."""
+        from fastmlp import tabular
+
+        self.training = tabular.TableTraining(self.prepared, self.resumed, self.report.note)
+        self.model = self.training.model
 
     def _details(self) -> None:
         report, data = self.report, self.data
@@ -366,14 +374,10 @@ class TableJob(_DecidedJob):
         for row in figures.closing_table():
             table.add_row(*row)
         out.print(table)
-        best, decisions = result["best_epoch"], self.prepared.decisions
-        bounded = decisions.epochs < tabular.UNBOUNDED
-        of = f" of {self.prepared.n_epochs}" if bounded else ""
         zeros = f" ({result['zeros']:.2%} of weights zero)" if result["zeros"] else ""
-        again = ", then trained on all rows" if self.given.options.refit else ""
         ranks = f", {result['ranks']} ranks" if result.get("ranks", 1) > 1 else ""
         out.print(
-            f"{figures.n_rows:,} rows, {figures.how}; best epoch {best}{of}{again}; "
+            f"{figures.n_rows:,} rows, {figures.how}; {self.kept_networks(result)}; "
             f"{result['parameters']:,} parameters{zeros}, {result['seconds']:.3g} s, "
             f"seed {result['seed']}{ranks}"
         )
@@ -395,6 +399,82 @@ class TableJob(_DecidedJob):
             f"{kept}Next: fastmlp evaluate {file} new.csv, fastmlp predict {file} new.csv"
         )
 
+    def kept_networks(self, result: dict[str, Any]) -> str:
+        """Say which network, or networks, the model holds."""
+        from fastmlp import tabular
+
+        bounded = self.prepared.decisions.epochs < tabular.UNBOUNDED
+        of = f" of {self.prepared.n_epochs}" if bounded else ""
+        again = ", then trained on all rows" if self.given.options.refit else ""
+        return f"best epoch {result['best_epoch']}{of}{again}"
+
+
+class FoldsJob(TableJob):
+    """The training of a network for each fold of a table, with --effort high."""
+
+    training: FoldsTraining  # type: ignore[assignment]
+
+    @classmethod
+    def check(cls, given: Given) -> None:
+        """Refuse what is about one network."""
+        others = {
+            "--polish": given.polish,
+            "--checkpoint": given.checkpoints.checkpoint is not None,
+            "--find-rate": given.options.find_rate,
+            "--shards, or several ranks,": given.team.shards is not None,
+        }
+        for name, found in others.items():
+            if found:
+                raise click.UsageError(
+                    f"--effort high trains several networks; {name} is for one network"
+                )
+        super().check(given)
+
+    def make(self) -> None:
+        """Make the network that each fold trains anew."""
+        from fastmlp import tabular
+
+        self.training = tabular.FoldsTraining(self.prepared, self.report.note)
+        self.model = self.training.template
+
+    def train(self) -> None:
+        """Train, and score each network on the rows of its fold."""
+        from fastmlp import tabular
+
+        training = self.training
+        try:
+            training.run(self.report.verbosity)
+        finally:
+            if training.model is not None:
+                self.model = training.model
+                self.model.extras.setdefault(_config.KEPT, self.run)
+        tabular.answer_folds(training, self.given.options.wanted)
+
+    def finish_early(self) -> None:
+        """Score the networks so far on the rows of their folds."""
+        from fastmlp import tabular
+
+        tabular.answer_folds(self.training, self.given.options.wanted)
+
+    def described(self) -> dict[str, Any]:
+        """Return the description of the networks."""
+        from fastmlp._model.summary import zero_share
+
+        found = _report.described(self.training.template, self.data, self.settings)
+        shares = [zero_share(member) for member in self.training.model]
+        return {
+            **found,
+            "networks": len(shares),
+            "parameters": self.training.model.count_params(),
+            "zeros": sum(shares) / len(shares),
+        }
+
+    def kept_networks(self, result: dict[str, Any]) -> str:
+        """Say how many networks the model holds."""
+        return (
+            f"the mean of {result['networks']} networks of at most {self.prepared.n_epochs} epochs"
+        )
+
 
 class StreamJob(_DecidedJob):
     """A training on a Parquet file that is read anew for every epoch."""
@@ -407,6 +487,7 @@ class StreamJob(_DecidedJob):
         given.options.refuse(
             "needs all rows in memory; they are streamed (--no-stream reads them)",
             "--loss", "--metric", "--patience", "--schedule", "--clip", "--max-time",
+            "--effort",
         )  # fmt: skip
         if given.team.shards is not None and given.options.max_time is not None:
             raise click.UsageError("--max-time works in one process; shards keep no common clock")

@@ -19,18 +19,17 @@ if TYPE_CHECKING:
 def result(
     model: Sequential,
     data: _data.Data,
-    settings: Settings,
+    facts: dict[str, Any],
     seconds: float,
     quiet: bool,
     team: _ranks.Team,
 ) -> dict[str, Any]:
-    """Return all results of a training, with loss and metrics on the rows."""
+    """Return all results of a training, what `described` said and loss and metrics on the rows."""
     scored = [
         None if part is None else scores(model, data.preprocessing, part, quiet, team)
         for part in (data.train, data.validation)
     ]
-    return {**described(model, data, settings), "train": scored[0], "val": scored[1],
-            "seconds": seconds}  # fmt: skip
+    return {**facts, "train": scored[0], "val": scored[1], "seconds": seconds}
 
 
 def described(model: Sequential, data: _data.Data, settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 from . import _config, _data, _decided, _options, _ranks, _report, _resume, _training
 from ._figures import Drawing
 from ._groups import group
-from ._jobs import Given, Job, PlainJob, StreamJob, TableJob
+from ._jobs import FoldsJob, Given, Job, PlainJob, StreamJob, TableJob
 from ._output import (
     Messages,
     OutputOptions,
@@ -36,6 +36,7 @@ EPILOG = """\b
 Examples:
   fastmlp train houses.csv --target price
   fastmlp train houses.csv --target price --interval 0.9 -o houses.fmlp
+  fastmlp train houses.csv --target price --effort high -o houses.fmlp
   fastmlp train patients.csv --target ill --group patient --cost fp:1,fn:10 -o ill.fmlp
   fastmlp train sales.csv --target sold --time day --loss quantile:0.9 --refit -o sales.fmlp
   fastmlp train sales.csv --target sold --max-time 10m -o sales.fmlp
@@ -162,7 +163,9 @@ def command(
         kind: type[Job] = PlainJob
     else:
         with team.ranks.collectively():
-            kind = StreamJob if streaming.wanted(source.data) else TableJob
+            kind = FoldsJob if options.effort == "high" else TableJob
+            if streaming.wanted(source.data):
+                kind = StreamJob
     kind.check(given)
     if not _config.print_wanted():
         with team.first_alone() as first:

@@ -33,6 +33,7 @@ LOSS_ALIASES = {
     "bce": "binary_crossentropy",
 }
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+EFFORTS = ("normal", "high")
 SCHEDULES = ("cycles", "cosine", "linear", "constant")
 TASKS = ("regression", "classification")
 

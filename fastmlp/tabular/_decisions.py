@@ -11,7 +11,7 @@ from typing import Any
 from .. import losses, optimizers, schedules
 from .._model.architecture import parse_units
 from .._utils import arguments
-from .._utils.names import LOSS_ALIASES, LOSSES, SCHEDULES
+from .._utils.names import EFFORTS, LOSS_ALIASES, LOSSES, SCHEDULES
 
 FEW_ROWS = 500  # below, repeated cross-validation takes the place of one held-out part
 MANY_ROWS = 400  # to train on: one network is trained, not those of all folds; it may cost more
@@ -19,7 +19,6 @@ FEWEST_ROWS = 10  # below, nothing is held out
 SHARE = 0.2  # of the rows, held out
 MOST_BINS = 16_384  # of all inputs together, each of which has a weight to every first unit
 FOLDS, REPEATS = 5, 2
-EFFORTS = ("normal", "high")
 PATH_WIDEST = 64  # units of a layer
 OWN_RATES = ("adam", "adamw")  # optimizers that the rates below are for
 UNBOUNDED = 1 << 30  # epochs, where time is the limit
@@ -303,7 +302,9 @@ def _batch_size(n: int) -> int:
 def _epochs(n: int) -> int:
     fewest = 24 if n < 64_000 else max(8, round(24 * math.sqrt(64_000 / n)))
     most = 128 if n < MANY_ROWS else 256
-    return min(most, max(fewest, round(64 * math.sqrt(4000 / max(n, 1)))))
+    # More rows need fewer epochs, for about as many steps; few rows are overfitted by as many.
+    share = 4000 / max(n, 1)
+    return min(most, max(fewest, round(64 * share ** (0.5 if share > 1 else 0.8))))
 
 
 # ---- what the user has chosen ------------------------------------------------------------------
