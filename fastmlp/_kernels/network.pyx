@@ -36,6 +36,8 @@ include "steps/shallow.pxi"
 include "steps/training.pxi"
 include "steps/parts.pxi"
 
+lists_begin()
+
 DTYPE = np.dtype("float64" if REAL_IS_DOUBLE else "float32")
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid",
@@ -356,7 +358,7 @@ cdef void gradient_team(State* s, int n, const real* y, const real* weight, cons
     if dy == NULL:
         forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
     if y != NULL:
-        share(n, VL, tid, n_threads, &start, &stop)
+        share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
         score_rows(s, n, y, weight, 1, start, stop, tid)
     else:
         begin_from_outputs(s, n, dy, tid, n_threads)

@@ -34,19 +34,45 @@ _ACTIVATIONS = {
 }
 
 _DENSE = """\
-/* y = x @ w + b; w holds a row of n_in weights for each of the n_out units. */
-static void dense(const {real} *x, int n_in, const {real} *w, const {real} *b, int n_out, {real} *y)
+/* y = x @ w + b; w holds a row of n_out weights for each of the n_in inputs. Rows are added to y
+   four at a time, in order{skipped}. */
+static void dense(const {real} *x, int n_in, const {real} *w, const {real} *b, int n_out,
+                  {real} *restrict y)
 {{
-    int i, k;
+    const {real} *row[4];
+    {real} a[4];
+    int i, k, n = 0;
     for (i = 0; i < n_out; i++) {{
-        {real} sum = 0;
-        for (k = 0; k < n_in; k++) {{
-            sum += x[k] * w[k];
+        y[i] = 0;
+    }}
+    for (k = 0; k < n_in; k++, w += n_out) {{
+{skip}        a[n] = x[k];
+        row[n++] = w;
+        if (n == 4) {{
+            const {real} *r0 = row[0], *r1 = row[1], *r2 = row[2], *r3 = row[3];
+            const {real} a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
+            for (i = 0; i < n_out; i++) {{
+                y[i] = y[i] + a0 * r0[i] + a1 * r1[i] + a2 * r2[i] + a3 * r3[i];
+            }}
+            n = 0;
         }}
-        w += n_in;
-        y[i] = b ? sum + b[i] : sum;
+    }}
+    for (k = 0; k < n; k++) {{
+        for (i = 0; i < n_out; i++) {{
+            y[i] += a[k] * row[k][i];
+        }}
+    }}
+    if (b) {{
+        for (i = 0; i < n_out; i++) {{
+            y[i] += b[i];
+        }}
     }}
 }}
+"""
+_SKIP_ZERO = """\
+        if (x[k] == 0) {
+            continue;
+        }
 """
 
 _ENCODED_DENSE = """\
@@ -239,6 +265,8 @@ def _numbers(values: np.ndarray, single: bool) -> Iterator[str]:
 
 
 def _constant(value: float, single: bool) -> str:
+    if not math.isfinite(value):
+        return "NAN" if math.isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
     text = f"{value:.9g}" if single else repr(value)
     if text.lstrip("-").isdigit():
         text += ".0"
@@ -273,7 +301,13 @@ def _functions(network: list[DensePart], encoded: bool, real: str) -> Iterator[s
     if encoded:
         yield _ENCODED_DENSE.format(real=real)
     if len(network) > encoded:
-        yield _DENSE.format(real=real)
+        # Zero times a weight that is not finite is NaN.
+        finite = all(np.isfinite(part.weights).all() for part in network[encoded:])
+        yield _DENSE.format(
+            real=real,
+            skipped=", those of inputs that are 0 left out" if finite else "",
+            skip=_SKIP_ZERO if finite else "",
+        )
     for name in sorted({part.activation for part in network} - {"linear"}):
         if name == "softmax":
             yield _SOFTMAX.format(real=real, f=f)
@@ -582,7 +616,7 @@ def to_c(model: Model, name: str = "model") -> bytes:
         if encoding is not None and i == 0:
             pieces.append(_array("w0", _sums(part.weights, encoding[0]), real))
         else:
-            pieces.append(_array(f"w{i}", part.weights.T, real))
+            pieces.append(_array(f"w{i}", part.weights, real))
         if part.bias is not None:
             pieces.append(_array(f"b{i}", part.bias, real))
     encoded = encoding is not None

@@ -38,3 +38,28 @@ def test_leaving_out_hides_no_bad_weight(monkeypatch, layer, bad):
         outcomes.append(net.diverged)
     assert outcomes[0] is not None
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_rows", [1, 5, 40])
+def test_lists_of_live_units_of_rows_in_any_order(monkeypatch, dtype, n_rows):
+    """A large network has lists for each tile of rows although its rows are not sorted."""
+    outcomes = []
+    for skip in ("0", "1"):
+        monkeypatch.setenv("FASTMLP_SKIP_DEAD", skip)
+        net = networks.compiled(dtype)(30, [1010, 1000, 3], ["relu", "relu", "linear"])
+        networks.draw_parameters(net, 2)
+        for layer in range(2):
+            net.bias(layer)[...] -= 0.5
+        net.configure(loss="mean_squared_error", optimizer="adam")
+        rng = np.random.default_rng(4)
+        x = rng.normal(size=(3 * n_rows, 30)).astype(dtype)
+        net.begin(x, x[:, :3].copy(), batch_size=n_rows, shuffle=True, seed=3)
+        losses, metrics = np.zeros(2), np.zeros((2, 0))
+        while net.epoch < 2:
+            net.run(2 - net.epoch, losses, metrics, n_threads=2, automatic=False)
+        outcomes.append(networks.parameters(net) | {"losses": losses})
+        assert ("patterns" in net.ran) == (skip == "1" and n_rows > 1)
+        assert ("left_out" in net.ran) == (skip == "1")
+    for key, value in outcomes[0].items():
+        assert same_bits(outcomes[1][key], value), key

@@ -23,6 +23,7 @@ SHAPES = {
     "narrow alone": (61, [4], ["sigmoid"]),
     "few inputs": (5, [9, 1], ["tanh", "linear"]),
     "large": (500, [270, 70, 2], ["relu", "relu", "linear"]),
+    "listed by tile": (300, [900, 850, 2], ["relu", "relu", "linear"]),
 }
 
 

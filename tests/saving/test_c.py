@@ -88,6 +88,22 @@ def test_every_activation_agrees_far_out(tmp_path, dtype):
 
 
 @needs_compiler
+def test_zeros_are_left_out_unless_a_weight_is_not_finite(tmp_path):
+    model = models.Sequential([layers.Dense(2, input_shape=(9,))], seed=1)
+    x = np.zeros((4, 9), np.float32)  # 0 to 8 nonzeros: a row of weights each, four together
+    for row, nonzeros in enumerate((0, 3, 4, 8)):
+        x[row, 1 : 1 + nonzeros] = row + 0.5
+    assert "if (x[k] == 0)" in to_bytes(model, "c").decode()
+    found, _ = run(compiled(model, tmp_path), x, 2, "float32")
+    drawn.close(found, model.predict(x), 1e-6)
+    model.network.weights(0)[0, 0] = np.inf  # that of an input that is 0
+    assert "if (x[k] == 0)" not in to_bytes(model, "c").decode()
+    found, _ = run(compiled(model, tmp_path, "again"), x, 2, "float32")
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(model.predict(x)))
+    assert np.isnan(found).any()
+
+
+@needs_compiler
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("seed", range(8))
 def test_bins_of_inputs_agree(tmp_path, seed, dtype):

@@ -214,7 +214,7 @@ cdef void part_forward(State* s, int n, int n_batch, const real* y, const real* 
     cdef int start, stop
     forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
     if y != NULL:
-        share(n, VL, tid, n_threads, &start, &stop)
+        share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
         score_rows(s, n_batch, y, weight, 1, start, stop, tid)
         team_barrier(&s.gate, n_threads)
     denormals_restore(state)

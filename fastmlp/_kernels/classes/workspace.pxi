@@ -269,7 +269,7 @@ cdef class _Workspace(_Parameters):
                 values += <double>rows * layer.n_panels * PANEL
             if live:
                 values += (n / ROW_BLOCK + 1.0) * ROW_TILES * layer.ld
-                if self._orderable():
+                if self._has_patterns():
                     values += ((n / ROW_BLOCK + 1.0) * ROW_TILES + n / LANE_ROWS) * layer.n_out
             if layer.dropout > 0:
                 values += 2.0 * (dense * <double>padded(s.n_inputs) if h == 0
@@ -278,7 +278,7 @@ cdef class _Workspace(_Parameters):
         return total + values * sizeof(real)
 
     cdef _take_patterns(self, Patterns* p, int n_units, int n_groups):
-        if not self._orderable():
+        if not self._has_patterns():
             return
         p.ld = n_units + FORWARD_AHEAD
         p.n_cuts = (n_units + DEPTH - 1) // DEPTH + 1
@@ -291,6 +291,10 @@ cdef class _Workspace(_Parameters):
         return (self.s.n_inputs <= ORDERED_INPUTS and self.s.n_layers > 2
                 and not self.s.encoding.used
                 and self.s.n_params > 100_000)
+
+    cdef bint _has_patterns(self):
+        """Whether groups of rows have lists of their live units, see reads_patterns."""
+        return self._orderable() or self.s.n_weights > LISTED_WEIGHTS
 
     cdef Py_ssize_t _scratch_bytes(self):
         return self._scratch.n_bytes if self._work else 0

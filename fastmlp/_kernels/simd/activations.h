@@ -6,6 +6,7 @@
 #ifndef FASTMLP_ACTIVATIONS_H
 #define FASTMLP_ACTIVATIONS_H
 
+#include "lists.h"
 #include "simd.h"
 
 enum activation {
@@ -143,8 +144,7 @@ INLINE void finish_case(const int act, int n, int nv, const real *b, real *y, pt
             vstore(p, out);
             any |= (vint)(out != vzero());
         }
-        if (live)
-            for (int e = 0; e < VL; e++) live[v * VL + e] = any[e] != 0;
+        if (live) store_flags(live + v * VL, any);
     }
 }
 
@@ -222,8 +222,7 @@ INLINE void backward_case(const int act, int c0, int c1, int n, int from_t, int 
                 for (int e = 0; e < VL; e++) vstore(t + feature_at(group, c + e, i), r[e]);
             }
         }
-        if (live)
-            for (int e = 0; e < VL; e++) live[c + e] = any[e] != 0;
+        if (live) store_flags(live + c, any);
     }
 }
 

@@ -76,14 +76,20 @@ typedef struct {
     int arrived, phase;
 } barrier;
 
-static inline void team_barrier(barrier *b, int n_threads) {
-    if (n_threads == 1) return;
+static inline void barrier_open(barrier *b) {
+    __atomic_store_n(&b->arrived, 0, __ATOMIC_RELAXED);
+    const unsigned phase = (unsigned)__atomic_load_n(&b->phase, __ATOMIC_RELAXED);
+    __atomic_store_n(&b->phase, (int)(phase + 1), __ATOMIC_RELEASE);
+}
+
+/* Note that the caller has come, without waiting; returns what barrier_wait takes later. */
+static inline int barrier_arrive(barrier *b, int n_threads) {
     const int phase = __atomic_load_n(&b->phase, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&b->arrived, 1, __ATOMIC_ACQ_REL) == n_threads) {
-        __atomic_store_n(&b->arrived, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&b->phase, phase + 1, __ATOMIC_RELEASE);
-        return;
-    }
+    if (__atomic_add_fetch(&b->arrived, 1, __ATOMIC_ACQ_REL) == n_threads) barrier_open(b);
+    return phase;
+}
+
+static inline void barrier_wait(barrier *b, int phase) {
     for (int spins = 0; __atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) == phase; spins++) {
         if (spins > 600) yield_processor();
 #if defined(__x86_64__)
@@ -92,6 +98,19 @@ static inline void team_barrier(barrier *b, int n_threads) {
         else __asm__ volatile("yield");
 #endif
     }
+}
+
+static inline void team_barrier(barrier *b, int n_threads) {
+    if (n_threads > 1) barrier_wait(b, barrier_arrive(b, n_threads));
+}
+
+/* Wait for the others, unless the caller is the last to come: then returns 1 and the others wait
+ * on until it calls barrier_open. So what one thread does for all between two barriers costs one. */
+static inline int barrier_last(barrier *b, int n_threads) {
+    const int phase = __atomic_load_n(&b->phase, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&b->arrived, 1, __ATOMIC_ACQ_REL) == n_threads) return 1;
+    barrier_wait(b, phase);
+    return 0;
 }
 
 /* Flags that several threads may lower at the same time, and that are read past a barrier. */

@@ -306,27 +306,6 @@ static void pack_panels(int n_idx, const int *idx, int n, const int *rows, const
     }
 }
 
-/* The reverse for one row: g[idx[t]] = compact[t], 0 elsewhere; `live`, NULL if the list is whole,
- * has a byte a column that says whether it is listed. With AVX-512 g is written a vector at a time: what reads it next would
- * otherwise wait for many small stores. AddressSanitizer does not see loads that expand. */
-static void spread_row(int n_vec, const unsigned char *live, int n_idx, const int *idx,
-                       const real *compact, real *g) {
-#if defined(__AVX512F__) && !REAL_IS_DOUBLE && !defined(__SANITIZE_ADDRESS__)
-    for (int q = 0; live && q < n_vec; q++) {
-        const __m128i flags = _mm_loadu_si128((const __m128i *)(live + q * VL));
-        const __mmask16 mask = _mm_test_epi8_mask(flags, flags);
-        vstore(g + q * VL, (vreal)_mm512_maskz_expandloadu_ps(mask, compact));
-        compact += __builtin_popcount(mask);
-    }
-    if (live) return;
-#endif
-    for (int q = 0; q < n_vec; q++) vstore(g + q * VL, vzero());
-    if (live)
-        for (int t = 0; t < n_idx; t++) g[idx[t]] = compact[t];
-    else
-        memcpy(g, compact, n_idx * sizeof(real));
-}
-
 /* Few outputs: weights are kept transposed, wt[j, 0:K], and lanes run along the inputs. */
 
 /* y[i, j] = sum over k of x[i, k] * wt[j, k], for mr rows: lane-wise sums, then the lanes' tree. */

@@ -6,7 +6,7 @@ cdef void begin_from_outputs(State* s, int n, const real* dy, int tid,
     """The last layer's dz from dy, the gradient by the outputs; NULL: all ones."""
     cdef Layer* last = &s.layers[s.n_layers - 1]
     cdef int i, j, start, stop
-    share(n, VL, tid, n_threads, &start, &stop)
+    share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
     for i in range(start, stop):
         for j in range(last.n_out):
             last.dz[i * last.ld + j] = dy[i * last.n_out + j] if dy != NULL else 1
@@ -72,6 +72,7 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
     """backward_team's work for the layers from `top` down to `bottom`. A task takes rows of weights
     backward by data and then updates them, so one barrier a layer is enough."""
     cdef int h, start, stop, unit, n_idx, n_columns, compacted, packed, keep_t
+    cdef int packing, awaited = 0
     cdef Queue queue
     cdef fetch_list later
     cdef Layer* layer
@@ -98,11 +99,8 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
         w = s.params + layer.w_at
         idx = s.iota
         n_idx = layer.n_out
-        compacted = 0
+        compacted = packing = 0
         if training and skips(s, layer) and h + 1 < s.n_layers:
-            if tid == 0:
-                layer.n_dz = list_live(layer.live_dz, 1, layer.ld, layer.n_out, layer.idx_dz)
-            team_barrier(&s.gate, n_threads)
             idx = layer.idx_dz
             n_idx = layer.n_dz
         # Rows are worth picking when a tenth or more of the products fall away.
@@ -116,14 +114,22 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             n_columns = n_idx if compacted else layer.n_out
             share((n_columns + PANEL - 1) // PANEL, 1, tid, n_threads, &start, &stop)
             pack_panels(n_columns, columns, n, s.place, layer.dz, layer.ld, start, stop, layer.dzp)
-            team_barrier(&s.gate, n_threads)
+            # Gradients by data do not need it: it is waited for where the first update does.
+            awaited = barrier_arrive(&s.gate, n_threads)
+            packing = 1
         if tid == 0 and training:
             note_backward(s, layer, n_idx, n, compacted, packed)
         if h == 0 and s.sparse.used:
+            if packing:
+                barrier_wait(&s.gate, awaited)
+                packing = 0
             turn_nonzeros(&s.sparse, layer.n_in, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
         keep_t = h > 1 and not below.narrow
         later.n_rows = 0
+        if packing and h > 0 and below.act == ACT_SOFTMAX:
+            barrier_wait(&s.gate, awaited)
+            packing = 0
         if h > 0 and below.act == ACT_SOFTMAX:
             share(layer.n_in, PANEL, tid, n_threads, &start, &stop)
             backward_data(layer, below, w, s.iota + start, stop - start, start, stop, idx, n_idx,
@@ -143,6 +149,9 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             if h > 0 and below.act != ACT_SOFTMAX:
                 data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t,
                           &later, tid)
+            if packing:
+                barrier_wait(&s.gate, awaited)
+                packing = 0
             if h == 0 and s.encoding.used:
                 update_from_bins(layer, rule, s, w, m + layer.w_at, v + layer.w_at, start, stop,
                                  scratch)
@@ -166,7 +175,14 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             if start == 0 and layer.use_bias:
                 update_biases(layer, rule, s.params + layer.b_at, m + layer.b_at,
                               v + layer.b_at, n, s.place, s.ones, scratch)
-        team_barrier(&s.gate, n_threads)
+        if packing:
+            barrier_wait(&s.gate, awaited)
+        if training and h > 0 and skips(s, below):
+            if barrier_last(&s.gate, n_threads):
+                below.n_dz = list_live(below.live_dz, 1, below.ld, below.n_out, below.idx_dz)
+                barrier_open(&s.gate)
+        else:
+            team_barrier(&s.gate, n_threads)
 
 
 cdef void note_backward(State* s, const Layer* layer, int n_idx, int n, int compacted,
@@ -202,7 +218,7 @@ cdef void data_task(State* s, const Layer* layer, Layer* below, int training, co
     if training and below.act == ACT_RELU and skips(s, below):
         # A unit that is off in every row passes nothing back.
         kk = live_range(below.idx_y, below.n_y, start, stop, &n_k)
-        by_group = (reads_patterns(s, below) and reads_patterns(s, layer) and not layer.narrow
+        by_group = (reads_patterns(s, below, n) and reads_patterns(s, layer, n) and not layer.narrow
                     and groups_pay(layer, below, n_idx, n))
         if by_group and tid == 0:
             s.ran |= RAN_GROUPS

@@ -29,7 +29,9 @@ cdef void note_batch(State* s, int n, int n_threads) noexcept nogil:
 
 cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
                        int tid, int n_threads) noexcept nogil:
-    """Outputs of the first n_layers layers for the batch x, into the layers' own arrays."""
+    """Outputs of the first n_layers layers for the batch x, into the layers' own arrays. There may
+    be no barrier after the last layer of a network: its outputs for a thread's share of n, in
+    SCORED_ROWS, are then the thread's own."""
     cdef int h, start, stop, n_idx, flags, n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
     cdef Layer* layer
     cdef Layer* below = NULL
@@ -59,7 +61,7 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         if training and h > 0 and skips(s, below):
             idx = below.idx_y
             n_idx = below.n_y
-            if reads_patterns(s, below):
+            if reads_patterns(s, below, n):
                 patterns = &below.tiles
             if tid == 0:
                 s.ran |= (RAN_LEFT_OUT * (n_idx < layer.n_in)
@@ -74,9 +76,9 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns,
                          x, ldx, n, layer.y, layer.z,
                          layer.live_y if training and skips(s, layer) else NULL,
-                         reads_patterns(s, layer), training, queues(s, 0, h), tid, n_threads)
-        team_barrier(&s.gate, n_threads)
+                         reads_patterns(s, layer, n), training, queues(s, 0, h), tid, n_threads)
         if layer.act == ACT_SOFTMAX:
+            team_barrier(&s.gate, n_threads)
             share(n, 1, tid, n_threads, &start, &stop)
             softmax_rows(layer, start, stop, layer.z, layer.y)
             team_barrier(&s.gate, n_threads)
@@ -84,19 +86,21 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             flags = n_blocks
             if h == 0 and s.sparse.used:
                 flags = sparse_items(n)
-            if reads_patterns(s, layer):
+            if reads_patterns(s, layer, n):
                 flags = tile_of_row(n, (n + n_blocks - 1) // n_blocks, n - 1) + 1
-                list_patterns(layer, n, tid, n_threads)
                 team_barrier(&s.gate, n_threads)
-            if tid == 0:
+                list_patterns(layer, n, tid, n_threads)
+            if barrier_last(&s.gate, n_threads):
                 layer.n_y = list_live(layer.live_y, flags, layer.ld, layer.n_out, layer.idx_y)
                 count_late(layer, &s.layers[h + 1])
-            team_barrier(&s.gate, n_threads)
+                barrier_open(&s.gate)
             if s.layers[h + 1].n_late:
                 if tid == 0:
                     s.ran |= RAN_LATE
                 update_late(s, &s.layers[h + 1], layer.idx_y, layer.n_y, tid, n_threads)
                 team_barrier(&s.gate, n_threads)
+        elif not (layer.narrow and h + 1 == s.n_layers) or h == 0 and s.sparse.used:
+            team_barrier(&s.gate, n_threads)
         x = layer.y
         ldx = layer.ld
         below = layer

@@ -24,6 +24,10 @@ cdef extern from "memory.h" nogil:
     ctypedef struct barrier:
         pass
     void team_barrier(barrier* b, int n_threads)
+    int barrier_arrive(barrier* b, int n_threads)
+    void barrier_wait(barrier* b, int phase)
+    int barrier_last(barrier* b, int n_threads)
+    void barrier_open(barrier* b)
     void lower(int* flag)
     int take_ticket(int* counter)
     double LOOK_SECONDS
@@ -63,14 +67,19 @@ cdef extern from "tiles.h" nogil:
                      ptrdiff_t ldx, real* xp)
     void pack_panels(int n_idx, const int* idx, int n, const int* rows, const real* dz,
                      ptrdiff_t lddz, int first, int last, real* out)
-    void spread_row(int n_vec, const unsigned char* live, int n_idx, const int* idx,
-                    const real* compact, real* g)
     void narrow_forward(int n, int J, int n_vec, const real* x, ptrdiff_t ldx, const real* wt,
                         ptrdiff_t ldw, real* y, ptrdiff_t ldy)
     void narrow_backward_data(int n, int J, int q0, int q1, const real* dz, ptrdiff_t lddz,
                               const real* wt, ptrdiff_t ldw, real* dx, ptrdiff_t lddx)
     void narrow_weights(int nv, int n, const int* rows, const real* x, ptrdiff_t ldx,
                         const real* dz, ptrdiff_t lddz, real* g)
+
+cdef extern from "lists.h" nogil:
+    void lists_begin()
+    int list_flags(const unsigned char* flags, int n, int first, int* idx)
+    void join_flags(const unsigned char* flags, ptrdiff_t ld, int n, int first, int last,
+                    unsigned char* out)
+    void spread_row(int n_vec, const unsigned char* live, int n_idx, const real* compact, real* g)
 
 cdef extern from "sparse.h" nogil:
     void sparse_row(int64_t n, const int* index, const real* values, const real* table,
@@ -189,6 +198,8 @@ cdef enum:
     APART = 16      # numbers that keep two of their counters in different cache lines
     WINDOW = 8      # steps after which updates that nobody needs earlier are made together
     CORRECTIONS = 64   # steps whose corrections of Adam's rate are worked out together
+    SCORED_ROWS = 4  # that a thread takes through a narrow last layer and the loss together
+    LISTED_WEIGHTS = 1_000_000  # with more, tiles of rows in any order have lists of live units
     ENOUGH_TO_SHARE = 1 << 15  # numbers of a block that a thread copies or looks through
     ORDERED_INPUTS = 4   # and its inputs: with more, neighbours hardly share inactive units
     SPARSE_ROWS = 16     # rows that one task takes through a first layer of sparse inputs

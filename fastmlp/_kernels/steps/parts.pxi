@@ -77,7 +77,7 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         load_rows(part, s.batch * s.batch_size + part.first_row, start, stop)
         team_barrier(&part.gate, n_ranks)
         forward_team(part, part.xb, part.ldx, m, part.n_layers, 1, rank, n_ranks)
-        share(m, VL, rank, n_ranks, &start, &stop)
+        share(m, SCORED_ROWS, rank, n_ranks, &start, &stop)
         score_rows(part, n, part.yb, part.wb, 1, start, stop, rank)
         keep_scores(s, part, start, stop)
         team_barrier(&part.gate, n_ranks)

@@ -33,7 +33,7 @@ cdef void forward_rows(const Layer* layer, const real* w, const real* b, const i
     cdef const int* want
     cdef Queue queue
     if layer.narrow:
-        share(n, 4, tid, n_threads, &start, &stop)
+        share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
         while start < stop and not stopped(layer.watch):
             m = min(CHUNK_ROWS, stop - start)
             narrow_forward(m, layer.n_out, round_up(layer.n_in, VL) // VL, x + start * ldx, ldx, w,
@@ -265,7 +265,7 @@ cdef void update_live_rows(Layer* layer, const update_rule* rule, const Window* 
                 fetch_start(w + at + t, FETCH)
                 fetch_start(m + at + t, FETCH)
                 fetch_start(v + at + t, FETCH)
-            spread_row(2 * layer.n_panels, live, n_idx, idx, compact + done * ldg, g)
+            spread_row(2 * layer.n_panels, live, n_idx, compact + done * ldg, g)
             done += 1
             sums_restart(&sums)
             update_span(rule, layer.pen, 2 * layer.n_panels, w + at, g, m + at, v + at, &sums)
@@ -344,16 +344,10 @@ cdef int list_live(unsigned char* live, int n_blocks, int ld, int n,
                    int* idx) noexcept nogil:
     """Fill idx with the units live in any row block, ascending, and note them in the first
     block; idx is padded for the prefetch beyond its end."""
-    cdef int j, block, count = 0, alive
-    for j in range(n):
-        alive = 0
-        for block in range(n_blocks):
-            alive |= live[block * ld + j]
-        live[j] = alive
-        idx[count] = j
-        count += alive != 0
-    for j in range(n, ld):
-        live[j] = 0
+    cdef int j, count
+    join_flags(live, ld, n, 0, n_blocks, live)
+    memset(live + n, 0, ld - n)
+    count = list_flags(live, n, 0, idx)
     for j in range(FORWARD_AHEAD):
         idx[count + j] = idx[count - 1] if count else 0
     return count
@@ -362,17 +356,15 @@ cdef int list_live(unsigned char* live, int n_blocks, int ld, int n,
 cdef void list_groups(const Patterns* p, const unsigned char* live, ptrdiff_t ld, int n_units,
                       int first, int last, int group) noexcept nogil:
     """Fill one group's list with the units live in any of the rows of flags [first, last)."""
-    cdef int j, t, c, alive, count = 0
+    cdef int j, c, m, count = 0
+    cdef unsigned char joined[DEPTH]
     cdef int* idx = p.idx + group * p.ld
     cdef int* cut = p.cut + group * p.n_cuts
     for c in range(p.n_cuts - 1):
         cut[c] = count
-        for j in range(c * DEPTH, min((c + 1) * DEPTH, n_units)):
-            alive = 0
-            for t in range(first, last):
-                alive |= live[t * ld + j]
-            idx[count] = j
-            count += alive != 0
+        m = min(DEPTH, n_units - c * DEPTH)
+        join_flags(live + c * DEPTH, ld, m, first, last, joined)
+        count += list_flags(joined, m, c * DEPTH, idx + count)
     cut[p.n_cuts - 1] = count
     for j in range(FORWARD_AHEAD):
         idx[count + j] = idx[count - 1] if count else 0

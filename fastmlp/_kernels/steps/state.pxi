@@ -203,9 +203,11 @@ cdef inline int skips(const State* s, const Layer* layer) noexcept nogil:
     return s.skip and layer.may_skip
 
 
-cdef inline int reads_patterns(const State* s, const Layer* layer) noexcept nogil:
-    """Whether groups of rows have lists of this layer's live units."""
-    return s.ordered and skips(s, layer) and layer.act == ACT_RELU
+cdef inline int reads_patterns(const State* s, const Layer* layer, int n) noexcept nogil:
+    """Whether groups of the n rows of a batch have lists of this layer's live units."""
+    return ((s.ordered or s.n_weights > LISTED_WEIGHTS) and skips(s, layer) and n > 1
+            and layer.act == ACT_RELU
+            and not (s.sparse.used and layer == s.layers))  # it notes them by task, not by tile
 
 
 cdef inline int clips(const State* s) noexcept nogil:

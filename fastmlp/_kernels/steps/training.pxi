@@ -51,7 +51,7 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
     if tid == 0:
         s.ran |= RAN_LAYERS
     forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
-    share(n, VL, tid, n_threads, &start, &stop)
+    share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
     score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
     if leaves_before_update(s, clipped, tid, n_threads):
         return
@@ -158,33 +158,51 @@ cdef void close_window(State* s, int n_steps) noexcept nogil:
         enter_slot(s, 0)
 
 
+cdef inline int batch_rows(const State* s) noexcept nogil:
+    """Rows of the batch that comes next."""
+    return <int>min(<long long>s.batch_size, s.n_rows - s.batch * s.batch_size)
+
+
+cdef inline int whole_batch(const State* s) noexcept nogil:
+    """Whether all steps have the same rows in the same places."""
+    return s.batch_size >= s.n_rows and not s.shuffle
+
+
+cdef double begin_step(State* s) noexcept nogil:
+    """What one thread does before a step while the others wait: the epoch's and the batch's order.
+    Returns when it began, if that is watched."""
+    cdef int n = batch_rows(s)
+    if s.shuffle and s.order_epoch != s.epoch:
+        philox_shuffle(s.seed, s.epoch, s.n_rows, s.order)
+        s.order_epoch = s.epoch
+    if (s.may_order and not (whole_batch(s) and s.loaded)
+            and not (s.parts != NULL and rows_of_part(s, n) > 0)):
+        order_batch(s, n)
+    if not s.watched:
+        return 0
+    s.watch.on = 1
+    return seconds_now()
+
+
 cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
     """Steps until the call's epochs have ended, its time is up, or the run has diverged."""
     cdef int n, h, start, stop, in_parts, clock = 0
     cdef double begun = 0
     cdef int clock_every = 1 if <double>s.n_params * s.batch_size > 5e5 else 64
-    cdef int whole = s.batch_size >= s.n_rows and not s.shuffle
     cdef unsigned long long state = denormals_off()
     if tid == 0:
         s.threads_used = n_threads
     if s.parts != NULL and tid < groups_of_threads(s, n_threads):
         begin_part(s, s.parts[tid])
+    if tid == 0:
+        begun = begin_step(s)
+    team_barrier(&s.gate, n_threads)
     while True:
-        if tid == 0 and s.shuffle and s.order_epoch != s.epoch:
-            philox_shuffle(s.seed, s.epoch, s.n_rows, s.order)
-            s.order_epoch = s.epoch
-        if tid == 0 and s.watched:
-            s.watch.on, begun = 1, seconds_now()
-        team_barrier(&s.gate, n_threads)
         if s.undo != NULL:
             remember_team(s, 0, tid, n_threads)
-        n = <int>min(<long long>s.batch_size, s.n_rows - s.batch * s.batch_size)
+        n = batch_rows(s)
         in_parts = s.parts != NULL and rows_of_part(s, n) > 0
-        if not in_parts and not (whole and s.loaded):
-            if s.may_order:
-                if tid == 0:
-                    order_batch(s, n)
-                team_barrier(&s.gate, n_threads)
+        if not in_parts and not (whole_batch(s) and s.loaded):
             share(n, 1, tid, n_threads, &start, &stop)
             load_rows(s, s.batch * s.batch_size, start, stop)
             team_barrier(&s.gate, n_threads)
@@ -209,6 +227,8 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
                 clock = 0
                 if seconds_now() > s.deadline:
                     s.stop = 1
+            if not s.stop:
+                begun = begin_step(s)
         team_barrier(&s.gate, n_threads)
         if s.stop:
             break
