@@ -62,6 +62,7 @@ from ._metrics import (
     TopKAccuracy,
     TopKCategoricalAccuracy,
     get,
+    larger_is_better,
 )
 
 mse = MSE = mean_squared_error
@@ -106,6 +107,7 @@ __all__ = [
     "categorical_crossentropy",
     "get",
     "huber",
+    "larger_is_better",
     "macro_f1",
     "mean_absolute_error",
     "mean_squared_error",

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._model.history import History
 from .._model.model import Model
+from .._model.summary import summary_card
 from .._training import data, evaluation
 from .._training.arguments import check_verbose
 from .._training.fit import fit
@@ -42,7 +43,7 @@ class Sequential(Model):
     optimizer, loss, metrics
         As compiled; None and an empty list before.
     history : History or None
-        Of the latest `fit`, even one that was interrupted.
+        Of all calls of `fit`, also of one that was interrupted.
     stop_training : bool
         Set by callbacks to end `fit` after the epoch.
     training_config, extras : dict
@@ -421,6 +422,10 @@ class Sequential(Model):
     def __repr__(self) -> str:
         units = ", ".join(str(layer.units) for layer in self.dense_layers)
         return f"<Sequential {self.name!r}: {self.n_inputs or '?'} inputs, units {units or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        """Return a card of the model, for notebooks."""
+        return summary_card(self)
 
 
 def _unbuilt(cls: type[Sequential], described: dict[str, Any]) -> Sequential:
