@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .._model.summary import summary_card
 from .._training import data, evaluation
 from .._training.arguments import check_verbose
 from .._training.fit import fit
+from .._training.input_gradients import input_gradients
 from .._utils import arguments
 from .._utils.progress import ProgressLine, say
 from ..callbacks import Callback
@@ -330,10 +331,26 @@ class Sequential(Model):
         """
         return evaluation.activations(self, x)
 
+    @overload
     def gradients(
-        self, x: Any, y: Any = None, sample_weight: Any = None
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the gradient by each Dense layer's weights and biases.
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, wrt: Literal["weights"] = ...
+    ) -> list[tuple[np.ndarray, np.ndarray]]: ...
+
+    @overload
+    def gradients(
+        self, x: Any, *, wrt: Literal["inputs"], output: int | None = None
+    ) -> np.ndarray: ...
+
+    def gradients(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        wrt: str = "weights",
+        output: int | None = None,
+    ) -> Any:
+        """Return the gradient by each Dense layer's weights and biases, or by the inputs.
 
         Parameters
         ----------
@@ -343,12 +360,27 @@ class Sequential(Model):
             taken to be 0; without y, of the sum of the output over rows and columns. Dropout is
             off.
         sample_weight : array-like of shape (n,), optional
+        wrt : {'weights', 'inputs'}
+            What the gradient is by. 'inputs': of an output of each row by that row's inputs;
+            without y and weights.
+        output : int, optional
+            The output, for 'inputs'; the sum of all outputs by default.
 
         Returns
         -------
-        list of (dw, db)
+        list of (dw, db), or ndarray of shape (n, n_inputs)
             Shapes (n_in, units) and (units,); db is 0 for a layer without biases.
         """
+        if arguments.one_of("wrt", wrt, ("weights", "inputs")) == "inputs":
+            for name, given in (("y", y), ("sample_weight", sample_weight)):
+                if given is not None:
+                    raise ValueError(
+                        f"{name} cannot be combined with wrt='inputs', which is of the outputs. "
+                        f"Received: {name}"
+                    )
+            return input_gradients(self, x, output)
+        if output is not None:
+            raise ValueError(f"output needs wrt='inputs'. Received: output={output!r}")
         return evaluation.gradients(self, x, y, sample_weight)
 
     def summary(
