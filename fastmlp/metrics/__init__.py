@@ -1,6 +1,7 @@
 """Metrics under Keras's names.
 
 _metrics    the classes, and the lookup by name
+_curves     ROC, precision and recall, calibration, gains, confusion matrix
 _functions  metrics as functions: accuracies, AUC, Brier score, R2, precision, recall
 """
 
@@ -14,6 +15,14 @@ from ..losses import (
     mean_squared_error,
     poisson,
     sparse_categorical_crossentropy,
+)
+from ._curves import (
+    Calibration,
+    calibration,
+    confusion_matrix,
+    gains_curve,
+    precision_recall_curve,
+    roc_curve,
 )
 from ._functions import (
     auc,
@@ -77,6 +86,7 @@ __all__ = [
     "BinaryAccuracy",
     "BinaryCrossentropy",
     "BrierScore",
+    "Calibration",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
     "Huber",
@@ -103,8 +113,11 @@ __all__ = [
     "binary_accuracy",
     "binary_crossentropy",
     "brier_score",
+    "calibration",
     "categorical_accuracy",
     "categorical_crossentropy",
+    "confusion_matrix",
+    "gains_curve",
     "get",
     "huber",
     "larger_is_better",
@@ -114,8 +127,10 @@ __all__ = [
     "pinball_loss",
     "poisson",
     "precision",
+    "precision_recall_curve",
     "r2_score",
     "recall",
+    "roc_curve",
     "root_mean_squared_error",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",

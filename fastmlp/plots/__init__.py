@@ -24,6 +24,9 @@ _network        units as nodes, weights as edges
 _training       loss by epoch and by learning rate, histograms of weights, gradients by layer
 _inspection     importance, per-layer diagnostics
 _dependence     partial dependence
+_scores         ROC, precision and recall, confusion, calibration, gains of a classifier
+_residuals      predicted against actual, residuals, quantiles, coverage, learning curves
+_attributions   contributions of features to predictions
 _path           error and weights against lambda
 _path_fits      predictions at some lambdas of a path
 _sweep          ranking of configurations, effect of each parameter
@@ -35,6 +38,7 @@ _numbers        numbers on axes
 _style          colours, type sizes, legends, `save`
 """
 
+from ._attributions import plot_attribution, plot_attributions
 from ._change_points import plot_change_points
 from ._classes import plot_classification_data, plot_decision_boundary
 from ._dependence import plot_partial_dependence
@@ -44,29 +48,57 @@ from ._network import plot_network
 from ._path import plot_cv, plot_path
 from ._path_fits import plot_path_fits
 from ._regression import plot_regression_data
+from ._residuals import (
+    plot_coverage,
+    plot_learning_curve,
+    plot_predicted,
+    plot_qq,
+    plot_residuals,
+)
+from ._scores import (
+    plot_calibration,
+    plot_class_scores,
+    plot_confusion,
+    plot_gains,
+    plot_precision_recall,
+    plot_roc,
+)
 from ._style import PALETTE, save
 from ._sweep import plot_sweep
 from ._training import plot_gradients, plot_history, plot_rates, plot_weights
 
 __all__ = [
     "PALETTE",
+    "plot_attribution",
+    "plot_attributions",
+    "plot_calibration",
     "plot_change_points",
+    "plot_class_scores",
     "plot_classification_data",
+    "plot_confusion",
+    "plot_coverage",
     "plot_cv",
     "plot_decision_boundary",
     "plot_ensemble",
+    "plot_gains",
     "plot_gradients",
     "plot_history",
     "plot_importance",
     "plot_layer_activations_facetted",
     "plot_layer_report",
     "plot_layers",
+    "plot_learning_curve",
     "plot_network",
     "plot_partial_dependence",
     "plot_path",
     "plot_path_fits",
+    "plot_precision_recall",
+    "plot_predicted",
+    "plot_qq",
     "plot_rates",
     "plot_regression_data",
+    "plot_residuals",
+    "plot_roc",
     "plot_sweep",
     "plot_weights",
     "save",
