@@ -17,7 +17,7 @@ SMALL = 500_000
 
 
 class EpochLine(ProgressLine):
-    """A progress line that a callback updates, and that is removed at the end.
+    """A progress line that a callback updates.
 
     Parameters
     ----------
@@ -34,12 +34,6 @@ class EpochLine(ProgressLine):
         widths = [1, *entry.units, 1]
         work = sum(a * b for a, b in itertools.pairwise(widths)) * 50
         return [_Follow(self)] if work >= SMALL else []
-
-    def close(self) -> None:
-        """Remove the line: a line with the result is printed in its place."""
-        if self._live is not None:
-            self._live.transient = True
-        super().close()
 
 
 class _Follow(Callback):

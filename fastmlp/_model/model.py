@@ -104,7 +104,7 @@ class Model:
     Attributes
     ----------
     history : History or None
-        Of the latest `fit`, even one that was interrupted.
+        Of all calls of `fit`, also of one that was interrupted.
     stop_training : bool
         Set by callbacks to end `fit` after the epoch.
     training_config, extras : dict

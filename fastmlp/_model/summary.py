@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._utils import arguments
-from ..layers import Dense, Layer
+from .._utils import arguments, cards
+from ..layers import Dense, Dropout, Layer
 
 if TYPE_CHECKING:
     from ..regularizers import Regularizer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _KERAS_WIDTH = 65
 _KERAS_COLUMNS = (29, 26, 10)
+_CARD_ROWS = 20  # layers on a notebook's card
 _LEAST = 10  # characters of a column in a narrow terminal
 
 
@@ -116,6 +117,37 @@ def readable_bytes(size: float) -> str:
             return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def summary_card(model: Model) -> str:
+    """Return a model's layers, size, compilation and training as HTML, for notebooks."""
+    rows = []
+    for layer, share in zip(model.layers, weight_figures(model), strict=True):
+        zero = "" if share is None or share[0] == 1 else f"{1 - share[0]:.1%} zero"
+        what = f"rate {layer.rate:g}" if isinstance(layer, Dropout) else ""
+        what = layer.activation if isinstance(layer, Dense) else what
+        known = layer.n_inputs is not None
+        rows.append([
+            f"{layer.name} ({type(layer).__name__})",
+            "?" if layer.n_outputs is None else f"{layer.n_outputs:,}",
+            what + ("" if layer.trainable else ", frozen"),
+            f"{layer.count_params():,}" if known else "?",
+            _lambdas(layer), zero,
+        ])  # fmt: skip
+    head = ["layer", "units", "activation", "parameters", "lambda", ""]
+    used = [j for j in range(len(head)) if j < 4 or any(row[j] for row in rows)]
+    shown = rows if len(rows) <= _CARD_ROWS else [*rows[: _CARD_ROWS - 1], rows[-1]]
+    layers = cards.table([head[j] for j in used], [[row[j] for j in used] for row in shown])
+    left = f"{len(rows) - len(shown):,} layers are not shown" if len(rows) > len(shown) else ""
+    total = f"{model.count_params():,} parameters" if model.built else "not built yet"
+    parts = [f"{'?' if model.n_inputs is None else f'{model.n_inputs:,}'} inputs", total,
+             model.dtype.name, f"seed {model.seed}"]  # fmt: skip
+    if model.optimizer is not None and model.loss is not None:
+        parts.append(f"{model.loss.name}, {type(model.optimizer).__name__}")
+    if model.history is not None and model.history.epoch:
+        losses = model.history.history.get("loss") or [float("nan")]
+        parts.append(f"trained for {len(model.history.epoch):,} epochs, loss {losses[-1]:.4g}")
+    return cards.card(f"{type(model).__name__} {model.name}", " · ".join(parts), layers, left)
 
 
 def summary_text(model: Model, line_length: int | None = None, verbose: bool = False) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._model.history import History
+from .._model.history import ContinuedHistory, History
 from .untrusted import BadFileError, of_type, take
 
 _MOST_VALUES = 100_000  # as JSON; arrays are a third as large and much faster to write
@@ -38,6 +38,8 @@ def to_description(
     """
     if history is None:
         return None, {}
+    if isinstance(history, ContinuedHistory):
+        history = history.merged(copy=True)
     rest = {"params": history.params, "interrupted": history.interrupted}
     lists = history.history
     if sum(map(len, lists.values())) <= _MOST_VALUES:

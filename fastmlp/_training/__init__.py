@@ -9,6 +9,7 @@ loop         the epoch loop
 polish       full-batch proximal optimisation
 stream       a session over a Parquet stream
 evaluation   predictions, losses, metrics, activations and gradients
+input_gradients  gradients of the outputs by the inputs
 run_state    a run's state as JSON values, and digests of its data
 data         check and convert x, y and weights
 python_loss  a session with a loss written in Python

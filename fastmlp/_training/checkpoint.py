@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._model.history import ContinuedHistory
 from .._saving import fmlp
 from .._saving.history import plain
 from .._utils import arguments, atomic
@@ -163,6 +164,14 @@ class Checkpoint:
                 config = callback.get_config()  # type: ignore[attr-defined]
             state = encode(callback.get_state(), arrays, f"run.{i}")
             kept.append({"class_name": name, "config": config, "state": state})
+        history = run.model.history
+        past = {}
+        if isinstance(history, ContinuedHistory):
+            earlier = history.past
+            lengths = {key: len(values) for key, values in earlier.history.items()}
+            past["past"] = {
+                "epochs": len(earlier.epoch), "lengths": lengths, "params": earlier.params,
+            }  # fmt: skip
         return {
             "arguments": run.arguments.to_dict(),
             "every": self.every,
@@ -175,7 +184,7 @@ class Checkpoint:
             "stop_training": bool(run.model.stop_training),
             "complete": run.complete,
             "callbacks": kept,
-        }
+        } | past
 
 
 def _is_number(value: Any) -> bool:

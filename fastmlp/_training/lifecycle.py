@@ -66,8 +66,7 @@ def run_to_end(
             held.callback(keeper.release)
         if resumed is not None and resumed.complete:
             model.resumed = None
-            assert model.history is not None
-            return model.history
+            return resumed.own_history(model)
         run = make(arguments, hooks, keeper)
         run.attempt = attempt
         kept = [(hook, dict(vars(hook))) for hook in hooks if is_own(hook)]
@@ -81,6 +80,7 @@ def run_to_end(
             run.rates.clear()
             if attempt.accepted:
                 run.update_config()
+                run.keep_history()
             else:
                 for hook, state in kept:
                     vars(hook).clear()

@@ -13,7 +13,7 @@ import numpy as np
 from .. import threads
 from .._kernels import memory
 from .._model.compatibility import metric_kind
-from .._model.history import History
+from .._model.history import ContinuedHistory, History
 from .._utils.interrupts import Interrupts
 from .._utils.progress import ProgressLine, figures, say
 from .._utils.sparse import CsrRows
@@ -38,8 +38,8 @@ class Stored(Protocol):
 
     states: list[dict[str, Any]]
 
-    def restore(self, run: Run) -> None:
-        """Set the position and the history of a run that has begun its session."""
+    def restore(self, run: Run) -> History | None:
+        """Set the position and the history of a run that has begun; return that of earlier ones."""
 
 
 class Keeper(Protocol):
@@ -174,6 +174,8 @@ class Run:
             "verbose": self.verbose,
             "metrics": list(history.history),
         }
+        if self.validation is not None and self.arguments.validation_freq != 1:
+            history.params["validation_freq"] = self.arguments.to_dict()["validation_freq"]
         history.set_model(self.model)
         return history
 
@@ -190,13 +192,24 @@ class Run:
         for callback in self.callbacks:
             callback.set_params(self.history.params)
             callback.set_model(model)
+        past = model.history
         if resumed is None:
             model.n_fits += 1
             model.stop_training = False
         else:
-            resumed.restore(self)
-        model.history = self.history
+            past = resumed.restore(self)
+        if past is None or not past.epoch:
+            model.history = self.history
+        else:
+            model.history = ContinuedHistory(past, self.history)
+            model.history.set_model(model)
         self.update_config()
+
+    def keep_history(self) -> None:
+        """Append the run's history to that of the model's earlier ones."""
+        if isinstance(self.model.history, ContinuedHistory):
+            self.model.history = self.model.history.merged()
+            self.model.history.set_model(self.model)
 
     @property
     def forked(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._model.history import History, split_history
 from .._saving.untrusted import BadFileError, count, of_type, take
 from ..errors import DataError, ModelFileError
 from .arguments import Arguments
@@ -14,6 +15,7 @@ from .run_state import NAMES, REMADE, decode, parse_every
 from .session import Placed
 
 if TYPE_CHECKING:
+    from .._model.model import Model
     from ..callbacks import Callback
     from .loop import Run
 
@@ -57,6 +59,8 @@ class Resumed:
         self.place = _place(decode(table.get("stream"), {}))
         self.within, self.complete = take(table, "within", bool), take(table, "complete", bool)
         self.stop_training = take(table, "stop_training", bool)
+        self._past = _past(table)
+        self._past_params = take(table.get("past") or {"params": {}}, "params", dict)
         self.logs = {key: float(value) for key, value in take(table, "logs", dict).items()}
         self._callbacks: list[tuple[str, Any]] = []
         self.states: list[dict[str, Any]] = []
@@ -135,11 +139,25 @@ class Resumed:
                 f"{name} must be that of the run in {self.path}, {shape}. Received: {received}"
             )
 
-    def restore(self, run: Run) -> None:
-        """Set the position and the history of a run that has begun its session."""
-        model, history = run.model, run.model.history
+    def _histories(self, model: Model) -> tuple[History | None, History]:
+        """Return the history of the model's earlier runs, and this run's."""
+        whole = model.history or History()
+        if self._past is None:
+            return None, whole
+        if not all(len(whole.history.get(k, ())) >= n for k, n in self._past[1].items()):
+            raise ModelFileError(f"{self.path} is not a usable model file: its history is cut off")
+        return split_history(whole, *self._past)
+
+    def own_history(self, model: Model) -> History:
+        """Return the history of this run, which has ended."""
+        return self._histories(model)[1]
+
+    def restore(self, run: Run) -> History | None:
+        """Set the position and the history of a run that has begun; return that of earlier ones."""
+        model = run.model
+        past, history = self._histories(model)
         epoch, sums = self.progress[0], self.progress[5]
-        lists = {} if history is None else history.history
+        lists = history.history
         if (
             any(len(lists.get(m.name, ())) != epoch for m in run.counted)
             or len(lists.get("loss", ())) != epoch
@@ -155,6 +173,18 @@ class Resumed:
         run.done, run.within, run.logs = epoch, self.within, dict(self.logs)
         run.epochs_before -= epoch
         model.stop_training = self.stop_training
+        if past is not None:
+            past.params = self._past_params
+        return past
+
+
+def _past(table: dict[str, Any]) -> tuple[int, dict[str, int]] | None:
+    """Return the number of epochs of earlier runs, and of their values by name; None if none."""
+    past = table.get("past")
+    if past is None:
+        return None
+    lengths = take(of_type("'past'", past, dict), "lengths", dict)
+    return count(past, "epochs"), {key: count(lengths, key) for key in lengths}
 
 
 def _place(value: Any) -> dict[str, Any] | None:

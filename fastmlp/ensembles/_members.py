@@ -9,12 +9,16 @@ import numpy as np
 
 from .._many.group import NetworkGroup
 from .._model.history import History
+from .._utils import cards
 
 if TYPE_CHECKING:
     from ..losses import Loss
     from ..metrics import Metric
     from ..models import Sequential
     from ..optimizers import Optimizer
+
+
+_SHOWN = 8  # architectures on a notebook's card
 
 
 class Members:
@@ -41,6 +45,35 @@ class Members:
 
     def __repr__(self) -> str:
         return f"<Ensemble {self.name!r}: {len(self)} members, {self.n_inputs} inputs>"
+
+    def _repr_html_(self) -> str:
+        """Return the members' losses and a table of architectures, for notebooks."""
+        epochs = [float(epoch) for epoch in self.groups[0].epochs]
+        same = all(np.array_equal(group.epochs, self.groups[0].epochs) for group in self.groups)
+        drawn = ""
+        if same and len(epochs) > 1:
+            curves = np.concatenate([group.losses for group in self.groups])
+            low, middle, high = np.quantile(curves, (0.1, 0.5, 0.9), axis=0).tolist()
+            grey = "rgba(128,128,128,.7)"
+            drawn = cards.curves(
+                [("10% of members", epochs, low, grey), ("median loss", epochs, middle, cards.BLUE),
+                 ("90%", epochs, high, grey)], label="epoch",
+            )  # fmt: skip
+        rows = [
+            [
+                ", ".join(str(layer.units) for layer in group.template.dense_layers), len(group),
+                f"{group.template.count_params():,}",
+                f"{group.losses[:, -1].min():.4g} to {group.losses[:, -1].max():.4g}",
+            ]
+            for group in self.groups[:_SHOWN]
+        ]  # fmt: skip
+        head = ["units", "members", "parameters of each", "last loss"]
+        detail = f"{len(self):,} members, {self.n_inputs:,} inputs, {self.count_params():,} weights"
+        left = len(self.groups) - len(rows)
+        return cards.card(
+            f"Ensemble {self.name}", detail, drawn, cards.table(head, rows),
+            f"{left:,} architectures are not shown" if left else "",
+        )  # fmt: skip
 
     @property
     def _first(self) -> Sequential:

@@ -12,9 +12,11 @@ from .. import losses, metrics
 from .._model.compatibility import check_last, metric_kind
 from .._model.model import Model, all_or_nothing
 from .._training import data, evaluation
-from .._utils import arguments, arrays
+from .._utils import arguments, arrays, cards
 from ..errors import DataError
 from ._features import Feature, named_features, predictions
+
+_SHOWN = 12  # features on a notebook's card
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,30 @@ class Importance:
     def order(self) -> np.ndarray:
         """Indices of the features, the most important first."""
         return np.argsort(-self.mean, kind="stable")
+
+    def __repr__(self) -> str:
+        first = ", ".join(f"{self.names[i]} {self.mean[i]:.4g}" for i in self.order[:3])
+        rest = ", ..." if len(self.names) > 3 else ""
+        return (
+            f"<Importance: {len(self.names)} features, {self.metric} {self.baseline:.4g}; "
+            f"{first}{rest}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return bars of the most important features, for notebooks."""
+        order, mean, std = self.order[:_SHOWN], self.mean, self.std
+        drawn = cards.bars(
+            [self.names[i] for i in order],
+            [float(mean[i]) for i in order],
+            [f"{mean[i]:.3g} ± {std[i]:.2g}" for i in order],
+        )
+        left = len(self.names) - len(order)
+        return cards.card(
+            f"Importance: how much worse {self.metric} gets when a column is shuffled",
+            f"{self.metric} {self.baseline:.4g} unshuffled",
+            drawn,
+            f"{left:,} columns are not shown" if left else "",
+        )
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.names)

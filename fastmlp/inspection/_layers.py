@@ -12,7 +12,7 @@ import numpy as np
 
 from .._model.model import Model, all_or_nothing
 from .._training import data, evaluation
-from .._utils import arguments
+from .._utils import arguments, cards
 from ..layers import Dense
 
 # Limits of the error signal as a share of the output's. Fresh networks that train well stay
@@ -25,7 +25,13 @@ _MOST = 0.9  # share of rows on which a saturated unit is
 _SAMPLE, _FEWEST = 32, 4  # most and fewest rows for error signals
 _WORK = 1 << 28  # at most this many weights times rows
 _HELD = 1 << 22  # at most this many activations in memory
+_SHOWN = 20  # layers on a notebook's card
+_LONGEST = 400  # letters of the verdict in the repr
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,27 @@ class LayerReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON document, which may hold NaN."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return f"<LayerReport: {len(self.layers)} layers; {_cut(self.verdict)}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the layers and the verdict, for notebooks."""
+        rows = [
+            [
+                f"{layer.name}, {layer.activation}", f"{layer.units:,}", f"{layer.dead:.0%}",
+                "" if layer.saturated is None else f"{layer.saturated:.0%}",
+                f"{layer.ratio:.2g}", f"{layer.error_signal:.2g}", layer.verdict,
+            ]
+            for layer in self.layers
+        ]  # fmt: skip
+        shown = rows if len(rows) <= _SHOWN else [*rows[: _SHOWN - 1], rows[-1]]
+        left = len(rows) - len(shown)
+        head = ["layer", "units", "dead", "saturated", "|dw|/|w|", "error signal", "verdict"]
+        return cards.card(
+            "Layers", self.verdict, cards.table(head, shown),
+            f"{left:,} layers are not shown" if left else "",
+        )  # fmt: skip
 
     def __str__(self) -> str:
         width = max(5, *(len(layer.name) for layer in self.layers))

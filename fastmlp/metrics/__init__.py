@@ -1,6 +1,7 @@
 """Metrics under Keras's names.
 
 _metrics    the classes, and the lookup by name
+_curves     ROC, precision and recall, calibration, gains, confusion matrix
 _functions  metrics as functions: accuracies, AUC, Brier score, R2, precision, recall
 """
 
@@ -14,6 +15,14 @@ from ..losses import (
     mean_squared_error,
     poisson,
     sparse_categorical_crossentropy,
+)
+from ._curves import (
+    Calibration,
+    calibration,
+    confusion_matrix,
+    gains_curve,
+    precision_recall_curve,
+    roc_curve,
 )
 from ._functions import (
     auc,
@@ -62,6 +71,7 @@ from ._metrics import (
     TopKAccuracy,
     TopKCategoricalAccuracy,
     get,
+    larger_is_better,
 )
 
 mse = MSE = mean_squared_error
@@ -76,6 +86,7 @@ __all__ = [
     "BinaryAccuracy",
     "BinaryCrossentropy",
     "BrierScore",
+    "Calibration",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
     "Huber",
@@ -102,18 +113,24 @@ __all__ = [
     "binary_accuracy",
     "binary_crossentropy",
     "brier_score",
+    "calibration",
     "categorical_accuracy",
     "categorical_crossentropy",
+    "confusion_matrix",
+    "gains_curve",
     "get",
     "huber",
+    "larger_is_better",
     "macro_f1",
     "mean_absolute_error",
     "mean_squared_error",
     "pinball_loss",
     "poisson",
     "precision",
+    "precision_recall_curve",
     "r2_score",
     "recall",
+    "roc_curve",
     "root_mean_squared_error",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",

@@ -595,3 +595,18 @@ def get(identifier: Any, custom: Mapping[str, Any] | None = None) -> Metric:
         return _arguments.lookup("metric", identifier, _TABLE)(name=identifier)
     table = {**_TABLE, **_CLASS_NAMES, **(custom or {})}
     return _arguments.resolve("metric", identifier, Metric, table)
+
+
+def larger_is_better(name: str) -> bool:
+    """Return whether larger values of a metric or loss are better.
+
+    Parameters
+    ----------
+    name : str
+        As in a history, such as 'auc' or 'val_auc'. Of a name that is not one of fastmlp's, those
+        with 'acc' in them are taken for accuracies.
+    """
+    name = name.removeprefix("val_")
+    if name.lower() in _TABLE:
+        return _TABLE[name.lower()].larger_is_better
+    return "acc" in name

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from .._model.history import History
 from .._model.model import Model
+from .._model.summary import summary_card
 from .._training import data, evaluation
 from .._training.arguments import check_verbose
 from .._training.fit import fit
+from .._training.input_gradients import input_gradients
 from .._utils import arguments
 from .._utils.progress import ProgressLine, say
 from ..callbacks import Callback
@@ -42,7 +44,7 @@ class Sequential(Model):
     optimizer, loss, metrics
         As compiled; None and an empty list before.
     history : History or None
-        Of the latest `fit`, even one that was interrupted.
+        Of all calls of `fit`, also of one that was interrupted.
     stop_training : bool
         Set by callbacks to end `fit` after the epoch.
     training_config, extras : dict
@@ -329,10 +331,26 @@ class Sequential(Model):
         """
         return evaluation.activations(self, x)
 
+    @overload
     def gradients(
-        self, x: Any, y: Any = None, sample_weight: Any = None
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the gradient by each Dense layer's weights and biases.
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, wrt: Literal["weights"] = ...
+    ) -> list[tuple[np.ndarray, np.ndarray]]: ...
+
+    @overload
+    def gradients(
+        self, x: Any, *, wrt: Literal["inputs"], output: int | None = None
+    ) -> np.ndarray: ...
+
+    def gradients(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        wrt: str = "weights",
+        output: int | None = None,
+    ) -> Any:
+        """Return the gradient by each Dense layer's weights and biases, or by the inputs.
 
         Parameters
         ----------
@@ -342,12 +360,27 @@ class Sequential(Model):
             taken to be 0; without y, of the sum of the output over rows and columns. Dropout is
             off.
         sample_weight : array-like of shape (n,), optional
+        wrt : {'weights', 'inputs'}
+            What the gradient is by. 'inputs': of an output of each row by that row's inputs;
+            without y and weights.
+        output : int, optional
+            The output, for 'inputs'; the sum of all outputs by default.
 
         Returns
         -------
-        list of (dw, db)
+        list of (dw, db), or ndarray of shape (n, n_inputs)
             Shapes (n_in, units) and (units,); db is 0 for a layer without biases.
         """
+        if arguments.one_of("wrt", wrt, ("weights", "inputs")) == "inputs":
+            for name, given in (("y", y), ("sample_weight", sample_weight)):
+                if given is not None:
+                    raise ValueError(
+                        f"{name} cannot be combined with wrt='inputs', which is of the outputs. "
+                        f"Received: {name}"
+                    )
+            return input_gradients(self, x, output)
+        if output is not None:
+            raise ValueError(f"output needs wrt='inputs'. Received: output={output!r}")
         return evaluation.gradients(self, x, y, sample_weight)
 
     def summary(
@@ -421,6 +454,10 @@ class Sequential(Model):
     def __repr__(self) -> str:
         units = ", ".join(str(layer.units) for layer in self.dense_layers)
         return f"<Sequential {self.name!r}: {self.n_inputs or '?'} inputs, units {units or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        """Return a card of the model, for notebooks."""
+        return summary_card(self)
 
 
 def _unbuilt(cls: type[Sequential], described: dict[str, Any]) -> Sequential:

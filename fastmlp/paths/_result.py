@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import datasets
+from .._utils import cards
 from .._utils.atomic import write_atomically
 from ._sparsity import Description
 
@@ -26,7 +28,7 @@ Array = NDArray[np.float64]
 _FLAT = 1e-3  # share of the gain over a constant; a smaller difference between lambdas is none
 
 
-@dataclass
+@dataclass(repr=False)
 class PathResult:
     """A path of lambdas, cross-validated, from the largest lambda to the smallest.
 
@@ -80,10 +82,10 @@ class PathResult:
     units: list[int]
     seed: int
     interrupted: bool = False
-    held_out: NDArray[np.float32] | None = field(default=None, repr=False)
+    held_out: NDArray[np.float32] | None = None
     fold_weights: Array | None = None
-    _fits: Any = field(default=None, repr=False)  # makes the models
-    _made: dict[int, Sequential] = field(default_factory=dict, repr=False)
+    _fits: Any = None  # makes the models
+    _made: dict[int, Sequential] = field(default_factory=dict)
 
     # ---- cross-validation ----
 
@@ -91,6 +93,41 @@ class PathResult:
         if "_source" in state:  # a pickle of an earlier version
             state["_fits"] = state.pop("_source")
         vars(self).update(state)
+
+    def __repr__(self) -> str:
+        kind = f"{len(self.lambdas)} lambdas, {self.penalty}, units {self.units or 'none'}"
+        return (
+            f"<PathResult: {kind}, {len(self.fold_sizes)} folds, {self.measure}: "
+            f"min {self.cv_mean[self.index_min]:.4g} at lambda {self.lambda_min:.3g}, "
+            f"1se {self.cv_mean[self.index_1se]:.4g} at lambda {self.lambda_1se:.3g}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the error by lambda and a table of both choices, for notebooks."""
+        mean, se, lambdas = self.cv_mean, self.cv_se, self.lambdas
+        x = lambdas.tolist()
+        drawn = cards.curves(
+            [
+                (f"{self.measure}, held out", x, mean.tolist(), cards.RED),
+                ("one standard error above", x, (mean + se).tolist(), "rgba(128,128,128,.6)"),
+                ("training", x, self.train_scores[self.measure].tolist(), cards.BLUE),
+            ],
+            label="lambda", log_x=True, marks=[(self.lambda_min, "min"), (self.lambda_1se, "1se")],
+        )  # fmt: skip
+        rows = [
+            [name, f"{lambdas[i]:.4g}", f"{mean[i]:.5g} ± {se[i]:.2g}", f"{self.n_nonzero[i]:,}",
+             f"{self.n_inputs[i]:,}", f"{self.n_live[i]:,}"]
+            for name, i in (("min", self.index_min), ("1se", self.index_1se))
+        ]  # fmt: skip
+        head = ["", "lambda", self.measure, "nonzero weights", "inputs in use", "live units"]
+        units = ", ".join(map(str, self.units)) or "none"
+        detail = (
+            f"{len(lambdas)} lambdas, penalty {self.penalty}, hidden units {units}, "
+            f"{len(self.fold_sizes)} folds, {len(self.folds):,} rows; a constant has "
+            f"{self.measure} {self.null_score:.5g}"
+        )
+        notes = "<br>".join(html.escape(note) for note in self.warnings)
+        return cards.card("PathResult", detail, drawn, cards.table(head, rows), notes)
 
     def cv(self, measure: str) -> tuple[Array, Array]:
         """Return a measure's mean over the folds and its standard error, (n_lambdas,) each.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..models import Sequential
+from ._layout import Layout, drawing, legend_below, panels
 from ._models import (
     Array,
     CurveData,
@@ -21,7 +22,7 @@ from ._models import (
     predict,
 )
 from ._regression import draw_estimate, draw_points, draw_truth
-from ._style import BLUE, ORANGE, new_figure, styled
+from ._style import BLUE, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def largest_step(x: Array, y: Array, interval: tuple[float, float]) -> float:
     return float(steps.max()) if len(steps) else 0.0
 
 
-@styled
+@drawing
 def plot_change_points(
     before: Sequential,
     after: Sequential,
@@ -61,7 +62,8 @@ def plot_change_points(
     postprocess: Function | None = None,
     x_label: str = "x",
     y_label: str = "y",
-    title: str | None = None,
+    axes: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the fitted function and the first layer's change points before and after a repair.
 
@@ -77,8 +79,12 @@ def plot_change_points(
         Two models with one input and one output.
     interval : tuple (low, high)
         Interval of the change points that were repaired.
-    x, train, true_function, preprocess, postprocess, x_label, y_label, title
+    x, train, true_function, preprocess, postprocess, x_label, y_label
         As for `plot_layers`.
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
     validation : tuple (x, y), optional
         Data for the error in the titles. Default, without x, train and true_function too: the
         lecture's.
@@ -104,44 +110,45 @@ def plot_change_points(
                 "plot_change_points needs first units that are linear in x, without a "
                 f"PiecewiseLinear before them. Received: {model.encoding!r}"
             )
-    figure = new_figure(11, 7, title)
-    axes = figure.subplots(2, 2, sharex=True, sharey="row")
+    figure, every = panels(axes, 4, 11, 7, 2, sharex=True, sharey="row")
+    above, below = every[:2], every[2:]
     # Change points are in the scale of the model's inputs, the axis in that of x.
     grid = data.x if preprocess is None else column(preprocess(data.x), "inputs")
     bins = np.linspace(float(grid.min()), float(grid.max()), N_BINS + 1)
     places = np.interp(bins, grid[:, 0], data.x[:, 0])
     for j, (model, name) in enumerate(((before, "before"), (after, "after"))):
         y = predict(model, data.x, preprocess, postprocess)
-        _curve_panel(axes[0, j], data, y)
+        _curve_panel(above[j], data, y)
         report = f"largest step {largest_step(data.x, y, (low, high)):.3f}"
         if validation is not None:
             val_x, val_y = column(validation[0], "x"), column(validation[1], "y")
             error = predict(model, val_x, preprocess, postprocess) - val_y
             report += f", validation mse {float(np.mean(error**2)):.4f}"
-        axes[0, j].set_title(f"{name.capitalize()}: {report}")
+        above[j].set_title(f"{name.capitalize()}: {report}")
         points = change_points(model)
         counts = np.histogram(points, bins)[0]
-        axes[1, j].stairs(counts, places, fill=True, color=BLUE)
-        axes[1, j].set_xlabel(f"{x_label}, change point -b / w")
+        below[j].stairs(counts, places, fill=True, color=BLUE)
+        below[j].set_xlabel(f"{x_label}, change point -b / w")
         turning = points
         if preprocess is not None:
             turning = np.interp(points, grid[:, 0], data.x[:, 0], left=-np.inf, right=np.inf)
         inside = int(np.count_nonzero((turning >= low) & (turning <= high)))
         outside = int(np.count_nonzero((points < bins[0]) | (points > bins[-1])))
-        axes[1, j].set_title(
+        below[j].set_title(
             f"{count(inside, 'change point')} in [{low:g}, {high:g}], {outside:,} beyond the axis"
         )
-        for ax in axes[:, j]:
+        for ax in (above[j], below[j]):
             ax.axvspan(low, high, color=ORANGE, alpha=0.18, linewidth=0, zorder=0)
-            ax.label_outer()
-    axes[0, 0].set_ylabel(y_label)
-    axes[1, 0].set_ylabel("number of units")
-    axes[1, 0].yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes[0, 0].set_xlim(float(data.x.min()), float(data.x.max()))
-    axes[1, 0].set_ylim(bottom=0)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    figure.align_ylabels()
+            if axes is None:
+                ax.label_outer()
+    above[0].set_ylabel(y_label)
+    below[0].set_ylabel("number of units")
+    below[0].yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    above[0].set_xlim(float(data.x.min()), float(data.x.max()))
+    below[0].set_ylim(bottom=0)
+    handles, labels = above[0].get_legend_handles_labels()
+    legend_below(figure, axes, above[1], handles, labels, len(labels))
+    figure.align_ylabels(every)
     return figure
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._utils import arguments
 from ..models import Sequential
+from ._layout import Layout, drawing, one_panel
 from ._models import Array, Function, column, model_inputs
-from ._style import INK, legend_above, new_figure, styled
+from ._style import INK, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COLOUR_MAP = "plasma"
 LOW, HIGH = -0.2, 1.2
 BACKGROUND_ALPHA = 0.2
+MANY_CLASSES = 4  # with more, the legend names each once
 # Markers differ too, for readers and printers without colour.
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 
@@ -90,7 +92,7 @@ def _lecture_points() -> tuple[Array, Array]:
     return x, y
 
 
-@styled
+@drawing
 def plot_classification_data(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -99,7 +101,8 @@ def plot_classification_data(
     class_names: Sequence[str] | None = None,
     x1_label: str = "x1",
     x2_label: str = "x2",
-    title: str | None = None,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw points of two inputs, coloured and shaped by class.
 
@@ -113,7 +116,11 @@ def plot_classification_data(
         Maps points (m, 2) to the true probability of class 1. A line is drawn where it is 0.5.
     class_names : sequence of str, optional
         Names for the legend, by class number.
-    x1_label, x2_label, title : str, optional
+    x1_label, x2_label : str, optional
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -125,8 +132,7 @@ def plot_classification_data(
         x, y = _lecture_points()
     points, classes = two_inputs(x), class_indices(y)
     n_classes = len(class_names) if class_names is not None else max(2, int(classes.max()) + 1)
-    figure = new_figure(7, 7, title)
-    ax = figure.subplots()
+    figure, ax = one_panel(ax, 7, 7)
     ax.set_box_aspect(1)
     _draw_points(ax, points, classes, n_classes, class_names)
     if probability is not None:
@@ -141,7 +147,7 @@ def plot_classification_data(
     return figure
 
 
-@styled
+@drawing
 def plot_decision_boundary(
     model: Sequential,
     preprocess: Function | None = None,
@@ -154,7 +160,8 @@ def plot_decision_boundary(
     class_names: Sequence[str] | None = None,
     x1_label: str = "x1",
     x2_label: str = "x2",
-    title: str | None = None,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the class that a model predicts over the plane, and the training points.
 
@@ -174,7 +181,11 @@ def plot_decision_boundary(
     train_y : array_like of shape (n,), (n, 1) or (n, n_classes), optional
     class_names : sequence of str, optional
         Names for the legend, by class number.
-    x1_label, x2_label, title : str, optional
+    x1_label, x2_label : str, optional
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -210,8 +221,7 @@ def plot_decision_boundary(
     predicted = predicted_classes(outputs).reshape(gridlen, gridlen)
     n_classes = max(2, outputs.shape[1], int(classes.max()) + 1)
 
-    figure = new_figure(7, 7, title)
-    ax = figure.subplots()
+    figure, ax = one_panel(ax, 7, 7)
     ax.set_box_aspect(1)
     # Half a step outwards, so that each pixel has its mesh point at its centre.
     half = [(high - low) / (gridlen - 1) / 2 for low, high in limits]
@@ -234,12 +244,14 @@ def plot_decision_boundary(
     for k, colour in enumerate(class_colours(n_classes)):
         handles.append(Patch(facecolor=(*colour[:3], BACKGROUND_ALPHA)))
         labels.append(f"predicted {class_names[k] if class_names is not None else k}")
-    if n_classes > 2 and len(handles) == 2 * n_classes:
+    if n_classes > MANY_CLASSES:  # the points' colours name the regions
+        handles, labels = handles[:-n_classes], labels[:-n_classes]
+    elif n_classes > 2 and len(handles) == 2 * n_classes:
         # The legend fills columns downwards: put each class's region under its points.
         order = [k + n_classes * region for k in range(n_classes) for region in (0, 1)]
         handles, labels = [handles[i] for i in order], [labels[i] for i in order]
-    columns = 4 if n_classes == 2 else min(n_classes, 4)
-    ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns)
+    columns = 4 if n_classes <= MANY_CLASSES else 5
+    legend_above(ax, handles, labels, ncols=4 if n_classes == 2 else min(n_classes, columns))
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .._utils import arguments
 from ..layers import Dense, Layer
 from ..models import Sequential
+from ._layout import Layout, drawing, heading, one_panel, panels
 from ._models import (
     Array,
     Function,
@@ -23,7 +24,7 @@ from ._models import (
 )
 from ._regression import draw_estimate, draw_points, draw_truth
 from ._results import EnsembleFigures, follows
-from ._style import DASHES, GREY, INK, PALETTE, VERMILLION, legend_above, new_figure, styled
+from ._style import DASHES, GREY, INK, PALETTE, VERMILLION, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,7 @@ def _units_title(layer: Dense, activations: Array) -> str:
     return f"{text} ({dead:,} zero throughout)" if dead and layer.activation == "relu" else text
 
 
-@styled
+@drawing
 def plot_layers(
     model: Sequential,
     hidden_legend: bool = False,
@@ -117,7 +118,8 @@ def plot_layers(
     postprocess: Function | None = None,
     x_label: str = "x",
     y_label: str = "y",
-    title: str | None = None,
+    axes: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw every unit's activation over the input, layer by layer, and the fitted function.
 
@@ -140,7 +142,11 @@ def plot_layers(
         Maps x of shape (n, 1) to the true mean.
     preprocess, postprocess : callable, optional
         Map x to the model's inputs, and its outputs to the units of y.
-    x_label, y_label, title : str, optional
+    x_label, y_label : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -157,11 +163,11 @@ def plot_layers(
     layers = dense_layers(model)
     n_panels = len(layers) if include_hidden else 1
     height = max(8.0, 1.15 * n_panels)
-    figure = new_figure(10, height, title)
     # The last panel has the fitted function; among many panels it is higher than the others.
     ratios = [1.0] * (n_panels - 1) + [LAST_PANEL if n_panels > 3 else 1.0]
     grid: dict[str, Any] = {"height_ratios": ratios}
-    axes = figure.subplots(n_panels, 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
+    figure, every = panels(axes, n_panels, 10, height, sharex=True, gridspec_kw=grid)
+    height = float(figure.get_size_inches()[1])
     if include_hidden:
         inputs = data.x if preprocess is None else preprocess(data.x)
         outputs = model.activations(np.asarray(inputs))
@@ -170,13 +176,13 @@ def plot_layers(
             for layer, values in zip(model.layers, outputs, strict=True)
             if isinstance(layer, Dense)
         ][:-1]
-        for i, (ax, (layer, values)) in enumerate(zip(axes, hidden, strict=False)):
+        for i, (ax, (layer, values)) in enumerate(zip(every, hidden, strict=False)):
             _draw_units(ax, data.x, values)
             ax.set_title(f"Hidden layer {i + 1}: {_units_title(layer, values)}")
             ax.set_ylabel("activation")
             if hidden_legend:
                 _legend_beside(ax, height / sum(ratios) - 0.75)
-    last = axes[-1]
+    last = every[-1]
     draw_truth(last, data)
     draw_estimate(last, data.x, predict(model, data.x, preprocess, postprocess))
     draw_points(last, data)
@@ -188,7 +194,7 @@ def plot_layers(
     return figure
 
 
-@styled
+@drawing
 def plot_layer_activations_facetted(
     model: Sequential,
     layer: int,
@@ -196,7 +202,8 @@ def plot_layer_activations_facetted(
     x: ArrayLike | None = None,
     preprocess: Function | None = None,
     x_label: str = "x",
-    title: str | None = None,
+    axes: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw one layer's activations over the input, 32 units to a panel.
 
@@ -213,7 +220,11 @@ def plot_layer_activations_facetted(
         Where to evaluate. Default: the lecture's grid.
     preprocess : callable, optional
         Maps x to the model's inputs.
-    x_label, title : str, optional
+    x_label : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -240,15 +251,11 @@ def plot_layer_activations_facetted(
     n_panels = -(-n_units // per_panel)
     n_rows, n_columns = min(n_panels, FACET_ROWS), -(-n_panels // FACET_ROWS)
     name = f"{model.layers[index].name}: {_facet_title(model.layers[index], values, per_panel)}"
-    title = f"{title}, {name}" if title else name
     size = (4.0 * n_columns, 1.4 * n_rows + 0.8)
-    figure = new_figure(max(size[0], 6.0), max(size[1], 3.0), title)
-    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
-    for k, ax in enumerate(axes.T.flat):
+    figure, every = panels(axes, n_panels, max(size[0], 6.0), max(size[1], 3.0), n_columns,
+                           down=True, sharex=True, sharey=True)  # fmt: skip
+    for k, ax in enumerate(every):
         first = k * per_panel
-        if first >= n_units:
-            ax.set_visible(False)
-            continue
         part = values[:, first : first + per_panel]
         _draw_units(ax, grid, part, first, min(n_units, per_panel))
         last = first + part.shape[1]
@@ -256,6 +263,11 @@ def plot_layer_activations_facetted(
         # The panel below may be missing at the end of the last column.
         if k % FACET_ROWS == n_rows - 1 or last == n_units:
             ax.tick_params(labelbottom=True)
+    if axes is not None:
+        for ax in every:
+            ax.set(xlabel=x_label, ylabel="activation")
+        return figure
+    heading(figure, name)
     figure.supxlabel(x_label, fontsize=11, color=INK)
     figure.supylabel("activation", fontsize=11, color=INK)
     return figure
@@ -287,7 +299,7 @@ def _curves(
     return [predict(model, x, preprocess, postprocess)[:, 0] for model in models]
 
 
-@styled
+@drawing
 def plot_ensemble(
     members: EnsembleFigures | Sequence[Sequential],
     *,
@@ -298,7 +310,8 @@ def plot_ensemble(
     postprocess: Function | None = None,
     x_label: str = "x",
     y_label: str = "y",
-    title: str | None = None,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the fitted functions of several models in grey, and their mean in bold.
 
@@ -306,8 +319,12 @@ def plot_ensemble(
     ----------
     members : Ensemble, or sequence of Sequential
         At least one; each built, with one input and one output.
-    x, train, true_function, preprocess, postprocess, x_label, y_label, title
+    x, train, true_function, preprocess, postprocess, x_label, y_label
         As for `plot_layers`.
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -315,8 +332,7 @@ def plot_ensemble(
     """
     data = curve_data(x, train, true_function)
     curves = _curves(members, data.x, preprocess, postprocess)
-    figure = new_figure(10, 6, title)
-    ax = figure.subplots()
+    figure, ax = one_panel(ax, 10, 6)
     for j, curve in enumerate(curves):
         label = f"{count(len(curves), 'member')}" if j == 0 else "_member"
         ax.plot(data.x[:, 0], curve, color=GREY, linewidth=0.9, alpha=0.8, label=label, zorder=1)

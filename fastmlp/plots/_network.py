@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from ..layers import Dense, Dropout
 from ..models import Sequential
+from ._layout import Layout, drawing, legend_below, one_panel
 from ._models import (
     Array,
     count,
@@ -15,7 +16,7 @@ from ._models import (
     model_inputs,
     penalty_label,
 )
-from ._style import BLUE, INK, VERMILLION, new_figure, styled
+from ._style import BLUE, INK, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,13 +40,14 @@ def _shown(n_units: int) -> tuple[list[int], Array]:
     return units, slots.mean() - slots
 
 
-@styled
+@drawing
 def plot_network(
     model: Sequential,
     *,
     input_names: list[str] | None = None,
     output_names: list[str] | None = None,
-    title: str | None = None,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw a network: its units as nodes in columns, its weights as edges between them.
 
@@ -60,7 +62,10 @@ def plot_network(
         Built.
     input_names, output_names : list of str, optional
         Names to write beside the input and output nodes.
-    title : str, optional
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -74,8 +79,8 @@ def plot_network(
     margin = 0.4 + 0.05 * names
     width = COLUMN_WIDTH * len(sizes) + COLUMN_WIDTH * (margin - 0.5)
     height = ROW_HEIGHT * (2 * tallest + 1) + 1.6
-    figure = new_figure(max(width, 6.0), height, title)
-    ax = figure.subplots()
+    given = ax
+    figure, ax = one_panel(given, max(width, 6.0), height)
     ax.set_axis_off()
     bottom, top = -tallest - 0.8, tallest + 1.9
     notes = _layer_notes(model)
@@ -102,7 +107,7 @@ def plot_network(
     _name_nodes(ax, len(layers), columns[-1], output_names, "left")
     ax.set_xlim(-margin, len(layers) + margin)
     ax.set_ylim(bottom - 0.4 * max(len(lines) for lines in notes), top)
-    _draw_key(figure)
+    _draw_key(figure, given, ax)
     return figure
 
 
@@ -164,7 +169,7 @@ def _name_nodes(
         )
 
 
-def _draw_key(figure: Figure) -> None:
+def _draw_key(figure: Figure, given: Any, ax: Axes) -> None:
     """Draw a legend of colours and widths below the network."""
     from matplotlib.lines import Line2D
 
@@ -174,7 +179,7 @@ def _draw_key(figure: Figure) -> None:
         Line2D([], [], color=INK, linewidth=0.6, alpha=0.4),
     ]
     labels = ["positive weight", "negative weight", "weight near 0"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    legend_below(figure, given, ax, handles, labels, 3)
 
 
 def _layer_notes(model: Sequential) -> list[list[str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from ._layout import Layout, drawing, panels
 from ._models import Array, count
 from ._results import PathFigures, check
 from ._style import (
@@ -16,9 +17,9 @@ from ._style import (
     INK,
     PALETTE,
     VERMILLION,
-    new_figure,
     plain_log_ticks,
-    styled,
+    shortened,
+    width_of,
 )
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ LETTER = 0.0105  # width of a letter of the lines' names, as a share of the axes
 MAX_LETTERS = 16
 
 
-@styled
-def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | None = None) -> Figure:
+@drawing
+def plot_cv(
+    result: PathFigures, measure: str | None = None, *, axes: Any = None, **layout: Unpack[Layout]
+) -> Figure:
     """Draw the cross-validated error against lambda, with both choices marked.
 
     Points are means over the folds; bars are one standard error either way. The top axis counts
@@ -50,7 +53,10 @@ def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | Non
     measure : str, optional
         One of ``result.fold_scores``. By default each has a panel, starting with the one that
         chose lambda.
-    title : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -63,12 +69,11 @@ def plot_cv(result: PathFigures, measure: str | None = None, *, title: str | Non
         raise ValueError(
             f"measure must be one of {', '.join(result.fold_scores)}. Received: {measure!r}"
         )
-    figure = new_figure(8, 1.2 + 3.6 * len(names), title)
-    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, name in zip(axes, names, strict=True):
+    figure, every = panels(axes, len(names), 8, 1.2 + 3.6 * len(names), sharex=True)
+    for ax, name in zip(every, names, strict=True):
         _cv_panel(ax, result, name)
-    _lambda_axis(axes, result)
-    figure.align_ylabels()
+    _lambda_axis(every, result)
+    figure.align_ylabels(every)
     return figure
 
 
@@ -182,8 +187,8 @@ def _mark_choices(ax: Axes, result: PathFigures) -> None:
 # ---- weights -----------------------------------------------------------------------------------
 
 
-@styled
-def plot_path(result: PathFigures, *, title: str | None = None) -> Figure:
+@drawing
+def plot_path(result: PathFigures, *, axes: Any = None, **layout: Unpack[Layout]) -> Figure:
     """Draw the coefficients, or the norms of inputs' and units' weights, against lambda.
 
     Without hidden layers each line is an input's coefficient, with one panel for each of several
@@ -193,36 +198,40 @@ def plot_path(result: PathFigures, *, title: str | None = None) -> Figure:
     Parameters
     ----------
     result : PathResult
-    title : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     check(result, PathFigures, "PathResult")
-    panels = _panels(result)
-    figure = new_figure(8, 1.4 + (2.4 if len(panels) > 1 else 4.0) * len(panels), title)
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    drawn = _panels(result)
+    height = 1.4 + (2.4 if len(drawn) > 1 else 4.0) * len(drawn)
+    figure, every = panels(axes, len(drawn), 8, height, sharex=True)
     shown: list[list[int]] = []
-    for ax, (label, lines, names) in zip(axes, panels, strict=True):
+    for ax, (label, lines, names) in zip(every, drawn, strict=True):
         ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
         shown.append([] if names is None else _largest(lines, result.index_1se))
         _draw_lines(ax, result.lambdas, lines, shown[-1], GREY if names else BLUE)
         ax.set_ylabel(label)
         if lines.min() >= 0:
             ax.set_ylim(bottom=-0.02 * max(float(lines.max()), 1e-12))
-    _lambda_axis(axes, result)
-    height = float(figure.get_size_inches()[1]) / len(axes)
-    letters = max((len(_short(n)) for _, _, names in panels for n in names or ()), default=0)
+    _lambda_axis(every, result)
+    height = float(figure.get_size_inches()[1]) / len(every)
+    letters = max((width_of(_short(n)) for _, _, names in drawn for n in names or ()), default=0)
     if letters:
-        low, high = axes[-1].get_xlim()
+        low, high = every[-1].get_xlim()
         room = 0.03 + LETTER * letters
-        axes[-1].set_xlim(low / (high / low) ** (room / (1 - room)), high)
-        for ax, (_, lines, names), few in zip(axes, panels, shown, strict=True):
+        for ax in every if axes is not None else every[-1:]:
+            ax.set_xlim(low / (high / low) ** (room / (1 - room)), high)
+        for ax, (_, lines, names), few in zip(every, drawn, shown, strict=True):
             if names is not None:
                 short = [_short(names[i]) for i in few]
                 _write_names(ax, result.lambdas, lines[:, few], short, height)
-    figure.align_ylabels()
+    figure.align_ylabels(every)
     return figure
 
 
@@ -235,13 +244,13 @@ def _panels(result: PathFigures) -> list[tuple[str, Array, list[str] | None]]:
             return [("coefficient", weights[:, :, 0], names)]
         labels = result.preprocessing.target.labels
         return [(str(label), weights[:, :, k], names) for k, label in enumerate(labels)]
-    panels: list[tuple[str, Array, list[str] | None]] = [("norm, inputs", result.norms(0), names)]
+    found: list[tuple[str, Array, list[str] | None]] = [("norm, inputs", result.norms(0), names)]
     for layer, width in enumerate(result.units, 1):
         label = f"norm, {count(width, 'unit')}"
         if len(result.units) > 1:
             label += f"\nof layer {layer}"
-        panels.append((label, result.norms(layer), None))
-    return panels
+        found.append((label, result.norms(layer), None))
+    return found
 
 
 def _colour(i: int) -> dict[str, Any]:
@@ -273,7 +282,7 @@ def _draw_lines(ax: Axes, lambdas: Array, lines: Array, named: list[int], other:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"
+    return shortened(name, MAX_LETTERS)
 
 
 def _write_names(ax: Axes, lambdas: Array, lines: Array, names: list[str], height: float) -> None:

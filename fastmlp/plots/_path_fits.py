@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from ._classes import (
     data_limits,
     predicted_classes,
 )
+from ._layout import Layout, drawing, panels
 from ._models import Array, count
 from ._regression import POINTS
 from ._results import PathFigures, check
-from ._style import GREY, INK, VERMILLION, new_figure, styled
+from ._style import GREY, INK, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +32,13 @@ N_PANELS = 9
 MESH = 121
 
 
-@styled
+@drawing
 def plot_path_fits(
-    result: PathFigures, indices: Sequence[int] | None = None, *, title: str | None = None
+    result: PathFigures,
+    indices: Sequence[int] | None = None,
+    *,
+    axes: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the model fitted to all rows at some of the lambdas, one panel for each lambda.
 
@@ -48,7 +53,10 @@ def plot_path_fits(
     indices : sequence of int, optional
         Indices into ``result.lambdas``. By default nine, evenly spaced, including
         ``index_min`` and ``index_1se``.
-    title : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -66,26 +74,26 @@ def plot_path_fits(
     n_columns = min(3, len(places))
     n_rows = -(-len(places) // n_columns)
     side = 2.7 if square else 2.2
-    figure = new_figure(1.0 + 2.7 * n_columns, 0.8 + (side + 0.25) * n_rows, title)
-    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
-    for ax, place in zip(axes.flat, places, strict=False):
+    figure, every = panels(axes, len(places), 1.0 + 2.7 * n_columns,
+                           0.8 + (side + 0.25) * n_rows, n_columns, sharex=True,
+                           sharey=True)  # fmt: skip
+    for ax, place in zip(every, places, strict=True):
         draw(ax, place)
         ax.set_title(_panel_title(result, place), fontsize=9)
         if square:
             ax.set_box_aspect(1)
-    for ax in axes.flat[len(places) :]:
-        ax.set_visible(False)
-    for j in range(n_columns):
-        last = (len(places) - 1 - j) // n_columns
-        axes[last, j].set_xlabel(labels[0])
-        axes[last, j].tick_params(labelbottom=True)
-    for ax in axes[:, 0]:
+    for ax in every[-n_columns:]:
+        ax.set_xlabel(labels[0])
+        ax.tick_params(labelbottom=True)
+    for ax in every[::n_columns]:
         ax.set_ylabel(labels[1])
     if isinstance(draw, _SurfacePanel):
-        figure.colorbar(draw.filled, ax=axes, label=result.preprocessing.target.name, shrink=0.6,
+        figure.colorbar(draw.filled, ax=every, label=result.preprocessing.target.name, shrink=0.6,
                         aspect=35)  # fmt: skip
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    if names:
+    handles, names = every[0].get_legend_handles_labels()
+    if names and axes is not None:
+        every[0].legend(handles, names, fontsize=8)
+    elif names:
         figure.legend(handles, names, loc="outside upper right", ncols=min(len(names), 5))
     return figure
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._layout import Layout, drawing, one_panel
 from ._models import Array, CurveData, Function, column, curve_data
-from ._style import BLACK, GREY, PALETTE, VERMILLION, legend_above, new_figure, styled
+from ._style import BLACK, GREY, PALETTE, VERMILLION, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def draw_estimate(ax: Axes, x: Array, y: Array, label: str = "estimated function
         )
 
 
-@styled
+@drawing
 def plot_regression_data(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -68,7 +69,8 @@ def plot_regression_data(
     validation: tuple[ArrayLike, ArrayLike] | None = None,
     x_label: str = "x",
     y_label: str = "y",
-    title: str | None = None,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw regression data of one input with the true function.
 
@@ -80,7 +82,11 @@ def plot_regression_data(
         Maps x of shape (n, 1) to the true mean.
     validation : tuple (x, y), optional
         Validation points, drawn small and pale behind the training points.
-    x_label, y_label, title : str, optional
+    x_label, y_label : str, optional
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -89,8 +95,7 @@ def plot_regression_data(
     if (x is None) != (y is None):
         raise ValueError("x and y go together. Received: only one of them")
     data = curve_data(None, None if x is None or y is None else (x, y), true_function)
-    figure = new_figure(8, 5, title)
-    ax = figure.subplots()
+    figure, ax = one_panel(ax, 8, 5)
     if validation is not None:
         val_x, val_y = column(validation[0], "validation x"), column(validation[1], "validation y")
         ax.plot(

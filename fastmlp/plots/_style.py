@@ -1,13 +1,13 @@
-"""Colours, type sizes, axes and legends of all figures; making and saving a figure."""
+"""Colours, type sizes, axes and legends of all figures; saving a figure."""
 
 from __future__ import annotations
 
-import functools
 import io
 import os
-from collections.abc import Callable
+import unicodedata
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .._utils import arguments
 from .._utils.atomic import is_special, write_atomically
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # Okabe and Ito's palette without yellow, which is too pale on white.
 BLUE = "#0072B2"
@@ -61,8 +58,10 @@ STYLE: dict[str, Any] = {
     "legend.borderpad": 0.2,
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
-    "mathtext.fontset": "dejavusans",
+    "text.parse_math": False,  # a "$" in a name is a dollar
 }
+
+SAVING = STYLE | {"svg.hashsalt": "fastmlp", "pdf.fonttype": 42, "path.simplify": True}
 
 # Files hold neither dates nor software versions: the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, str | None]] = {
@@ -72,36 +71,44 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `function` with fastmlp's settings of matplotlib instead of the user's."""
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        import matplotlib.style
-
-        with matplotlib.style.context(["default", STYLE]):
-            return function(*args, **kwargs)
-
-    return wrapper
+def shortened(name: str, most: int = 24) -> str:
+    """Return a name of at most `most` letters, the last of which says that there are more."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def new_figure(width: float, height: float, title: str | None = None) -> Figure:
-    """Make an empty figure of width x height inches that is not registered with pyplot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
-    return figure
+def width_of(label: str) -> int:
+    """Return the width of a text in letters; those of Chinese and Japanese are twice as wide."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in label)
 
 
-def legend_above(ax: Axes, **options: Any) -> None:
-    """Put the legend above the axes at the right, on the title's line."""
-    handles, labels = ax.get_legend_handles_labels()
+def legend_above(ax: Axes, handles: Any = None, labels: Any = None, **options: Any) -> None:
+    """Put the legend above the axes at the right, on the title's line.
+
+    Names that need more than two lines there stand in a column right of the axes.
+    """
+    if handles is None:
+        handles, labels = ax.get_legend_handles_labels()
+    if not labels:
+        return
+    labels = [shortened(str(label), 60) for label in labels]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    # In inches: a letter of size 9 is about 0.075 wide, a handle with its gaps 0.55.
+    width = 0.85 * float(figure.get_size_inches()[0]) * float(ax.get_position().width) / 0.775
+    entry = 0.55 + 0.075 * max(map(width_of, labels))
+    room = max(1, int(width / entry))
+    total = sum(0.55 + 0.075 * width_of(label) for label in labels)
+    wanted = options.pop("ncols", len(labels))
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.01)}
-    ax.legend(handles, labels, **(place | {"ncols": len(labels)} | options))
+    if total > width or wanted < len(labels):
+        wanted = min(wanted, room)
+        if -(-len(labels) // wanted) > 2:
+            place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+            short = [shortened(label) for label in labels]
+            if len(set(short)) < len(set(labels)):  # the ends tell them apart
+                short = [x if len(x) <= 24 else f"{x[:11]}…{x[-12:]}" for x in labels]
+            labels, wanted = short, 1
+    ax.legend(handles, labels, **(place | {"ncols": wanted} | options))
 
 
 def plain_log_ticks(axis: Axis, span: float) -> None:
@@ -158,8 +165,9 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     import matplotlib.style
 
     content = io.BytesIO()
-    settings = {"svg.hashsalt": "fastmlp", "pdf.fonttype": 42, "path.simplify": True}
-    with matplotlib.style.context(["default", STYLE | settings]):
+    with matplotlib.style.context(["default", SAVING]), warnings.catch_warnings():
+        # No font of this machine has a letter: it is drawn as a box.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         fig.savefig(content, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
     write_atomically(path, content.getvalue())
     return path

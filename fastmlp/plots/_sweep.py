@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from .._model.architecture import parse_hidden
+from ._layout import Layout, drawing, new_figure, panels
 from ._path import MEASURE_LABELS
 from ._results import RankFigures, SweepFigures, check
-from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, legend_above, new_figure, styled
+from ._style import BLUE, GREY, INK, ORANGE, VERMILLION, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,9 +21,14 @@ MOST_PANELS = 6
 MOST_NAMES = 8  # a parameter with at most as many values has each as a tick
 
 
-@styled
+@drawing
 def plot_sweep(
-    result: SweepFigures, measure: str | None = None, *, most: int = 20, title: str | None = None
+    result: SweepFigures,
+    measure: str | None = None,
+    *,
+    most: int = 20,
+    axes: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the best configurations, and the score against each parameter that was varied.
 
@@ -39,7 +45,10 @@ def plot_sweep(
         By default the one that the sweep ranks by.
     most : int
         Largest number of configurations in the left panel.
-    title : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -61,35 +70,41 @@ def plot_sweep(
     count = len(names) + (len(rungs) > 1)
     rows = -(-count // 2)
     height = max(3.2, 1.5 + 0.26 * min(len(ranking), most), 0.6 + 2.4 * rows)
-    figure = new_figure(12 if rows else 7, height, title)
+    if axes is not None:
+        figure, every = panels(axes, 1 + count, 1, 1)
+        _rank_panel(every[0], result, ranking, most, measure, len(rungs) > 1)
+        if count:
+            _right_panels(every[1:], scored, ranking, names, rungs)
+        return figure
+    figure = new_figure(12 if rows else 7, height)
     left: Any = figure
     if rows:
         left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))  # type: ignore[misc]
     _rank_panel(left.subplots(), result, ranking, most, measure, len(rungs) > 1)
     if rows:
-        axes = right.subplots(rows, min(2, count), squeeze=False, sharey=True)
-        _right_panels(axes, scored, ranking, names, rungs)
-        for ax in axes[:, 0]:
+        grid = right.subplots(rows, min(2, count), squeeze=False, sharey=True)
+        _right_panels(list(grid.flat), scored, ranking, names, rungs)
+        for ax in grid[:, 0]:
             ax.set_ylabel(f"held-out {MEASURE_LABELS[measure]}", fontsize=9)
     return figure
 
 
 def _right_panels(
-    axes: Any,
+    axes: list[Axes],
     scored: list[RankFigures],
     ranking: list[RankFigures],
     names: list[str],
     rungs: list[int],
 ) -> None:
-    panels = list(axes.flat)
+    left = list(axes)
     colours = _shades(rungs)
     if len(rungs) > 1:
-        _rung_panel(panels.pop(0), scored, colours)
-    for ax, name in zip(panels, names, strict=False):
+        _rung_panel(left.pop(0), scored, colours)
+    for ax, name in zip(left, names, strict=False):
         _parameter_panel(ax, name, ranking, [colours[rank.epochs] for rank in ranking])
-    for ax in panels[len(names) :]:
+    for ax in left[len(names) :]:
         ax.set_visible(False)
-    _score_axis(axes[0, 0], [rank.mean for rank in scored], "y")
+    _score_axis(axes[0], [rank.mean for rank in scored], "y")
 
 
 def _shades(rungs: list[int]) -> dict[int, Any]:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import metrics
 from .._model.history import History
 from .._utils import arguments
 from ..models import Sequential
+from ._layout import Layout, drawing, one_panel, panels
 from ._models import count, dense_layers, penalties, penalty_label
 from ._style import (
     BLACK,
     BLUE,
+    GREY,
     PALETTE,
     TICK_STEPS,
     VERMILLION,
     legend_above,
-    new_figure,
     plain_log_ticks,
-    styled,
 )
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ FEW_WEIGHTS = 64
 SHARED_SPAN = 5.0
 
 
-@styled
+@drawing
 def plot_history(
     history: History | Mapping[str, Sequence[float]],
     log: bool | None = None,
     *,
     validation_epochs: Sequence[int] | None = None,
-    title: str | None = None,
+    axes: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw loss and metrics by epoch, training and validation, one panel for each quantity.
 
@@ -55,7 +57,10 @@ def plot_history(
     validation_epochs : sequence of int, optional
         The epochs, from 1, after which the model was validated. Default: those that a `History`
         records; for a dict, equal distances.
-    title : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -63,11 +68,13 @@ def plot_history(
     """
     from matplotlib.ticker import MaxNLocator
 
-    first, frequency = 0, None
+    first = 0
     values: Mapping[str, Sequence[float]]
     if isinstance(history, History):
-        values, frequency = history.history, history.params.get("validation_freq")
+        values = history.history
         first = history.epoch[0] if history.epoch else 0
+        if validation_epochs is None and "validation_freq" in history.params:
+            validation_epochs = history.validated
     elif isinstance(history, Mapping):
         values = history
     else:
@@ -81,30 +88,41 @@ def plot_history(
         raise ValueError(f"history must hold at least one epoch. Received: {dict(values)!r}")
     n_epochs = len(values[names[0]])
     epochs = np.arange(first + 1, first + n_epochs + 1)
-    if validation_epochs is None and frequency is not None:
-        validation_epochs = _validation_epochs(frequency, n_epochs)
-    figure = new_figure(8, 1.4 + 3.2 * len(names), title)
-    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, name in zip(axes, names, strict=True):
+    names, equal = _without_repeats(names, values)
+    figure, every = panels(axes, len(names), 8, 1.4 + 3.2 * len(names), sharex=True)
+    for ax, name in zip(every, names, strict=True):
         validation = values.get(f"val_{name}", ())
         at = epochs
         if validation_epochs is not None:
             at = np.asarray(validation_epochs)[: len(validation)]
         elif 0 < len(validation) < n_epochs:
-            every = n_epochs // len(validation)
-            at = epochs[every - 1 :: every][: len(validation)]
+            period = n_epochs // len(validation)
+            at = epochs[period - 1 :: period][: len(validation)]
         _history_panel(ax, name, (epochs, values[name]), (at, validation), log)
-    axes[-1].set_xlabel("epoch")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=TICK_STEPS))
-    figure.align_ylabels()
+    if equal:
+        label = every[0].get_ylabel()
+        every[0].set_ylabel(label.replace("loss", f"loss = {', '.join(equal)}", 1))
+    every[-1].set_xlabel("epoch")
+    every[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=TICK_STEPS))
+    figure.align_ylabels(every)
     return figure
 
 
-def _validation_epochs(frequency: int | Sequence[int], n_epochs: int) -> Sequence[int]:
-    """Return the epochs, from 1, after which `fit` validated the model."""
-    if isinstance(frequency, int):
-        return range(frequency, n_epochs + 1, frequency)
-    return sorted(epoch for epoch in frequency if epoch <= n_epochs)
+def _without_repeats(
+    names: list[str], values: Mapping[str, Sequence[float]]
+) -> tuple[list[str], list[str]]:
+    """Return the names to draw, and those of metrics that are the loss itself."""
+
+    def same(name: str) -> bool:
+        pairs = (("loss", name), ("val_loss", f"val_{name}"))
+        both = [(np.asarray(values.get(a, ())), np.asarray(values.get(b, ()))) for a, b in pairs]
+        return all(
+            a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True)
+            for a, b in both
+        )
+
+    equal = [name for name in names[1:] if names[0] == "loss" and same(name)]
+    return [name for name in names if name not in equal], [e.replace("_", " ") for e in equal]
 
 
 def _history_panel(
@@ -116,7 +134,10 @@ def _history_panel(
 ) -> None:
     label = name.replace("_", " ")
     marker: dict[str, Any] = {"marker": "o", "markersize": 4}
-    ax.plot(*train, color=BLUE, label="training", **(marker if len(train[1]) <= 20 else {}))
+    given = [np.asarray(part[1], np.float64) for part in (train, validation)]
+    finite = [np.where(np.isfinite(part), part, np.nan) for part in given]
+    ax.plot(train[0], finite[0], color=BLUE, label="training",
+            **(marker if len(train[1]) <= 20 else {}))  # fmt: skip
     if len(validation[1]):
         few = marker if len(validation[1]) <= 20 else {}
         dashes: dict[str, Any] = {
@@ -124,23 +145,37 @@ def _history_panel(
             "color": VERMILLION,
             "label": "validation",
         }
-        ax.plot(*validation, **dashes, **few)
-        best = int(np.argmax(validation[1]) if "accuracy" in name else np.argmin(validation[1]))
+        ax.plot(validation[0], finite[1], **dashes, **few)
+    if np.isfinite(finite[1]).any():
+        best = int(
+            np.nanargmax(finite[1]) if metrics.larger_is_better(name) else np.nanargmin(finite[1])
+        )
         ax.plot(
             validation[0][best],
-            validation[1][best],
+            finite[1][best],
             linestyle="none",
             marker="D",
             markersize=8,
             color=VERMILLION,
             markeredgecolor=BLACK,
             zorder=4,
-            label=f"best validation: {validation[1][best]:.4g}, epoch {validation[0][best]}",
+            label=f"best validation: {finite[1][best]:.4g}, epoch {validation[0][best]}",
         )
-    everything = np.asarray([*train[1], *validation[1]], dtype=np.float64)
+    for values, at in zip(finite, (train[0], validation[0]), strict=True):
+        lost = np.asarray(at)[: len(values)][np.isnan(values)]
+        if len(lost) == len(values):
+            continue
+        for k, epoch in enumerate(lost):
+            ax.axvline(epoch, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1,
+                       label="not finite" if not k and values is finite[0] else "_")  # fmt: skip
+    everything = np.concatenate(finite)
+    everything = everything[np.isfinite(everything)]
+    if not len(everything):
+        ax.set_title("no finite value")
+        everything = np.ones(1)
     low, high = everything.min(), everything.max()
     if log is None:
-        log = bool("accuracy" not in name and low > 0 and high / low >= LOG_SPAN)
+        log = bool(not metrics.larger_is_better(name) and low > 0 and high / low >= LOG_SPAN)
     if log:
         ax.set_yscale("log")
         plain_log_ticks(ax.yaxis, high / low if low > 0 else np.inf)
@@ -150,9 +185,14 @@ def _history_panel(
     legend_above(ax)
 
 
-@styled
+@drawing
 def plot_rates(
-    rates: ArrayLike, losses: ArrayLike, suggested: float | None = None, *, title: str | None = None
+    rates: ArrayLike,
+    losses: ArrayLike,
+    suggested: float | None = None,
+    *,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the loss over a learning rate that rises with every step.
 
@@ -162,7 +202,10 @@ def plot_rates(
         As `tabular.find_rate` returns them.
     suggested : float, optional
         Marked by a line.
-    title : str, optional
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -174,8 +217,7 @@ def plot_rates(
             "rates and losses must be one-dimensional and of the same length. "
             f"Received: shapes {x.shape} and {y.shape}"
         )
-    figure = new_figure(8, 4.5, title)
-    ax = figure.subplots()
+    figure, ax = one_panel(ax, 8, 4.5)
     ax.plot(x, y, color=BLUE, label="loss, running mean")
     if suggested is not None:
         ax.axvline(
@@ -190,8 +232,8 @@ def plot_rates(
     return figure
 
 
-@styled
-def plot_weights(model: Sequential, *, title: str | None = None) -> Figure:
+@drawing
+def plot_weights(model: Sequential, *, axes: Any = None, **layout: Unpack[Layout]) -> Figure:
     """Draw a histogram of each layer's weights, with its penalty.
 
     All panels share one axis of weights, unless the layers' ranges differ by a factor of five or
@@ -203,7 +245,10 @@ def plot_weights(model: Sequential, *, title: str | None = None) -> Figure:
     ----------
     model : Sequential
         Built.
-    title : str, optional
+    axes : Axes or sequence of Axes, optional
+        Draw here, in as many as there are panels, instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -215,14 +260,12 @@ def plot_weights(model: Sequential, *, title: str | None = None) -> Figure:
     weights = [np.asarray(layer.get_weights()[0], dtype=np.float64) for layer in layers]
     n_columns = min(3, len(layers))
     n_rows = -(-len(layers) // n_columns)
-    figure = new_figure(max(4.2 * n_columns, 6.0), 2.9 * n_rows + 0.5, title)
     limits = [1.05 * float(np.abs(w).max()) or 1.0 for w in weights]
     share = max(limits) < SHARED_SPAN * min(limits)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for k, ax in enumerate(axes.flat):
-        if k >= len(layers):
-            ax.set_visible(False)
-            continue
+    figure, every = panels(
+        axes, len(layers), max(4.2 * n_columns, 6.0), 2.9 * n_rows + 0.5, n_columns
+    )
+    for k, ax in enumerate(every):
         w, limit = weights[k], max(limits) if share else limits[k]
         edges = np.linspace(-limit, limit, WEIGHT_BINS + 1)
         counts = np.histogram(w, edges)[0]
@@ -255,13 +298,14 @@ def plot_weights(model: Sequential, *, title: str | None = None) -> Figure:
     return figure
 
 
-@styled
+@drawing
 def plot_gradients(
     models: Sequential | Sequence[Sequential],
     x: ArrayLike | None = None,
     *,
     labels: Sequence[str] | None = None,
-    title: str | None = None,
+    ax: Any = None,
+    **layout: Unpack[Layout],
 ) -> Figure:
     """Draw the size of the gradient of the summed output by each layer's weights.
 
@@ -276,7 +320,10 @@ def plot_gradients(
         Rows whose outputs are summed. Default: the lecture's training inputs.
     labels : sequence of str, optional
         One name for each model. Default: its number of hidden layers and its activation.
-    title : str, optional
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    **layout
+        `title`, `size` and `theme`, as for every figure; see `plots`.
 
     Returns
     -------
@@ -288,8 +335,7 @@ def plot_gradients(
 
     several = [models] if isinstance(models, Sequential) else list(models)
     inputs = datasets.regression_train()[0] if x is None else np.asarray(x)
-    figure = new_figure(8, 5, title)
-    ax = figure.subplots()
+    figure, ax = one_panel(ax, 8, 5)
     deepest = 1
     for j, model in enumerate(several):
         layers = dense_layers(model)

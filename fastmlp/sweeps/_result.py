@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._model.clone import clone
 from .._utils import arguments as _arguments
+from .._utils import cards
 from .._utils.atomic import is_special, write_atomically
 from ._space import PARAMETERS, Config
 from ._store import Store
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .._many.cross_validation import Split
     from ..models import Sequential
 
+_SHOWN = 10  # configurations on a notebook's card
 SUFFIXES = (".parquet", ".csv")
 
 
@@ -62,6 +64,10 @@ class Rank:
     runs: int
     diverged: int
     seconds: float
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class TrainsFirst(Protocol):
@@ -133,6 +139,29 @@ class SweepResult:
 
     def __repr__(self) -> str:
         return f"<SweepResult: {len(self.rows)} of {self.total} runs, by {self.measure}>"
+
+    def _repr_html_(self) -> str:
+        """Return the best configurations, for notebooks."""
+        ranking = self.ranking() if self.rows else []
+        varied = self.varied
+        shown = ranking[:_SHOWN]
+        rows = [
+            [
+                rank.rank, *(_written(rank.config[name]) for name in varied), rank.epochs,
+                "diverged" if rank.mean is None else f"{rank.mean:.5g}",
+                "" if rank.sd is None else f"{rank.sd:.2g}",
+                "" if rank.train is None else f"{rank.train:.5g}", rank.runs,
+            ]
+            for rank in shown
+        ]  # fmt: skip
+        names = [name.replace("_", " ") for name in varied]
+        head = ["rank", *names, "epochs", f"held-out {self.measure}", "sd", "training", "runs"]
+        left = len(ranking) - len(shown)
+        return cards.card(
+            "SweepResult", f"{len(self.rows)} of {self.total} runs, by {self.measure}",
+            cards.table(head, rows) if rows else "",
+            f"{left:,} configurations are not shown" if left else "",
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.rows)

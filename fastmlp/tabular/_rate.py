@@ -58,15 +58,14 @@ def find_rate(prepared: Prepared) -> RateCurve:
         rows, order = np.sort(order[:size]), order[size:]
         model.optimizer.learning_rate = float(rate)
         try:
-            model.fit(
+            history = model.fit(
                 x[rows], y[rows], batch_size=size, epochs=1, verbose=0, shuffle=False,
                 class_weight=prepared.class_weight,
                 sample_weight=None if weight is None else weight[rows],
             )  # fmt: skip
         except DivergedError:
             break
-        assert model.history is not None
-        mean = _SMOOTH * mean + (1 - _SMOOTH) * model.history.history["loss"][0]
+        mean = _SMOOTH * mean + (1 - _SMOOTH) * history.history["loss"][0]
         losses.append(mean / (1 - _SMOOTH ** (step + 1)))
         if step > 10 and losses[-1] > _TOO_LARGE * min(losses):
             break

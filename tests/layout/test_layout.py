@@ -44,6 +44,7 @@ LONG_FILES = {
     "fastmlp/metrics/_metrics.py": "all metrics, of one interface",
     "fastmlp/models/_sequential.py": "one class: the methods of a model, and what they promise",
     "fastmlp/optimizers.py": "all optimizers, of one interface",
+    "fastmlp/paths/_result.py": "one class: the result of a path",
     "fastmlp/paths/_path.py": "one public function, with what it checks",
     "fastmlp/preprocessing/_preprocessing.py": "one class",
     "fastmlp/schedules.py": "all schedules, of one interface",

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmlp import callbacks, datasets, layers, models, optimizers, schedules, streaming
+from fastmlp import (
+    callbacks,
+    datasets,
+    layers,
+    models,
+    optimizers,
+    regularizers,
+    schedules,
+    streaming,
+)
 from fastmlp._training import distributed
 from fastmlp._training.distributed import allreduce
 from fastmlp.errors import DataError
@@ -183,11 +192,16 @@ class Writer(callbacks.Callback):
         print("printed by rank", self.rank)
         self.model.optimizer.learning_rate = 0.01 / (epoch + 1 + self.rank)
         self.model.stop_training = epoch == 2 if self.rank == 0 else epoch == 0
+        if self.rank == 0 and epoch == 0:
+            self.model.layers[0].kernel_regularizer = regularizers.L2(0.1)
+        elif epoch == 1:
+            self.model.layers[-1].kernel_regularizer = regularizers.GroupL1(0.01 * self.rank)
+        self.model.layers[1].rate = 0.1 + 0.2 * self.rank
 
 
 def writers(comm, directory, size):
     rank = comm.Get_rank()
-    model = made()
+    model = made(dropout=0.2)
     hooks = [callbacks.ModelCheckpoint(directory / f"epoch-{{epoch}}-{rank}.fmlp"),
              callbacks.CSVLogger(directory / f"log-{rank}.csv"), Writer(rank)]  # fmt: skip
     model.fit(X, Y, epochs=9, verbose=2, comm=comm, callbacks=hooks)

@@ -336,8 +336,9 @@ def test_a_checkpoint_is_a_model_file(tmp_path, monkeypatch):
     model = models.load_model(path)
     assert len(model.history.epoch) == model.training_config["epochs"] == 2
     assert model.resumed is None
-    model.fit(x, y, epochs=1, verbose=0)  # a fit of its own
-    assert len(model.history.epoch) == 1 and model.training_config["epochs"] == 3
+    own = model.fit(x, y, epochs=1, verbose=0)  # a fit of its own
+    assert len(own.epoch) == 1 and len(model.history.epoch) == 3
+    assert model.training_config["epochs"] == 3
     resumed = models.resume(path)
     resumed.compile("adam", "mse")  # another training: the run is given up
     assert resumed.resumed is None

@@ -186,6 +186,11 @@ def test_rank_0_writes_speaks_and_decides(tmp_path):
     first, second = (dict(np.load(tmp_path / f"writers.{rank}.npz")) for rank in range(2))
     assert len(first["loss"]) == 3
     assert all(first[key].tobytes() == second[key].tobytes() for key in first)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    run_tasks(1, alone, "writers")  # penalties and dropout rates are rank 0's, too
+    expected = dict(np.load(alone / "writers.0.npz"))
+    assert all(first[key].tobytes() == expected[key].tobytes() for key in expected)
 
 
 @slow

@@ -74,8 +74,38 @@ def test_a_live_line_on_a_terminal(clock, monkeypatch):
     text = run(clock, Terminal(), monkeypatch, 3)
     updates = re.findall(r"fit: (\d+)/300 epochs", text)
     assert 15 <= len(updates) <= 21 + 2  # ten a second after the first, and the end's
-    assert "left" in text and updates[0] == "100" and updates[-1] == "300"
-    assert text.endswith("\x1b[?25h")  # the cursor is back
+    assert "left" in text and updates[0] == "100" and int(updates[-1]) >= 290
+    assert "\x1b[?25h" in text.split(updates[-1])[-1]  # the cursor is back
+    assert text.rstrip("\r").endswith("\x1b[2K")  # and the line is erased
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120, 200])
+def test_a_bar_keeps_to_the_terminals_width_and_cuts_no_figure(clock, monkeypatch, columns):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    values = {"loss": 0.123456, "mae": 1e-9, "val_loss": 12.5, "val_mae": 1e7}
+    with progress.ProgressLine("fit", 300) as line:
+        for step in (1, 150, 299):
+            clock.now += 2
+            line.update(step, values)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).replace("\r", "\n")
+    lines = [text.rstrip() for text in shown.split("\n") if text.strip()]
+    assert lines
+    assert all(len(text) <= columns for text in lines)
+    if columns >= 60:
+        assert all(text.startswith("fit: ") and " left" in text for text in lines)
+        assert "━" in lines[-1]
+    figures = [progress.figures({name: value}) for name, value in values.items()]
+    for text in lines:
+        rest = text
+        for figure in figures:
+            rest = rest.replace(figure, "")
+        assert "loss" not in rest and "mae" not in rest and "…" not in rest
+    if columns == 200:
+        assert all(figure in lines[-1] for figure in figures)
 
 
 def test_no_color_is_obeyed(clock, monkeypatch):
@@ -97,3 +127,44 @@ def test_the_end_says_how_long_it_took(clock, monkeypatch):
     line.update(10)
     assert stream.getvalue() == "predict: 10/10 rows  1 min 05 s\n"
     line.close()
+
+
+class Notebook:
+    """What a kernel's IPython offers, with the HTML that it is given."""
+
+    def __init__(self, monkeypatch, kernel=True):
+        import types
+
+        shell = types.SimpleNamespace(**({"kernel": 1} if kernel else {}))
+        module = types.ModuleType("IPython")
+        module.get_ipython = lambda: shell
+        display = types.ModuleType("IPython.display")
+        self.shown = []
+        display.HTML = lambda content: content
+        display.display = self.display
+        monkeypatch.setitem(__import__("sys").modules, "IPython", module)
+        monkeypatch.setitem(__import__("sys").modules, "IPython.display", display)
+
+    def display(self, content, display_id):
+        assert display_id
+        self.shown.append(content)
+        return self
+
+    def update(self, content):
+        self.shown.append(content)
+
+
+def test_a_notebook_has_one_bar_with_a_curve_which_goes_at_the_end(clock, monkeypatch):
+    notebook = Notebook(monkeypatch)
+    assert run(clock, io.StringIO(), monkeypatch, 3) == ""
+    assert 7 <= len(notebook.shown) <= 10  # four a second, after the first
+    assert "<progress" in notebook.shown[0] and "fit: 100/300 epochs" in notebook.shown[0]
+    assert "<polyline" in notebook.shown[-2]
+    assert notebook.shown[-1] == ""
+    assert max(map(len, notebook.shown)) < 10_000
+
+
+def test_ipython_in_a_terminal_is_no_notebook(clock, monkeypatch):
+    notebook = Notebook(monkeypatch, kernel=False)
+    assert len(run(clock, io.StringIO(), monkeypatch, 12).splitlines()) == 3
+    assert not notebook.shown

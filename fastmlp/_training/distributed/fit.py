@@ -65,29 +65,46 @@ class _RankZeroDecides(Callback):
         self._ranks, self._trained = ranks, model
 
     def _broadcast(self) -> None:
-        optimizer = self._trained.optimizer
+        model, optimizer = self._trained, self._trained.optimizer
         assert optimizer is not None
         rate = None if optimizer.schedule is not None else optimizer.learning_rate
-        decided = self._ranks.broadcast((self._trained.stop_training, rate))
-        self._trained.stop_training = decided[0]
+        decided = self._ranks.broadcast((model.stop_training, rate, _layer_settings(model)))
+        model.stop_training = decided[0]
         if rate is not None and decided[1] != rate:
             optimizer.learning_rate = decided[1]
+        for layer, now, wanted in zip(
+            model.layers, _layer_settings(model), decided[2], strict=True
+        ):
+            for name, value in wanted.items():
+                if repr(value) != repr(now[name]):
+                    setattr(layer, name, value)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Broadcast the learning rate."""
+        """Broadcast learning rate, penalties and dropout rates."""
         self._broadcast()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Broadcast the learning rate, and whether to stop."""
+        """Broadcast them, and whether to stop."""
         self._broadcast()
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Broadcast the learning rate."""
+        """Broadcast learning rate, penalties and dropout rates."""
         self._broadcast()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Broadcast the learning rate, and whether to stop."""
+        """Broadcast them, and whether to stop."""
         self._broadcast()
+
+
+_CHANGEABLE = ("kernel_regularizer", "bias_regularizer", "rate", "trainable")
+
+
+def _layer_settings(model: Model) -> list[dict[str, Any]]:
+    """Return the settings of each layer that a callback may change while training."""
+    return [
+        {name: getattr(layer, name) for name in _CHANGEABLE if hasattr(layer, name)}
+        for layer in model.layers
+    ]
 
 
 def _callbacks_of(ranks: Ranks, callbacks: list[Callback]) -> list[Callback]:
