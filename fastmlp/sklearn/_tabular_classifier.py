@@ -60,6 +60,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Reported for each epoch beside the loss.
     class_weight : 'balanced' or dict of class to weight, optional
         Weights of the classes in training, multiplied by `sample_weight`.
+    effort : {'normal', 'high'}
+        'high': the mean of five networks, each trained without a fifth of the rows and judged by
+        it; several times the work for a smaller error.
     interval : float, optional
         Level of the sets that `predict_interval` returns, such as 0.9.
     threshold : float or {'accuracy', 'balanced_accuracy', 'f1'}, optional
@@ -135,6 +138,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         max_time: float | str | None = None,
         metrics: Any = None,
         class_weight: Any = None,
+        effort: str = "normal",
         interval: float | None = None,
         threshold: float | str | None = None,
         cost: Any = None,

@@ -60,6 +60,9 @@ class TabularRegressor(MultiOutputMixin, RegressorMixin, BaseTabular):
         "mse", "mae", "huber", "huber:2", "poisson" or "quantile:0.9".
     metrics : str or list of str, optional
         Reported for each epoch beside the loss.
+    effort : {'normal', 'high'}
+        'high': the mean of five networks, each trained without a fifth of the rows and judged by
+        it; several times the work for a smaller error.
     interval : float, optional
         Level of the intervals that `predict_interval` returns, such as 0.9.
     random_state : int, RandomState instance or None
@@ -129,6 +132,7 @@ class TabularRegressor(MultiOutputMixin, RegressorMixin, BaseTabular):
         max_time: float | str | None = None,
         loss: str | None = None,
         metrics: Any = None,
+        effort: str = "normal",
         interval: float | None = None,
         random_state: Any = None,
         threads: int | None = None,

@@ -150,7 +150,8 @@ class Decisions:
     def repeated(self) -> int:
         """Epochs of the schedule's last wave; 0 if there is no wave, or no penalty to take away."""
         waves = self.schedule == "cycles" and self.epochs < UNBOUNDED and self.patience is None
-        return self.epochs - round(7 / 15 * self.epochs) if waves and self.group_l1 else 0
+        begin = round(7 / 15 * self.epochs)
+        return self.epochs - begin if waves and self.group_l1 and begin else 0
 
 
 def schedule_over(

@@ -32,18 +32,20 @@ class TableModel:
 
     Parameters
     ----------
-    network : Sequential
+    network : Sequential or Ensemble
         Its extras hold the preparation and what was found when it was trained.
 
     Attributes
     ----------
-    network : Sequential
+    network : Sequential, or Ensemble if it was trained with effort="high"
     preprocessing : Preprocessing
     notes : list of str
         What was found and decided in training, a line each.
     """
 
-    def __init__(self, network: Sequential) -> None:
+    network: Any
+
+    def __init__(self, network: Any) -> None:
         if KEPT not in network.extras:
             raise ModelFileError(
                 f"Model {network.name!r} was not trained on a table by fastmlp.fit or fastmlp "

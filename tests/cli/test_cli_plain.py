@@ -37,8 +37,8 @@ def test_the_plain_command(run, flats):
                   "-o", "m.fmlp")  # fmt: skip
     assert outcome.code == 0
     assert (
-        "256x3 silu, 16 bins for each number, adamw 0.0045, batches of 32, at most 30 epochs; "
-        "20% of the rows held out." in (outcome.err)
+        "128x3 silu, 16 bins for each number, adamw 0.0045, batches of 32, at most 30 epochs, the "
+        "last 16 also without penalty; 20% of the rows held out." in (outcome.err)
     )
     for text in ("network", "constant", "linear", "R2", "RMSE", "MAE", "104 rows, held-out rows"):
         assert text in outcome.out
@@ -63,10 +63,10 @@ def test_the_command_and_the_function_give_the_same_bits(run, flats):
 def test_print_config_shows_every_decision_and_repeats_the_run(run, flats, write):
     printed = run("train", flats, "--target", "price", "--drop", "dear", "--seed", 1,
                   "--epochs", 4, "--print-config")  # fmt: skip
-    assert "# 256x3 silu, 16 bins for each number, adamw 0.0045" in printed.out
+    assert "# 128x3 silu, 16 bins for each number, adamw 0.0045" in printed.out
     table = tomllib.loads(printed.out)
     expected = {
-        "units": "256x3", "activation": "silu", "optimizer": "adamw", "learning-rate": 0.0045,
+        "units": "128x3", "activation": "silu", "optimizer": "adamw", "learning-rate": 0.0045,
         "schedule": "cycles", "batch-size": 32, "epochs": 4, "validation-split": 0.2, "seed": 1,
         "bins": 16,
         "loss": "mean_squared_error", "impute": "median", "target": ["price"],

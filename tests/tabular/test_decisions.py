@@ -46,9 +46,19 @@ def test_what_is_chosen_is_not_decided():
 
 def test_networks_grow_with_the_rows_and_short_ones_train_longer():
     small, middle, large = (decide(n, 10, "regression") for n in (100, 500, 20_000))
-    assert (small.units, middle.units, large.units) == ((32, 32), (256,) * 3, (256,) * 3)
-    assert (small.epochs, middle.epochs, large.epochs) == (128, 202, 32)
+    assert (small.units, middle.units, large.units) == ((32, 32), (128,) * 3, (128,) * 3)
+    assert (small.epochs, middle.epochs, large.epochs) == (128, 202, 24)
     assert (small.dropout, middle.dropout, large.dropout) == (0.0, 0.1, 0.1)
+
+
+def test_the_last_wave_can_be_run_again():
+    schedule = CosineCycles(0.1, 1500, again=800)
+    rates = schedule(np.arange(2400))
+    assert np.array_equal(rates[1500:2300], rates[700:1500]) and not rates[2300:].any()
+    assert CosineCycles.from_config(schedule.get_config()).get_config() == schedule.get_config()
+    assert "again" not in CosineCycles(0.1, 1500).get_config()
+    with pytest.raises(ValueError, match="at most total_steps, 1500. Received: again=1501"):
+        CosineCycles(0.1, 1500, again=1501)
 
 
 def test_cycles_end_at_zero_and_reach_the_peak():

@@ -117,29 +117,6 @@ def test_classes_and_their_probabilities(tmp_path):
     assert models.load_model(tmp_path / "m.fmlp").extras["table"]["best_epoch"] == model.best_epoch
 
 
-def test_the_held_out_loss_chooses_the_group_penalty_of_numbers(capsys):
-    found = tabular.prepared(PLAIN, "price", units="16", epochs=8, seed=1)
-    assert found.strengths == (0.0, 1e-4) and found.decisions.bins == 19
-    losses = []
-    for strength in found.strengths:
-        given = {"group_l1": [strength, 0], "groups": "inputs"} if strength else {"group_l1": 0}
-        short = fastmlp.fit(PLAIN, "price", **{**QUICK, "epochs": 2, **given})
-        losses.append(min(short.history.history["val_mse"]))
-    model = fastmlp.fit(PLAIN, "price", **{**QUICK, "verbose": 1})
-    chosen = model.decisions.group_l1
-    assert chosen == found.strengths[int(np.argmin(losses))]
-    assert f"Group penalty {chosen:g} on inputs, by the held-out loss of a quarter" in (
-        capsys.readouterr().err
-    )
-    given = {"group_l1": [chosen, 0], "groups": "inputs"} if chosen else {"group_l1": 0}
-    same = fastmlp.fit(PLAIN, "price", **given, **QUICK)
-    pairs = zip(model.network.get_weights(), same.network.get_weights(), strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs)
-    for options in ({"l2": 0.1}, {"group_l1": 0}, {"max_time": 9}, {"validation_split": 0.0}):
-        assert tabular.prepared(PLAIN, "price", seed=1, **options).strengths == ()
-    assert tabular.prepared(CLASSES, "dear", seed=1).strengths == ()
-
-
 def test_many_inputs_have_fewer_bins():
     bins = [tabular.decide(5000, n, "regression").bins for n in (1, 512, 1000, 9000, 60_000)]
     assert bins == [32, 32, 16, 0, 0]
@@ -147,7 +124,8 @@ def test_many_inputs_have_fewer_bins():
 
 
 def test_numbers_are_encoded_in_bins_and_inputs_become_zero():
-    model = fastmlp.fit(CLASSES, "dear", **{**QUICK, "epochs": 30})
+    penalty = {"group_l1": [3e-4, 0], "groups": "inputs"}
+    model = fastmlp.fit(CLASSES, "dear", **{**QUICK, "epochs": 30}, **penalty)
     layer, dense = model.network.layers[:2]
     assert isinstance(layer, PiecewiseLinear) and model.decisions.bins == 19
     assert layer.n_inputs == model.preprocessing.n_inputs < layer.n_outputs == dense.n_inputs
@@ -228,7 +206,8 @@ def test_refit_trains_on_all_rows_for_the_best_number_of_epochs(model):
     assert again.best_epoch == model.best_epoch
     assert again.held_out == model.held_out
     assert again.network.training_config["samples"] == N
-    assert again.network.training_config["epochs"] == model.best_epoch
+    repeated = 4 if model.best_epoch > QUICK["epochs"] else 0  # an ending is trained once
+    assert again.network.training_config["epochs"] == model.best_epoch - repeated
 
 
 def test_another_table_can_be_held_out():
