@@ -136,7 +136,7 @@ class Page:
 
     def run_console(self, text, where, directory):
         environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("FASTMLP", "OMP_"))},
+            **{k: v for k, v in os.environ.items() if not k.startswith("FASTMLP")},
             "PATH": f"{self.programs}:{os.environ['PATH']}",
             "COLUMNS": "100",
             "NO_COLOR": "1",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,25 @@ def test_python_m_pytest_tests_the_installed_package_too():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "several"),
+    [
+        ({}, True),
+        ({"args_source": pytest.Config.ArgsSource.ARGS}, False),
+        ({"keyword": "layers"}, False),
+        ({"markexpr": "slow"}, False),
+    ],
+)
+def test_only_the_default_run_takes_several_processes(given, several, monkeypatch, request):
+    conftest = request.config.pluginmanager.get_plugin(str(CHECKOUT / "conftest.py"))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(9)), raising=False)
+    default = next(one for one in request.config.getini("addopts") if one.startswith("not slow"))
+    option = SimpleNamespace(**({"keyword": "", "markexpr": default} | given))
+    source = given.get("args_source", pytest.Config.ArgsSource.TESTPATHS)
+    config = SimpleNamespace(args_source=source, option=option)
+    assert conftest.pytest_xdist_auto_num_workers(config) == (4 if several else 0)
 
 
 def run_python(code, **environment):

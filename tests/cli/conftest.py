@@ -34,8 +34,10 @@ def run(capsys, monkeypatch, tmp_path):
     save = plots.save
 
     def rough(figure, path):
-        # How figures look is tested in tests/plots: here without layout, of few pixels.
+        # How figures look is tested in tests/plots: here without layout and ticks, of few pixels.
         figure.set_layout_engine("none")
+        for ax in figure.axes:
+            ax.set_axis_off()
         return save(figure, path, dpi=20)
 
     monkeypatch.setattr(plots, "save", rough)

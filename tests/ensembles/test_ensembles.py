@@ -19,7 +19,7 @@ def rows(n=60, k=2, seed=0):
     return x, x[:, :1] ** 2 + rng.normal(0, 0.3, (n, 1))
 
 
-def alone(units, seed, x, y, *, epochs=12, batch_size=None, optimizer="adam", **network):
+def alone(units, seed, x, y, *, epochs=4, batch_size=None, optimizer="adam", **network):
     """Train one network in the ordinary way."""
     model = models.mlp(units or [], x.shape[1], y.shape[1], seed=seed, **network)
     model.compile(optimizer, "mse")
@@ -53,7 +53,7 @@ def test_every_member_has_the_bits_of_the_network_alone(case, batch_size):
     expected = [alone(units, 5 + i, x, y, batch_size=batch_size, **network) for i in range(16)]
     for n_threads in (1, 2, 3):
         made = fastmlp.ensemble(
-            x, y, units or [], 16, epochs=12, batch_size=batch_size, seed=5, threads=n_threads,
+            x, y, units or [], 16, epochs=4, batch_size=batch_size, seed=5, threads=n_threads,
             verbose=0, **network,
         )  # fmt: skip
         assert made.seeds == list(range(5, 21))

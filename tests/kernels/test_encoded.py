@@ -192,7 +192,7 @@ def test_training_follows_the_reference(shape, optimizer):
     x, _, y, weight = drawn(shape, 50, "float64")
     for make in (networks.compiled, networks.reference):
         net, _ = built(shape, "float64", make, **options)
-        found.append(trained(net, x, y, weight, batch_size=16, shuffle=False, epochs=6))
+        found.append(trained(net, x, y, weight, batch_size=16, shuffle=False))
     for name in (name for name in found[1] if "slot" not in name):
         np.testing.assert_allclose(
             found[0][name], found[1][name], rtol=1e-8, atol=1e-9, err_msg=name
@@ -276,13 +276,14 @@ MET = [  # each shape and variant in both types, in one of them by default
 @pytest.mark.parametrize(("shape", "variant", "dtype"), MET)
 def test_threads_and_skipping_change_no_bit_on_bins(shape, variant, dtype, monkeypatch):
     x, _, y, _ = drawn(shape, 300, dtype)
-    for batch_size in (64, 300):  # 300 in parts, if the network is small
+    # 300 in parts, if the network is small
+    for batch_size, epochs, counts in ((64, 1, (1, 2, 3, 8)), (300, 2, range(1, 9))):
         known = None
-        for n_threads in range(1, 9):
+        for n_threads in counts:
             monkeypatch.setenv("FASTMLP_SKIP_DEAD", "10"[n_threads % 3 == 0])
             net, _ = built(shape, dtype, **VARIANTS[variant])
             net.bias(0)[::2] -= 30  # dead, if they are relu's
-            found = trained(net, x, y, batch_size=batch_size, n_threads=n_threads, epochs=2)
+            found = trained(net, x, y, batch_size=batch_size, n_threads=n_threads, epochs=epochs)
             assert same(found, known or found)
             known = found
             assert net.threads_used == n_threads

@@ -71,10 +71,10 @@ def test_it_is_used_when_asked_for(isa):
 )
 def test_it_agrees_with_the_reference(isa, selection):
     """The set in use is tested here, in this process; the others by the same tests."""
-    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", selection]
+    options = ["-q", "-p", "no:cacheprovider", "--assert=plain"]
     names = ("network", "threads", "sparse", "encoded")
     files = [str(HERE / f"test_{name}.py") for name in names]
-    done = run(isa, "-m", "pytest", *options, *files)
+    done = run(isa, "-m", "pytest", *options, "-k", selection, *files)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
 

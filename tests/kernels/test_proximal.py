@@ -42,7 +42,7 @@ def zeros(net):
 
 @pytest.mark.parametrize(
     ("shape", "optimizer", "penalty", "clip"),
-    sampled(4, SHAPES, networks.OPTIMIZERS, PENALTIES, [{}, {"clip_norm": 0.5}]),
+    sampled(7, SHAPES, networks.OPTIMIZERS, PENALTIES, [{}, {"clip_norm": 0.5}]),
 )
 def test_kernels_agree_with_the_reference(shape, optimizer, penalty, clip):
     settings = networks.OPTIMIZERS[optimizer] | clip

@@ -13,7 +13,6 @@ import pytest
 from .imports import CHECKOUT, Import, circles, imports, modules, parsed
 
 FILES = modules()
-TREES = {name: parsed(path) for name, path in FILES.items()}
 PACKAGES = sorted(name for name, path in FILES.items() if path.name == "__init__.py")
 NAMES = "fastmlp._utils.names"
 
@@ -147,7 +146,7 @@ def modules_of(package):
 
 @pytest.mark.parametrize("package", [p for p in PACKAGES if p != "fastmlp"])
 def test_docstrings_name_the_modules(package):
-    text = ast.get_docstring(TREES[package]) or ""
+    text = ast.get_docstring(parsed(FILES[package])) or ""
     missing = {m for m in modules_of(package) if not re.search(rf"(?<!\w){m}(?!\w)", text)}
     assert missing - UNNAMED_MODULES.get(package, set()) == set()
 
@@ -178,7 +177,8 @@ def test_architecture_points_to_what_exists():
 
 def test_class_names_are_unique():
     places = defaultdict(list)
-    for module, tree in TREES.items():
+    for module, path in FILES.items():
+        tree = parsed(path)
         if module == "fastmlp.losses" or module.startswith("fastmlp.metrics"):
             continue
         for node in ast.walk(tree):
@@ -219,10 +219,11 @@ def strings(node):
 
 @pytest.mark.skipif(NAMES not in FILES, reason="names stand in several places")
 def test_names_stand_in_one_place():
-    groups = [set(s) for s in map(strings, ast.walk(TREES[NAMES])) if s and len(s) > 2]
+    groups = [set(s) for s in map(strings, ast.walk(parsed(FILES[NAMES]))) if s and len(s) > 2]
     assert groups
     restated = []
-    for module, tree in TREES.items():
+    for module, path in FILES.items():
+        tree = parsed(path)
         # The kernels lie below the names, and list their codes themselves.
         if module == NAMES or module.startswith("fastmlp._kernels"):
             continue

@@ -12,6 +12,7 @@ from fastmlp.errors import DivergedError
 from fastmlp.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from fastmlp.regularizers import L1, L1L2, L2, GroupL1
 
+pytestmark = pytest.mark.reliability
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 3)).astype(np.float32)
 Y = X[:, :1] - X[:, 1:2] ** 2

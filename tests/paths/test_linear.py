@@ -39,6 +39,7 @@ def diabetes():
     return datasets.load_diabetes(return_X_y=True)
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
 def test_the_path_is_that_of_elastic_net(l1_ratio):
     linear_model = pytest.importorskip("sklearn.linear_model")

@@ -16,6 +16,7 @@ import pytest
 
 import fastmlp
 from fastmlp import models, sweeps
+from fastmlp.cli._app import cli
 from fastmlp.errors import ModelFileError, printable
 
 pytestmark = [
@@ -23,7 +24,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="uses a POSIX shell"),
 ]
 F = f'"{sys.executable}" -m fastmlp.cli'
-TRAIN = f"{F} train numbers.csv --units 2 --epochs 2 --seed 1"
+PLAIN = "train numbers.csv --units 2 --epochs 2 --seed 1"
+TRAIN = f"{F} {PLAIN}"
 NUMBERS = "größe,b,y\n" + "".join(f"{i},{i % 3},{i * 0.5}\n" for i in range(12))
 
 
@@ -32,10 +34,29 @@ def sample(cases, n=1):
     return [pytest.param(case, marks=[pytest.mark.slow] * (i >= n)) for i, case in enumerate(cases)]
 
 
+IN_TURN = """
+import sys
+from fastmlp.cli import main
+for command in sys.argv[1:]:
+    sys.argv = ["fastmlp", *command.split()]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+def in_turn(*commands):
+    """Return a command that runs several in one process, until one of them fails."""
+    return f'"{sys.executable}" in_turn.py ' + " ".join(f"'{command}'" for command in commands)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     directory = tmp_path_factory.mktemp("place")
     (directory / "numbers.csv").write_text(NUMBERS, encoding="utf-8")
+    (directory / "in_turn.py").write_text(IN_TURN, encoding="utf-8")
     done = shell(directory, f"{TRAIN} -o model.fmlp")
     assert done.returncode == 0, done.stderr
     return directory
@@ -92,10 +113,9 @@ def test_training_with_any_omp_num_threads(place, text):
 
 @pytest.mark.parametrize("closed", sample(["<&- >&- 2>&-", ">&-", "2>&-", "<&-", ">&- 2>&-"]))
 def test_closed_streams(place, closed):
-    works(place, f"{TRAIN} -o closed.fmlp --force {closed}")
-    works(place, f"{F} summary closed.fmlp {closed}")
-    works(place, f"{F} predict closed.fmlp numbers.csv --json {closed}")
-    works(place, f"{F} --help {closed}")
+    (place / "closed.fmlp").unlink(missing_ok=True)
+    others = ("summary closed.fmlp", "predict closed.fmlp numbers.csv --json", "--help")
+    works(place, f"{in_turn(f'{PLAIN} -o closed.fmlp', *others)} {closed}")
     # No file was given a stream's number, in which warnings would then be found.
     expected = models.load_model(place / "model.fmlp").get_weights()
     for a, b in zip(models.load_model(place / "closed.fmlp").get_weights(), expected, strict=True):
@@ -155,10 +175,8 @@ model.summary()
 @pytest.mark.parametrize("encoding", sample(["ascii", "latin-1", "ascii:strict", "utf-8:strict"]))
 def test_poor_encodings(place, encoding):
     poor = {"LC_ALL": "C", "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    for command in ("summary", "evaluate", "inspect"):
-        data = "" if command == "summary" else " numbers.csv"
-        works(place, f"{F} {command} model.fmlp{data}", **poor)
-    works(place, f"{TRAIN} --verbose", **poor)
+    others = [f"{command} model.fmlp numbers.csv" for command in ("evaluate", "inspect")]
+    works(place, in_turn("summary model.fmlp", *others, f"{PLAIN} --verbose"), **poor)
     done = works(place, program(place, "names.py", NAMES), **poor)
     if encoding.startswith("ascii"):
         assert b"gr\\xf6\\xdfe\\u20ac" in done.stdout
@@ -190,16 +208,16 @@ ENVIRONMENTS = [
 
 @pytest.mark.parametrize("environment", sample(ENVIRONMENTS), ids=str)
 def test_environments(place, environment):
-    works(place, f"{TRAIN} -o environment.fmlp --force", **environment)
-    works(place, f"{F} summary environment.fmlp", **environment)
+    made = in_turn(f"{PLAIN} -o environment.fmlp --force", "summary environment.fmlp")
+    works(place, made, **environment)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=str)
 def test_environments_of_figures_and_sweeps(place, environment):
-    works(place, f"{TRAIN} --plot figures --force", **environment)
-    works(place, f"{F} sweep numbers.csv --units 2,3 --epochs 1 --target y", **environment)
-    works(place, f"{F} inspect model.fmlp numbers.csv", **environment)
+    others = ("sweep numbers.csv --units 2,3 --epochs 1 --target y",
+              "inspect model.fmlp numbers.csv")  # fmt: skip
+    works(place, in_turn(f"{PLAIN} --plot figures --force", *others), **environment)
 
 
 @pytest.mark.slow
@@ -321,8 +339,9 @@ assert set(sys.modules) == before, set(sys.modules) - before
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("stage", sample(["predict", "train"]))
-def test_evil_text_in_tables(place, stage):
+@pytest.mark.parametrize("stage", ["predict", "train"])
+def test_evil_text_in_tables(place, stage, monkeypatch, capsys):
+    monkeypatch.chdir(place)
     name = '"' + EVIL.replace('"', "") + '"'
     texts = {
         "short": f"{name},b,y\n1,2,3\n1\n",
@@ -333,23 +352,28 @@ def test_evil_text_in_tables(place, stage):
     }
     for case, text in texts.items():
         (place / f"evil-{case}.csv").write_text(text, encoding="utf-8")
-        command = f"{F} train evil-{case}.csv --units 2 --epochs 1"
+        command = f"train evil-{case}.csv --units 2 --epochs 1"
         if stage == "predict":
-            command = f"{F} predict model.fmlp evil-{case}.csv -o evil.out --force"
-        done = shell(place, command)
-        if done.returncode == 0 and stage == "train":
+            command = f"predict model.fmlp evil-{case}.csv -o evil.out --force"
+        with pytest.raises(SystemExit) as end:
+            cli.main(command.split())
+        error = capsys.readouterr().err
+        if end.value.code == 0 and stage == "train":
             continue  # it may be a category
-        assert done.returncode == 4, (case, done.stderr[:300])
-        assert done.stderr.count(b"\n") == 1 and len(done.stderr) < 3000
-        assert done.stderr.decode().strip().isprintable()
+        assert end.value.code == 4, (case, error[:300])
+        assert error.count("\n") == 1 and len(error.encode()) < 3000
+        assert error.strip().isprintable()
 
 
-def test_evil_text_in_other_files(place):
+def test_evil_text_in_other_files(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
     (place / "evil.toml").write_text('"\\u001b[31m' + "k" * 5000 + '" = 1\n')
     (place / "value.toml").write_text('units = "2"\nactivation = "\\u001b[31m' + "k" * 5000 + '"\n')
     for name in ("evil", "value"):
-        done = shell(place, f"{F} train numbers.csv --config {name}.toml")
-        assert done.returncode == 2 and b"\x1b" not in done.stderr and len(done.stderr) < 3000
+        with pytest.raises(SystemExit) as end:
+            cli.main(["train", "numbers.csv", "--config", f"{name}.toml"])
+        error = capsys.readouterr().err
+        assert end.value.code == 2 and "\x1b" not in error and len(error) < 3000
     with pytest.raises(ModelFileError) as info:
         models.load_model(_evil_model(place))
     assert str(info.value).isprintable() and len(str(info.value)) < 3000

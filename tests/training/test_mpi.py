@@ -24,6 +24,7 @@ FASTMLP = [sys.executable, "-m", "fastmlp.cli"]
 pytest.importorskip("mpi4py")
 pytestmark = [
     pytest.mark.mpi,
+    pytest.mark.reliability,
     pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec"),
     pytest.mark.timeout(600),
 ]

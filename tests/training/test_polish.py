@@ -65,6 +65,7 @@ def slack(model, x, y):
 
 
 # Six meet every depth and activation; the other fourteen differ in size and penalty.
+@pytest.mark.reliability
 @pytest.mark.parametrize(
     "seed", [pytest.param(i, marks=[pytest.mark.slow] if i > 5 else []) for i in range(20)]
 )

@@ -6,6 +6,7 @@ import pytest
 from fastmlp import callbacks, datasets, inspection, layers, models, streaming
 from fastmlp.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 
+pytestmark = pytest.mark.reliability
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 Y = X[:, :1]
 WIDE = np.ones((10, 7))

@@ -23,6 +23,7 @@ from fastmlp import (
 )
 from fastmlp._saving import fmlp
 
+pytestmark = pytest.mark.reliability
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 3)).astype(np.float32)
 Y = X[:, :1] ** 2
