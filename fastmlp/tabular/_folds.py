@@ -1,13 +1,19 @@
-"""`effort="high"`: a network for each fold of the rows, trained on the others, and their mean."""
+"""`effort="high"`: a network for each fold of the rows, trained on the others, and their mean.
+
+The networks are trained on a thread each.
+"""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .._many import pool
 from .._many.group import NetworkGroup
 from .._model.clone import clone
 from .._saving import kinds
@@ -38,20 +44,15 @@ class FoldsTraining:
         The compiled network, without trained weights.
     model : Ensemble
         The trained networks; after `run`.
-    rows, outputs : ndarray
-        Positions of the rows held out, and the predictions of the networks that had not seen them.
-    pairs : list of (ndarray, ndarray)
-        Rows to train on and rows held out, of the networks that are trained.
     """
 
     def __init__(self, prepared: Prepared, note: Callable[[str], None] | None = None) -> None:
         self.prepared, self._note = prepared, note
         self.template = template(prepared)
         self.model: Any = None
-        self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
-        self._trained: list[Sequential] = []
-        self._folds: list[int] = []
-        self._outputs: list[np.ndarray] = []
+        self._done: dict[int, _Trained] = {}
+        self._begun: dict[int, _Trained] = {}  # interrupted networks
+        self._epochs: collections.Counter[int] = collections.Counter()
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -60,14 +61,25 @@ class FoldsTraining:
         return found
 
     @property
+    def _trained(self) -> list[_Trained]:
+        """The networks of the model, in the order of their folds."""
+        done = self._done or {fold: self._begun[fold] for fold in sorted(self._begun)[:1]}
+        return [done[fold] for fold in sorted(done)]
+
+    @property
+    def pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows to train on and rows held out, of each network of the model."""
+        return [self.prepared.held_out.pairs[one.fold] for one in self._trained]
+
+    @property
     def rows(self) -> np.ndarray:
         """Positions of the rows held out."""
         return np.concatenate([held for _, held in self.pairs])
 
     @property
     def outputs(self) -> np.ndarray:
-        """Predictions of the networks for `rows`, as they are calibrated."""
-        return np.concatenate(self._outputs)
+        """Predictions for `rows` of the networks that had not seen them, not calibrated."""
+        return np.concatenate([one.outputs for one in self._trained])
 
     def run(self, verbose: int = 1) -> None:
         """Train; Ctrl-C leaves the mean of the networks so far in `model`, and is raised.
@@ -78,27 +90,34 @@ class FoldsTraining:
         ----------
         verbose : {0, 1, 2}
         """
-        pairs = self.prepared.held_out.pairs
-        epochs, error = self.prepared.n_epochs, None
+        n, each = len(self.prepared.held_out.pairs), self.prepared.n_epochs
+        tasks = [functools.partial(self._train, fold) for fold in range(n)]
+        large = self.template.count_params() >= pool.LARGE
         try:
-            with ProgressLine("fit", len(pairs) * epochs, enabled=verbose == 1) as line:
-                for fold in range(len(pairs)):
-                    try:
-                        self._train(fold, [_Progress(line, fold * epochs)], verbose)
-                    except DivergedError as found:
-                        error = found
-                        self._say(f"Network {fold + 1} is left out: {found}.")
+            with ProgressLine("fit", n * each, enabled=verbose == 1) as line:
+
+                def waited() -> None:
+                    line.update(self._epochs.total())
+
+                found = pool.run_many(tasks, on_wait=waited, alone=[large] * n)
         finally:
             if self._trained:
                 self.model = self._mean()
-        if error is not None and not self._trained:
-            raise error
+        for fold, error in enumerate(found):
+            if error is None:
+                continue
+            if not self._done:
+                raise error
+            self._say(f"Network {fold + 1} of {n} is left out: {error}.")
+        for fold in self._done if verbose == 2 else ():
+            self._say(f"Network {fold + 1} of {n}: best epoch {self._done[fold].best} of {each}.")
 
     def _say(self, text: str) -> None:
         if self._note is not None:
             self._note(text)
 
-    def _train(self, fold: int, callbacks: list[Callback], verbose: int) -> None:
+    def _train(self, fold: int) -> DivergedError | None:
+        """Train the network of a fold; return the error if it diverges."""
         prepared = self.prepared
         train, held = prepared.held_out.pairs[fold]
         rows, judging = prepared.taken(train), prepared.taken(held)
@@ -106,38 +125,34 @@ class FoldsTraining:
         stop = best_kept(prepared, judging)
         try:
             fit_rows(
-                model, prepared, rows, prepared.decisions, callbacks=[stop, *callbacks],
-                validation=judging, verbose=2 if verbose == 2 else 0,
+                model, prepared, rows, prepared.decisions,
+                callbacks=[stop, _Count(self._epochs, fold)], validation=judging, verbose=0,
             )  # fmt: skip
         except KeyboardInterrupt:
-            if not self._trained and _settled(stop, model):  # better than no model
-                self._keep(fold, model, judging[0])
+            if _settled(stop, model):
+                self._begun[fold] = _Trained(fold, model, judging[0], stop.best_epoch + 1)
             raise
-        except DivergedError:
+        except DivergedError as error:
             if not isinstance(stop, BestEnding) or not stop.again:
-                raise
+                return error
             stop.settle()
-        self._keep(fold, model, judging[0])
-
-    def _keep(self, fold: int, model: Sequential, x: np.ndarray) -> None:
-        self._trained.append(model)
-        self._folds.append(fold)
-        self._outputs.append(model.predict(x, verbose=0))
-        self.pairs.append(self.prepared.held_out.pairs[fold])
+        self._done[fold] = _Trained(fold, model, judging[0], stop.best_epoch + 1)
+        return None
 
     def _mean(self) -> Any:
         """Return the ensemble of the networks that are trained."""
-        models, prepared = self._trained, self.prepared
+        prepared, folds = self.prepared, [one.fold for one in self._trained]
+        models = [one.model for one in self._trained]
         curves = [np.array(model.history.history["loss"]) for model in models if model.history]
         most = max(map(len, curves))
         losses = np.array([np.pad(curve, (0, most - len(curve)), "edge") for curve in curves])
         group = NetworkGroup(
             self.template,
-            [fold_seed(prepared.seed, fold) for fold in self._folds],
+            [fold_seed(prepared.seed, fold) for fold in folds],
             [np.stack(arrays) for arrays in zip(*(m.get_weights() for m in models), strict=True)],
             losses,
             list(range(1, most + 1)),
-            list(self._folds),
+            folds,
             {"epochs": most, "batch_size": prepared.decisions.batch_size},
         )
         noise = None
@@ -151,11 +166,10 @@ class FoldsTraining:
 
     def scale(self, temperature: float) -> None:
         """Divide the last layer of every network by a temperature."""
-        for i, model in enumerate(self._trained):
-            scale_last_layer(model, temperature)
-            for array, values in zip(
-                self.model.groups[0].parameters, model.get_weights(), strict=True
-            ):
+        stacked = self.model.groups[0].parameters
+        for i, one in enumerate(self._trained):
+            scale_last_layer(one.model, temperature)
+            for array, values in zip(stacked, one.model.get_weights(), strict=True):
                 array[i] = values
 
 
@@ -178,12 +192,20 @@ def _settled(stop: EarlyStopping, model: Sequential) -> bool:
     return True
 
 
-class _Progress(Callback):
-    """Shows the epochs of all networks on one line."""
+class _Trained:
+    """The network of a fold, and its predictions for the fold's rows x."""
 
-    def __init__(self, line: ProgressLine, before: int) -> None:
-        self._line, self._before = line, before
+    def __init__(self, fold: int, model: Sequential, x: np.ndarray, best: int) -> None:
+        self.fold, self.model, self.best = fold, model, best
+        self.outputs = model.predict(x, verbose=0)
+
+
+class _Count(Callback):
+    """Counts the epochs of a fold's network."""
+
+    def __init__(self, counts: collections.Counter[int], fold: int) -> None:
+        self._counts, self._fold = counts, fold
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Show one epoch more."""
-        self._line.update(self._before + epoch + 1, logs)
+        """Count one epoch more."""
+        self._counts[self._fold] = epoch + 1

@@ -12,7 +12,7 @@ from .._model.history import History
 from .._utils.progress import say
 from ..datasets import ReadingOptions
 from ..errors import ModelFileError
-from ..models import Sequential, load_model
+from ..models import load_model
 from ..preprocessing import Preprocessing, usable_rows
 from ._decisions import Decisions
 from ._held_out import column_numbers

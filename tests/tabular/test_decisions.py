@@ -57,7 +57,7 @@ def test_the_last_wave_can_be_run_again():
     assert np.array_equal(rates[1500:2300], rates[700:1500]) and not rates[2300:].any()
     assert CosineCycles.from_config(schedule.get_config()).get_config() == schedule.get_config()
     assert "again" not in CosineCycles(0.1, 1500).get_config()
-    with pytest.raises(ValueError, match="at most total_steps, 1500. Received: again=1501"):
+    with pytest.raises(ValueError, match="at most total_steps, 1500"):
         CosineCycles(0.1, 1500, again=1501)
 
 

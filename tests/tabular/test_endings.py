@@ -138,7 +138,7 @@ def test_a_second_ending_that_diverges_leaves_the_first(monkeypatch):
         fastmlp.fit(table("y"), "y", **{**QUICK, "learning_rate": 1e30})
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Ends a run from a callback."""
 
 
@@ -151,7 +151,7 @@ def test_a_resumed_run_has_the_same_two_endings(tmp_path, epoch, strong):
 
         def on_epoch_begin(self, number, logs=None):
             if self.armed and number == epoch:
-                raise Stop
+                raise StopError
 
     def training(resumed=None):
         found = tabular.prepared(table("y"), "y", **OPTIONS)
@@ -163,7 +163,7 @@ def test_a_resumed_run_has_the_same_two_endings(tmp_path, epoch, strong):
 
     path = tmp_path / "run.fmlp"
     begun, found, hooks = training()
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         tabular.fit_rows(
             begun.model, found, found.train, found.decisions, callbacks=hooks,
             validation=found.held, verbose=0, checkpoint=path, checkpoint_every=1,
