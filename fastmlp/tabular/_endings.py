@@ -37,8 +37,8 @@ class BestEnding(EarlyStopping):
     The penalty on the first layer finds which inputs and bins matter, and it shrinks the others'
     weights to zero; it also shrinks those that matter (Meinshausen 2007). So after `epochs` epochs
     the weights of the beginning of the last wave are set again, and the wave is run without the
-    penalty. That ending is kept if its best epoch has a smaller loss on the rows held out, by more
-    than the standard error of the difference.
+    penalty. That ending is kept if its best epoch has a smaller loss on the rows held out; with
+    `cautious`, by more than the standard error of the difference.
 
     Parameters
     ----------
@@ -50,16 +50,20 @@ class BestEnding(EarlyStopping):
         Of the group penalty.
     held : tuple (x, y, weight)
         The rows held out.
+    cautious : bool
+        For one network. A mean of several suffers less from a choice by chance.
 
     References
     ----------
     Meinshausen (2007), Computational Statistics & Data Analysis 52: the relaxed lasso.
     """
 
-    def __init__(self, epochs: int, repeated: int, strength: float, held: Arrays) -> None:
+    def __init__(
+        self, epochs: int, repeated: int, strength: float, held: Arrays, cautious: bool = True
+    ) -> None:
         super().__init__("val_loss", patience=UNBOUNDED, restore_best_weights=True, penalty=False)
         self.epochs, self.repeated, self.strength = epochs, repeated, strength
-        self.held = held
+        self.held, self.cautious = held, cautious
         self._middle: list[np.ndarray] | None = None
         self._first: dict[str, Any] | None = None
 
@@ -103,7 +107,7 @@ class BestEnding(EarlyStopping):
         return self._first is not None
 
     def _better(self, first: list[np.ndarray]) -> bool:
-        """Whether the best epoch of the second ending is better beyond chance."""
+        """Whether the best epoch of the second ending is better, if cautious beyond chance."""
         x, y, weight = self.held
         loss, rows = self.model.loss, []
         assert loss is not None and self.best_weights is not None
@@ -114,11 +118,12 @@ class BestEnding(EarlyStopping):
         share = np.ones(len(gain)) if weight is None else np.asarray(weight, np.float64)
         share = share / share.sum()
         mean = float(share @ gain)
-        return mean > math.sqrt(float(share**2 @ (gain - mean) ** 2))
+        return mean > (math.sqrt(float(share**2 @ (gain - mean) ** 2)) if self.cautious else 0.0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments that are plain values."""
-        return {"epochs": self.epochs, "repeated": self.repeated, "strength": self.strength}
+        names = ("epochs", "repeated", "strength", "cautious")
+        return {name: getattr(self, name) for name in names}
 
     def get_state(self) -> dict[str, Any]:
         """Return also the weights of the last wave's beginning, and the first ending's."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._utils.names import EFFORTS
 from ..callbacks import Callback, EarlyStopping, Logs
 from ..errors import DivergedError
 from ..models import Sequential, mlp
@@ -192,8 +193,9 @@ def best_kept(prepared: Prepared, held: Arrays) -> EarlyStopping:
     if not prepared.repeated:
         return best_epoch(decisions.patience)
     return BestEnding(
-        decisions.epochs, prepared.repeated, decisions.group_l1, _judging(prepared, held)
-    )
+        decisions.epochs, prepared.repeated, decisions.group_l1, _judging(prepared, held),
+        cautious=decisions.effort == EFFORTS[0],
+    )  # fmt: skip
 
 
 # ---- training ----------------------------------------------------------------------------------
