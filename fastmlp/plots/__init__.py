@@ -20,6 +20,7 @@ _regression     data of one input, with the true and the fitted function
 _classes        data of two inputs, with a classifier's decision regions
 _layers         hidden units over the input, members of an ensemble
 _change_points  a repaired layer, before and after
+_units          contributions of units to the fit, a map of a layer's units
 _network        units as nodes, weights as edges
 _training       loss by epoch and by learning rate, histograms of weights, gradients by layer
 _inspection     importance, per-layer diagnostics
@@ -66,6 +67,7 @@ from ._scores import (
 from ._style import PALETTE, save
 from ._sweep import plot_sweep
 from ._training import plot_gradients, plot_history, plot_rates, plot_weights
+from ._units import plot_contributions, plot_unit_map
 
 __all__ = [
     "PALETTE",
@@ -76,6 +78,7 @@ __all__ = [
     "plot_class_scores",
     "plot_classification_data",
     "plot_confusion",
+    "plot_contributions",
     "plot_coverage",
     "plot_cv",
     "plot_decision_boundary",
@@ -100,6 +103,7 @@ __all__ = [
     "plot_residuals",
     "plot_roc",
     "plot_sweep",
+    "plot_unit_map",
     "plot_weights",
     "save",
 ]

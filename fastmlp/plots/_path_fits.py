@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from ._classes import (
-    BACKGROUND_ALPHA,
-    COLOUR_MAP,
-    HIGH,
-    LOW,
     MARKERS,
     class_colours,
+    class_shares,
     data_limits,
-    predicted_classes,
+    draw_shares,
 )
 from ._layout import Layout, drawing, panels
 from ._models import Array, count
@@ -194,24 +191,13 @@ class _RegionsPanel(_ModelPanel):
         self.x, self.y = result.points()
         self.limits = [data_limits(self.x[:, j]) for j in (0, 1)]
         x1, x2 = (np.linspace(low, high, MESH) for low, high in self.limits)
+        self.places = x1, x2
         self.mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
 
     def __call__(self, ax: Axes, place: int) -> None:
         labels = self.state.target.labels
-        predicted = predicted_classes(self.outputs(place, self.mesh)).reshape(MESH, MESH)
-        (left, right), (bottom, top) = self.limits
-        ax.imshow(
-            predicted / (len(labels) - 1),
-            cmap=COLOUR_MAP,
-            vmin=LOW,
-            vmax=HIGH,
-            alpha=BACKGROUND_ALPHA,
-            origin="lower",
-            extent=(left, right, bottom, top),
-            interpolation="nearest",
-            aspect="auto",
-            zorder=0,
-        )
+        shares = class_shares(self.outputs(place, self.mesh)).reshape(MESH, MESH, -1)
+        draw_shares(ax, self.places, shares, len(labels))
         size = 4.0 if len(self.x) <= 200 else 2.5
         for k, (label, colour) in enumerate(zip(labels, class_colours(len(labels)), strict=True)):
             rows = self.y == k
