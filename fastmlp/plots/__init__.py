@@ -45,6 +45,7 @@ from ._classes import plot_classification_data, plot_decision_boundary
 from ._dependence import plot_partial_dependence
 from ._inspection import plot_importance, plot_layer_report
 from ._layers import plot_ensemble, plot_layer_activations_facetted, plot_layers
+from ._layout import parse_size
 from ._network import plot_network
 from ._path import plot_cv, plot_path
 from ._path_fits import plot_path_fits
@@ -71,6 +72,7 @@ from ._units import plot_contributions, plot_unit_map
 
 __all__ = [
     "PALETTE",
+    "parse_size",
     "plot_attribution",
     "plot_attributions",
     "plot_calibration",

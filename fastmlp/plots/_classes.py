@@ -112,20 +112,16 @@ def _draw_validation(ax: Axes, x: Array, classes: Array, n_classes: int) -> None
         )  # fmt: skip
 
 
-def _ring_errors(
-    ax: Axes, model: Sequential, preprocess: Function | None, x: Array, classes: Array
-) -> list[Any]:
-    """Draw a ring around each point of which the model predicts another class."""
-    inputs = np.asarray(x if preprocess is None else preprocess(x))
-    outputs = column(model.predict(inputs, verbose=0), "predictions")
-    wrong = predicted_classes(outputs) != classes
+def _ring_errors(ax: Axes, x: Array, wrong: Array) -> list[Any]:
+    """Draw a ring around each wrong point; return it for the legend."""
     if not wrong.any():
         return []
+    size = 11 if len(x) <= 200 else 7.5
     return ax.plot(
-            x[wrong, 0], x[wrong, 1], linestyle="none", marker="o", markersize=11,
-            markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.1, zorder=4,
-            label=f"{int(wrong.sum()):,} of {len(x):,} wrong",
-        )  # fmt: skip
+        x[wrong, 0], x[wrong, 1], linestyle="none", marker="o", markersize=size,
+        markerfacecolor="none", markeredgecolor=INK, markeredgewidth=0.1 * size,
+        label=f"{int(wrong.sum()):,} of {len(x):,} wrong", zorder=4,
+    )  # fmt: skip
 
 
 def predicted_classes(outputs: Array) -> Array:
@@ -156,10 +152,10 @@ def _draw_points(
             x[rows, 1],
             linestyle="none",
             marker=MARKERS[k % len(MARKERS)],
-            markersize=6,
+            markersize=6 if len(x) <= 200 else 4,
             color=colours[k],
             markeredgecolor="white",
-            markeredgewidth=0.6,
+            markeredgewidth=0.6 if len(x) <= 200 else 0.3,
             label=names[k] if names is not None else f"class {k}",
             zorder=3,
         )
@@ -234,6 +230,7 @@ def plot_decision_boundary(
     *,
     validation: tuple[ArrayLike, ArrayLike] | None = None,
     probability: Function | None = None,
+    predicted: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
     x1_label: str = "x1",
     x2_label: str = "x2",
@@ -264,6 +261,9 @@ def plot_decision_boundary(
         Validation points, drawn small and open behind the training points.
     probability : callable, optional
         Maps points (m, 2) to the true probability of class 1. A line is drawn where it is 0.5.
+    predicted : array_like of int, shape (n,), optional
+        The classes predicted for the training points, which decide on rings, if they depend on
+        more than both inputs. Default: the model's predictions for `preprocess` of the points.
     class_names : sequence of str, optional
         Names for the legend, by class number.
     x1_label, x2_label : str, optional
@@ -314,7 +314,10 @@ def plot_decision_boundary(
         _draw_validation(ax, two_inputs(validation[0]), class_indices(validation[1]), n_classes)
     _draw_points(ax, points, classes, n_classes, class_names)
     handles, labels = ax.get_legend_handles_labels()
-    rings = _ring_errors(ax, model, preprocess, points, classes)
+    if predicted is None:
+        at_points = np.asarray(points if preprocess is None else preprocess(points))
+        predicted = predicted_classes(column(model.predict(at_points, verbose=0), "predictions"))
+    rings = _ring_errors(ax, points, np.asarray(predicted).reshape(-1) != classes)
     ax.set(xlim=limits[0], ylim=limits[1], xlabel=x1_label, ylabel=x2_label)
     for k, colour in enumerate(class_colours(n_classes)):
         handles.append(Patch(facecolor=(*colour[:3], BACKGROUND_ALPHA)))

@@ -235,12 +235,23 @@ class _HeldOutNumbers:
 
     def __call__(self, ax: Axes, place: int) -> None:
         alpha = max(0.1, min(0.7, 12 / math.sqrt(len(self.y))))
-        low, high = float(self.y.min()), float(self.y.max())
+        low, high = _bulk(self.y)
         ax.plot([low, high], [low, high], color=GREY, linewidth=1.0, zorder=1)
         ax.plot(self.held[place, :, 0], self.y, linestyle="none", marker="o", markersize=3,
                 color=VERMILLION, alpha=alpha, markeredgewidth=0)  # fmt: skip
         margin = 0.04 * (high - low)
         ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+        beyond = int(((self.y < low) | (self.y > high)).sum())
+        if beyond:
+            ax.text(0.03, 0.96, f"{beyond:,} beyond", transform=ax.transAxes, va="top",
+                    fontsize=8, color=INK)  # fmt: skip
+
+
+def _bulk(y: Array) -> tuple[float, float]:
+    """Return the range of a target; without the outermost 2% if they take most of it."""
+    low, high = float(y.min()), float(y.max())
+    inner = [float(q) for q in np.quantile(y, (0.01, 0.99))]
+    return (inner[0], inner[1]) if inner[1] - inner[0] < 0.5 * (high - low) else (low, high)
 
 
 class _HeldOutProbabilities:

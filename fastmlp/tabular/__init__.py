@@ -17,6 +17,7 @@ _intervals    split-conformal intervals and sets
 _thresholds   from which probability on a row counts as class 1
 _digest       which rows a model has seen
 _quality      what a model keeps of all this
+_figures      figures of a network on the rows of a table
 _summary      what a model knows of its table, as text
 """
 
@@ -27,6 +28,7 @@ from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
 from ._decisions import SHARE, UNBOUNDED, Decisions, checked_units, decide, path_units, shown_units
 from ._digest import RowDigest, row_hashes
+from ._figures import TABLE_FIGURES, TableFigures
 from ._fit import fit
 from ._held_out import folds_of_groups
 from ._intervals import Conformal, conformal
@@ -69,6 +71,7 @@ __all__ = [
     "PREPARATION",
     "READING",
     "SHARE",
+    "TABLE_FIGURES",
     "UNBOUNDED",
     "Baselines",
     "Conformal",
@@ -78,6 +81,7 @@ __all__ = [
     "Quality",
     "RateCurve",
     "RowDigest",
+    "TableFigures",
     "TableModel",
     "TableTraining",
     "Threshold",

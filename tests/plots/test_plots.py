@@ -25,6 +25,8 @@ from fastmlp import (
 from fastmlp.callbacks import History
 from fastmlp.inspection import Feature, Importance, PartialDependence
 
+RNG = np.random.default_rng(0)
+
 
 def network(units, n_inputs=1, n_outputs=1, output="linear", dropout=None, seed=1, **options):
     model = models.Sequential(seed=seed)
@@ -425,6 +427,21 @@ def test_decision_boundary_takes_the_lectures_arguments():
     rings = f"{wrong.sum()} of 100 wrong"
     assert labels_of(ax) == ["class 0", "class 1", "predicted 0", "predicted 1", rings]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x2")
+    assert_tidy(figure)
+
+
+def test_decision_boundary_takes_predictions_and_validation_points_and_the_truth():
+    x = RNG.normal(size=(50, 2))
+    y = (x[:, 0] > 0).astype(int)
+    figure = plots.plot_decision_boundary(
+        diagonal(), train_x=x, train_y=y, validation=(x + 9, y), predicted=1 - y,
+        probability=lambda points: 1.0 * (points[:, 0] > 0),
+    )  # fmt: skip
+    labels = labels_of(figure.axes[0])
+    assert "50 of 50 wrong" in labels
+    assert "validation points" in labels
+    assert "true boundary" in labels
+    assert len(figure.axes[0].collections) == 2
     assert_tidy(figure)
 
 
