@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._utils.names import CLASS_FIGURES, EXPLANATIONS, NUMBER_FIGURES
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 KINDS = {
     "layers": "every hidden unit and the fitted curve, over one input",
     "facets": "one layer's units, 32 to a panel, over one input",
-    "boundary": "the regions of a classifier, over two inputs",
+    "contributions": "what each unit of the last hidden layer adds to the fit, over one input",
+    "units": "all units of a layer as a heat map, over one input",
+    "boundary": "the probabilities of a classifier over two inputs, or over two columns of DATA",
     "history": "loss and metrics by epoch",
     "network": "units and weights as a graph",
     "weights": "histograms of weights by layer, with their penalty",
@@ -26,6 +30,11 @@ KINDS = {
     "members": "the members of an ensemble grey, their mean bold, over one input",
     "data": "data without a model",
 }
+TABLE_KINDS = {
+    kind: text for kind, text in (CLASS_FIGURES | NUMBER_FIGURES | EXPLANATIONS).items()
+    if kind != "boundary"
+}  # fmt: skip
+KINDS |= TABLE_KINDS
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -50,7 +59,7 @@ class Drawing:
         self.model: Any = model
         self.preprocessing, self.train = preprocessing, train
 
-    def draw(self, kind: str, layer: int = 1) -> Figure:
+    def draw(self, kind: str, layer: int = 1, **layout: Any) -> Figure:
         """Draw one figure.
 
         Parameters
@@ -58,7 +67,9 @@ class Drawing:
         kind : str
             One of `KINDS`, other than 'data'.
         layer : int
-            Layer that the facets show, from 1.
+            Layer that facets and units show, from 1.
+        **layout
+            `title`, `size` and `theme`.
 
         Returns
         -------
@@ -76,25 +87,36 @@ class Drawing:
             held = "one network" if kind == "members" else "an ensemble; it has members and history"
             raise ValueError(f"it holds {held}")
         if kind == "members":
-            return plots.plot_ensemble(self.model, **self._axis())
+            return plots.plot_ensemble(self.model, **self._axis(), **layout)
         if kind == "history":
-            return plots.plot_history(self._history())
+            return plots.plot_history(self._history(), **layout)
         if kind == "weights":
-            return plots.plot_weights(self.model)
+            return plots.plot_weights(self.model, **layout)
         if kind == "network":
-            return plots.plot_network(self.model, **self._names())
+            return plots.plot_network(self.model, **self._names(), **layout)
         if kind == "boundary":
-            return self._boundary()
+            return self._boundary(layout)
         if kind == "facets":
             return plots.plot_layer_activations_facetted(
-                self.model, self._layer(layer), **self._axis("x", "preprocess", "x_label")
+                self.model, self._layer(layer), **self._axis("x", "preprocess", "x_label"), **layout
             )
+        if kind == "units":
+            self._layer(layer)
+            given = self._axis("x", "preprocess", "x_label")
+            return plots.plot_unit_map(self.model, layer - 1, **given, **layout)
+        if kind == "contributions":
+            given = self._axis()
+            given.pop("postprocess", None)
+            if given:  # the linear output is in the units of the network
+                given.pop("train")
+                given["y_label"] = f"network's {given['y_label']}"
+            return plots.plot_contributions(self.model, **given, **layout)
         if kind == "changepoints":
             repaired, _ = lecture.repair(self.model)
-            return plots.plot_change_points(self.model, repaired, **self._axis())
+            return plots.plot_change_points(self.model, repaired, **self._axis(), **layout)
         hidden = [dense.units for dense in self.model.dense_layers[:-1]]
         legend = len(hidden) == 1 and hidden[0] <= 16
-        return plots.plot_layers(self.model, legend, **self._axis())
+        return plots.plot_layers(self.model, legend, **self._axis(), **layout)
 
     def fitting(self) -> list[str]:
         """Return the kinds of figure that show this model, without the special ones."""
@@ -174,14 +196,14 @@ class Drawing:
         }
         return {name: arguments[name] for name in only} if only else arguments
 
-    def _boundary(self) -> Figure:
+    def _boundary(self, layout: dict[str, Any]) -> Figure:
         import numpy as np
 
         from fastmlp import plots
 
         state = self.preprocessing
         if state is None or self.train is None:
-            return plots.plot_decision_boundary(self.model)
+            return plots.plot_decision_boundary(self.model, **layout)
         if state.task != "classification" or len(state.columns) != 2:
             raise ValueError("such a figure shows a classifier of two numeric inputs")
         dtype = self.model.dtype
@@ -193,4 +215,5 @@ class Drawing:
             class_names=[str(label) for label in state.target.labels],
             x1_label=state.columns[0].name,
             x2_label=state.columns[1].name,
+            **layout,
         )

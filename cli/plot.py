@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,26 +11,34 @@ from click.shell_completion import CompletionItem
 from fastmlp._utils.names import TASKS
 
 from . import _options
-from ._figures import FORMATS, KINDS
+from ._figures import FORMATS, KINDS, TABLE_KINDS
 from ._output import Messages, _io_failures, check_output, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastmlp.datasets import Table
+    from fastmlp.preprocessing import Preprocessing
+
+    from ._model import Loaded
+
 EPILOG = f"""\b
 Kinds:
-{chr(10).join(f"  {kind:<13} {text}" for kind, text in KINDS.items())}
+{chr(10).join(f"  {kind:<16} {text}" for kind, text in KINDS.items())}
 
 \b
 Examples:
   fastmlp plot my.fmlp --kind history
   fastmlp plot my.fmlp --kind layers --data train.csv -o layers.svg
   fastmlp plot lecture.fmlp --kind facets --layer 5
+  fastmlp plot my.fmlp --kind roc --data test.csv --theme dark --size 16:9
+  fastmlp plot my.fmlp --kind explain --data test.csv --row 12
+  fastmlp plot my.fmlp --kind interaction --data test.csv --column age --column income
   fastmlp plot ensemble.fmlp --kind members
   fastmlp plot --kind data --lecture classification -o points.png
 
-The figure of a model of the lecture's data shows these data. For a model of your own data, layers,
-facets, boundary, changepoints and members need --data, the table whose rows are shown. The suffix
+The figure of a model of the lecture's data shows these data. For a model of your own data, most
+kinds need --data, the table whose rows are shown; history, network and weights do not. The suffix
 of the file decides the format: {", ".join(FORMATS)}.
 """
 
@@ -63,7 +71,40 @@ def _complete_kind(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Layer that facets shows, counted from 1.",
+    help="Layer that facets and units show, counted from 1.",
+)
+@click.option(
+    "--column",
+    "columns",
+    metavar="COLUMN",
+    multiple=True,
+    help="Column that residuals, dependence, interaction and boundary show; repeatable.  "
+    "[default: the most important]",
+)
+@click.option(
+    "--row",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Row of DATA that explain explains, counted from 0.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Seed for shuffles and background rows.")  # fmt: skip
+@click.option("--title", metavar="TEXT", help="Write this above the figure.")
+@click.option("--size", metavar="SIZE", help="Ratio such as 16:9, or inches such as 8x5.")
+@click.option(
+    "--dpi",
+    type=click.IntRange(min=20, max=1200),
+    default=150,
+    show_default=True,
+    help="Pixels per inch.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["light", "dark", "print"]),
+    default="light",
+    show_default=True,
+    help="Colours of page and lines; print is black in place of greys.",
 )
 @click.option(
     "-o",
@@ -80,6 +121,13 @@ def command(
     lecture: str | None,
     drop: tuple[str, ...],
     layer: int,
+    columns: tuple[str, ...],
+    row: int,
+    seed: int,
+    title: str | None,
+    size: str | None,
+    dpi: int,
+    theme: str,
     output: str | None,
     force: bool,
     report: Messages,
@@ -97,7 +145,16 @@ def command(
     if (kind == "data") == (model is not None):
         text = "takes no MODEL" if kind == "data" else "needs a MODEL"
         raise click.UsageError(f"--kind {kind} {text}")
-    name = kind if kind != "facets" else f"facets_layer{layer}"
+    if size is not None:
+        from fastmlp.plots import parse_size
+
+        try:
+            parse_size(size)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="'--size'") from error
+    layout = {"title": title, "size": size, "theme": theme}
+    of_table = {"columns": columns, "row": row, "seed": seed}
+    name = kind if kind not in ("facets", "units") else f"{kind}_layer{layer}"
     stem = Path(model or data or lecture or TASKS[0]).stem
     output = output or f"{stem}_{name}.png"
     known = output == "-" or Path(output).suffix.lower() in FORMATS
@@ -107,11 +164,11 @@ def command(
         )
     check_output(output, force)
     figure = (
-        _draw_data(data, lecture, drop)
+        _draw_data(data, lecture, drop, layout)
         if model is None
-        else _draw_model(model, kind, data, lecture, drop, layer)
+        else _draw_model(model, kind, data, lecture, drop, layer, of_table, layout)
     )
-    _save(figure, output)
+    _save(figure, output, dpi)
     if output != "-":
         report.note(f"Wrote {output}.")
 
@@ -123,6 +180,8 @@ def _draw_model(
     lecture: str | None,
     drop: tuple[str, ...],
     layer: int,
+    of_table: dict[str, Any],
+    layout: dict[str, Any],
 ) -> Figure:
     from fastmlp import lecture as library
     from fastmlp.datasets import read_table
@@ -134,8 +193,11 @@ def _draw_model(
 
     loaded = _model.load(path, ensembles=True)
     own = not str(loaded.model.extras.get("data", "")).startswith("lecture:")
-    over_data = kind in ("layers", "facets", "boundary", "changepoints", "members")
-    train = None
+    over_data = kind in ("layers", "facets", "boundary", "changepoints", "members", "contributions",
+                         "units")  # fmt: skip
+    if kind in TABLE_KINDS and data is None:
+        raise click.UsageError(f"--kind {kind} needs --data, a table with the target")
+    train = state = table = None
     if lecture is not None:
         train = library.data(lecture)[0]
     elif data is not None:
@@ -148,12 +210,38 @@ def _draw_model(
     elif over_data and own and loaded.preprocessing is not None:
         raise click.UsageError(f"--kind {kind} needs --data for a model of your own data")
     try:
-        return Drawing(loaded.model, loaded.preprocessing, train).draw(kind, layer)
+        wide = state is not None and len(state.columns) > 2
+        if (
+            table is not None
+            and state is not None
+            and (kind in TABLE_KINDS or (kind == "boundary" and (wide or of_table["columns"])))
+        ):
+            return _on_table(loaded, state, table, kind, of_table, layout)
+        return Drawing(loaded.model, loaded.preprocessing, train).draw(kind, layer, **layout)
     except ValueError as error:
         raise DataError(f"{path}: no {kind} figure of this model: {error}") from error
 
 
-def _draw_data(data: str | None, lecture: str | None, drop: tuple[str, ...]) -> Figure:
+def _on_table(
+    loaded: Loaded,
+    state: Preprocessing,
+    table: Table,
+    kind: str,
+    of_table: dict[str, Any],
+    layout: dict[str, Any],
+) -> Figure:
+    from fastmlp.ensembles import Ensemble
+    from fastmlp.tabular import TableFigures
+
+    if isinstance(loaded.model, Ensemble):
+        raise ValueError("it holds an ensemble; it has members and history")
+    found = TableFigures(loaded.model, state, table, loaded.quality(state))
+    return found.draw(kind, **of_table, **layout)
+
+
+def _draw_data(
+    data: str | None, lecture: str | None, drop: tuple[str, ...], layout: dict[str, Any]
+) -> Figure:
     from fastmlp import plots
     from fastmlp.datasets import read_table
     from fastmlp.errors import DataError
@@ -161,7 +249,8 @@ def _draw_data(data: str | None, lecture: str | None, drop: tuple[str, ...]) -> 
 
     if data is None:
         classify = lecture == "classification"
-        return plots.plot_classification_data() if classify else plots.plot_regression_data()
+        draw = plots.plot_classification_data if classify else plots.plot_regression_data
+        return draw(**layout)
     table = read_table(data)
     target = next((name for name in table.names[::-1] if name not in drop), table.names[-1])
     task, _ = choose_task(table, target)
@@ -176,23 +265,23 @@ def _draw_data(data: str | None, lecture: str | None, drop: tuple[str, ...]) -> 
     x, y = state.inputs(table), state.targets(table)
     names = [column.name for column in state.columns]
     if task == "regression":
-        return plots.plot_regression_data(x, y, x_label=names[0], y_label=target)
+        return plots.plot_regression_data(x, y, x_label=names[0], y_label=target, **layout)
     labels = [str(label) for label in state.target.labels]
     return plots.plot_classification_data(
-        x, y, class_names=labels, x1_label=names[0], x2_label=names[1]
+        x, y, class_names=labels, x1_label=names[0], x2_label=names[1], **layout
     )
 
 
-def _save(figure: Figure, output: str) -> None:
+def _save(figure: Figure, output: str, dpi: int) -> None:
     import tempfile
 
     from fastmlp import plots
 
     if output != "-":
         with _io_failures(output):
-            plots.save(figure, output)
+            plots.save(figure, output, dpi)
         return
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "figure.png"
-        plots.save(figure, path)
+        plots.save(figure, path, dpi)
         write_bytes("-", path.read_bytes())

@@ -20,6 +20,7 @@ _regression     data of one input, with the true and the fitted function
 _classes        data of two inputs, with a classifier's decision regions
 _layers         hidden units over the input, members of an ensemble
 _change_points  a repaired layer, before and after
+_units          contributions of units to the fit, a map of a layer's units
 _network        units as nodes, weights as edges
 _training       loss by epoch and by learning rate, histograms of weights, gradients by layer
 _inspection     importance, per-layer diagnostics
@@ -44,6 +45,7 @@ from ._classes import plot_classification_data, plot_decision_boundary
 from ._dependence import plot_partial_dependence
 from ._inspection import plot_importance, plot_layer_report
 from ._layers import plot_ensemble, plot_layer_activations_facetted, plot_layers
+from ._layout import parse_size
 from ._network import plot_network
 from ._path import plot_cv, plot_path
 from ._path_fits import plot_path_fits
@@ -66,9 +68,11 @@ from ._scores import (
 from ._style import PALETTE, save
 from ._sweep import plot_sweep
 from ._training import plot_gradients, plot_history, plot_rates, plot_weights
+from ._units import plot_contributions, plot_unit_map
 
 __all__ = [
     "PALETTE",
+    "parse_size",
     "plot_attribution",
     "plot_attributions",
     "plot_calibration",
@@ -76,6 +80,7 @@ __all__ = [
     "plot_class_scores",
     "plot_classification_data",
     "plot_confusion",
+    "plot_contributions",
     "plot_coverage",
     "plot_cv",
     "plot_decision_boundary",
@@ -100,6 +105,7 @@ __all__ = [
     "plot_residuals",
     "plot_roc",
     "plot_sweep",
+    "plot_unit_map",
     "plot_weights",
     "save",
 ]

@@ -161,6 +161,7 @@ def plot_attribution(
     *,
     output: int | None = None,
     label: str = "prediction",
+    row_name: str | None = None,
     ax: Any = None,
     **layout: Unpack[Layout],
 ) -> Figure:
@@ -177,6 +178,8 @@ def plot_attribution(
         The output; the last one by default, class 1 of two.
     label : str
         Name of the output.
+    row_name : str, optional
+        Name of the row; its index by default.
     ax : Axes, optional
         Draw here instead of in a new figure.
     **layout
@@ -225,7 +228,8 @@ def plot_attribution(
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(label)
-    ax.set_title(f"mean {base:.4g}, row {row % n_rows}: {found.predictions[row, j]:.4g}")
+    name = row_name or f"row {row % n_rows}"
+    ax.set_title(f"mean {base:.4g}, {name}: {found.predictions[row, j]:.4g}")
     return figure
 
 

@@ -48,6 +48,82 @@ def class_indices(y: ArrayLike) -> Array:
     return indices.astype(np.int64)
 
 
+def class_shares(outputs: Array) -> Array:
+    """Return a probability of each class, (n, n_classes), from a classifier's outputs."""
+    outputs = np.clip(outputs, 0, 1)
+    if outputs.shape[1] == 1:
+        return np.concatenate([1 - outputs, outputs], axis=1)
+    total = outputs.sum(1, keepdims=True)
+    return np.asarray(outputs / np.where(total > 0, total, 1))
+
+
+def draw_shares(ax: Axes, axes: tuple[Array, Array], shares: Array, n_classes: int) -> None:
+    """Shade the plane by the classes' probabilities, with lines between the classes.
+
+    Parameters
+    ----------
+    ax : Axes
+    axes : tuple of ndarray
+        Places along both axes, evenly spaced.
+    shares : ndarray of shape (len(x2), len(x1), k)
+        Probabilities of the classes at each place.
+    n_classes : int
+        Number of classes, at least k.
+    """
+    x1, x2 = axes
+    k = shares.shape[2]
+    colours = np.array(class_colours(n_classes))[:k, :3]
+    sure = (shares.max(2) - 1 / k) / (1 - 1 / k)
+    weights = shares**2
+    mixed = weights @ colours / weights.sum(2, keepdims=True)
+    alpha = BACKGROUND_ALPHA * (0.25 + 1.5 * np.clip(sure, 0, 1))
+    # Half a step outwards, so that each pixel has its mesh point at its centre.
+    half = [(x[-1] - x[0]) / (len(x) - 1) / 2 for x in axes]
+    ax.imshow(
+        np.concatenate([mixed, alpha[..., None]], axis=2), origin="lower",
+        extent=(x1[0] - half[0], x1[-1] + half[0], x2[0] - half[1], x2[-1] + half[1]),
+        interpolation="bilinear", aspect="auto", zorder=0,
+    )  # fmt: skip
+    for j in range(1 if k == 2 else 0, k):
+        lead = shares[:, :, j] - np.delete(shares, j, axis=2).max(2)
+        if lead.min() < 0 < lead.max():
+            ax.contour(x1, x2, lead, levels=[0.0], colors=[INK], linewidths=1.1, zorder=1)
+
+
+def draw_true_boundary(
+    ax: Axes, limits: Sequence[tuple[float, float]], probability: Function
+) -> None:
+    """Draw a line where the true probability of class 1 is 0.5."""
+    x1, x2 = (np.linspace(low, high, 201) for low, high in limits)
+    mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
+    p = np.reshape(probability(mesh), (len(x2), len(x1)))
+    ax.contour(x1, x2, p, levels=[0.5], colors=[INK], linestyles="dashed", linewidths=1.4)
+    ax.plot([], [], color=INK, linestyle="dashed", linewidth=1.4, label="true boundary")
+
+
+def _draw_validation(ax: Axes, x: Array, classes: Array, n_classes: int) -> None:
+    colours = class_colours(n_classes)
+    for k in range(n_classes):
+        rows = classes == k
+        ax.plot(
+            x[rows, 0], x[rows, 1], linestyle="none", marker=MARKERS[k % len(MARKERS)],
+            markersize=3.5, markerfacecolor="none", markeredgecolor=colours[k],
+            markeredgewidth=0.7, alpha=0.8, label="validation points" if k == 0 else "_", zorder=2,
+        )  # fmt: skip
+
+
+def _ring_errors(ax: Axes, x: Array, wrong: Array) -> list[Any]:
+    """Draw a ring around each wrong point; return it for the legend."""
+    if not wrong.any():
+        return []
+    size = 11 if len(x) <= 200 else 7.5
+    return ax.plot(
+        x[wrong, 0], x[wrong, 1], linestyle="none", marker="o", markersize=size,
+        markerfacecolor="none", markeredgecolor=INK, markeredgewidth=0.1 * size,
+        label=f"{int(wrong.sum()):,} of {len(x):,} wrong", zorder=4,
+    )  # fmt: skip
+
+
 def predicted_classes(outputs: Array) -> Array:
     """Return class numbers (n,): the largest column, or p > 0.5 of a single column."""
     if outputs.shape[1] > 1:
@@ -76,10 +152,10 @@ def _draw_points(
             x[rows, 1],
             linestyle="none",
             marker=MARKERS[k % len(MARKERS)],
-            markersize=6,
+            markersize=6 if len(x) <= 200 else 4,
             color=colours[k],
             markeredgecolor="white",
-            markeredgewidth=0.6,
+            markeredgewidth=0.6 if len(x) <= 200 else 0.3,
             label=names[k] if names is not None else f"class {k}",
             zorder=3,
         )
@@ -136,12 +212,7 @@ def plot_classification_data(
     ax.set_box_aspect(1)
     _draw_points(ax, points, classes, n_classes, class_names)
     if probability is not None:
-        limits = [data_limits(points[:, j]) for j in (0, 1)]
-        x1, x2 = (np.linspace(low, high, 201) for low, high in limits)
-        mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
-        p = np.reshape(probability(mesh), (len(x2), len(x1)))
-        ax.contour(x1, x2, p, levels=[0.5], colors=[INK], linestyles="dashed", linewidths=1.4)
-        ax.plot([], [], color=INK, linestyle="dashed", linewidth=1.4, label="true boundary")
+        draw_true_boundary(ax, [data_limits(points[:, j]) for j in (0, 1)], probability)
     ax.set(xlabel=x1_label, ylabel=x2_label)
     legend_above(ax, ncols=5)
     return figure
@@ -157,13 +228,20 @@ def plot_decision_boundary(
     train_x: ArrayLike | None = None,
     train_y: ArrayLike | None = None,
     *,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    probability: Function | None = None,
+    predicted: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
     x1_label: str = "x1",
     x2_label: str = "x2",
     ax: Any = None,
     **layout: Unpack[Layout],
 ) -> Figure:
-    """Draw the class that a model predicts over the plane, and the training points.
+    """Draw the probabilities that a model predicts over the plane, and the training points.
+
+    The colour of a place is that of its classes, the stronger the surer the model is. Lines are
+    where two classes are equally likely. Training points of which the model predicts another class
+    have a ring.
 
     Parameters
     ----------
@@ -179,6 +257,13 @@ def plot_decision_boundary(
     train_x : array_like of shape (n, 2), optional
         Training points, before `preprocess`. Default, with train_y: the lecture's.
     train_y : array_like of shape (n,), (n, 1) or (n, n_classes), optional
+    validation : tuple (x, y), optional
+        Validation points, drawn small and open behind the training points.
+    probability : callable, optional
+        Maps points (m, 2) to the true probability of class 1. A line is drawn where it is 0.5.
+    predicted : array_like of int, shape (n,), optional
+        The classes predicted for the training points, which decide on rings, if they depend on
+        more than both inputs. Default: the model's predictions for `preprocess` of the points.
     class_names : sequence of str, optional
         Names for the legend, by class number.
     x1_label, x2_label : str, optional
@@ -217,30 +302,23 @@ def plot_decision_boundary(
             "plot_decision_boundary needs a model of two inputs, or of as many as preprocess "
             f"returns. Received: inputs of shape {inputs.shape}, a model of {n_inputs} inputs"
         )
-    outputs = column(model.predict(inputs, verbose=0), "predictions")
-    predicted = predicted_classes(outputs).reshape(gridlen, gridlen)
-    n_classes = max(2, outputs.shape[1], int(classes.max()) + 1)
+    shares = class_shares(column(model.predict(inputs, verbose=0), "predictions"))
+    n_classes = max(shares.shape[1], int(classes.max()) + 1)
 
     figure, ax = one_panel(ax, 7, 7)
     ax.set_box_aspect(1)
-    # Half a step outwards, so that each pixel has its mesh point at its centre.
-    half = [(high - low) / (gridlen - 1) / 2 for low, high in limits]
-    (left, right), (bottom, top) = limits
-    ax.imshow(
-        predicted / (n_classes - 1),
-        cmap=COLOUR_MAP,
-        vmin=LOW,
-        vmax=HIGH,
-        alpha=BACKGROUND_ALPHA,
-        origin="lower",
-        extent=(left - half[0], right + half[0], bottom - half[1], top + half[1]),
-        interpolation="nearest",
-        aspect="auto",
-        zorder=0,
-    )
+    draw_shares(ax, (x1, x2), shares.reshape(gridlen, gridlen, -1), n_classes)
+    if probability is not None:
+        draw_true_boundary(ax, limits, probability)
+    if validation is not None:
+        _draw_validation(ax, two_inputs(validation[0]), class_indices(validation[1]), n_classes)
     _draw_points(ax, points, classes, n_classes, class_names)
-    ax.set(xlim=limits[0], ylim=limits[1], xlabel=x1_label, ylabel=x2_label)
     handles, labels = ax.get_legend_handles_labels()
+    if predicted is None:
+        at_points = np.asarray(points if preprocess is None else preprocess(points))
+        predicted = predicted_classes(column(model.predict(at_points, verbose=0), "predictions"))
+    rings = _ring_errors(ax, points, np.asarray(predicted).reshape(-1) != classes)
+    ax.set(xlim=limits[0], ylim=limits[1], xlabel=x1_label, ylabel=x2_label)
     for k, colour in enumerate(class_colours(n_classes)):
         handles.append(Patch(facecolor=(*colour[:3], BACKGROUND_ALPHA)))
         labels.append(f"predicted {class_names[k] if class_names is not None else k}")
@@ -250,6 +328,8 @@ def plot_decision_boundary(
         # The legend fills columns downwards: put each class's region under its points.
         order = [k + n_classes * region for k in range(n_classes) for region in (0, 1)]
         handles, labels = [handles[i] for i in order], [labels[i] for i in order]
+    handles += rings
+    labels += [str(ring.get_label()) for ring in rings]
     columns = 4 if n_classes <= MANY_CLASSES else 5
     legend_above(ax, handles, labels, ncols=4 if n_classes == 2 else min(n_classes, columns))
     return figure

@@ -29,15 +29,15 @@ def plot_partial_dependence(
     *,
     y_label: str = "prediction",
     output_names: Sequence[str] | None = None,
+    shared: bool = False,
     axes: Any = None,
     **layout: Unpack[Layout],
 ) -> Figure:
     """Draw how a model's mean output depends on one or two features, one panel for each.
 
-    Panels of one feature share the axis of the output, so that effects can be compared. Grey lines
-    are single rows, and ticks above the axis are deciles of the rows. With two features the output
-    is drawn in colour, and dots are rows. With several outputs each has a line, and single rows
-    are left out.
+    Grey lines are single rows, and ticks above the axis are deciles of the rows. A feature of two
+    values has two bars. With two features the output is drawn in colour, and dots are rows. With
+    several outputs each has a line, and single rows are left out.
 
     Parameters
     ----------
@@ -46,6 +46,9 @@ def plot_partial_dependence(
         Label of the output.
     output_names : sequence of str, optional
         One name for each output.
+    shared : bool
+        Whether panels of one feature share the axis of the output, so that effects compare; by
+        default each has its own, so that small effects can be seen.
     axes : Axes or sequence of Axes, optional
         Draw here, in as many as there are panels, instead of in a new figure.
     **layout
@@ -85,16 +88,16 @@ def plot_partial_dependence(
             _single_panel(ax, several[k], names)
             if k % n_columns == 0 or pairs[k - 1]:
                 ax.set_ylabel(y_label)
-            else:
+            elif shared:
                 ax.tick_params(labelleft=False)
             single.append(ax)
     if single:
         limits = [ax.get_ylim() for ax in single]
         low, high = min(a for a, _ in limits), max(b for _, b in limits)
-        for ax in single:
+        for ax in single if shared else ():
             ax.set_ylim(low, high)
         handles, labels = _legend_entries(single)
-        legend_below(figure, axes, single[-1], handles, labels, min(len(labels), 5))
+        legend_below(figure, axes, single[-1], handles, labels, min(len(labels), 3))
     return figure
 
 
@@ -110,6 +113,9 @@ def _single_panel(ax: Axes, dependence: PartialDependence, names: Sequence[str])
     feature, grid = dependence.features[0], dependence.grid[0]
     n_outputs = dependence.average.shape[-1]
     apart = feature.kind in ("categorical", "boolean")
+    if len(grid) == 2 and n_outputs == 1 and feature.kind in ("numeric", "boolean"):
+        _two_bars(ax, dependence)
+        return
     if n_outputs == 1:
         style: dict[str, Any] = {"color": GREY, "linewidth": 0.7, "alpha": 0.55, "zorder": 1}
         if apart:
@@ -146,6 +152,23 @@ def _single_panel(ax: Axes, dependence: PartialDependence, names: Sequence[str])
         zorder=2,
     )
     ax.margins(x=0.02)
+
+
+def _two_bars(ax: Axes, dependence: PartialDependence) -> None:
+    """Draw the mean at each of two values as a bar, with the middle 80% of the rows."""
+    feature, grid = dependence.features[0], dependence.grid[0]
+    means = dependence.average[:, 0]
+    ax.bar((0, 1), means, width=0.55, color=BLUE, zorder=2, label="mean")
+    if len(dependence.curves):
+        low, high = np.quantile(dependence.curves[:, :, 0], (0.1, 0.9), axis=0)
+        for place in (0, 1):
+            ax.plot([place, place], [low[place], high[place]], color=GREY, linewidth=1.6, zorder=3,
+                    label="single rows, middle 80%" if not place else "_")  # fmt: skip
+    names = ("false", "true") if feature.kind == "boolean" else [f"{value:g}" for value in grid]
+    ax.set_xticks((0, 1), [f"{n}\n{mean:.4g}" for n, mean in zip(names, means, strict=True)])
+    ax.set_xlim(-0.6, 1.6)
+    ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    ax.set_xlabel(shortened(feature.name, LONGEST_NAME))
 
 
 def _date_axis(ax: Axes) -> None:

@@ -28,16 +28,37 @@ COLUMN_WIDTH, ROW_HEIGHT = 1.7, 0.45  # inches
 MAX_LINE = 2.6  # points, for a layer's largest weight
 
 
-def _shown(n_units: int) -> tuple[list[int], Array]:
-    """Return the indices of the units to draw, and their heights, centred on 0."""
+def _shown(strength: Array) -> tuple[list[int], Array]:
+    """Return the indices of the units to draw, and their heights, centred on 0.
+
+    Of many units they are those with the strongest paths through them.
+    """
+    n_units = len(strength)
     if n_units <= MAX_NODES:
         units = list(range(n_units))
         slots = np.arange(n_units, dtype=np.float64)
     else:
-        units = [*range(ENDS), *range(n_units - ENDS, n_units)]
+        units = sorted(np.argsort(-strength, kind="stable")[: 2 * ENDS].tolist())
         gap = MAX_NODES - 2 * ENDS
         slots = np.concatenate([np.arange(ENDS), np.arange(ENDS) + ENDS + gap]).astype(np.float64)
     return units, slots.mean() - slots
+
+
+def _strengths(matrices: list[Array]) -> list[Array]:
+    """Return for each column of nodes the sum of all paths through each, by the weights' sizes.
+
+    A unit of 0 has no path from an input to an output: it is dead.
+    """
+    sizes = [np.abs(w) / (float(np.abs(w).max()) or 1.0) for w in matrices]
+    before = [np.ones(sizes[0].shape[0])]
+    for w in sizes:
+        before.append(before[-1] @ w)
+        before[-1] = before[-1] / (float(before[-1].max()) or 1.0)
+    after = [np.ones(sizes[-1].shape[1])]
+    for w in reversed(sizes):
+        after.append(w @ after[-1])
+        after[-1] = after[-1] / (float(after[-1].max()) or 1.0)
+    return [a * b for a, b in zip(before, reversed(after), strict=True)]
 
 
 @drawing
@@ -53,8 +74,9 @@ def plot_network(
 
     An edge is blue for a positive weight and vermillion for a negative one. It is thicker and
     darker for a weight nearer to the layer's largest. A weight of zero has no edge. A layer of
-    more than 12 units shows its first and last five, with dots between them. Inputs that a
-    `layers.PiecewiseLinear` encodes are connected by the largest of each one's weights.
+    more than 12 units shows the ten with the strongest paths from input to output, with dots
+    between them. A unit without any such path is grey: it is constant, or nothing sees it. Inputs
+    that a `layers.PiecewiseLinear` encodes are connected by the largest of each one's weights.
 
     Parameters
     ----------
@@ -73,7 +95,12 @@ def plot_network(
     """
     layers = dense_layers(model)
     sizes = [model_inputs(model), *(layer.units for layer in layers)]
-    columns = [_shown(n) for n in sizes]
+    matrices = [np.asarray(layer.get_weights()[0], dtype=np.float64) for layer in layers]
+    if model.encoding is not None:
+        first = model.encoding.kernel_arrays(model.dtype)[0]
+        matrices[0] = _largest_of_inputs(matrices[0], first)
+    strengths = _strengths(matrices)
+    columns = [_shown(strength) for strength in strengths]
     tallest = max(float(heights.max()) for _, heights in columns)
     names = max(len(max(input_names or [""], key=len)), len(max(output_names or [""], key=len)))
     margin = 0.4 + 0.05 * names
@@ -84,10 +111,7 @@ def plot_network(
     ax.set_axis_off()
     bottom, top = -tallest - 0.8, tallest + 1.9
     notes = _layer_notes(model)
-    for i, layer in enumerate(layers):
-        w = np.asarray(layer.get_weights()[0], dtype=np.float64)
-        if i == 0 and model.encoding is not None:
-            w = _largest_of_inputs(w, model.encoding.kernel_arrays(model.dtype)[0])
+    for i, w in enumerate(matrices):
         _draw_edges(ax, i, w, columns[i], columns[i + 1])
         notes[i].insert(0, f"|w| to {float(np.abs(w).max()):.2g}")
         text = "\n".join(notes[i])
@@ -101,7 +125,7 @@ def plot_network(
             last = i == len(layers)
             head, short = ("output", "y") if last else (f"hidden {i}", "a")
             units = f"{count(n, 'unit')}\n{layers[i - 1].activation}"
-        _draw_nodes(ax, i, n, columns[i], short)
+        _draw_nodes(ax, i, n, columns[i], short, strengths[i] == 0)
         ax.text(i, top, f"{head}\n{units}", ha="center", va="top", fontsize=9, color=INK)
     _name_nodes(ax, 0, columns[0], input_names, "right")
     _name_nodes(ax, len(layers), columns[-1], output_names, "left")
@@ -141,10 +165,14 @@ def _draw_edges(
     ax.add_collection(edges)
 
 
-def _draw_nodes(ax: Axes, i: int, n: int, shown: tuple[list[int], Array], short: str) -> None:
+def _draw_nodes(
+    ax: Axes, i: int, n: int, shown: tuple[list[int], Array], short: str, dead: Array
+) -> None:
     """Draw one column of nodes, numbered from 1, with dots for the units left out."""
     units, heights = shown
-    ax.scatter(np.full(len(units), i), heights, s=500, facecolor="white", edgecolor=INK, zorder=3)
+    faces = ["#DDDDDD" if dead[unit] else "white" for unit in units]
+    edges = ["#AAAAAA" if dead[unit] else INK for unit in units]
+    ax.scatter(np.full(len(units), i), heights, s=500, facecolor=faces, edgecolor=edges, zorder=3)
     for unit, height in zip(units, heights, strict=True):
         text = short if n == 1 else f"{short}{unit + 1}"
         size = 8 if len(text) <= 3 else 7 if len(text) == 4 else 6.2

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from ._classes import (
-    BACKGROUND_ALPHA,
-    COLOUR_MAP,
-    HIGH,
-    LOW,
     MARKERS,
     class_colours,
+    class_shares,
     data_limits,
-    predicted_classes,
+    draw_shares,
 )
 from ._layout import Layout, drawing, panels
 from ._models import Array, count
@@ -194,24 +191,13 @@ class _RegionsPanel(_ModelPanel):
         self.x, self.y = result.points()
         self.limits = [data_limits(self.x[:, j]) for j in (0, 1)]
         x1, x2 = (np.linspace(low, high, MESH) for low, high in self.limits)
+        self.places = x1, x2
         self.mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
 
     def __call__(self, ax: Axes, place: int) -> None:
         labels = self.state.target.labels
-        predicted = predicted_classes(self.outputs(place, self.mesh)).reshape(MESH, MESH)
-        (left, right), (bottom, top) = self.limits
-        ax.imshow(
-            predicted / (len(labels) - 1),
-            cmap=COLOUR_MAP,
-            vmin=LOW,
-            vmax=HIGH,
-            alpha=BACKGROUND_ALPHA,
-            origin="lower",
-            extent=(left, right, bottom, top),
-            interpolation="nearest",
-            aspect="auto",
-            zorder=0,
-        )
+        shares = class_shares(self.outputs(place, self.mesh)).reshape(MESH, MESH, -1)
+        draw_shares(ax, self.places, shares, len(labels))
         size = 4.0 if len(self.x) <= 200 else 2.5
         for k, (label, colour) in enumerate(zip(labels, class_colours(len(labels)), strict=True)):
             rows = self.y == k
@@ -249,12 +235,23 @@ class _HeldOutNumbers:
 
     def __call__(self, ax: Axes, place: int) -> None:
         alpha = max(0.1, min(0.7, 12 / math.sqrt(len(self.y))))
-        low, high = float(self.y.min()), float(self.y.max())
+        low, high = _bulk(self.y)
         ax.plot([low, high], [low, high], color=GREY, linewidth=1.0, zorder=1)
         ax.plot(self.held[place, :, 0], self.y, linestyle="none", marker="o", markersize=3,
                 color=VERMILLION, alpha=alpha, markeredgewidth=0)  # fmt: skip
         margin = 0.04 * (high - low)
         ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+        beyond = int(((self.y < low) | (self.y > high)).sum())
+        if beyond:
+            ax.text(0.03, 0.96, f"{beyond:,} beyond", transform=ax.transAxes, va="top",
+                    fontsize=8, color=INK)  # fmt: skip
+
+
+def _bulk(y: Array) -> tuple[float, float]:
+    """Return the range of a target; without the outermost 2% if they take most of it."""
+    low, high = float(y.min()), float(y.max())
+    inner = [float(q) for q in np.quantile(y, (0.01, 0.99))]
+    return (inner[0], inner[1]) if inner[1] - inner[0] < 0.5 * (high - low) else (low, high)
 
 
 class _HeldOutProbabilities:

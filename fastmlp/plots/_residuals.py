@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ._layout import Layout, drawing, one_panel, panels
 from ._models import Array
 from ._scores import REFERENCE
-from ._style import BLACK, BLUE, GREY, INK, VERMILLION, legend_above, shortened
+from ._style import BLACK, BLUE, GREY, INK, TICK_STEPS, VERMILLION, legend_above, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,6 +145,8 @@ def plot_residuals(
     -------
     matplotlib.figure.Figure
     """
+    from matplotlib.ticker import MaxNLocator
+
     true, found = (np.asarray(a, np.float64).reshape(-1) for a in (y, predicted))
     _both(true, found)
     error = true - found
@@ -169,6 +171,7 @@ def plot_residuals(
             if kept.any():
                 _cloud(ax, numbers[kept], error[kept])
                 _trend(ax, numbers[kept], error[kept], "median")
+            ax.xaxis.set_major_locator(MaxNLocator(4, steps=TICK_STEPS))
         else:
             _boxes(ax, values, error)
         ax.axhline(0, color=INK, linewidth=0.9, zorder=3)

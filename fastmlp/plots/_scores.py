@@ -135,8 +135,9 @@ def plot_precision_recall(
     -------
     matplotlib.figure.Figure
     """
-    figure, ax = one_panel(ax, 5.6, 5.8)
-    for k, (name, true, scores) in enumerate(_one_against_rest(y, p, class_names)):
+    classes = _one_against_rest(y, p, class_names)
+    figure, ax = one_panel(ax, 5.6, 5.8 + 0.17 * len(classes))
+    for k, (name, true, scores) in enumerate(classes):
         precision, recall, _ = metrics.precision_recall_curve(true, scores)
         average = metrics.average_precision(true, scores)
         line, rate = _line(k), float(np.mean(true > 0.5))
@@ -145,8 +146,7 @@ def plot_precision_recall(
         ax.axhline(rate, **(REFERENCE | {"color": line["color"], "linewidth": 1.0}))
     _square(ax, "recall", "precision")
     ax.plot([], [], label="base rates", **REFERENCE)
-    columns = 1 if len(ax.lines) <= 3 else 2
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.01), ncols=columns, fontsize=8)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.01), fontsize=8)
     return figure
 
 

@@ -71,6 +71,9 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
+_MOST_ROWS = 3  # of a legend above the axes
+
+
 def shortened(name: str, most: int = 24) -> str:
     """Return a name of at most `most` letters, the last of which says that there are more."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
@@ -84,7 +87,7 @@ def width_of(label: str) -> int:
 def legend_above(ax: Axes, handles: Any = None, labels: Any = None, **options: Any) -> None:
     """Put the legend above the axes at the right, on the title's line.
 
-    Names that need more than two lines there stand in a column right of the axes.
+    Names that need more than three lines there stand in a column right of the axes.
     """
     if handles is None:
         handles, labels = ax.get_legend_handles_labels()
@@ -102,7 +105,7 @@ def legend_above(ax: Axes, handles: Any = None, labels: Any = None, **options: A
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.01)}
     if total > width or wanted < len(labels):
         wanted = min(wanted, room)
-        if -(-len(labels) // wanted) > 2:
+        if -(-len(labels) // wanted) > _MOST_ROWS:
             place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
             short = [shortened(label) for label in labels]
             if len(set(short)) < len(set(labels)):  # the ends tell them apart

@@ -19,6 +19,7 @@ _intervals    split-conformal intervals and sets
 _thresholds   from which probability on a row counts as class 1
 _digest       which rows a model has seen
 _quality      what a model keeps of all this
+_figures      figures of a network on the rows of a table
 _summary      what a model knows of its table, as text
 """
 
@@ -29,6 +30,7 @@ from ._baselines import Baselines
 from ._calibration import scale_last_layer, temperature
 from ._decisions import SHARE, UNBOUNDED, Decisions, checked_units, decide, path_units, shown_units
 from ._digest import RowDigest, row_hashes
+from ._figures import TABLE_FIGURES, TableFigures
 from ._fit import fit
 from ._folds import FoldsTraining
 from ._held_out import folds_of_groups
@@ -71,6 +73,7 @@ __all__ = [
     "PREPARATION",
     "READING",
     "SHARE",
+    "TABLE_FIGURES",
     "UNBOUNDED",
     "Baselines",
     "Conformal",
@@ -81,6 +84,7 @@ __all__ = [
     "Quality",
     "RateCurve",
     "RowDigest",
+    "TableFigures",
     "TableModel",
     "TableTraining",
     "Threshold",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from ..errors import ModelFileError
 from ..models import load_model
 from ..preprocessing import Preprocessing, usable_rows
 from ._decisions import Decisions
+from ._figures import TableFigures
 from ._held_out import column_numbers
 from ._prepare import opened
 from ._quality import HeldOut, Quality
 from ._scores import scores
 from ._summary import table_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KEPT = "table"  # among a model's extras
 
@@ -213,6 +217,45 @@ class TableModel:
             return scores(self.task, state.values(y), state.values(outputs), weights, quantile)
         rarer = self.quality.rarer(self.classes, y)
         return scores(self.task, y, outputs, weights, rarer=rarer)
+
+    def plot(
+        self,
+        kind: str,
+        data: Any,
+        *,
+        columns: Sequence[str] = (),
+        row: int = 0,
+        seed: int = 0,
+        **layout: Any,
+    ) -> Figure:
+        """Draw how well the model predicts the rows of a table, or why it predicts what it does.
+
+        Parameters
+        ----------
+        kind : str
+            For classes 'roc', 'precision-recall', 'confusion', 'calibration', 'gains' or
+            'class-scores'; for numbers 'predicted', 'residuals', 'quantiles' or 'coverage'; for
+            both 'importance', 'dependence', 'interaction', 'attributions', 'explain' and, for
+            classes, 'boundary'.
+        data : path, Table, data frame, Arrow table, array or mapping
+            Rows with the target.
+        columns : sequence of str
+            Columns to show, for residuals, dependence, interaction and boundary; the most
+            important by default.
+        row : int
+            Row that 'explain' explains, among those with a target.
+        seed : int
+            Random seed of shuffles and of the background of attributions.
+        **layout
+            `title`, `size`, `theme`, `ax` or `axes`, as for the functions of `plots`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        table = opened(data, {}, self._reading())
+        found = TableFigures(self.network, self.preprocessing, table, self.quality)
+        return found.draw(kind, columns=columns, row=row, seed=seed, **layout)
 
     # ---- keep ----
 

@@ -33,7 +33,7 @@ def run(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "100")
     save = plots.save
 
-    def rough(figure, path):
+    def rough(figure, path, dpi=150):
         # How figures look is tested in tests/plots: here without layout and ticks, of few pixels.
         figure.set_layout_engine("none")
         for ax in figure.axes:

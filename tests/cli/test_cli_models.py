@@ -319,7 +319,9 @@ def test_unnamed_classifiers(run, write):
 def saved(monkeypatch):
     """Collect figures instead of writing them; the writing has a test of its own."""
     figures = {}
-    monkeypatch.setattr(plots, "save", lambda figure, path: figures.update({str(path): figure}))
+    monkeypatch.setattr(
+        plots, "save", lambda figure, path, dpi=0: figures.update({str(path): figure})
+    )
     return figures
 
 
@@ -377,6 +379,47 @@ def test_plot_own_data_in_their_units(run, write, saved):
     assert heights.min() > 900
     history = run("plot", "m.fmlp", "--kind", "history")
     assert history.code == 0
+
+
+def test_plot_how_well_and_why(run, write, saved):
+    lines = [f"{i % 7},{i % 3},{'$a' if i % 2 else 'b'},{'up' if i % 5 > 1 else 'down'}"
+             for i in range(60)]  # fmt: skip
+    write("t.csv", "u,v,kind,way\n" + "\n".join(lines) + "\n")
+    run("train", "t.csv", "--units", 4, "--epochs", 3, "-o", "m.fmlp", "-q")
+    shared = ("--data", "t.csv", "--size", "16:9", "--theme", "dark", "--title", "A $title$")
+    for kind in ("roc", "confusion", "attributions", "boundary"):
+        outcome = run("plot", "m.fmlp", "--kind", kind, *shared)
+        assert outcome.code == 0, outcome.err
+        figure = saved[f"m_{kind}.png"]
+        assert figure.get_suptitle() == "A $title$"
+        width, height = figure.get_size_inches()
+        assert abs(width / height - 16 / 9) < 1e-9
+        assert max(figure.get_facecolor()[:3]) < 0.2
+    outcome = run("plot", "m.fmlp", "--kind", "interaction", "--data", "t.csv", "--column", "v",
+                  "--column", "u")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    axes = saved["m_interaction.png"].axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("v", "u")
+    for arguments, code, message in (
+        (("--kind", "roc"), 2, "needs --data, a table with the target"),
+        (("--kind", "residuals", "--data", "t.csv"), 4, "the target has classes"),
+        (("--kind", "explain", "--data", "t.csv", "--row", "60"), 4, "number of rows, 60"),
+        (("--kind", "dependence", "--data", "t.csv", "--column", "w"), 4, "w"),
+        (("--kind", "roc", "--data", "t.csv", "--size", "wide"), 2, "--size"),
+        (("--kind", "roc", "--data", "t.csv", "--theme", "pink"), 2, "--theme"),
+    ):
+        outcome = run("plot", "m.fmlp", *arguments)
+        assert (outcome.code, message in outcome.error) == (code, True), outcome.error
+
+
+def test_plot_units_of_a_curve(run, write, saved):
+    write("t.csv", "x,y\n" + "\n".join(f"{i / 9},{(i / 9 - 1) ** 2}" for i in range(40)) + "\n")
+    run("train", "t.csv", "--units", "5x2", "--bins", "0", "--epochs", 3, "-o", "m.fmlp", "-q")
+    for kind in ("contributions", "units"):
+        outcome = run("plot", "m.fmlp", "--kind", kind, "--data", "t.csv", "--layer", 2)
+        assert outcome.code == 0, outcome.err
+    assert saved["m_contributions.png"].axes[-1].get_xlabel() == "x"
+    assert run("plot", "m.fmlp", "--kind", "units", "--data", "t.csv", "--layer", 4).code == 4
 
 
 def test_plot_own_classes(run, write, saved):

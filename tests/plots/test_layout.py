@@ -37,6 +37,10 @@ def importance():
     return inspection.Importance(["a", "b"], repeats, "mse", 0.25)
 
 
+def attributed():
+    return inspection.attributions(net("4", 2), X[:9], seed=1)
+
+
 # Function, arguments, number of panels.
 FIGURES = {
     "history": (plots.plot_history, lambda: (HISTORY,), 2),
@@ -49,6 +53,20 @@ FIGURES = {
     "layers": (plots.plot_layers, lambda: (net("4x2"),), 3),
     "facets": (plots.plot_layer_activations_facetted, lambda: (net("80"), 0), 3),
     "members": (plots.plot_ensemble, lambda: ([net(), net()],), 1),
+    "units": (plots.plot_contributions, lambda: (net("4x2"),), 2),
+    "roc": (plots.plot_roc, lambda: (Y, X[:, 0]), 1),
+    "precision": (plots.plot_precision_recall, lambda: (Y, X[:, 0]), 1),
+    "calibration": (plots.plot_calibration, lambda: (Y, 1 / (1 + np.exp(-X[:, 0]))), 2),
+    "gains": (plots.plot_gains, lambda: (Y, X[:, 0]), 1),
+    "confusion": (plots.plot_confusion, lambda: (Y, Y), 1),
+    "class scores": (plots.plot_class_scores, lambda: (Y, Y), 1),
+    "predicted": (plots.plot_predicted, lambda: (X[:, 0], X[:, 1]), 1),
+    "residuals": (plots.plot_residuals, lambda: (X[:, 0], X[:, 1], {"a": Y}), 2),
+    "quantiles": (plots.plot_qq, lambda: (X[:, 0], X[:, 1]), 1),
+    "coverage": (plots.plot_coverage, lambda: (X[:, 0], X[:, 1], X[:, 1] - 1, X[:, 1] + 1), 1),
+    "learning": (plots.plot_learning_curve, lambda: ([1, 2], [1, 2], [3, 2]), 1),
+    "swarm": (plots.plot_attributions, lambda: (attributed(),), 1),
+    "row": (plots.plot_attribution, lambda: (attributed(),), 1),
     "changes": (plots.plot_change_points, lambda: (net(), net()), 4),
     "network": (plots.plot_network, lambda: (net(),), 1),
     "importance": (plots.plot_importance, lambda: (importance(),), 1),

@@ -25,6 +25,8 @@ from fastmlp import (
 from fastmlp.callbacks import History
 from fastmlp.inspection import Feature, Importance, PartialDependence
 
+RNG = np.random.default_rng(0)
+
 
 def network(units, n_inputs=1, n_outputs=1, output="linear", dropout=None, seed=1, **options):
     model = models.Sequential(seed=seed)
@@ -407,24 +409,46 @@ def test_decision_boundary_takes_the_lectures_arguments():
     (image,) = ax.images
     x1, x2 = np.meshgrid(np.linspace(-1, 1, 11), np.linspace(-2, 2, 11))
     clear = np.abs(x1 + x2) > 1e-6
-    np.testing.assert_array_equal(image.get_array()[clear], (x1 + x2 > 0)[clear])
+    colours = np.array([plasma(0)[:3], plasma(1)[:3]])
+    nearer = np.linalg.norm(image.get_array()[..., None, :3] - colours, axis=-1).argmin(-1)
+    np.testing.assert_array_equal(nearer[clear], (x1 + x2 > 0)[clear])
+    assert 0 < image.get_array()[..., 3].min() < image.get_array()[..., 3].max() < 0.5
     np.testing.assert_allclose(image.get_extent(), [-1.1, 1.1, -2.2, 2.2])
     assert image.origin == "lower"
-    assert image.get_cmap().name == "plasma"
-    assert image.get_clim() == (-0.2, 1.2)
-    assert image.get_alpha() == 0.2
+    (boundary,) = ax.collections  # where the classes are equally likely: a straight line
+    places = np.concatenate([path.vertices for path in boundary.get_paths()])
+    assert np.abs(places.sum(axis=1)).max() < 0.05
+    outputs = diagonal().predict(x, verbose=0)
+    wrong = (outputs[:, 0] > 0.5) != (y[:, 0] > 0.5)
+    np.testing.assert_array_equal(ax.lines[2].get_xydata(), x[wrong])
     assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 1), (-2, 2))
-    assert [to_rgba(line.get_color()) for line in ax.lines] == [plasma(0), plasma(1)]
+    assert [to_rgba(line.get_color()) for line in ax.lines[:2]] == [plasma(0), plasma(1)]
     np.testing.assert_array_equal(ax.lines[1].get_xydata(), x[y[:, 0] == 1])
-    assert labels_of(ax) == ["class 0", "class 1", "predicted 0", "predicted 1"]
+    rings = f"{wrong.sum()} of 100 wrong"
+    assert labels_of(ax) == ["class 0", "class 1", "predicted 0", "predicted 1", rings]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x2")
+    assert_tidy(figure)
+
+
+def test_decision_boundary_takes_predictions_and_validation_points_and_the_truth():
+    x = RNG.normal(size=(50, 2))
+    y = (x[:, 0] > 0).astype(int)
+    figure = plots.plot_decision_boundary(
+        diagonal(), train_x=x, train_y=y, validation=(x + 9, y), predicted=1 - y,
+        probability=lambda points: 1.0 * (points[:, 0] > 0),
+    )  # fmt: skip
+    labels = labels_of(figure.axes[0])
+    assert "50 of 50 wrong" in labels
+    assert "validation points" in labels
+    assert "true boundary" in labels
+    assert len(figure.axes[0].collections) == 2
     assert_tidy(figure)
 
 
 def test_decision_boundary_defaults_to_the_lectures_points():
     ax = plots.plot_decision_boundary(diagonal()).axes[0]
     x, _ = datasets.classification_train()
-    assert sum(len(line.get_xdata()) for line in ax.lines) == 100
+    assert sum(len(line.get_xdata()) for line in ax.lines[:2]) == 100
     assert ax.get_xlim()[0] < x[:, 0].min() and ax.get_xlim()[1] > x[:, 0].max()
 
 
@@ -450,7 +474,8 @@ def test_decision_boundary_of_three_classes():
         model, None, (-1, 1), (-1, 1), 3, x, np.eye(3), class_names=names
     )
     ax = figure.axes[0]
-    np.testing.assert_array_equal(ax.images[0].get_array(), [[0.0, 0.5, 1.0]] * 3)
+    shades = [plasma(v)[:3] for v in (0, 0.5, 1)]
+    np.testing.assert_allclose(ax.images[0].get_array()[..., :3], [shades] * 3, atol=0.01)
     assert [to_rgba(line.get_color()) for line in ax.lines] == [plasma(v) for v in (0, 0.5, 1)]
     assert labels_of(ax) == [s for name in names for s in (name, f"predicted {name}")]
     assert_tidy(figure)
@@ -725,10 +750,12 @@ def test_network_draws_each_weight_by_sign_and_size():
 
 
 @pytest.mark.parametrize("n", [12, 13, 1024])
-def test_network_leaves_units_out_beyond_twelve(n):
-    figure = plots.plot_network(network([n]))
+def test_network_shows_the_units_with_the_strongest_paths_beyond_twelve(n):
+    model = network([n])
+    figure = plots.plot_network(model)
     drawn = [text for text in node_texts(figure) if text[0] == "a" and text[1:].isdigit()]
-    shown = range(1, n + 1) if n == 12 else [1, 2, 3, 4, 5, *range(n - 4, n + 1)]
+    strength = np.abs(model.get_weights()[0][0] * model.get_weights()[2][:, 0])
+    shown = range(1, n + 1) if n == 12 else sorted(np.argsort(-strength)[:10] + 1)
     assert drawn == [f"a{j}" for j in shown]
     assert len(edges_of(figure)[0].get_segments()) == len(drawn)
     assert f"hidden 1\n{n:,} units\nrelu" in node_texts(figure)
@@ -736,11 +763,27 @@ def test_network_leaves_units_out_beyond_twelve(n):
 
 def test_network_scales_edges_by_all_of_a_layers_weights():
     model = network([100])
-    w, b = model.layers[0].get_weights()
-    w[:], w[0, 50] = 0.1, 1.0  # the largest is among those left out
-    model.layers[0].set_weights((w, b))
+    w, b, v, c = model.get_weights()
+    w[:], w[0, 50] = 0.1, 1.0
+    v[50] = 0  # the largest leads nowhere, and is left out
+    model.set_weights((w, b, v, c))
     widths = edges_of(plots.plot_network(model))[0].get_linewidths()
     assert max(widths) < 0.6
+
+
+def test_network_greys_units_without_a_path_and_draws_no_edge_for_a_zero():
+    model = network([4, 3], n_inputs=2)
+    weights = model.get_weights()
+    weights[0][:, 1] = 0  # unit 2 of the first layer sees nothing
+    weights[2][3] = 0  # nothing sees unit 4
+    weights[4][0] = 0  # nothing sees unit 1 of the second layer
+    model.set_weights(weights)
+    figure = plots.plot_network(model)
+    nodes = [c for c in figure.axes[0].collections if len(c.get_offsets()) and
+             not isinstance(c, LineCollection)]  # fmt: skip
+    dead = [[to_hex(face) == "#dddddd" for face in c.get_facecolors()] for c in nodes]
+    assert dead == [[False] * 2, [False, True, False, True], [True, False, False], [False]]
+    assert [len(edges.get_segments()) for edges in edges_of(figure)] == [6, 9, 2]
 
 
 @pytest.mark.parametrize(
@@ -909,7 +952,9 @@ DAY = Feature("day", (6,), "date")
 
 def test_dependence_draws_the_mean_single_rows_and_deciles_on_one_scale():
     several = dependence([AGE, SIZE])
-    figure = plots.plot_partial_dependence(several, y_label="price")
+    own = plots.plot_partial_dependence(several, y_label="price")
+    assert own.axes[0].get_ylim() != own.axes[1].get_ylim()  # each has its own scale by default
+    figure = plots.plot_partial_dependence(several, y_label="price", shared=True)
     first, second = figure.axes
     drawn = by_label(first)
     mean = drawn["mean over 60 rows"]
@@ -937,9 +982,11 @@ def test_dependence_on_categories_booleans_and_dates():
     figure = plots.plot_partial_dependence(dependence([COLOUR, OPEN, DAY, AGE, SIZE]))
     colour, opened, day = figure.axes[:3]
     for ax, names in ((colour, list(COLOUR.categories)), (opened, ["false", "true"])):
-        assert [text.get_text() for text in ax.get_xticklabels()] == names
+        assert [text.get_text().split("\n")[0] for text in ax.get_xticklabels()] == names
         assert {text.get_rotation() for text in ax.get_xticklabels()} == {0}
-        assert by_label(ax)["mean over 60 rows"].get_linestyle() == "None"
+    assert by_label(colour)["mean over 60 rows"].get_linestyle() == "None"
+    bars = [bar.get_height() for bar in opened.patches]
+    np.testing.assert_allclose(bars, dependence([OPEN])[0].average[:, 0])
     figure.draw_without_rendering()
     years = [text.get_text() for text in day.get_xticklabels()]
     assert "1980" in years

@@ -1,0 +1,332 @@
+"""Figures of a network on the rows of a table, with its names and in its units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import inspection, plots
+from .._utils import arguments
+from .._utils.names import CLASS_FIGURES, EXPLANATIONS, NUMBER_FIGURES
+from ..datasets import Table
+from ..errors import DataError
+from ..models import Sequential
+from ..preprocessing import Preprocessing, usable_rows
+from ._quality import Quality
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..inspection import Feature
+
+TABLE_FIGURES = CLASS_FIGURES | NUMBER_FIGURES | EXPLANATIONS
+_MOST_ROWS = 2000  # of attributions and dependence
+_MOST_COLUMNS = 8  # with a panel of residuals or dependence
+
+
+class TableFigures:
+    """Draws a network on the rows of a table.
+
+    Parameters
+    ----------
+    network : Sequential
+    preprocessing : Preprocessing
+        Of one target.
+    table : Table
+        With the target.
+    quality : Quality, optional
+        By default that of the network.
+
+    Raises
+    ------
+    DataError
+        If no row has a target.
+    """
+
+    def __init__(
+        self,
+        network: Sequential,
+        preprocessing: Preprocessing,
+        table: Table,
+        quality: Quality | None = None,
+    ) -> None:
+        if preprocessing.further:
+            names = [target.name for target in preprocessing.all_targets]
+            raise DataError(
+                f"Figures on a table need a model of one target. Received: {', '.join(names)}"
+            )
+        self.network, self.preprocessing, self.table = network, preprocessing, table
+        self.quality = Quality.of(network) if quality is None else quality
+        dtype = network.dtype.name
+        self.rows, _ = usable_rows(table, [preprocessing.target.name])
+        self.x = preprocessing.inputs(table, dtype)[self.rows]
+        self.encoded_y = preprocessing.targets(table, dtype, self.rows)
+        self.outputs = network.predict(self.x, verbose=0)
+        self.features: list[Feature] = inspection.features(preprocessing)
+
+    # ---- what is predicted ----
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target has classes."""
+        return self.preprocessing.task == "classification"
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes."""
+        return [str(label) for label in self.preprocessing.target.labels]
+
+    @property
+    def y(self) -> np.ndarray:
+        """Class codes, or the target in its own units."""
+        if self.is_classification:
+            y = np.asarray(self.encoded_y)
+            return y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1).astype(int)
+        return np.asarray(self.preprocessing.values(self.encoded_y), np.float64).reshape(-1)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Probability of each class."""
+        return np.asarray(self.preprocessing.classes(self.outputs)[1], np.float64)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Predicted class codes, or values in the target's units."""
+        if not self.is_classification:
+            return np.asarray(self.preprocessing.values(self.outputs), np.float64).reshape(-1)
+        if self.quality.threshold is not None and len(self.labels) == 2:
+            return np.asarray(self.quality.threshold.codes(self.probabilities))
+        return np.asarray(self.probabilities.argmax(1))
+
+    def _answers(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs as users read them: probabilities, or values in the target's units."""
+        if self.is_classification:
+            p = np.asarray(self.preprocessing.classes(outputs)[1], np.float64)
+            return p[:, 1:] if p.shape[1] == 2 else p
+        return np.asarray(self.preprocessing.values(outputs), np.float64).reshape(len(outputs), -1)
+
+    @property
+    def answer_name(self) -> str:
+        """Name of the answer, for axes."""
+        target = self.preprocessing.target.name
+        if not self.is_classification:
+            return target
+        return f"probability of {self.labels[1]}" if len(self.labels) == 2 else "probability"
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of figure that suit the model."""
+        kinds = list(CLASS_FIGURES if self.is_classification else NUMBER_FIGURES)
+        if self.quality.interval is None and "coverage" in kinds:
+            kinds.remove("coverage")
+        several = len([f for f in self.features if f.kind == "numeric"]) >= 2
+        return [*kinds, "importance", "dependence", *(["interaction"] if several else []),
+                "attributions", "explain",
+                *(["boundary"] if several and self.is_classification else [])]  # fmt: skip
+
+    # ---- figures ----
+
+    def draw(
+        self, kind: str, *, columns: Sequence[str] = (), row: int = 0, seed: int = 0, **layout: Any
+    ) -> Figure:
+        """Draw one figure.
+
+        Parameters
+        ----------
+        kind : str
+            One of `TABLE_FIGURES`.
+        columns : sequence of str
+            Columns to show, for residuals, dependence, interaction and boundary; the most
+            important by default.
+        row : int
+            Row that 'explain' explains, among those with a target.
+        seed : int
+            Random seed of shuffles and of the background of attributions.
+        **layout
+            `title`, `size`, `theme`, `ax`, `axes`, as for the functions of `plots`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ValueError
+            If the kind does not suit the model.
+        """
+        kind = arguments.one_of("kind", kind, tuple(TABLE_FIGURES))
+        if kind in CLASS_FIGURES and not self.is_classification:
+            raise ValueError(f"{kind} is a figure of classes, and the target is a number")
+        if kind in NUMBER_FIGURES and self.is_classification:
+            raise ValueError(f"{kind} is a figure of numbers, and the target has classes")
+        chosen = [self._feature(name) for name in columns]
+        if kind in CLASS_FIGURES:
+            return self._of_classes(kind, layout)
+        if kind in NUMBER_FIGURES:
+            return self._of_numbers(kind, chosen, seed, layout)
+        return getattr(self, f"_{kind}")(chosen, row, seed, layout)
+
+    def _feature(self, name: str) -> int:
+        names = [feature.name for feature in self.features]
+        if name not in names:
+            raise arguments.unknown("column", name, names)
+        return names.index(name)
+
+    def _of_classes(self, kind: str, layout: dict[str, Any]) -> Figure:
+        names: dict[str, Any] = {"class_names": self.labels}
+        if kind == "confusion":
+            return plots.plot_confusion(self.y, self.predicted, **names, **layout)
+        if kind == "class-scores":
+            return plots.plot_class_scores(self.y, self.predicted, **names, **layout)
+        draw = {"roc": plots.plot_roc, "precision-recall": plots.plot_precision_recall,
+                "calibration": plots.plot_calibration, "gains": plots.plot_gains}[kind]  # fmt: skip
+        return draw(self.y, self.probabilities, **names, **layout)  # type: ignore[operator]
+
+    def _of_numbers(
+        self, kind: str, chosen: list[int], seed: int, layout: dict[str, Any]
+    ) -> Figure:
+        label = {"label": self.preprocessing.target.name}
+        if kind == "predicted":
+            return plots.plot_predicted(self.y, self.predicted, **label, **layout)
+        if kind == "quantiles":
+            return plots.plot_qq(self.y, self.predicted, **label, **layout)
+        if kind == "residuals":
+            chosen = chosen or self._most_important(seed)[: _MOST_COLUMNS - 3]
+            values = {self.features[i].name: self._values(i) for i in chosen}
+            return plots.plot_residuals(self.y, self.predicted, values, **label, **layout)
+        interval = self.quality.interval
+        if interval is None:
+            raise ValueError(
+                "coverage needs a model that was trained with interval, such as interval=0.9 "
+                "(--interval 0.9)"
+            )
+        lower, upper = interval.interval(self.predicted)
+        return plots.plot_coverage(
+            self.y, self.predicted, lower, upper, level=interval.level, **label, **layout
+        )
+
+    def _values(self, i: int) -> np.ndarray:
+        """Return a column's values in its own units, or its categories as text."""
+        feature = self.features[i]
+        part = self.x[:, list(feature.columns)]
+        if feature.kind == "categorical":
+            found = part[:, : len(feature.categories)]
+            names = np.array(feature.categories, dtype=object)[found.argmax(1)]
+            return np.where(found.max(1) > 0, names, "missing")
+        values = np.asarray(feature.own(part[:, 0]), np.float64)
+        return np.where(part[:, -1] > 0.5, np.nan, values) if feature.indicator else values
+
+    def _sample(self) -> np.ndarray:
+        """Return some of the rows, evenly spread."""
+        kept = np.linspace(0, len(self.x) - 1, min(len(self.x), _MOST_ROWS)).round().astype(int)
+        return self.x[np.unique(kept)]
+
+    def importance_of(self, seed: int = 0, repeats: int = 5) -> inspection.Importance:
+        """Return the permutation importance of the columns, by the loss."""
+        return inspection.permutation_importance(
+            self.network, self.x, self.encoded_y, repeats, None, seed, self.features
+        )
+
+    def attributions_of(self, seed: int = 0, rows: np.ndarray | None = None) -> Any:
+        """Return the attributions of some rows; by default of those that figures show."""
+        shown = self._sample()[:300] if rows is None else rows
+        return inspection.attributions(
+            self.network, shown, self._sample(), seed=seed, features=self.features,
+            postprocess=self._answers, method="auto", n_samples=40,
+        )  # fmt: skip
+
+    def _most_important(self, seed: int) -> list[int]:
+        return [int(i) for i in self.importance_of(seed, 2).order]
+
+    def _importance(self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]) -> Figure:
+        return plots.plot_importance(self.importance_of(seed), **layout)
+
+    def _dependence(self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]) -> Figure:
+        chosen = chosen or self._most_important(seed)[:_MOST_COLUMNS]
+        x = self._sample()
+        several = [
+            inspection.partial_dependence(
+                self.network, x, self.features[i], postprocess=self._answers
+            )
+            for i in chosen
+        ]
+        names = self.labels if len(self.labels) > 2 else None
+        return plots.plot_partial_dependence(
+            several, y_label=self.answer_name, output_names=names, **layout
+        )
+
+    def _two(self, kind: str, chosen: list[int], seed: int) -> list[int]:
+        """Return two columns: those given, or the most important that are numbers."""
+        if not chosen:
+            numeric = ("numeric", "date")
+            order = self._most_important(seed)
+            chosen = [i for i in order if self.features[i].kind in numeric][:2]
+        if len(chosen) != 2:
+            raise ValueError(f"{kind} needs two columns (--column, twice). Received: {len(chosen)}")
+        return chosen
+
+    def _interaction(
+        self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]
+    ) -> Figure:
+        first, second = self._two("interaction", chosen, seed)
+        found = inspection.partial_dependence(
+            self.network, self._sample()[:500], (self.features[first], self.features[second]),
+            postprocess=self._answers,
+        )  # fmt: skip
+        return plots.plot_partial_dependence(found, y_label=self.answer_name, **layout)
+
+    def _attributions(
+        self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]
+    ) -> Figure:
+        return plots.plot_attributions(self.attributions_of(seed), label=self.answer_name, **layout)
+
+    def _explain(self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]) -> Figure:
+        if not -len(self.x) <= row < len(self.x):
+            raise ValueError(
+                f"row must be below the number of rows, {len(self.x)}. Received: row={row}"
+            )
+        found = self.attributions_of(seed, self.x[[row]])
+        name = f"row {self.rows[row]}"
+        return plots.plot_attribution(found, 0, label=self.answer_name, row_name=name, **layout)
+
+    def _boundary(self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]) -> Figure:
+        if not self.is_classification:
+            raise ValueError("boundary is a figure of classes, and the target is a number")
+        pair = [self.features[i] for i in self._two("boundary", chosen, seed)]
+        for feature in pair:
+            if feature.kind not in ("numeric", "date"):
+                raise ValueError(
+                    f"boundary needs columns of numbers. Received: {feature.name!r}, which is "
+                    f"{feature.kind}"
+                )
+        typical = self._typical()
+
+        def inputs(points: np.ndarray) -> np.ndarray:
+            rows = np.repeat(typical[None], len(points), axis=0)
+            for k, feature in enumerate(pair):
+                values = feature.inputs(np.asarray(points[:, k]), rows.dtype)
+                rows[:, list(feature.columns)] = values
+            return rows
+
+        values = [self._values(self.features.index(feature)) for feature in pair]
+        points = np.stack(values, axis=1)
+        known = np.isfinite(points).all(1)
+        if not layout.get("title") and len(self.features) > 2:
+            layout = {**layout, "title": "The other columns at their medians"}
+        return plots.plot_decision_boundary(
+            self.network, inputs, train_x=points[known], train_y=self.y[known],
+            predicted=self.predicted[known],
+            class_names=self.labels, x1_label=pair[0].name, x2_label=pair[1].name, **layout,
+        )  # fmt: skip
+
+    def _typical(self) -> np.ndarray:
+        """Return a row with the median of each number and the most frequent category."""
+        row = np.median(self.x, axis=0).astype(self.x.dtype)
+        for feature in self.features:
+            if feature.kind in ("categorical", "boolean") or feature.date_parts:
+                own, counts = np.unique(
+                    self.x[:, list(feature.columns)], axis=0, return_counts=True
+                )
+                row[list(feature.columns)] = own[counts.argmax()]
+        return row
