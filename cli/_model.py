@@ -211,7 +211,7 @@ def load(path: str, ensembles: bool = False) -> Loaded:
     if isinstance(model, Ensemble) and not ensembles:
         raise ModelFileError(
             f"{path}: holds an ensemble of {len(model)} networks, expected a single one; "
-            "predict, evaluate, compare, summary and plot take ensembles"
+            "predict, evaluate, compare, export, summary and plot take ensembles"
         )
     state = model.extras.get("preprocessing")
     if state is None:

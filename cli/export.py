@@ -34,6 +34,8 @@ outputs; categories are given by their codes.
 keras and torch: the network without the preprocessing of the table. The format torch is a
 state_dict; a note shows the module that loads it.
 
+An ensemble is exported to onnx and c, as the mean of its members.
+
 Exports to onnx and keras need packages: pip install 'fastmlp[onnx,keras]'.
 """
 
@@ -59,7 +61,7 @@ def command(
 ) -> None:
     """Write a model for ONNX, Keras, PyTorch or C.
 
-    MODEL is a model file.
+    MODEL is the file of a model or an ensemble.
     """
     if results.as_json and results.file == "-":
         raise click.UsageError("--json and -o - both write to standard output")
@@ -74,7 +76,7 @@ def command(
         to = target_of(results.file, to)
     if name is not None and to != "c":
         raise click.UsageError(f"--name needs --to c. Received: --to {to}")
-    loaded = _model.load(model)
+    loaded = _model.load(model, ensembles=True)
     try:
         data = to_bytes(loaded.model, to, "model" if name is None else name)
     except (DataError, ModelFileError):

@@ -13,13 +13,14 @@ import numpy as np
 from .._utils import arguments
 from .._utils.version import __version__
 from ..preprocessing import DATE_PARTS, DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target
-from .parts import DensePart, Encoding, parts, preprocessing_of
+from .parts import Encoding, Grouped, MeanOfNetworks, StackedNetworks, taken_apart
 
 if TYPE_CHECKING:
     from .._model.model import Model
     from ..preprocessing import Preprocessing
 
 _PER_LINE = 8
+_ENCODING_ARRAYS = "first", "lower", "inverse"
 
 # f(z) of one number; {f} ends the name of a function of that type, {c} a constant.
 _ACTIVATIONS = {
@@ -76,23 +77,15 @@ _SKIP_ZERO = """\
 """
 
 _ENCODED_DENSE = """\
-/* The first layer. Number k of x is encoded by rows first[k] to first[k + 1]: as itself, then for
-   each of its bins as the share of it, from 0 to 1, that the number has passed. A bin's row of sums
-   has the weights of the bin and of all bins below it, so that two rows serve for all bins. */
-static void encoded_dense(const {real} *x, int n_in, const int *first, const {real} *lower,
-                          const {real} *inverse, const {real} *sums, const {real} *b, int n_out,
-                          {real} *y)
+/* The encoding of the inputs: number k of x is encoded by rows first[k] to first[k + 1]: as itself,
+   then for each of its bins as the share of it, from 0 to 1, that the number has passed. This finds
+   the row of the bin that holds the number, and its share of that bin. */
+static void find_bins(const {real} *x, int n_in, const int *first, const {real} *lower,
+                      const {real} *inverse, int *bin, {real} *share)
 {{
-    int i, k;
-    for (i = 0; i < n_out; i++) {{
-        y[i] = b ? b[i] : 0;
-    }}
+    int k;
     for (k = 0; k < n_in; k++) {{
-        const {real} *row = sums + first[k] * n_out;
         int low = first[k], high = first[k + 1];
-        for (i = 0; i < n_out; i++) {{
-            y[i] += x[k] * row[i];
-        }}
         while (high - low > 1) {{
             const int middle = low + (high - low) / 2;
             if (lower[middle] <= x[k]) {{
@@ -101,17 +94,36 @@ static void encoded_dense(const {real} *x, int n_in, const int *first, const {re
                 high = middle;
             }}
         }}
-        if (low > first[k]) {{
-            {real} share = (x[k] - lower[low]) * inverse[low];
-            share = share < 1 ? share : 1;
-            row = sums + low * n_out;
+        bin[k] = low;
+        share[k] = (x[k] - lower[low]) * inverse[low];
+        share[k] = share[k] < 1 ? share[k] : 1;
+    }}
+}}
+
+/* A first layer of encoded inputs. A bin's row of sums has the weights of the bin and of all bins
+   below it, so that two rows serve for all bins. */
+static void encoded_dense(const {real} *x, int n_in, const int *first, const int *bin,
+                          const {real} *share, const {real} *sums, const {real} *b, int n_out,
+                          {real} *y)
+{{
+    int i, k;
+    for (i = 0; i < n_out; i++) {{
+        y[i] = b ? b[i] : 0;
+    }}
+    for (k = 0; k < n_in; k++) {{
+        const {real} *row = sums + first[k] * n_out;
+        for (i = 0; i < n_out; i++) {{
+            y[i] += x[k] * row[i];
+        }}
+        if (bin[k] > first[k]) {{
+            row = sums + bin[k] * n_out;
             for (i = 0; i < n_out; i++) {{
-                y[i] += share * row[i];
+                y[i] += share[k] * row[i];
             }}
-            if (low > first[k] + 1) {{
+            if (bin[k] > first[k] + 1) {{
                 row -= n_out;
                 for (i = 0; i < n_out; i++) {{
-                    y[i] += (1 - share) * row[i];
+                    y[i] += (1 - share[k]) * row[i];
                 }}
             }}
         }}
@@ -282,33 +294,62 @@ def _sums(weights: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Return rows of weights, each bin's with those of the bins below it."""
     sums = weights.astype(np.float64)
     for start, stop in itertools.pairwise(first):
-        sums[start + 1 : stop] = np.cumsum(sums[start + 1 : stop], axis=0)
+        rows = sums[:, start + 1 : stop]
+        np.cumsum(rows, axis=1, out=rows)
     return sums.astype(weights.dtype)
 
 
-def _encoding(encoding: Encoding, real: str) -> Iterator[str]:
+def _encoding(encoding: Encoding, suffix: str, real: str) -> Iterator[str]:
     """Write the constants of a piecewise-linear encoding."""
-    first, lower, inverse = encoding
-    lines = [", ".join(map(str, first[i : i + _PER_LINE])) for i in range(0, len(first), _PER_LINE)]
+    first, lower, inverse = (f"{name}{suffix}" for name in _ENCODING_ARRAYS)
+    rows = encoding[0]
+    lines = [", ".join(map(str, rows[i : i + _PER_LINE])) for i in range(0, len(rows), _PER_LINE)]
     body = "".join(f"    {line},\n" for line in lines)
-    yield f"static const int first[{len(first)}] = {{\n{body}}};\n"
-    yield _array("lower", lower, real)
-    yield _array("inverse", inverse, real)
+    yield f"static const int {first}[{len(rows)}] = {{\n{body}}};\n"
+    yield _array(lower, encoding[1], real)
+    yield _array(inverse, encoding[2], real)
 
 
-def _functions(network: list[DensePart], encoded: bool, real: str) -> Iterator[str]:
+def _weights(mean: MeanOfNetworks, real: str) -> Iterator[str]:
+    """Write the weights and biases, of all networks of an architecture in one array."""
+    for stack, tag in zip(mean.stacks, _tags(mean), strict=True):
+        for i, part in enumerate(stack.layers):
+            weights = part.weights
+            if stack.encoding is not None and i == 0:
+                weights = _sums(part.weights, mean.encodings[stack.encoding][0])
+            yield _array(f"w{tag}{i}", weights, real)
+            if part.bias is not None:
+                yield _array(f"b{tag}{i}", part.bias, real)
+
+
+def _tags(mean: MeanOfNetworks) -> list[str]:
+    """Return what distinguishes the names of the architectures' weights."""
+    n = len(mean.stacks)
+    return [f"{place}_" for place in range(n)] if n > 1 else [""]
+
+
+def _suffixes(mean: MeanOfNetworks) -> list[str]:
+    """Return what distinguishes the names of the encodings' arrays."""
+    n = len(mean.encodings)
+    return [str(place) for place in range(n)] if n > 1 else [""] * n
+
+
+def _functions(stacks: list[StackedNetworks], real: str) -> Iterator[str]:
+    """Write what the layers call."""
     f = "f" if real == "float" else ""
-    if encoded:
+    if any(stack.encoding is not None for stack in stacks):
         yield _ENCODED_DENSE.format(real=real)
-    if len(network) > encoded:
+    products = [part for stack in stacks for part in stack.layers[stack.encoding is not None :]]
+    if products:
         # Zero times a weight that is not finite is NaN.
-        finite = all(np.isfinite(part.weights).all() for part in network[encoded:])
+        finite = all(np.isfinite(part.weights).all() for part in products)
         yield _DENSE.format(
             real=real,
             skipped=", those of inputs that are 0 left out" if finite else "",
             skip=_SKIP_ZERO if finite else "",
         )
-    for name in sorted({part.activation for part in network} - {"linear"}):
+    used = {part.activation for stack in stacks for part in stack.layers}
+    for name in sorted(used - {"linear"}):
         if name == "softmax":
             yield _SOFTMAX.format(real=real, f=f)
         else:
@@ -316,33 +357,118 @@ def _functions(network: list[DensePart], encoded: bool, real: str) -> Iterator[s
             yield _ELEMENTWISE.format(name=name, real=real, formula=formula)
 
 
-def _scratch(network: list[DensePart]) -> tuple[int, int]:
+def _scratch(stack: StackedNetworks) -> tuple[int, int]:
     """Return the length and the number of the buffers for hidden layers."""
-    widest = max((part.weights.shape[1] for part in network[:-1]), default=0)
-    return widest, min(2, len(network) - 1)
+    layers = stack.layers
+    widest = max((part.weights.shape[-1] for part in layers[:-1]), default=0)
+    return widest, min(2, len(layers) - 1)
 
 
-def _network(network: list[DensePart], n_inputs: int, encoded: bool, real: str) -> str:
-    """Write the function that computes the network: x and y may not overlap."""
-    hidden, buffers = _scratch(network)
-    lines = [f"static void network(const {real} *x, {real} *y)", "{"]
-    if hidden:
-        second = f", b[{hidden}]" if buffers > 1 else ""
-        lines.append(f"    {real} a[{hidden}]{second};")
-    source = "x"
-    for i, part in enumerate(network):
-        n_in, units = part.weights.shape
-        target = "y" if i == len(network) - 1 else "ab"[i % 2]
-        bias = "0" if part.bias is None else f"b{i}"
-        rest = f"w{i}, {bias}, {units}, {target});"
-        if encoded and i == 0:
-            lines.append(f"    encoded_dense(x, {n_inputs}, first, lower, inverse, {rest}")
+def _stack_bytes(mean: MeanOfNetworks) -> int:
+    """Count the bytes of the buffers of the networks."""
+    real = mean.dtype.itemsize
+    size = max(math.prod(_scratch(stack)) for stack in mean.stacks) * real
+    if mean.encodings:
+        size += mean.n_inputs * (4 + real)
+    if len(mean) > 1:  # one network's outputs, and their sum in double
+        size += mean.n_outputs * (real + 8)
+    return size
+
+
+def _buffers(stack: StackedNetworks) -> list[str]:
+    """Return the declarations of the buffers for hidden layers."""
+    hidden, count = _scratch(stack)
+    return [f"{name}[{hidden}]" for name in "ab"[:count]]
+
+
+def _calls(mean: MeanOfNetworks, place: int, member: str = "") -> Iterator[str]:
+    """Write the calls of the layers of an architecture, from inputs x to outputs y.
+
+    `member` is the C variable that numbers the networks; a single one needs none.
+    """
+    stack, tag, source = mean.stacks[place], _tags(mean)[place], "x"
+    for i, part in enumerate(stack.layers):
+        n_in, units = part.weights.shape[1:]
+        target = "y" if i == len(stack.layers) - 1 else "ab"[i % 2]
+        weights, bias = f"w{tag}{i}", "0" if part.bias is None else f"b{tag}{i}"
+        if member:
+            weights += f" + {member} * {n_in * units}"
+            bias += "" if part.bias is None else f" + {member} * {units}"
+        rest = f"{weights}, {bias}, {units}, {target});"
+        if stack.encoding is not None and i == 0:
+            first = f"first{_suffixes(mean)[stack.encoding]}"
+            yield f"encoded_dense(x, {mean.n_inputs}, {first}, bin, share, {rest}"
         else:
-            lines.append(f"    dense({source}, {n_in}, {rest}")
+            yield f"dense({source}, {n_in}, {rest}"
         if part.activation != "linear":
-            lines.append(f"    apply_{part.activation}({target}, {units});")
+            yield f"apply_{part.activation}({target}, {units});"
         source = target
-    return "\n".join([*lines, "}", ""])
+
+
+def _add_networks(mean: MeanOfNetworks, place: int, real: str) -> str:
+    """Write the function that adds the outputs of all networks of an architecture."""
+    stack, n_outputs = mean.stacks[place], mean.n_outputs
+    encoded = f"const int *bin, const {real} *share, " if stack.encoding is not None else ""
+    widths = [mean.n_inputs, *(part.weights.shape[-1] for part in stack.layers)]
+    what = f"{_counted(len(stack), 'network')} of {'-'.join(map(str, widths))} units"
+    lines = [
+        f"/* Adds the outputs of {what} to sum. */",
+        f"static void add_networks{place}(const {real} *x, {encoded}double *sum)",
+        "{",
+        f"    {real} {', '.join([*_buffers(stack), f'y[{n_outputs}]'])};",
+        "    int i, m;",
+        f"    for (m = 0; m < {len(stack)}; m++) {{",
+        *(f"        {line}" for line in _calls(mean, place, "m")),
+        f"        for (i = 0; i < {n_outputs}; i++) {{",
+        "            sum[i] += y[i];",
+        "        }",
+        "    }",
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _body(mean: MeanOfNetworks, real: str) -> Iterator[str]:
+    """Write what computes outputs y from inputs x, which may not overlap."""
+    several, n_outputs = len(mean) > 1, mean.n_outputs
+    if mean.encodings:
+        yield f"int bin[{mean.n_inputs}];"
+        yield f"{real} share[{mean.n_inputs}];"
+    if several:
+        yield f"double sum[{n_outputs}] = {{0}};"
+        yield "int i;"
+    elif buffers := _buffers(mean.stacks[0]):
+        yield f"{real} {', '.join(buffers)};"
+    suffixes = _suffixes(mean)
+    for encoding in (None, *range(len(suffixes))):
+        if encoding is not None:
+            first, lower, inverse = (f"{n}{suffixes[encoding]}" for n in _ENCODING_ARRAYS)
+            yield f"find_bins(x, {mean.n_inputs}, {first}, {lower}, {inverse}, bin, share);"
+        for place, stack in enumerate(mean.stacks):
+            if stack.encoding != encoding:
+                continue
+            if several:
+                bins = "" if encoding is None else "bin, share, "
+                yield f"add_networks{place}(x, {bins}sum);"
+            else:
+                yield from _calls(mean, place)
+    if several:
+        yield f"for (i = 0; i < {n_outputs}; i++) {{"
+        yield f"    y[i] = ({real})(sum[i] / {len(mean)});"
+        yield "}"
+
+
+def _networks(mean: MeanOfNetworks, signature: str, real: str) -> Iterator[str]:
+    """Write the networks' constants and functions; the last one has that signature."""
+    for encoding, suffix in zip(mean.encodings, _suffixes(mean), strict=True):
+        yield from _encoding(encoding, suffix, real)
+    yield from _weights(mean, real)
+    yield from _functions(mean.stacks, real)
+    if len(mean) > 1:
+        for place in range(len(mean.stacks)):
+            yield _add_networks(mean, place, real)
+    yield "\n".join([signature, "{", *(f"    {line}" for line in _body(mean, real)), "}", ""])
 
 
 def _counted(n: int, noun: str) -> str:
@@ -537,8 +663,8 @@ def _entry(name: str, state: Preprocessing, real: str) -> str:
     )
 
 
-def to_c(model: Model, name: str = "model") -> bytes:
-    """Write a model as a C file that computes what `predict` does.
+def to_c(model: Model | Grouped, name: str = "model") -> bytes:
+    """Write a model or an ensemble as a C file that computes what `predict` does.
 
     The file is C99, allocates nothing, keeps its weights in constant arrays, and needs
     ``math.h`` alone. Without preprocessing it defines
@@ -549,11 +675,12 @@ def to_c(model: Model, name: str = "model") -> bytes:
     double, which keeps apart numbers far from 0 that are equal as float. A category is passed as
     its code (for one that training did not see -1 or that of "any other category", where the model
     takes them), a date as days since 1970-01-01; the file's first comment lists them. For a model
-    of dtype float64, double replaces float.
+    of dtype float64, double replaces float. Members of an ensemble that have the same architecture
+    are computed by one loop.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Ensemble
     name : str
         Prefix of the names that the file exports.
 
@@ -568,11 +695,10 @@ def to_c(model: Model, name: str = "model") -> bytes:
         If the name is not a C identifier.
     """
     upper = identifier(name).upper()
-    network, state = parts(model), preprocessing_of(model)
-    encoding, inputs = model.kernel_encoding(model.dtype), model.n_inputs
-    assert inputs is not None
-    real = "float" if model.dtype == np.float32 else "double"
-    n_inputs, n_outputs = inputs, network[-1].weights.shape[1]
+    mean = taken_apart(model)
+    state = mean.preprocessing
+    real = "float" if mean.dtype == np.float32 else "double"
+    n_inputs, n_outputs = mean.n_inputs, mean.n_outputs
     if state is None:
         declared = f"void {name}_predict(const {real} *x, {real} *y);"
         notes = [
@@ -591,16 +717,18 @@ def to_c(model: Model, name: str = "model") -> bytes:
             "Outputs y:",
             *_output_notes(state, name),
         ]
-    constants = sum(p.weights.size + (0 if p.bias is None else p.bias.size) for p in network)
-    scratch = math.prod(_scratch(network))
+    constants = sum(stack.size for stack in mean.stacks) * mean.dtype.itemsize
+    constants += sum(array.nbytes for encoding in mean.encodings for array in encoding)
+    buffers = _stack_bytes(mean)
     if state is not None:
-        scratch += state.n_inputs + (len(state.all_targets) if state.task == "regression" else 0)
-    sizes = [size * model.dtype.itemsize for size in (constants, scratch)]
-    if encoding is not None:
-        sizes[0] += sum(array.nbytes for array in encoding)
+        more = state.n_inputs + (len(state.all_targets) if state.task == "regression" else 0)
+        buffers += more * mean.dtype.itemsize
+    what = "A multilayer perceptron"
+    if len(mean) > 1:
+        what = f"The mean of {len(mean)} multilayer perceptrons"
     head = [
-        f"/* A multilayer perceptron, written by fastmlp {__version__}. C99; link with -lm.",
-        f"   Constants: {sizes[0]} bytes. Buffers on the stack: {sizes[1]} bytes.",
+        f"/* {what}, written by fastmlp {__version__}. C99; link with -lm.",
+        f"   Constants: {constants} bytes. Buffers on the stack: {buffers} bytes.",
         *(f"   {note}" for note in notes),
         "*/",
     ]
@@ -610,22 +738,9 @@ def to_c(model: Model, name: str = "model") -> bytes:
         f"#define {upper}_INPUTS {n_inputs}\n#define {upper}_OUTPUTS {n_outputs}\n",
         f"{declared}\n",
     ]
-    if encoding is not None:
-        pieces += _encoding(encoding, real)
-    for i, part in enumerate(network):
-        if encoding is not None and i == 0:
-            pieces.append(_array("w0", _sums(part.weights, encoding[0]), real))
-        else:
-            pieces.append(_array(f"w{i}", part.weights, real))
-        if part.bias is not None:
-            pieces.append(_array(f"b{i}", part.bias, real))
-    encoded = encoding is not None
-    pieces += _functions(network, encoded, real)
-    called = _network(network, inputs, encoded, real)
-    if state is None:
-        pieces.append(called.replace("static void network(", f"void {name}_predict("))
-    else:
-        pieces.append(called)
+    function = "static void network" if state is not None else f"void {name}_predict"
+    pieces += _networks(mean, f"{function}(const {real} *x, {real} *y)", real)
+    if state is not None:
         table = _column_table(state.columns)
         dated = any(column.date_parts for column in state.columns)
         pieces.append(_prepare(state, table, real, dated))

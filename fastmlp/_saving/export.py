@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._utils import arguments
+from .._utils.arrays import describe
 from .._utils.atomic import write_atomically
+from ..errors import DataError
+from .parts import Grouped
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -42,12 +45,12 @@ def target_of(path: str | Path, to: str | None = None) -> str:
     )
 
 
-def to_bytes(model: Model, to: str, name: str = "model") -> bytes:
+def to_bytes(model: Model | Grouped, to: str, name: str = "model") -> bytes:
     """Return the content of the file that `export_model` writes.
 
     Parameters
     ----------
-    model : Model
+    model : Sequential or Ensemble
     to : {'onnx', 'keras', 'torch', 'c'}
     name : str
         Prefix of the functions' names in a C file.
@@ -56,10 +59,18 @@ def to_bytes(model: Model, to: str, name: str = "model") -> bytes:
     -------
     bytes
         Equal for equal models.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown.
+    DataError
+        If the format cannot hold the model, or a package for it is not installed.
     """
     from .._model.model import Model
 
-    arguments.instance("model", model, Model)
+    if not isinstance(model, (Model, Grouped)):
+        raise ValueError(f"model must be a Sequential or an Ensemble. Received: {describe(model)}")
     to = target_of(".", arguments.instance("to", to, str))
     if to == "c":
         from .c import to_c
@@ -69,6 +80,12 @@ def to_bytes(model: Model, to: str, name: str = "model") -> bytes:
         from .onnx import to_onnx
 
         return to_onnx(model)
+    if not isinstance(model, Model):
+        library = "Keras" if to == "keras" else "PyTorch"
+        raise DataError(
+            f"a file for {library} holds a single network. Received: an ensemble of {len(model)}. "
+            "Export it to ONNX or C, or one of its members: ensemble[0].export(path)"
+        )
     if to == "keras":
         from .keras_writer import to_keras
 
@@ -79,7 +96,7 @@ def to_bytes(model: Model, to: str, name: str = "model") -> bytes:
 
 
 def export_model(
-    model: Model,
+    model: Model | Grouped,
     path: str | Path,
     to: str | None = None,
     overwrite: bool = True,
@@ -88,11 +105,12 @@ def export_model(
     """Write a model in another program's format, atomically.
 
     ONNX and C files include the preprocessing of a model that was trained on a table; Keras and
-    PyTorch files hold only the network.
+    PyTorch files hold only the network. An ensemble is exported to ONNX and C: the file computes
+    the mean of the members' outputs, as `Ensemble.predict` does.
 
     Parameters
     ----------
-    model : Model
+    model : Sequential or Ensemble
         Built.
     path : str or Path
     to : {'onnx', 'keras', 'torch', 'c'}, optional
@@ -105,8 +123,9 @@ def export_model(
     Raises
     ------
     ValueError
-        If the format is unknown, or cannot hold the model.
+        If the format is unknown.
     DataError
-        If a package for the format is not installed: onnx, or h5py for Keras.
+        If the format cannot hold the model, as those of Keras and PyTorch an ensemble, or a package
+        for it is not installed: onnx, or h5py for Keras.
     """
     write_atomically(path, to_bytes(model, target_of(path, to), name), overwrite)

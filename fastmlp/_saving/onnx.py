@@ -11,7 +11,7 @@ from .._utils.optional import require
 from .._utils.version import __version__
 from ..errors import DataError
 from ..preprocessing import DAYS_OF_YEAR, FAR, LARGEST_LOG, MARCH_1, Column, Target, spellings
-from .parts import DensePart, Encoding, bins_last, parts, preprocessing_of
+from .parts import Encoding, Grouped, MeanOfNetworks, StackedNetworks, bins_last, taken_apart
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -103,7 +103,7 @@ def _activated(graph: _Graph, name: str, z: str) -> str:
     if name == "leaky_relu":
         return add("LeakyRelu", z, alpha=0.2)
     if name == "softmax":
-        return add("Softmax", z, axis=1)
+        return add("Softmax", z, axis=-1)
     if name == "silu":
         return add("Mul", z, add("Sigmoid", z))
     if name == "elu":
@@ -132,17 +132,45 @@ def _encoded(graph: _Graph, encoding: Encoding, x: str) -> tuple[str, np.ndarray
     return graph.add("Concat", x, share, axis=1), rows
 
 
-def _network(graph: _Graph, network: list[DensePart], encoding: Encoding | None, x: str) -> str:
-    rows: slice | np.ndarray = slice(None)
-    if encoding is not None:
-        x, rows = _encoded(graph, encoding, x)
-    for part in network:
-        inputs = [x, graph.constant(part.weights[rows])]
+def _network(graph: _Graph, stack: StackedNetworks, x: str, rows: slice | np.ndarray) -> str:
+    """Add a network, or several side by side; their outputs are (n, units), or (m, n, units).
+
+    `rows` orders the rows of the first layer's weights.
+    """
+    for part in stack.layers:
+        weights, bias = part.weights[:, rows], part.bias
         rows = slice(None)
-        if part.bias is not None:
-            inputs.append(graph.constant(part.bias))
-        x = _activated(graph, part.activation, graph.add("Gemm", *inputs))
+        if len(stack) == 1:
+            inputs = [x, graph.constant(weights[0])]
+            if bias is not None:
+                inputs.append(graph.constant(bias[0]))
+            z = graph.add("Gemm", *inputs)
+        else:
+            z = graph.add("MatMul", x, graph.constant(weights))
+            if bias is not None:
+                z = graph.add("Add", z, graph.constant(bias[:, None]))
+        x = _activated(graph, part.activation, z)
     return x
+
+
+def _mean(graph: _Graph, mean: MeanOfNetworks, x: str) -> str:
+    """Add all networks, and the mean of their outputs, which is taken in double."""
+    encoded = [_encoded(graph, encoding, x) for encoding in mean.encodings]
+    plain = x, slice(None)
+    outputs = [
+        _network(graph, stack, *(plain if stack.encoding is None else encoded[stack.encoding]))
+        for stack in mean.stacks
+    ]
+    if len(mean) == 1:
+        return outputs[0]
+    total = ""
+    for stack, output in zip(mean.stacks, outputs, strict=True):
+        one = graph.cast(output, np.float64)
+        if len(stack) > 1:
+            one = graph.add("ReduceSum", one, graph.constant([0], np.int64), keepdims=0)
+        total = graph.add("Add", total, one) if total else one
+    result = graph.add("Div", total, graph.constant(len(mean), np.float64))
+    return graph.cast(result, graph.dtype)
 
 
 # ---- columns -------------------------------------------------------------------------------------
@@ -361,8 +389,8 @@ def _classes(graph: _Graph, state: Preprocessing, y: str) -> None:
     graph.output("probabilities", probabilities, graph.dtype, len(labels))
 
 
-def to_onnx(model: Model) -> bytes:
-    """Write a model as an ONNX file (opset 17).
+def to_onnx(model: Model | Grouped) -> bytes:
+    """Write a model or an ensemble as an ONNX file (opset 17).
 
     A model that was trained on arrays has one input, ``x`` of shape (n, n_inputs), and one output,
     ``y``, both in the model's type. One with preprocessing has an input of shape (n, 1) for each
@@ -376,9 +404,12 @@ def to_onnx(model: Model) -> bytes:
     not imputed, an infinite value, a boolean other than 0 and 1, an unknown category of a model
     that refuses them) yields NaN, and the label "" or -1 ("unknown" or -2**63 if that is a class).
 
+    Members of an ensemble that have the same architecture are computed by the same nodes, with an
+    axis of networks before that of rows.
+
     Parameters
     ----------
-    model : Model
+    model : Model or Ensemble
 
     Returns
     -------
@@ -390,17 +421,14 @@ def to_onnx(model: Model) -> bytes:
         If the package onnx is not installed, the model is too large for an ONNX file, or a column
         has no name or the same name as another.
     """
-    network, state = parts(model), preprocessing_of(model)
-    encoding = model.kernel_encoding(model.dtype)
-    if sum(part.weights.nbytes for part in network) > _MOST:
+    mean = taken_apart(model)
+    state = mean.preprocessing
+    if sum(stack.size for stack in mean.stacks) * mean.dtype.itemsize > _MOST:
         raise DataError("an ONNX file holds at most 2 GB of weights. Received: a larger model")
     if state is None:
-        graph = _Graph(model.dtype, ["x"])
-        n_in, n_out = model.n_inputs, network[-1].weights.shape[1]
-        assert n_in is not None
-        x = graph.input("x", graph.type_of(model.dtype), n_in)
-        y = _network(graph, network, encoding, x)
-        graph.output("y", y, model.dtype, n_out)
+        graph = _Graph(mean.dtype, ["x"])
+        x = graph.input("x", graph.type_of(mean.dtype), mean.n_inputs)
+        graph.output("y", _mean(graph, mean, x), mean.dtype, mean.n_outputs)
         return graph.finished("network")
     names = [column.name for column in state.columns]
     for name in names:
@@ -408,8 +436,8 @@ def to_onnx(model: Model) -> bytes:
             raise DataError(
                 f"an ONNX input needs a name that no other has. Received: column {name!r}"
             )
-    graph = _Graph(model.dtype, names)
+    graph = _Graph(mean.dtype, names)
     x = _columns(graph, state.columns)
-    y = _unless_unusable(graph, x, _network(graph, network, encoding, x))
+    y = _unless_unusable(graph, x, _mean(graph, mean, x))
     (_regression if state.task == "regression" else _classes)(graph, state, y)
     return graph.finished("network")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class DensePart:
     Parameters
     ----------
     weights : ndarray of shape (n_in, units)
+        In `StackedNetworks`, this and the bias have an axis of networks in front.
     bias : ndarray of shape (units,), or None
     activation : str
     name : str
@@ -46,6 +47,88 @@ class DensePart:
     bias: np.ndarray | None
     activation: str
     name: str
+
+
+class _Group(Protocol):
+    """Networks of one architecture, as `NetworkGroup` holds them."""
+
+    parameters: list[np.ndarray]
+
+    @property
+    def template(self) -> Model: ...
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """What writers read of an `Ensemble`."""
+
+    name: str
+    extras: dict[str, Any]
+
+    def __len__(self) -> int: ...
+
+    @property
+    def groups(self) -> Sequence[_Group]: ...
+
+    @property
+    def n_inputs(self) -> int: ...
+
+    @property
+    def n_outputs(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+
+@dataclass(frozen=True)
+class StackedNetworks:
+    """Networks that differ in their weights only.
+
+    Parameters
+    ----------
+    layers : list of DensePart
+        Weights of shape (networks, n_in, units), biases of shape (networks, units).
+    encoding : int, or None
+        Which of the encodings of `MeanOfNetworks` their first layer takes.
+    """
+
+    layers: list[DensePart]
+    encoding: int | None
+
+    def __len__(self) -> int:
+        return len(self.layers[0].weights)
+
+    @property
+    def size(self) -> int:
+        """Number of weights and biases."""
+        return sum(p.weights.size + (0 if p.bias is None else p.bias.size) for p in self.layers)
+
+
+@dataclass(frozen=True)
+class MeanOfNetworks:
+    """A model, or an ensemble, taken apart: its output is the mean of its networks' outputs.
+
+    Parameters
+    ----------
+    stacks : list of StackedNetworks
+        One for each architecture.
+    encodings : list of Encoding
+        Of the inputs; no two are equal.
+    n_inputs, n_outputs : int
+        Of each network.
+    dtype : dtype
+    preprocessing : Preprocessing, or None
+    """
+
+    stacks: list[StackedNetworks]
+    encodings: list[Encoding]
+    n_inputs: int
+    n_outputs: int
+    dtype: np.dtype
+    preprocessing: Preprocessing | None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.stacks))
 
 
 class Foreign(NamedTuple):
@@ -87,6 +170,79 @@ def parts(model: Model) -> list[DensePart]:
     ]  # fmt: skip
 
 
+def taken_apart(model: Model | Grouped) -> MeanOfNetworks:
+    """Return what a model or an ensemble computes, its arrays as views where that is possible.
+
+    Parameters
+    ----------
+    model : Model or Ensemble
+
+    Raises
+    ------
+    ModelFileError
+        If its preprocessing is damaged, or does not fit its networks.
+    """
+    encodings: list[Encoding] = []
+    if isinstance(model, Grouped):
+        stacks = _joined(model.groups, encodings)
+    else:
+        layers = [
+            DensePart(
+                part.weights[None],
+                None if part.bias is None else part.bias[None],
+                part.activation,
+                part.name,
+            )
+            for part in parts(model)
+        ]
+        stacks = [StackedNetworks(layers, _place(model, encodings))]
+    n_inputs, n_outputs = model.n_inputs, model.n_outputs
+    assert n_inputs is not None and n_outputs is not None
+    state = preprocessing_of(model)
+    return MeanOfNetworks(stacks, encodings, n_inputs, n_outputs, model.dtype, state)
+
+
+def _place(model: Model, encodings: list[Encoding]) -> int | None:
+    """Return the index of a model's encoding among those that are known; a new one is added."""
+    encoding = model.kernel_encoding(model.dtype)
+    if encoding is None:
+        return None
+    for i, known in enumerate(encodings):
+        if all(map(np.array_equal, encoding, known)):
+            return i
+    encodings.append(encoding)
+    return len(encodings) - 1
+
+
+def _joined(groups: Sequence[_Group], encodings: list[Encoding]) -> list[StackedNetworks]:
+    """Return one stack for each architecture; groups may differ in their penalties alone."""
+    alike: dict[tuple[Any, ...], list[list[DensePart]]] = {}
+    for group in groups:
+        arrays = iter(group.parameters)
+        layers = [
+            DensePart(next(arrays), next(arrays) if layer.use_bias else None,
+                 layer.activation, layer.name)
+            for layer in group.template.dense_layers
+        ]  # fmt: skip
+        shapes = [(p.weights.shape[1:], p.bias is None, p.activation) for p in layers]
+        alike.setdefault((_place(group.template, encodings), *shapes), []).append(layers)
+    return [
+        StackedNetworks([_concatenated(same) for same in zip(*found, strict=True)], key[0])
+        for key, found in alike.items()
+    ]
+
+
+def _concatenated(same: Sequence[DensePart]) -> DensePart:
+    first = same[0]
+    if len(same) == 1:
+        return first
+    weights = np.concatenate([part.weights for part in same])
+    biases = [part.bias for part in same if part.bias is not None]
+    return DensePart(
+        weights, np.concatenate(biases) if biases else None, first.activation, first.name
+    )
+
+
 def bins_last(encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
     """Return where an encoding that is made by concatenation has its columns.
 
@@ -106,7 +262,7 @@ def bins_last(encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([first[:-1], bins]), np.diff(first) - 1
 
 
-def preprocessing_of(model: Model) -> Preprocessing | None:
+def preprocessing_of(model: Model | Grouped) -> Preprocessing | None:
     """Return the preprocessing that a model keeps; None if it has none.
 
     Raises

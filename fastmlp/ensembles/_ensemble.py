@@ -326,6 +326,40 @@ class Ensemble(Members):
 
         write_atomically(path, _file.to_bytes(self), overwrite)
 
+    def export(
+        self,
+        path: str | Path,
+        to: str | None = None,
+        overwrite: bool = True,
+        name: str = "model",
+    ) -> None:
+        """Write the mean of the members for ONNX or as C; see `interchange.export_model`.
+
+        The file computes what `predict` returns; that of an ensemble over a table has the
+        preprocessing, as for `Sequential.export`.
+
+        Parameters
+        ----------
+        path : str or Path
+        to : {'onnx', 'c'}, optional
+            By default the format of the suffix, .onnx or .c. Keras and PyTorch take single
+            networks: export a member, as in ``ensemble[0].export("first.keras")``.
+        overwrite : bool
+            If False, an existing file is an error (FileExistsError).
+        name : str
+            Prefix of the names of functions in a C file.
+
+        Raises
+        ------
+        DataError
+            If the format cannot hold an ensemble, or the package onnx is not installed.
+        ValueError
+            If the format or the name cannot be used.
+        """
+        from .._saving.export import export_model
+
+        export_model(self, path, to, overwrite, name)
+
     def __reduce__(self) -> tuple[Any, ...]:
         from .._saving.fmlp import own_objects
         from ..models import from_bytes

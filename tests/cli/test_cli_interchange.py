@@ -87,6 +87,23 @@ def test_standard_output(run):
     assert outcome.code == 2 and "both write to standard output" in outcome.err
 
 
+def test_an_ensemble_is_exported_with_its_preprocessing(run, flowers, tmp_path):
+    args = ("--units", 4, "--members", 2, "--epochs", 1, "--seed", 1, "-o", "two.fmlp", "-q")
+    assert run("ensemble", flowers, *args).code == 0
+    outcome = run("export", "two.fmlp", "-o", "two.c", "--name", "two", "--json")
+    assert outcome.code == 0 and json.loads(outcome.out)["preprocessing"] is True
+    data = (tmp_path / "two.c").read_bytes()
+    assert data == to_bytes(models.load_model("two.fmlp"), "c", "two")
+    assert data.startswith(b"/* The mean of 2 multilayer perceptrons")
+    for to, library in [("keras", "Keras"), ("torch", "PyTorch")]:
+        outcome = run("export", "two.fmlp", "--to", to, "-o", "no")
+        assert outcome.code == 4 and not (tmp_path / "no").exists()
+        assert f"a file for {library} holds a single network. Received: an ense" in outcome.error
+        assert "Export it to ONNX or C, or one of its members" in outcome.error
+    outcome = run("export", "two.fmlp", "-o", "b.c", "--name", "1 x")
+    assert outcome.code == 2 and "name must be a C identifier" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [

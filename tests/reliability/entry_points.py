@@ -455,6 +455,9 @@ entry("Ensemble.evaluate", _of_ensemble("evaluate"), _ROWS,
       {**_ROW_KINDS, "batch_size": COUNT + "?"})  # fmt: skip
 entry("Ensemble.save", _of_ensemble("save"), lambda tmp: {"path": tmp / "new.fmlp"},
       {"path": "file to write"})  # fmt: skip
+entry("Ensemble.export", _of_ensemble("export"), lambda tmp: {"path": tmp / "new.c"},
+      {"path": "file to write", "to": "name?", "overwrite": "flag", "name": "label"},
+      name={"text"})  # fmt: skip
 
 _TABLE_KINDS = {
     "x": "a table's x", "y": "a table's y", "standardize": "flag", "task": "name?",

@@ -90,7 +90,7 @@ if what in ("fit", "small", "dropout", "encoded"):
     # The weights are those after the steps that were made: made again, they are the same.
     again = made()
     again.fit(x[:64], y[:64], verbose=0)
-    done = model.history.history["loss"]
+    done = model.history.history["loss"][1:]  # of the interrupted fit
     found["interrupted"] = model.history.interrupted
     if done:
         fit(again, len(done))

@@ -144,8 +144,9 @@ def test_the_first_product_takes_two_rows_of_sums_for_all_bins():
     text = to_bytes(model, "c").decode()
     assert "float w0[4] = {\n    1.0f, 2.0f, 6.0f, 14.0f,\n}" in text
     assert "int first[2] = {\n    0, 4,\n}" in text
-    assert "encoded_dense(x, 1, first, lower, inverse, w0, b0, 1, y);" in text
-    assert " dense(" not in text and "Constants: 60 bytes." in text
+    assert "encoded_dense(x, 1, first, bin, share, w0, b0, 1, y);" in text
+    assert " dense(" not in text
+    assert "Constants: 60 bytes. Buffers on the stack: 8 bytes." in text
 
 
 def small(**fit):
