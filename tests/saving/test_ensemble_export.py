@@ -144,8 +144,9 @@ def test_preprocessing_agrees(tmp_path, to, seed, dtype):
         assert np.array(expected_labels)[clear].tolist() == labels[clear].tolist()
 
 
+@pytest.mark.parametrize("effort", ["normal", "high"])  # an ensemble of its own, or that of fit
 @pytest.mark.parametrize("labels", [None, 2, 3])
-def test_an_ensemble_over_a_table_agrees(tmp_path, to, labels):
+def test_an_ensemble_over_a_table_agrees(tmp_path, to, labels, effort):
     rng, n = np.random.default_rng(5), 120
     table = {
         "size": [None if i % 9 == 4 else float(v) for i, v in enumerate(rng.lognormal(size=n))],
@@ -153,7 +154,12 @@ def test_an_ensemble_over_a_table_agrees(tmp_path, to, labels):
     }
     goal = rng.normal(size=n) * 3 + 1000 if labels is None else rng.integers(labels, size=n)
     given = table | {"y": goal.tolist() if labels is None else [f"class {k}" for k in goal]}
-    made = fastmlp.ensemble(given, "y", ["4", "6x2"], 2, bins=8, epochs=1, verbose=0)
+    if effort == "high":
+        made = fastmlp.fit(
+            given, "y", units="4", bins=8, epochs=2, effort="high", verbose=0
+        ).network
+    else:
+        made = fastmlp.ensemble(given, "y", ["4", "6x2"], 2, bins=8, epochs=1, verbose=0)
     assert made.groups[0].template.encoding is not None
     state = Preprocessing.of(made)
     found = of_a_table(made, state, table, to, tmp_path)[1]
