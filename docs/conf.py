@@ -21,6 +21,7 @@ extensions = [
     "sphinx_design",
     "benchmark_results",
     "command_help",
+    "figure_gallery",
     "mathml",
 ]
 exclude_patterns = ["_build"]

@@ -154,6 +154,10 @@ def _mark_choices(ax: Axes, result: PathFigures) -> None:
     """Write the names of the choices beside their lines, without overlap."""
     from matplotlib.transforms import blended_transform_factory
 
+    # The names stand above the curves.
+    bottom, top = ax.get_ylim()
+    log = ax.get_yscale() == "log"
+    ax.set_ylim(bottom, top * (top / bottom) ** 0.14 if log else top + 0.14 * (top - bottom))
     place = blended_transform_factory(ax.transData, ax.transAxes)
     same = result.lambda_min == result.lambda_1se
     texts = [(result.lambda_1se, f"1se: {result.lambda_1se:.3g}", "left")]
