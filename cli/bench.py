@@ -48,8 +48,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     default="numpy",
     show_default=True,
     shell_complete=_complete,
-    help="Libraries to compare with: some of numpy, torch, jax, keras and sklearn, with commas "
-    "between, or all for those that are installed.",
+    help="Libraries to compare with: some of numpy, torch, jax, keras, sklearn, and for "
+    "prediction litert and openvino, with commas between, or all for those that are installed.",
 )
 @click.option(
     "--cases",

@@ -504,6 +504,16 @@ class Dense(Layer):
             )
         return [converted(f"A weight of layer {self.name!r}", array, dtype) for array in arrays]
 
+    @property
+    def draws_alone(self) -> bool:
+        """Whether drawing its weights runs no code of the user's, nor a stream that others use."""
+        rules = (self.kernel_initializer, self.bias_initializer)
+        return all(
+            type(rule).__module__ == initializers.__name__
+            and not isinstance(getattr(rule, "seed", None), np.random.Generator)
+            for rule in rules
+        )
+
     def initial_weights(
         self, dtype: np.dtype, rngs: tuple[np.random.Generator, np.random.Generator]
     ) -> list[np.ndarray]:

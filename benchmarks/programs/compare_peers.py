@@ -27,9 +27,11 @@ LOOKS = {  # colour, marker
     "jax": (_style.PURPLE, "^"),
     "keras": (_style.ORANGE, "v"),
     "sklearn": (_style.SKY, "P"),
+    "litert": (_style.INK, "X"),
+    "openvino": (_style.GREY, "*"),
 }
 NAMES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "keras": "Keras",
-         "sklearn": "scikit-learn"}  # fmt: skip
+         "sklearn": "scikit-learn", "litert": "LiteRT", "openvino": "OpenVINO"}  # fmt: skip
 GAP = 0.9  # between cases, in rows
 LATE = 1e3  # microseconds; the text of later points stands at their left
 

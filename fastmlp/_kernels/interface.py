@@ -145,6 +145,17 @@ class Arithmetic(Protocol):
     def apply_gradients(self, *, n_threads: int, automatic: bool = True) -> None:
         """Make one optimizer step with the stored gradients."""
 
+    @property
+    def sorted_rows(self) -> int:
+        """Number of rows that a prediction puts in order together; 1 if it keeps them as given."""
+
+    def predict_short(self, x: object, most: float) -> Array | None:
+        """Return the outputs for a few rows x, by one thread and without any other check.
+
+        None unless x is a C-contiguous array of the network's type with finite numbers, whose rows
+        take `most` multiplications or fewer.
+        """
+
     def predict(self, x: Inputs, out: Array, *, n_threads: int, automatic: bool = True) -> None:
         """Write the outputs for x (n, n_inputs) to out (n, n_outputs)."""
 

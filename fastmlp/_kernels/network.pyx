@@ -7,13 +7,17 @@ This source is compiled once for each instruction set and element type.
 
 from cython.parallel cimport parallel, prange
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport PyObject
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcpy, memset
+
+cdef extern from "Python.h":
+    Py_ssize_t references "Py_REFCNT"(PyObject* o)
 
 import os
 import threading
@@ -46,6 +50,15 @@ LOSSES = ("mean_squared_error", "mean_absolute_error", "huber", "poisson", "bina
           "categorical_crossentropy", "sparse_categorical_crossentropy")
 METRICS = LOSSES + ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
+
+
+_ndarray, _empty = np.ndarray, np.empty
+_FLOAT64 = np.dtype(np.float64)
+
+
+cdef bint _orders():
+    """Whether rows may be put in order."""
+    return os.environ.get("FASTMLP_ORDER", "1") != "0"
 
 
 def _code(name, names, what):
@@ -85,30 +98,106 @@ cdef class Network(_Session):
         with self._lock:
             self._forward(x, out, layer + 1, n_threads, automatic)
 
-    cdef bint _forward_block(self, int n, int n_layers, int team, bint training=False) except? 0:
+    def predict_short(self, x, double most):
+        """Return the last layer's outputs for the rows of x, by one thread and without any other
+        check; None unless x is a C-contiguous array of the network's type with finite numbers, and
+        its rows are few and take `most` multiplications or fewer."""
+        cdef State* s = &self.s
+        cdef Py_buffer view, target
+        cdef Py_ssize_t n, i
+        cdef int bad = 0
+        cdef const real* rows
+        if type(x) is not _ndarray:
+            return None
+        try:
+            PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        except (BufferError, ValueError):
+            return None
+        try:
+            if (view.ndim != 2 or view.shape[1] != s.n_inputs or view.itemsize != sizeof(real)
+                    or view.format[0] != (100 if REAL_IS_DOUBLE else 102) or view.format[1] != 0):
+                return None
+            n, rows = view.shape[0], <const real*>view.buf
+            if n < 1 or n > 4 * ROW_BLOCK or n * <double>s.n_weights > most:
+                return None
+            for i in range(n * s.n_inputs):
+                bad |= not rows[i] - rows[i] == 0
+            if bad:
+                return None
+            out = _empty((n, s.n_outputs), DTYPE)
+            PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
+            try:
+                with self._lock:
+                    self._forward_few(rows, <int>n, <real*>target.buf)
+            finally:
+                PyBuffer_Release(&target)
+            return out
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef _forward_few(self, const real* rows, int n, real* to):
+        """Outputs of rows that make less than a block, by one thread."""
+        cdef State* s = &self.s
+        cdef Layer* layer = &s.layers[s.n_layers - 1]
+        cdef Csr none
+        cdef int i
+        none.at = NULL
+        self._reserve(n, 1)
+        self._uses += 1
+        s.loaded = 0
+        self._keep_place(n)
+        self._take_rows_of(&none, n)
+        for i in range(n):
+            memcpy(s.xb + i * s.ldx, rows + i * s.n_inputs, s.n_inputs * sizeof(real))
+        self._forward_block(n, s.n_layers, 1, self._mode(n, n))
+        for i in range(n):
+            memcpy(to + i * layer.n_out, layer.y + i * layer.ld, layer.n_out * sizeof(real))
+        self._unwatch()
+
+    @property
+    def sorted_rows(self):
+        """Number of rows that a prediction puts in order together; 1 if it keeps them as given."""
+        return ORDERED_AT_ONCE if self._orderable() else 1
+
+    cdef bint _forward_block(self, int n, int n_layers, int team, int mode) except? 0:
         """Take the rows that are loaded forward; return whether no signal was in the way. The
         caller lets signals in with `_unwatch`."""
         cdef State* s = &self.s
-        cdef unsigned long long state
+        cdef bint skip = s.skip
         self._watch(n, 2)
         begin_queues(s)
+        if mode == FORWARD_LIVE:
+            s.skip = True
         if team == 1:
             with nogil:
-                state = denormals_off()
-                forward_team(s, s.xb, s.ldx, n, n_layers, training, 0, 1)
-                denormals_restore(state)
+                forward_thread(s, n, n_layers, mode, 0, 1)
         else:
             with nogil, parallel(num_threads=team):
-                forward_thread(s, n, n_layers, training)
+                forward_thread(s, n, n_layers, mode, omp_get_thread_num(), omp_get_num_threads())
+        s.skip = skip
         return not s.own.cancelled
 
+    cdef int _mode(self, Py_ssize_t n, int block):
+        """How to take n rows forward that are not trained on, so many at a time. Lists of live
+        units pay for rows that one tile or lists of their own serve."""
+        cdef int h
+        if not self._skip_wanted or not (block <= ROW_TILE or self._has_patterns()):
+            return FORWARD_ALL
+        for h in range(self.s.n_layers - 1):
+            if self.s.layers[h].may_skip:
+                return FORWARD_LIVE if self._finite_weights(n) else FORWARD_ALL
+        return FORWARD_ALL
+
     cdef _forward(self, x, out, int n_layers, int n_threads, bint automatic):
-        cdef Layer* layer = &self.s.layers[n_layers - 1]
-        cdef Py_ssize_t n = len(x), first = 0
-        cdef int rows, i, step
+        cdef State* s = &self.s
+        cdef Layer* layer = &s.layers[n_layers - 1]
+        cdef Py_ssize_t n = len(x), first = 0, sorted_from = 0, sorted_to = 0, at
+        cdef int rows, i, step, mode
         cdef bint done
         cdef _Rows source = self._rows(x)
         cdef _Input target = _Input(out, (n, layer.n_out), "out", True)
+        cdef _Block order = None
+        cdef unsigned long long* keys = NULL
         cdef real* to = target.data()
         if n == 0:
             return
@@ -116,12 +205,33 @@ cdef class Network(_Session):
         while first < n:
             rows = <int>min(<Py_ssize_t>step, n - first)
             self._reserve(step, n_threads, 0, 0, source.none())
-            self._load(source, first, rows)
+            mode = self._mode(n, step)
+            if (mode == FORWARD_LIVE and first == sorted_to and n > ROW_TILE
+                    and self._orderable() and source.csr.at == NULL and _orders()):
+                # Like beside like, so that the rows of a tile have many inactive units in common.
+                sorted_to = min(n, first + ORDERED_AT_ONCE)
+                if order is None:
+                    order = _Block(sorted_to * 8 // <Py_ssize_t>sizeof(real))
+                    keys = <unsigned long long*>order.data
+                for i in range(<int>(sorted_to - first)):
+                    keys[i] = i
+                bisect_rows(source.table.data() + first * s.n_inputs, s.n_inputs, NULL, keys,
+                            <int>(sorted_to - first))
+                sorted_from = first
+            if first < sorted_to:
+                rows = <int>min(<Py_ssize_t>rows, sorted_to - first)
+                self._load(source, sorted_from, rows, keys + (first - sorted_from))
+                s.ordered = True
+            else:
+                self._load(source, first, rows)
             done = self._forward_block(rows, n_layers,
-                                       self._team(rows, n_threads, automatic, True))
+                                       self._team(rows, n_threads, automatic, True), mode)
+            s.ordered = False
             for i in range(rows if done else 0):
-                memcpy(to + (first + i) * layer.n_out, layer.y + i * layer.ld,
-                       layer.n_out * sizeof(real))
+                at = first + i
+                if first < sorted_to:
+                    at = sorted_from + <int>keys[first - sorted_from + i]
+                memcpy(to + at * layer.n_out, layer.y + i * layer.ld, layer.n_out * sizeof(real))
             self._unwatch()
             first += rows if done else 0
             PyErr_CheckSignals()
@@ -159,7 +269,8 @@ cdef class Network(_Session):
             s.n_targets = n_targets
             self._load(source, first, rows)
             done = self._forward_block(rows, s.n_layers,
-                                       self._team(rows, n_threads, automatic, True))
+                                       self._team(rows, n_threads, automatic, True),
+                                       self._mode(n, step))
             if done:
                 score_rows(s, rows, t + first * s.n_targets,
                            w + first if w != NULL else NULL, 0, 0, rows, 0)
@@ -275,7 +386,7 @@ cdef class Network(_Session):
             self._make_room(n, n_threads, 2, self._batch.most(n))
             self._load(self._batch, 0, n)
             done = self._forward_block(n, self.s.n_layers, self._team(n, n_threads, automatic),
-                                       True)
+                                       FORWARD_TRAIN)
             self._uses_forward = self._uses
             self._unwatch()
 
@@ -323,6 +434,7 @@ cdef class Network(_Session):
         self._gradients()
         self._slot(0)
         self._slot(1)
+        self._known = WEIGHTS_UNKNOWN
         prepare_rule(s)
         if team == 1:
             with nogil:
@@ -333,9 +445,10 @@ cdef class Network(_Session):
         s.step += 1
 
 
-cdef void forward_thread(State* s, int n, int n_layers, int training) noexcept nogil:
+cdef void forward_thread(State* s, int n, int n_layers, int mode, int tid,
+                         int n_threads) noexcept nogil:
     cdef unsigned long long state = denormals_off()
-    forward_team(s, s.xb, s.ldx, n, n_layers, training, omp_get_thread_num(), omp_get_num_threads())
+    forward_team(s, s.xb, s.ldx, n, n_layers, mode, tid, n_threads)
     denormals_restore(state)
 
 
@@ -356,7 +469,7 @@ cdef void gradient_team(State* s, int n, const real* y, const real* weight, cons
     cdef int start, stop
     store.kind = OPT_STORE
     if dy == NULL:
-        forward_team(s, s.xb, s.ldx, n, s.n_layers, 0, tid, n_threads)
+        forward_team(s, s.xb, s.ldx, n, s.n_layers, FORWARD_ALL, tid, n_threads)
     if y != NULL:
         share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
         score_rows(s, n, y, weight, 1, start, stop, tid)
@@ -371,7 +484,8 @@ def peak_flops(int n_threads, double seconds):
     """Measure floating-point operations a second in multiply-adds that wait for nothing."""
     cdef double start, passed
     cdef long long rounds = 1000
-    cdef double[::1] sums = np.zeros(n_threads)
+    cdef _Block block = _Block(n_threads * 8 // <Py_ssize_t>sizeof(real))
+    cdef double* sums = <double*>block.data  # so that the compiler cannot leave the work out
     while True:
         start = seconds_now()
         with nogil, parallel(num_threads=n_threads):

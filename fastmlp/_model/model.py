@@ -5,6 +5,7 @@ Services such as training, saving and plotting take a `Model`; it calls none of 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 
-from .. import _kernels, losses, optimizers
+from .. import _kernels, losses, optimizers, threads
 from .. import metrics as _metrics
 from .._kernels import memory, signals
 from .._utils import arguments, arrays, settings
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from .._kernels.interface import Network
     from .history import History
 
+# Layers of as many weights are drawn side by side, unless all are so many that memory matters.
+_SIDE_BY_SIDE, _TOGETHER = 1 << 17, 1 << 25
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -482,17 +485,14 @@ class Model:
             dropout=rates,
             encoding=self.kernel_encoding(self._dtype),
         )
-        for i, layer in enumerate(dense):
-            if old is not None and i < old.n_layers:
-                values = [old.weights(i), old.bias(i)]
-            elif not draw:
-                continue
-            else:
-                rngs = (self._generator(0, i, 0), self._generator(0, i, 1))
-                values = layer.initial_weights(self.dtype, rngs)
-            network.weights(i)[...] = values[0]
-            if layer.use_bias:
-                network.bias(i)[...] = values[1]
+        kept = 0 if old is None else min(old.n_layers, len(dense))
+        for i in range(kept):
+            assert old is not None
+            network.weights(i)[...] = old.weights(i)
+            if dense[i].use_bias:
+                network.bias(i)[...] = old.bias(i)
+        if draw:
+            self._draw(network, dense, range(kept, len(dense)))
         if self._complete and self._network is not None:
             return self._network  # an initializer used the model, which made it
         for each in self._layers:
@@ -500,6 +500,26 @@ class Model:
         self._network, self._complete, self._configured = network, True, False
         self.n_weights = self.count_params()
         return network
+
+    def _draw(self, network: Network, dense: list[Dense], layers: Iterable[int]) -> None:
+        """Draw the weights of some layers, each from a stream of its own."""
+
+        def fill(i: int) -> None:
+            rngs = (self._generator(0, i, 0), self._generator(0, i, 1))
+            values = dense[i].initial_weights(self.dtype, rngs)
+            network.weights(i)[...] = values[0]
+            if dense[i].use_bias:
+                network.bias(i)[...] = values[1]
+
+        large = [i for i in layers if dense[i].count_params() >= _SIDE_BY_SIDE
+                 and dense[i].draws_alone]  # fmt: skip
+        n_threads = min(threads.resolve()[0], len(large))
+        if n_threads > 1 and sum(dense[i].count_params() for i in large) <= _TOGETHER:
+            with concurrent.futures.ThreadPoolExecutor(n_threads) as pool:
+                list(pool.map(fill, large))
+            layers = [i for i in layers if i not in large]
+        for i in layers:
+            fill(i)
 
     def dropout_rates(self) -> list[float]:
         """Return the dropout rate on the input of each Dense layer."""

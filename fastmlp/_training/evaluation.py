@@ -62,10 +62,11 @@ def call_hooks(hooks: Hooks | None, after: bool, batch: int) -> None:
 
 
 def _spans(
-    model: Model, label: str, n_rows: int, verbose: int | str, hooks: Hooks | None = None
-) -> Iterator[tuple[int, int]]:
+    model: Model, label: str, n_rows: int, verbose: int | str, hooks: Hooks | None = None,
+    least: int = 256,
+) -> Iterator[tuple[int, int]]:  # fmt: skip
     """Cut rows into spans of bounded work; show progress, and let signals in between spans."""
-    size = max(256, _LONG // model.n_weights)
+    size = max(least, _LONG // model.n_weights)
     if n_rows <= size and not hooks:
         yield 0, n_rows
         return
@@ -84,6 +85,10 @@ def _spans(
 def predict(model: Model, x: Any, verbose: int | str = 0, callbacks: Any = None) -> np.ndarray:
     """Return the output for each row of x; see `Sequential.predict`."""
     network = model.usable_network
+    if network is not None and callbacks is None:
+        short = network.predict_short(x, _SHORT)
+        if short is not None:
+            return short
     if network is not None:
         x = model.checked_rows(x)
     else:
@@ -91,10 +96,6 @@ def predict(model: Model, x: Any, verbose: int | str = 0, callbacks: Any = None)
             x = model.checked_rows(x)
             as_list(callbacks)
             network = model.ready(trained=False)
-    if len(x) * model.n_weights < _SHORT and callbacks is None:
-        out = np.empty((len(x), network.n_outputs), model.dtype)
-        network.predict(x, out, n_threads=1)
-        return out
     return _outputs(model, network, x, verbose, callbacks)
 
 
@@ -107,7 +108,8 @@ def _outputs(
     for callback in wanted:
         callback.on_predict_begin({})
     n_threads, automatic = threads.resolve()
-    for start, stop in _spans(model, "predict", len(x), verbose, parts):
+    least = max(256, network.sorted_rows)
+    for start, stop in _spans(model, "predict", len(x), verbose, parts, least):
         network.predict(x[start:stop], out[start:stop], n_threads=n_threads, automatic=automatic)
     for callback in wanted:
         callback.on_predict_end({})

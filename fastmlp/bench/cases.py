@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .._utils import arguments
 
-# Module name to the name to install.
+# Name, that of the module unless _MODULES has another, to the name to install.
 LIBRARIES = {
     "fastmlp": "fastmlp",
     "numpy": "numpy",
@@ -16,7 +16,10 @@ LIBRARIES = {
     "jax": "jax",
     "keras": "keras",
     "sklearn": "scikit-learn",
+    "litert": "ai-edge-litert",
+    "openvino": "openvino",
 }
+_MODULES = {"litert": "ai_edge_litert"}
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -28,7 +31,7 @@ class Case:
     ----------
     rows, inputs : int
     hidden : tuple of int
-        Widths of the hidden layers. There is one output.
+        Widths of the hidden layers.
     batch : int
         Rows of a training step.
     l1, l2 : float
@@ -37,6 +40,8 @@ class Case:
     what : {"train", "predict"}
     data : {"drawn", "regression", "classification"}
         Random data, or the lecture's.
+    outputs : int
+        More than one only for predictions.
     """
 
     rows: int
@@ -48,11 +53,12 @@ class Case:
     loss: str = "mse"
     what: str = "train"
     data: str = "drawn"
+    outputs: int = 1
 
     @property
     def widths(self) -> list[int]:
-        """Inputs, hidden units, output."""
-        return [self.inputs, *self.hidden, 1]
+        """Inputs, hidden units, outputs."""
+        return [self.inputs, *self.hidden, self.outputs]
 
     @property
     def full_batch(self) -> bool:
@@ -82,7 +88,7 @@ class Case:
         """Widths in short form, such as '1-1024x5-1'."""
         runs = [(width, len(list(group))) for width, group in itertools.groupby(self.hidden)]
         hidden = [f"{width}x{times}" if times > 1 else str(width) for width, times in runs]
-        return "-".join([str(self.inputs), *hidden, "1"])
+        return "-".join([str(self.inputs), *hidden, str(self.outputs)])
 
     def __str__(self) -> str:
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
@@ -112,6 +118,7 @@ CASES = {
     "units-1024": _lecture((1024,)),
     "units-8192": _lecture((8192,)),
     "lecture": _lecture(_DEEP),
+    "units-512x5": _lecture((512,) * 5),
     "lecture-l2": _lecture(_DEEP, l2=1e-3),
     "lecture-l1": _lecture(_DEEP, l1=1e-3),
     "lecture-classes": Case(100, 2, _DEEP, 100, l2=1e-3, loss="bce", data="classification"),
@@ -120,12 +127,14 @@ CASES = {
     "wide-512": Case(8192, 256, _DEEP, 512, l2=1e-4),
     "predict-10000": Case(10000, 2, _DEEP, 0, what="predict"),
     "predict-1": Case(1, 64, _TABLE, 0, what="predict"),
+    "predict-7": Case(7, 13, (64, 64), 0, what="predict", outputs=3),
+    "predict-50000": Case(50000, 30, (200, 100), 0, what="predict"),
 }
 
 
 def missing(peer: str) -> str | None:
     """Return what to install before a library can be measured; None if nothing is missing."""
-    if importlib.util.find_spec(peer) is None:
+    if importlib.util.find_spec(_MODULES.get(peer, peer)) is None:
         return f"{LIBRARIES[peer]} is not installed: pip install {LIBRARIES[peer]}"
     if peer == "keras" and not any(importlib.util.find_spec(name) for name in KERAS_BACKENDS):
         return f"keras needs one of {', '.join(KERAS_BACKENDS)}. None is installed"

@@ -355,6 +355,108 @@ class ScikitLearn:
         return outputs
 
 
+class _PredictsOnly:
+    """A library for prediction alone."""
+
+    def __init__(self, work: PeerWorkload) -> None:
+        if work.case.what != "predict":
+            raise NotImplementedError("for prediction only")
+        self.work = work
+
+    def train(self, steps: int) -> int:
+        """No such library trains."""
+        raise NotImplementedError("for prediction only")
+
+
+class LiteRT(_PredictsOnly):
+    """LiteRT (once TensorFlow Lite), whose XNNPACK kernels take a file with the weights."""
+
+    def __init__(self, work: PeerWorkload) -> None:
+        super().__init__(work)
+        interpreter: Any = importlib.import_module("ai_edge_litert.interpreter")
+        threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+        self.net = interpreter.Interpreter(model_content=self._file(), num_threads=threads)
+        self.net.allocate_tensors()
+        self.input = self.net.get_input_details()[0]["index"]
+        self.output = self.net.get_output_details()[0]["index"]
+
+    def _file(self) -> bytes:
+        """Return the network as a file: a fully connected operator for each layer."""
+        schema: Any = importlib.import_module("ai_edge_litert.schema_py_generated")
+        flatbuffers: Any = importlib.import_module("flatbuffers")
+        buffers, tensors, operators = [schema.BufferT()], [], []
+
+        def tensor(name: str, shape: tuple[int, ...], values: Array | None = None) -> int:
+            one = schema.TensorT()
+            one.name, one.shape, one.type = name, list(shape), schema.TensorType.FLOAT32
+            if values is not None:
+                buffer = schema.BufferT()
+                buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+                one.buffer = len(buffers)
+                buffers.append(buffer)
+            tensors.append(one)
+            return len(tensors) - 1
+
+        n, last = len(self.work.x), len(self.work.weights) - 1
+        first = at = tensor("x", self.work.x.shape)
+        for i, (w, b) in enumerate(zip(self.work.weights, self.work.biases, strict=True)):
+            options = schema.FullyConnectedOptionsT()
+            if i < last:
+                options.fusedActivationFunction = schema.ActivationFunctionType.RELU
+            one = schema.OperatorT()
+            one.inputs = [at, tensor(f"w{i}", w.T.shape, w.T), tensor(f"b{i}", b.shape, b)]
+            at = tensor(f"y{i}", (n, len(b)))
+            one.outputs = [at]
+            one.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+            one.builtinOptions = options
+            operators.append(one)
+        graph, code, model = schema.SubGraphT(), schema.OperatorCodeT(), schema.ModelT()
+        graph.tensors, graph.operators = tensors, operators
+        graph.inputs, graph.outputs = [first], [at]
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+        code.version = 1
+        model.version, model.operatorCodes = 3, [code]
+        model.subgraphs, model.buffers = [graph], buffers
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def predict(self) -> Array:
+        """Return the outputs."""
+        self.net.set_tensor(self.input, self.work.x)
+        self.net.invoke()
+        outputs: Array = self.net.get_tensor(self.output)
+        return outputs
+
+
+class OpenVINO(_PredictsOnly):
+    """OpenVINO, compiled for latency in float32."""
+
+    def __init__(self, work: PeerWorkload) -> None:
+        super().__init__(work)
+        ov: Any = importlib.import_module("openvino")
+        ops: Any = importlib.import_module("openvino.opset13")
+        x = at = ops.parameter(list(work.x.shape), np.float32)
+        for i, (w, b) in enumerate(zip(work.weights, work.biases, strict=True)):
+            at = ops.add(ops.matmul(at, ops.constant(w), False, False), ops.constant(b))
+            at = ops.relu(at) if i < len(work.weights) - 1 else at
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "NUM_STREAMS": 1,
+        }
+        if os.environ.get("OMP_NUM_THREADS"):
+            settings["INFERENCE_NUM_THREADS"] = int(os.environ["OMP_NUM_THREADS"])
+        compiled = ov.Core().compile_model(ov.Model([at], [x]), "CPU", settings)
+        self.request = compiled.create_infer_request()
+
+    def predict(self) -> Array:
+        """Return the outputs."""
+        found = self.request.infer({0: self.work.x}, share_inputs=True, share_outputs=True)
+        outputs: Array = found[0]
+        return outputs
+
+
 def _epochs(steps: int, work: PeerWorkload) -> int:
     return max(1, -(-steps // work.case.steps_per_epoch))
 
@@ -366,4 +468,6 @@ PEERS: dict[str, type[Peer]] = {
     "jax": JAX,
     "keras": Keras,
     "sklearn": ScikitLearn,
+    "litert": LiteRT,
+    "openvino": OpenVINO,
 }

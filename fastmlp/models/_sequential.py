@@ -220,7 +220,8 @@ class Sequential(Model):
         """
         if batch_size is not None:
             arguments.integer("batch_size", batch_size)
-        check_verbose(verbose)
+        if type(verbose) is not int or not 0 <= verbose <= 2:
+            check_verbose(verbose)
         return evaluation.predict(self, x, verbose, callbacks)
 
     __call__ = predict

@@ -1,5 +1,6 @@
 """Sequential: building, predicting, looking inside, data of every wrong kind."""
 
+import concurrent.futures
 import copy
 import gc
 import math
@@ -12,6 +13,7 @@ import pytest
 
 from fastmlp import backend, initializers, layers, losses, metrics, models, optimizers, regularizers
 from fastmlp.errors import DataError
+from fastmlp.threads import set_num_threads
 
 
 def regression(n=30, k=3, seed=0):
@@ -606,3 +608,36 @@ def test_mlp():
         models.mlp([3, 3], 2, 1, activation=["relu"] * 3)
     with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\)"):
         models.mlp([3], 2, 1, dropout=1)
+
+
+def test_large_layers_are_drawn_side_by_side_from_the_same_streams(monkeypatch):
+    sizes = [400, 390, 2, 410, 400]
+    drawn, pools = [], []
+    executor = concurrent.futures.ThreadPoolExecutor
+    monkeypatch.setattr(
+        concurrent.futures, "ThreadPoolExecutor", lambda n: pools.append(n) or executor(n)
+    )
+    for n_threads in (1, 2):
+        set_num_threads(n_threads)
+        try:
+            drawn.append(models.mlp(sizes, 5, 1, seed=3).get_weights())
+        finally:
+            set_num_threads(None)
+    assert pools == [2]  # the layers of 400 x 390 and 410 x 400 weights
+    for one, two in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_layers_that_share_a_generator_are_drawn_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", None)
+    set_num_threads(2)
+    try:
+        rng = np.random.default_rng(1)
+        shared = initializers.RandomUniform(seed=rng)
+        model = models.Sequential(
+            [layers.Dense(400, kernel_initializer=shared, input_shape=(400,)),
+             layers.Dense(400, kernel_initializer=shared)]
+        )  # fmt: skip
+        model.get_weights()
+    finally:
+        set_num_threads(None)

@@ -373,6 +373,13 @@ class ReferenceNetwork:
 
     # ---- inference ----
 
+    @property
+    def sorted_rows(self) -> int:
+        return 1
+
+    def predict_short(self, x: object, most: float) -> Array | None:
+        return None
+
     @_quiet
     def predict(self, x: "Inputs", out: Array, *, n_threads: int, automatic: bool = True) -> None:
         """Write the outputs for x (n, n_inputs) to out (n, n_outputs)."""

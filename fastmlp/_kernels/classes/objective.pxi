@@ -221,7 +221,7 @@ cdef class _Objective(_Workspace):
 
         None goes back to `learning_rate`.
         """
-        cdef const double[::1] view
+        cdef _Input view
         self._rates = None
         self.s.rates = NULL
         if rates is None:
@@ -230,5 +230,6 @@ cdef class _Objective(_Workspace):
         if self._rates.ndim != 1 or not len(self._rates):
             raise ValueError("rates must hold a number for each step. Received: an array of shape "
                              f"{self._rates.shape}")
-        view = self._rates
-        self.s.rates, self.s.n_rates, self.s.rates_first = &view[0], view.shape[0], first_step
+        view = _Input(self._rates, self._rates.shape, "rates", False, _FLOAT64)
+        self.s.rates, self.s.n_rates = <const double*>view.view.buf, len(self._rates)
+        self.s.rates_first = first_step

@@ -4,6 +4,10 @@
 
 cdef enum:
     ROW_WORK = 200      # operations that a row costs besides those of weights
+    WEIGHTS_UNKNOWN = 0     # they may have changed since anybody looked
+    WEIGHTS_FINITE = 1
+    WEIGHTS_BAD = 2
+    CHECKED_ROWS = 64       # as many are worth a look at weights while a view of them is held
     UNDO_ROWS = 4096    # with as many, a copy of all weights costs less than a hundredth of a step
 
 cdef double LONG_WORK = 5e9     # operations: a tenth of a second, or on a slow processor a second
@@ -23,6 +27,7 @@ cdef class _Parameters:
     cdef _Block _sums       # of weights over the bins of inputs
     cdef list _encoding     # arrays that describe those, or None
     cdef list _slots
+    cdef int _known         # whether all weights are finite, WEIGHTS_*
     cdef list _units, _activations
 
     def __cinit__(self, int n_inputs, units, activations, *, use_bias=None, dropout=None,
@@ -197,10 +202,12 @@ cdef class _Parameters:
 
     def weights(self, int i):
         """View of layer i's weights, shape (n_in, n_out)."""
+        self._known = WEIGHTS_UNKNOWN
         return self._weights_view(self._params, i)
 
     def bias(self, int i):
         """View of layer i's biases, shape (n_out,)."""
+        self._known = WEIGHTS_UNKNOWN
         return self._bias_view(self._params, i)
 
     def weights_slot(self, int slot, int i):
@@ -265,6 +272,18 @@ cdef class _Parameters:
                     return i
         return -1
 
+    cdef bint _finite_weights(self, Py_ssize_t n_rows):
+        """Whether all weights are known to be finite, before a pass of n_rows through them: then
+        what they are multiplied with may be left out where it is zero. Somebody who holds a view
+        may write at any time, so nothing is remembered then, and few rows are not worth a look."""
+        cdef bint held = references(<PyObject*>self._params) > 1
+        if held and n_rows < CHECKED_ROWS:
+            return False
+        if held or self._known == WEIGHTS_UNKNOWN:
+            self._known = (WEIGHTS_FINITE if span_finite(self.s.params, self.s.n_params)
+                           else WEIGHTS_BAD)
+        return self._known == WEIGHTS_FINITE
+
     def keep(self, int n_threads=1):
         """Copy the parameters, for `put_back`."""
         if self._kept is None:
@@ -275,5 +294,6 @@ cdef class _Parameters:
         """Restore the parameters copied by the last `keep`."""
         if self._kept is None:
             raise RuntimeError("put_back() needs a copy: call keep() first.")
+        self._known = WEIGHTS_UNKNOWN
         block_copy(self.s.params, self._kept.data, self.s.n_params, 1)
         self.s.loaded = 0

@@ -71,29 +71,30 @@ cdef class _Session(_Objective):
             double max_seconds=0.1, long long max_steps=0):
         """Continue training; return how many epochs ended."""
         cdef State* s = &self.s
-        cdef double[::1] losses_out = losses
-        cdef double[:, ::1] metrics_out = metrics
+        cdef _Input losses_out, metrics_out
         PyErr_CheckSignals()
         with self._lock:
             if not self._session:
                 raise RuntimeError("run() needs a session: call begin() first.")
-            if (losses_out.shape[0] < n_epochs or metrics_out.shape[0] < n_epochs
-                    or metrics_out.shape[1] != s.n_metrics):
+            if min(len(losses), len(metrics)) < n_epochs:
                 raise ValueError("losses and metrics must have room for n_epochs epochs.")
+            losses_out = _Input(losses, (len(losses),), "losses", True, _FLOAT64)
+            metrics_out = _Input(metrics, (len(metrics), s.n_metrics), "metrics", True, _FLOAT64)
             if n_epochs < 1 or s.diverged_layer != -2:
                 return 0
             self._take_rows_of(&s.csr, s.n_rows)
             self._watch(s.batch_size, 6)
             try:
-                return self._run(n_epochs, losses_out, metrics_out, n_threads, automatic,
-                                 max_seconds, max_steps)
+                return self._run(n_epochs, <double*>losses_out.view.buf,
+                                 <double*>metrics_out.view.buf, n_threads, automatic, max_seconds,
+                                 max_steps)
             except _Abandoned:
                 self._release()
                 return 0
             finally:
                 self._unwatch()
 
-    cdef _run(self, long long n_epochs, double[::1] losses_out, double[:, ::1] metrics_out,
+    cdef _run(self, long long n_epochs, double* losses_out, double* metrics_out,
               int n_threads, bint automatic, double max_seconds, long long max_steps):
         cdef State* s = &self.s
         cdef int team, whole
@@ -104,6 +105,7 @@ cdef class _Session(_Objective):
             s.skip = self._skip_wanted and (max(self._units) < 64 or self.finite(team) < 0)
             self._unchecked = False
         self._uses += 1
+        self._known = WEIGHTS_UNKNOWN
         whole = self._whole_rows(s.n_rows, s.batch_size)
         # What shallow.h serves, and batches in parts, need nothing of the hidden layers here.
         self._reserve(1 if s.shallow and not clips(s) else whole, n_threads, whole, s.batch_size,
@@ -115,14 +117,13 @@ cdef class _Session(_Objective):
         self._open_parts(team)
         self._open_undo()
         self._open_window()
-        s.losses_out = &losses_out[0]
-        s.metrics_out = &metrics_out[0, 0] if s.n_metrics else NULL
+        s.losses_out, s.metrics_out = losses_out, metrics_out
         s.epochs_wanted, s.steps_left = n_epochs, max_steps
         s.epochs_passed = s.epochs_ended = 0
         s.deadline = seconds_now() + max_seconds
         s.stop = 0
         s.may_order = (s.skip and self._orderable() and min(s.n_rows, s.batch_size) <= ORDERED_ROWS
-                       and os.environ.get("FASTMLP_ORDER", "1") != "0")
+                       and _orders())
         if s.ordered and not s.may_order:
             self._keep_place(s.capacity)
             s.loaded = 0

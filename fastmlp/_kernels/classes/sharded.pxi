@@ -57,6 +57,7 @@ cdef class PartStep:
 
     def state(self):
         """Views of all arrays that a step changes: parameters and both moments."""
+        self.net._known = WEIGHTS_UNKNOWN
         blocks = [self.net._params, self.net._slot(0), self.net._slot(1)]
         return [np.ndarray(self.net.s.n_params, DTYPE, block) for block in blocks]
 
@@ -212,7 +213,7 @@ cdef void part_forward(State* s, int n, int n_batch, const real* y, const real* 
     """Forward, and if there is y the last layer's dz for the mean over n_batch rows."""
     cdef unsigned long long state = denormals_off()
     cdef int start, stop
-    forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
+    forward_team(s, s.xb, s.ldx, n, s.n_layers, FORWARD_TRAIN, tid, n_threads)
     if y != NULL:
         share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
         score_rows(s, n_batch, y, weight, 1, start, stop, tid)

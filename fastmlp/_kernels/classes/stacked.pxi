@@ -312,8 +312,9 @@ cdef class Stack:
         self.s.y = self._take(rows * self.s.n_out)
         self.s.z = self._take(rows * self.s.n_out)
         self.s.dz = self._take(rows * self.s.n_out)
-        cdef unsigned long long[::1] view = np.array(seeds, np.uint64)
-        run.seeds = &view[0]
+        numbers = np.array(seeds, np.uint64)
+        cdef _Input view = _Input(numbers, numbers.shape, "seeds", False, numbers.dtype)
+        run.seeds = <unsigned long long*>view.view.buf
         order = _Block(n * members * 8 // sizeof(real) if shuffle else 1)
         run.order = <int64_t*>(<_Block>order).data
         self._session = [held, order, view]
@@ -322,15 +323,15 @@ cdef class Stack:
     def run(self, long long n_epochs, losses, *, double max_seconds=0.1):
         """Continue training; losses [n_epochs, LANES] receives a value for each epoch and network.
         Return how many epochs ended."""
-        cdef double[:, ::1] out = losses
         if self._session is None:
             raise RuntimeError("run() needs a session: call begin() first.")
-        if out.shape[0] < n_epochs or out.shape[1] != VL:
+        if len(losses) < n_epochs:
             raise ValueError("losses must have room for n_epochs epochs.")
+        cdef _Input out = _Input(losses, (len(losses), VL), "losses", True, _FLOAT64)
         PyErr_CheckSignals()
         if n_epochs < 1:
             return 0
-        cdef double* to = &out[0, 0]
+        cdef double* to = <double*>out.view.buf
         signals = watch_for_signals(&self.c, self.run_.batch_size, 6.0 * VL)
         self.run_.deadline = seconds_now() + max_seconds
         with nogil:

@@ -191,9 +191,9 @@ cdef class _Workspace(_Parameters):
             layer.t = self._take((n + LANE_ROWS - 1) // LANE_ROWS * layer.group)
             layer.live_y = layer.live_dz = NULL
             layer.dzp = NULL
-            if not layer.narrow and (self._orderable() or h > 0 and skips(s, &s.layers[h - 1])):
+            if not layer.narrow and (self._orderable() or h > 0 and self._may_list(h - 1)):
                 layer.dzp = self._take(rows * layer.n_panels * PANEL)
-            if skips(s, layer):
+            if self._may_list(h):
                 layer.live_y = <unsigned char*>self._take(blocks * ROW_TILES * layer.ld)
                 layer.live_dz = <unsigned char*>self._take(layer.ld)
                 self._take_patterns(&layer.tiles, layer.n_out, blocks * ROW_TILES)
@@ -264,8 +264,8 @@ cdef class _Workspace(_Parameters):
             if (activation_needs_z(layer.act)
                     or (h == s.n_layers - 1 and self._activations[h] == "sigmoid")):
                 values += <double>rows * layer.ld
-            live = skips(s, layer)
-            if not layer.narrow and (self._orderable() or h > 0 and skips(s, &s.layers[h - 1])):
+            live = self._may_list(h)
+            if not layer.narrow and (self._orderable() or h > 0 and self._may_list(h - 1)):
                 values += <double>rows * layer.n_panels * PANEL
             if live:
                 values += (n / ROW_BLOCK + 1.0) * ROW_TILES * layer.ld
@@ -291,6 +291,10 @@ cdef class _Workspace(_Parameters):
         return (self.s.n_inputs <= ORDERED_INPUTS and self.s.n_layers > 2
                 and not self.s.encoding.used
                 and self.s.n_params > 100_000)
+
+    cdef bint _may_list(self, int h) noexcept:
+        """Whether some pass may leave out inactive units of layer h."""
+        return self._skip_wanted and self.s.layers[h].may_skip
 
     cdef bint _has_patterns(self):
         """Whether groups of rows have lists of their live units, see reads_patterns."""
@@ -326,8 +330,11 @@ cdef class _Workspace(_Parameters):
         for i in range(n):
             self.s.place[i] = i
 
-    cdef _load(self, _Rows x, Py_ssize_t first, int n):
+    cdef _load(self, _Rows x, Py_ssize_t first, int n, const unsigned long long* keys=NULL):
+        """Load the rows of x from `first` on, or those that the low halves of keys count from
+        there."""
         cdef int i
+        cdef Py_ssize_t row
         cdef const real* rows = x.table.data()
         self._uses += 1
         self.s.loaded = 0
@@ -337,7 +344,8 @@ cdef class _Workspace(_Parameters):
             if x.csr.at != NULL:
                 point_at_row(&self.s.sparse, i, &x.csr, first + i)
             else:
-                memcpy(self.s.xb + i * self.s.ldx, rows + (first + i) * self.s.n_inputs,
+                row = first + (i if keys == NULL else <int>keys[i])
+                memcpy(self.s.xb + i * self.s.ldx, rows + row * self.s.n_inputs,
                        self.s.n_inputs * sizeof(real))
 
     cdef void _take_rows_of(self, const Csr* csr, long long n) noexcept:

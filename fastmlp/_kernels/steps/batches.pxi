@@ -13,24 +13,32 @@ cdef void order_batch(State* s, int n) noexcept nogil:
     for i in range(n):
         s.keys[i] = i
     if s.ordered:
-        bisect_rows(s, s.keys, n, first)
+        if s.shuffle:
+            bisect_rows(s.x, s.n_inputs, s.order + first, s.keys, n)
+        else:
+            bisect_rows(s.x + first * s.n_inputs, s.n_inputs, NULL, s.keys, n)
     for i in range(n):
         s.place[<int>s.keys[i]] = i
 
 
-cdef void bisect_rows(const State* s, unsigned long long* keys, int n,
-                      long long first) noexcept nogil:
-    """Order rows (low halves of keys) by halving them along their widest input, recursively."""
+cdef inline long long listed_row(const int64_t* rows, int i) noexcept nogil:
+    return rows[i] if rows != NULL else i
+
+
+cdef void bisect_rows(const real* x, int n_inputs, const int64_t* rows, unsigned long long* keys,
+                      int n) noexcept nogil:
+    """Order n rows of x by halving them along their widest input, recursively. The low halves of
+    keys count rows of x, or in `rows`, which lists them, if it is not NULL."""
     cdef int i, k, best = 0
     cdef real low, high, value, width, widest = -1
     cdef float rounded
     cdef unsigned int bits
     if n <= ROW_TILE:
         return
-    for k in range(s.n_inputs):
-        low = high = s.x[batch_row(s, first + <int>keys[0]) * s.n_inputs + k]
+    for k in range(n_inputs):
+        low = high = x[listed_row(rows, <int>keys[0]) * n_inputs + k]
         for i in range(1, n):
-            value = s.x[batch_row(s, first + <int>keys[i]) * s.n_inputs + k]
+            value = x[listed_row(rows, <int>keys[i]) * n_inputs + k]
             low = min(low, value)
             high = max(high, value)
         width = high - low
@@ -39,17 +47,45 @@ cdef void bisect_rows(const State* s, unsigned long long* keys, int n,
             best = k
     for i in range(n):
         k = <int>keys[i]
-        rounded = <float>s.x[batch_row(s, first + k) * s.n_inputs + best]
+        rounded = <float>x[listed_row(rows, k) * n_inputs + best]
         memcpy(&bits, &rounded, sizeof(bits))
         # A float's bits as an integer that sorts like the float.
         bits = ~bits if bits >> 31 else bits | (<unsigned int>1 << 31)
         keys[i] = (<unsigned long long>bits << 32) | <unsigned int>k
-    qsort(keys, n, sizeof(keys[0]), compare_keys)
-    if s.n_inputs > 1:
+    if n_inputs == 1:
+        qsort(keys, n, sizeof(keys[0]), compare_keys)
+    else:
         # Half of the tiles each.
         k = min(n - 1, (n + ROW_TILE - 1) // ROW_TILE // 2 * ROW_TILE)
-        bisect_rows(s, keys, k, first)
-        bisect_rows(s, keys + k, n - k, first)
+        part_keys(keys, n, k)
+        bisect_rows(x, n_inputs, rows, keys, k)
+        bisect_rows(x, n_inputs, rows, keys + k, n - k)
+
+
+cdef void part_keys(unsigned long long* keys, int n, int k) noexcept nogil:
+    """Bring the k smallest of n different keys to the front."""
+    cdef int low = 0, high = n - 1, i, j
+    cdef unsigned long long pivot, swapped
+    while low < high:
+        pivot = keys[low + (high - low) // 2]
+        i, j = low, high
+        while i <= j:
+            while keys[i] < pivot:
+                i += 1
+            while keys[j] > pivot:
+                j -= 1
+            if i <= j:
+                swapped = keys[i]
+                keys[i] = keys[j]
+                keys[j] = swapped
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            return
 
 
 cdef int compare_keys(const void* a, const void* b) noexcept nogil:

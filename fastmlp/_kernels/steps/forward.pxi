@@ -27,62 +27,65 @@ cdef void note_batch(State* s, int n, int n_threads) noexcept nogil:
               | RAN_ENCODED * (s.encoding.used != 0))
 
 
-cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int training,
+cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_layers, int mode,
                        int tid, int n_threads) noexcept nogil:
     """Outputs of the first n_layers layers for the batch x, into the layers' own arrays. There may
     be no barrier after the last layer of a network: its outputs for a thread's share of n, in
     SCORED_ROWS, are then the thread's own."""
     cdef int h, start, stop, n_idx, flags, n_blocks = (n + ROW_BLOCK - 1) // ROW_BLOCK
+    cdef int lists, listed_below = 0
     cdef Layer* layer
     cdef Layer* below = NULL
     cdef const int* idx
     cdef const Patterns* patterns
     if tid == 0:
         clear_queues(s, 1, n_threads)
-        if training:
+        if mode == FORWARD_TRAIN:
             note_batch(s, n, n_threads)
     for h in range(n_layers):
         layer = &s.layers[h]
         idx = s.iota
         n_idx = layer.n_in
         patterns = NULL
+        lists = mode != FORWARD_ALL and h + 1 < n_layers and skips(s, layer)
         if h == 0 and s.sparse.used:
             if s.encoding.used:
                 encode_rows(s, x, ldx, n, tid, n_threads)
                 if not s.encoding.summed:
                     sum_bins(s, tid, n_threads)
             else:
-                keep_nonzeros(s, n, training, tid, n_threads)
+                keep_nonzeros(s, n, mode == FORWARD_TRAIN, tid, n_threads)
             team_barrier(&s.gate, n_threads)
-        elif training and layer.dropout > 0:
+        elif mode == FORWARD_TRAIN and layer.dropout > 0:
             drop_inputs(s, h, x, ldx, n, tid, n_threads)
             team_barrier(&s.gate, n_threads)
             x = layer.x
-        if training and h > 0 and skips(s, below):
+        if listed_below:
             idx = below.idx_y
             n_idx = below.n_y
             if reads_patterns(s, below, n):
                 patterns = &below.tiles
-            if tid == 0:
+            if tid == 0 and mode == FORWARD_TRAIN:
                 s.ran |= (RAN_LEFT_OUT * (n_idx < layer.n_in)
                           | RAN_PATTERNS * (patterns != NULL))
         if h == 0 and s.sparse.used:
             forward_nonzeros(layer, &s.sparse,
                              s.encoding.sums if s.encoding.used else s.params + layer.w_at,
                              s.params + layer.b_at, n,
-                             layer.live_y if training and skips(s, layer) else NULL,
+                             layer.live_y if lists else NULL,
                              queues(s, 0, h), tid, n_threads)
         else:
             forward_rows(layer, s.params + layer.w_at, s.params + layer.b_at, idx, n_idx, patterns,
                          x, ldx, n, layer.y, layer.z,
-                         layer.live_y if training and skips(s, layer) else NULL,
-                         reads_patterns(s, layer, n), training, queues(s, 0, h), tid, n_threads)
+                         layer.live_y if lists else NULL,
+                         reads_patterns(s, layer, n), mode == FORWARD_TRAIN,
+                         queues(s, 0, h), tid, n_threads)
         if layer.act == ACT_SOFTMAX:
             team_barrier(&s.gate, n_threads)
             share(n, 1, tid, n_threads, &start, &stop)
             softmax_rows(layer, start, stop, layer.z, layer.y)
             team_barrier(&s.gate, n_threads)
-        elif training and skips(s, layer) and h + 1 < s.n_layers:
+        elif lists:
             flags = n_blocks
             if h == 0 and s.sparse.used:
                 flags = sparse_items(n)
@@ -104,6 +107,7 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
         x = layer.y
         ldx = layer.ld
         below = layer
+        listed_below = lists
 
 
 cdef void count_late(const Layer* below, Layer* layer) noexcept nogil:

@@ -201,8 +201,16 @@ cdef enum:
     SCORED_ROWS = 4  # that a thread takes through a narrow last layer and the loss together
     LISTED_WEIGHTS = 1_000_000  # with more, tiles of rows in any order have lists of live units
     ENOUGH_TO_SHARE = 1 << 15  # numbers of a block that a thread copies or looks through
+    ORDERED_AT_ONCE = 1 << 14  # rows that a prediction puts in order together
     ORDERED_INPUTS = 4   # and its inputs: with more, neighbours hardly share inactive units
     SPARSE_ROWS = 16     # rows that one task takes through a first layer of sparse inputs
+
+
+# How a batch goes forward.
+cdef enum:
+    FORWARD_ALL = 0         # every product is computed
+    FORWARD_LIVE = 1        # inactive units are left out: all weights are finite
+    FORWARD_TRAIN = 2       # the same, if s.skip, with dropout
 
 
 # The live units of groups of rows, ascending, each list with the places where it passes the

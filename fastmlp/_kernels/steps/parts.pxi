@@ -76,7 +76,8 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         share(m, 1, rank, n_ranks, &start, &stop)
         load_rows(part, s.batch * s.batch_size + part.first_row, start, stop)
         team_barrier(&part.gate, n_ranks)
-        forward_team(part, part.xb, part.ldx, m, part.n_layers, 1, rank, n_ranks)
+        forward_team(part, part.xb, part.ldx, m, part.n_layers, FORWARD_TRAIN, rank,
+                     n_ranks)
         share(m, SCORED_ROWS, rank, n_ranks, &start, &stop)
         score_rows(part, n, part.yb, part.wb, 1, start, stop, rank)
         keep_scores(s, part, start, stop)

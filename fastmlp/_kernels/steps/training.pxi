@@ -50,7 +50,7 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         return
     if tid == 0:
         s.ran |= RAN_LAYERS
-    forward_team(s, s.xb, s.ldx, n, s.n_layers, 1, tid, n_threads)
+    forward_team(s, s.xb, s.ldx, n, s.n_layers, FORWARD_TRAIN, tid, n_threads)
     share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
     score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
     if leaves_before_update(s, clipped, tid, n_threads):
