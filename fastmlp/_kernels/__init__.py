@@ -27,6 +27,8 @@ steps/    the loops, which run without the interpreter, in all threads at once
 simd/     C headers, for one instruction set and element type
     simd.h          vectors and their arithmetic
     memory.h        allocation, barriers, time
+    phases.h        how long each thread spends in what, if built to count it
+    lists.h         flags and lists of live units
     tiles.h         matrix products in registers
     activations.h  losses.h  optimizers.h  groups.h   formulas of the same names
     sparse.h        products of nonzeros
@@ -41,6 +43,7 @@ interface.py  what a network offers, as types; network.pyi  the compiled classes
 formulas.py   what each kernel computes, in NumPy
 memory.py     free memory;  cgroups.py  limits of control groups
 signals.py    signals that arrive during a step
+specialise.py from network.pyx to a C file for each module; run by CMakeLists.txt alone
 
 Inputs are arrays, or sparse rows (`interface.SparseRows`) of which a batch has the nonzeros alone.
 Arrays of a batch are row-major [n_samples, units], rows padded to whole vectors. Weights are

@@ -1,5 +1,7 @@
 # cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
 # cython: initializedcheck=False, freethreading_compatible=True
+# Plain functions with their signatures in C: bound ones would make a sixth of the code to compile.
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """One network: parameters, optimizer state and work space in padded blocks, and the loops.
 
 This source is compiled once for each instruction set and element type.
@@ -495,6 +497,19 @@ def peak_flops(int n_threads, double seconds):
         if passed > seconds / 4:
             return n_threads * rounds * PEAK_FLOPS / passed
         rounds *= 2
+
+
+PHASES = ("other", "load", "forward", "lists", "late", "score", "pack", "data", "update", "sum")
+
+
+def phases(int n_threads):
+    """Return the seconds that each thread has spent in each phase of steps, and waited in it, since
+    the last call: [thread][phase] -> (spent, waited). None unless built with FASTMLP_PHASES."""
+    cdef int t, i
+    found = [{name: (phase_seconds(t, i, 0), phase_seconds(t, i, 1))
+              for i, name in enumerate(PHASES)} for t in range(min(n_threads, PHASE_THREADS))]
+    phases_reset()
+    return found or None
 
 
 include "classes/sharded.pxi"

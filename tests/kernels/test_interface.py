@@ -28,8 +28,9 @@ def members(protocol):
 
 
 def parameters(function):
-    """Return name, kind and default of each parameter."""
-    return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
+    """Return name, kind and default of each parameter but self, which is positional in C alone."""
+    given = [*inspect.signature(function).parameters.values()]
+    return [(p.name, p.kind, p.default) for p in given if p.name != "self"]
 
 
 def made(cls):

@@ -46,6 +46,8 @@ static inline double seconds_now(void) {
 }
 #endif
 
+#include "phases.h"
+
 /* Memory on a cache line's boundary, for the caller to fill with zeros; large blocks in 2 MiB pages, for rows of a few
  * kilobytes would otherwise miss the TLB at every step. `skew` bytes in front keep arrays that
  * are walked together out of one another's cache sets. NULL when there is none; `base`, of `all`
@@ -90,6 +92,7 @@ static inline int barrier_arrive(barrier *b, int n_threads) {
 }
 
 static inline void barrier_wait(barrier *b, int phase) {
+    const double from = phase_waits();
     for (int spins = 0; __atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) == phase; spins++) {
         if (spins > 600) yield_processor();
 #if defined(__x86_64__)
@@ -98,6 +101,7 @@ static inline void barrier_wait(barrier *b, int phase) {
         else __asm__ volatile("yield");
 #endif
     }
+    phase_waited(from);
 }
 
 static inline void team_barrier(barrier *b, int n_threads) {

@@ -113,6 +113,7 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             columns = idx if compacted else s.iota
             n_columns = n_idx if compacted else layer.n_out
             share((n_columns + PANEL - 1) // PANEL, 1, tid, n_threads, &start, &stop)
+            phase(PHASE_PACK)
             pack_panels(n_columns, columns, n, s.place, layer.dz, layer.ld, start, stop, layer.dzp)
             # Gradients by data do not need it: it is waited for where the first update does.
             awaited = barrier_arrive(&s.gate, n_threads)
@@ -146,12 +147,14 @@ cdef void backward_layers(State* s, const real* x, ptrdiff_t ldx, int n, const u
             stop = min(start + unit, layer.n_in)
             if compacted and layer.ldw * sizeof(real) >= 64 * FETCH_LINES:
                 later = moments_later(layer, below, m + layer.w_at, v + layer.w_at, start, stop)
+            phase(PHASE_DATA)
             if h > 0 and below.act != ACT_SOFTMAX:
                 data_task(s, layer, below, training, w, start, stop, idx, n_idx, n, mask, keep_t,
                           &later, tid)
             if packing:
                 barrier_wait(&s.gate, awaited)
                 packing = 0
+            phase(PHASE_UPDATE)
             if h == 0 and s.encoding.used:
                 update_from_bins(layer, rule, s, w, m + layer.w_at, v + layer.w_at, start, stop,
                                  scratch)

@@ -68,6 +68,7 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             if tid == 0 and mode == FORWARD_TRAIN:
                 s.ran |= (RAN_LEFT_OUT * (n_idx < layer.n_in)
                           | RAN_PATTERNS * (patterns != NULL))
+        phase(PHASE_FORWARD)
         if h == 0 and s.sparse.used:
             forward_nonzeros(layer, &s.sparse,
                              s.encoding.sums if s.encoding.used else s.params + layer.w_at,
@@ -92,12 +93,14 @@ cdef void forward_team(State* s, const real* x, ptrdiff_t ldx, int n, int n_laye
             if reads_patterns(s, layer, n):
                 flags = tile_of_row(n, (n + n_blocks - 1) // n_blocks, n - 1) + 1
                 team_barrier(&s.gate, n_threads)
+                phase(PHASE_LISTS)
                 list_patterns(layer, n, tid, n_threads)
             if barrier_last(&s.gate, n_threads):
                 layer.n_y = list_live(layer.live_y, flags, layer.ld, layer.n_out, layer.idx_y)
                 count_late(layer, &s.layers[h + 1])
                 barrier_open(&s.gate)
             if s.layers[h + 1].n_late:
+                phase(PHASE_LATE)
                 if tid == 0:
                     s.ran |= RAN_LATE
                 update_late(s, &s.layers[h + 1], layer.idx_y, layer.n_y, tid, n_threads)

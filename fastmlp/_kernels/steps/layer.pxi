@@ -38,6 +38,11 @@ cdef extern from "memory.h" nogil:
         void* signals
     int stopped(watch* w)
     double seconds_now()
+    int PHASE_OTHER, PHASE_LOAD, PHASE_FORWARD, PHASE_LISTS, PHASE_LATE, PHASE_SCORE, PHASE_PACK
+    int PHASE_DATA, PHASE_UPDATE, PHASE_SUM, N_PHASES, PHASE_THREADS
+    void phase(int next)
+    double phase_seconds(int thread, int which, int waited)
+    void phases_reset()
     int omp_get_num_threads()
     int omp_get_thread_num()
 

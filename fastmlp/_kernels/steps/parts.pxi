@@ -73,17 +73,20 @@ cdef void parts_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         if part.part >= queue.n_items:
             break
         m = min(rows, n - part.first_row)
+        phase(PHASE_LOAD)
         share(m, 1, rank, n_ranks, &start, &stop)
         load_rows(part, s.batch * s.batch_size + part.first_row, start, stop)
         team_barrier(&part.gate, n_ranks)
         forward_team(part, part.xb, part.ldx, m, part.n_layers, FORWARD_TRAIN, rank,
                      n_ranks)
         share(m, SCORED_ROWS, rank, n_ranks, &start, &stop)
+        phase(PHASE_SCORE)
         score_rows(part, n, part.yb, part.wb, 1, start, stop, rank)
         keep_scores(s, part, start, stop)
         team_barrier(&part.gate, n_ranks)
         g = s.part_gradients + part.part * s.n_params
         backward_team(part, part.xb, part.ldx, m, &store, g, g, 1, rank, n_ranks)
+    phase(PHASE_SUM)
     if tid == 0:
         s.abandoned = s.watch.cancelled
     team_barrier(&s.gate, n_threads)

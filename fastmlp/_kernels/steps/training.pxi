@@ -52,6 +52,7 @@ cdef void step_team(State* s, int n, int tid, int n_threads) noexcept nogil:
         s.ran |= RAN_LAYERS
     forward_team(s, s.xb, s.ldx, n, s.n_layers, FORWARD_TRAIN, tid, n_threads)
     share(n, SCORED_ROWS, tid, n_threads, &start, &stop)
+    phase(PHASE_SCORE)
     score_rows(s, n, s.yb, s.wb, 1, start, stop, tid)
     if leaves_before_update(s, clipped, tid, n_threads):
         return
@@ -203,6 +204,7 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
         n = batch_rows(s)
         in_parts = s.parts != NULL and rows_of_part(s, n) > 0
         if not in_parts and not (whole_batch(s) and s.loaded):
+            phase(PHASE_LOAD)
             share(n, 1, tid, n_threads, &start, &stop)
             load_rows(s, s.batch * s.batch_size, start, stop)
             team_barrier(&s.gate, n_threads)
@@ -212,6 +214,7 @@ cdef void train_team(State* s, int tid, int n_threads) noexcept nogil:
             parts_team(s, n, tid, n_threads)
         else:
             step_team(s, n, tid, n_threads)
+        phase(PHASE_OTHER)
         if s.grouped and not s.abandoned:
             group_team(s, True, tid, n_threads)
         if tid == 0 and s.watch.cancelled:
