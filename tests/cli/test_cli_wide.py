@@ -10,12 +10,16 @@ import pytest
 N = 60_000
 
 
-@pytest.fixture
-def wide(write):
-    values = np.random.default_rng(0).integers(0, 100, (6, N))
+def table(n_rows):
+    values = np.random.default_rng(0).integers(0, 100, (n_rows, N))
     lines = [",".join([*(f"column_number_{i}" for i in range(N)), "y"])]
     lines += [",".join(map(str, [*row, row[0] + row[1]])) for row in values]
-    return write("wide.csv", "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def wide(write):
+    return write("wide.csv", table(6))
 
 
 @pytest.mark.slow
