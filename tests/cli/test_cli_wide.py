@@ -44,7 +44,10 @@ def test_other_commands(run, wide):
         run("ensemble", *common, "--units", 2, "--epochs", 1, "--members", 2, "-o", "e").code == 0
     )
     assert run("predict", "e", wide, "-q").code == 0
-    swept = run("sweep", *common, "--units", "2", "--epochs", 1, "-o", "s.db")
+    sweep = ("sweep", *common, "--units", "2", "--epochs", 1, "-o", "s.db")
+    refused = run(*sweep)  # by default, no row of six is held out
+    assert refused.code == 2 and "give validation_split above 0" in refused.err
+    swept = run(*sweep, "--validation-split", 0.34)
     assert swept.code == 0, swept.err
     outcome = run("path", *common, "--units", "2", "--epochs", 1, "--n-lambdas", 2, "--folds", 2,
                   "-o", "p")  # fmt: skip
