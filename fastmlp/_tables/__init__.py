@@ -2,6 +2,7 @@
 
 cells    columns: numbers, text, dates and mixed columns
 table    named columns of equal length
+blocks   many columns of values as one array
 options  how a user says that a file is written
 context  what the columns of one table share
 numerals decimal commas, thousands separators, percent and currency signs

@@ -245,8 +245,7 @@ class TextCells(Cells):
 
     def first_match(self, pattern: str) -> str | None:
         """Return the first cell that begins as a pattern says, or None."""
-        begins = re.compile(pattern).match
-        return next((cell for cell in self.cells if begins(cell)), None)
+        return next(filter(re.compile(pattern).match, self.cells), None)
 
     @cached_property
     def _plain(self) -> np.ndarray | None:
@@ -307,6 +306,8 @@ class TextCells(Cells):
         if self.context.options.decimal is not None or not self.context.delimiter:
             return False
         first = self._first(1000)
+        if len(self) <= len(first) and "." not in "".join(first):
+            return False
         if not all(_GROUPED.fullmatch(text.strip()) for text in first if text.strip()):
             return False
         texts = self._distinct

@@ -29,6 +29,8 @@ from .table import Table, checked_names
 _LARGE = 1 << 20  # bytes; for smaller files, importing pyarrow takes longer than it saves
 _HEAD = 1 << 20  # bytes from which the layout is found out
 _SAMPLE = 1000  # lines of them
+_LONG_LINE = 1 << 14  # bytes, on average: of thousands of columns, each of which costs pyarrow time
+_MOST_LONG = 1 << 24  # bytes of a file of such lines whose cells may be Python objects
 _LINES = re.compile(r"\r\n|\n|\r")
 _TOTAL = re.compile(
     r"((grand |sub)?totals?|sum|summe|gesamt|insgesamt|average|mean|mittelwert)\b[: ]*$"
@@ -47,7 +49,7 @@ def read_csv(
 
     Delimiter, encoding, decimal separator, comments and the place of the header are found out,
     unless the options give them; `Table.notes` tells what was found. If pyarrow is installed, it
-    parses files of over a megabyte; the table is the same.
+    parses files of over a megabyte, but for a few very long lines; the table is the same.
 
     Parameters
     ----------
@@ -120,6 +122,8 @@ class _Content:
                 or encoding not in ("utf-8", "utf8")
             ):
                 return None
+            if _is_wide(start, path.stat().st_size):
+                return None
             start += file.readline(_HEAD)
             try:
                 start.decode("utf-8-sig")
@@ -152,12 +156,14 @@ class _Content:
 
     def _from_text(self, quick: bool) -> Table:
         text = self.text()
+        quick = quick and not _is_wide(text.data[:_HEAD], len(text.data))
         if quick and len(text.data) >= _LARGE and _has_pyarrow():
             table = self._arrow(text.data[: 2 * _HEAD], text.data, None, text)
             if table is not None:
                 return table
         decoded = text.data.decode()
-        dialect = self._sniffed(decoded[:_HEAD], len(decoded) > _HEAD)
+        end = _end_of_head(decoded)
+        dialect = self._sniffed(decoded[:end], len(decoded) > end)
         context = _context(self.options, dialect, text)
         return _read_lines(decoded, self.source, dialect, context)
 
@@ -215,6 +221,23 @@ class _Content:
             return None
         context = _context(self.options, dialect, text)
         return _finished(self.source, dialect, cells, _Lines(self), context)
+
+
+def _end_of_head(text: str) -> int:
+    """Return where a line ends, far enough for the layout: a header may be long by itself."""
+    end = 0
+    for at_least in (_HEAD, 0, 0):  # three lines
+        found = re.compile(r"\n|\r(?!\n)").search(text, max(at_least, end))
+        if found is None:
+            return len(text)
+        end = found.end()
+    return end
+
+
+def _is_wide(start: bytes, size: int) -> bool:
+    """Return whether a file has few lines that are long, which the csv module reads sooner."""
+    n_lines = start.count(b"\n") or start.count(b"\r")
+    return n_lines * _LONG_LINE < len(start) and size <= _MOST_LONG
 
 
 def _has_pyarrow() -> bool:

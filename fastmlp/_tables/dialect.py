@@ -339,8 +339,8 @@ def _trim(head: list[str], body: list[list[str]], result: Dialect, source: str) 
 def _refuse_rows(names: list[str], body: list[list[str]], source: str) -> None:
     """Raise DataError if the first row looks like the rows below."""
     remedy = "give --no-header (header=False) if it holds values, --header if it names columns"
-    numbers = [name for name in names if name and is_number(name)]
-    if names and len(numbers) == len([name for name in names if name]) and numbers:
+    numbers = [name for name in names if name]
+    if numbers and all(map(is_number, numbers)):
         counting = not names[0] and numbers == [str(i) for i in range(len(numbers))]
         if counting:  # pandas' names of the columns of an array
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .blocks import blocks
 from .dates import names_month
 from .numerals import shown
 
@@ -15,6 +16,12 @@ _PADDED = r"^\s*[+-]?0[0-9]"
 _CODE = re.compile(r"[A-Za-z]+[-_ ]?\d+")
 _NINES = re.compile(r"-9+|9{2,}|-1")
 _LIMITS = {float(sign * (1 << bits) + one) for bits in (15, 31) for sign, one in ((-1, 0), (1, -1))}
+_MANY_NINES = 1e15  # from here on, the digits are looked at
+_APART = np.array(
+    sorted({*_LIMITS, -1.0, *(-(10.0**n - 1) for n in range(1, 16)),
+            *(10.0**n - 1 for n in range(2, 16))})
+)  # fmt: skip
+_FIRST_DAY, _LAST_DAY = 19000101, 21001231
 _FEWEST = 10  # other numbers
 _DISTINCT = 10
 _MOST_EXACT = 2.0**53  # beyond it, float64 skips whole numbers
@@ -33,8 +40,9 @@ def sentences(source: str, columns: Mapping[str, Any]) -> list[str]:
     list of str
     """
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    ordinary = _ordinary(columns)
     for name, cells in columns.items():
-        for kind, example in _of_column(cells):
+        for kind, example in _of_column(cells, ordinary.get(name)):
             key = kind, example if kind == "sentinel" else ""
             found.setdefault(key, []).append((name, example))
     result = []
@@ -60,11 +68,45 @@ _SENTENCES = {
 }
 
 
-def _of_column(cells: Any) -> Iterator[tuple[str, str]]:
+def _ordinary(columns: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the columns of plain numbers whose values give no doubt; True: they are all whole.
+
+    For many columns at once: what is left to look at one by one is rare.
+    """
+    plain = {name: cells for name, cells in columns.items() if _is_plain(cells)}
+    names, found = list(plain), {}
+    for places, values in blocks(list(plain.values())):
+        if len(values) == 1:  # of a long table; most columns are told by their first numbers
+            continue
+        low, high = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
+        largest = np.maximum(np.abs(low), np.abs(high))
+        whole = ((values == np.floor(values)) | np.isnan(values)).all(axis=1)
+        doubtful = ~np.isfinite(largest)
+        if values.shape[1] > _FEWEST:  # fewer rows have no sentinel
+            doubtful |= (largest >= _MANY_NINES) | np.isin(low, _APART) | np.isin(high, _APART)
+        doubtful |= whole & (
+            (largest > _MOST_EXACT) | ((low >= _FIRST_DAY) & (high <= _LAST_DAY))
+        )  # fmt: skip
+        for name, looks, is_whole in zip(
+            names[places], doubtful.tolist(), whole.tolist(), strict=True
+        ):
+            if not looks:
+                found[name] = is_whole
+    return found
+
+
+def _is_plain(cells: Any) -> bool:
+    return cells.kind == "number" and cells.how is not None and getattr(cells.how, "plain", False)
+
+
+def _of_column(cells: Any, whole: bool | None) -> Iterator[tuple[str, str]]:
     kind = cells.kind
     if kind == "number":
-        if cells.how is not None and getattr(cells.how, "plain", False):
-            yield from _of_numbers(cells)
+        if whole is None:
+            if _is_plain(cells):
+                yield from _of_numbers(cells)
+        elif whole and (padded := cells.first_match(_PADDED)) is not None:
+            yield "padded", padded.strip()
     elif kind == "text":
         texts = [text for text in cells.sample() if not cells.context.is_missing(text, True)]
         alike = [text for text in texts if _has_digits(text.strip())]
@@ -87,7 +129,7 @@ def _of_numbers(cells: Any) -> Iterator[tuple[str, str]]:
     low, high = float(present.min()), float(present.max())
     if max(-low, high) > _MOST_EXACT and np.isfinite(high - low):
         yield "rounded", cells.held(int(np.nanargmax(np.abs(values))))
-    if low >= 19000101 and high <= 21001231:
+    if low >= _FIRST_DAY and high <= _LAST_DAY:
         month, day = present // 100 % 100, present % 100
         if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
             yield "dates", cells.held(int(np.nanargmax(values)))

@@ -12,12 +12,8 @@ class Moments:
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, float, float]] = []
+        self.count = 0  # of values
         self.low, self.high = np.inf, -np.inf
-
-    @property
-    def count(self) -> int:
-        """The number of values."""
-        return sum(n for n, _, _ in self._parts)
 
     def add(self, values: np.ndarray) -> None:
         """Add finite numbers."""
@@ -28,18 +24,21 @@ class Moments:
         # Sums of huge values or of their squares could overflow; tiny squares would be 0.
         if largest > 1e150 or 0 < largest < 1e-140:
             values = values / largest
-            self._parts.append(
-                (len(values), float(values.mean()) * largest, float(values.std()) * largest)
-            )
+            mean, deviation = float(values.mean()) * largest, float(values.std()) * largest
         else:
-            self._parts.append((len(values), float(values.mean()), float(values.std())))
+            mean, deviation = float(values.mean()), float(values.std())
+        self.add_part(len(values), low, high, mean, deviation)
+
+    def add_part(self, count: int, low: float, high: float, mean: float, deviation: float) -> None:
+        """Add numbers of which these are known."""
+        self._parts.append((count, mean, deviation))
+        self.count += count
         self.low, self.high = min(self.low, low), max(self.high, high)
 
     def add_same(self, value: float, count: int) -> None:
         """Add one number `count` times."""
         if count:
-            self._parts.append((count, value, 0.0))
-            self.low, self.high = min(self.low, value), max(self.high, value)
+            self.add_part(count, value, value, value, 0.0)
 
     def mean(self) -> float:
         """Return the mean."""
@@ -73,6 +72,7 @@ class Moments:
     @state.setter
     def state(self, value: list[list[float]]) -> None:
         self._parts = [(int(n), mean, deviation) for n, mean, deviation in value[:-1]]
+        self.count = sum(n for n, _, _ in self._parts)
         self.low, self.high = value[-1]
 
     def mean_and_scale(self, source: str, name: str) -> tuple[float, float]:

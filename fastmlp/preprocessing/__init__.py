@@ -3,6 +3,7 @@
 _preprocessing  the class `Preprocessing`, which a model's file holds
 _columns        the settings of one column and of the target: scaling, JSON
 _statistics     what is computed from columns: means, medians, quantiles, categories
+_at_once        the same from many columns at once
 _target_statistics  what is computed from the target: the task, the scale, labels
 _ids            which columns only number or name the rows
 _checks         warnings: columns that give the target away, rows that occur twice

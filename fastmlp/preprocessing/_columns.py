@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from math import isfinite
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -112,7 +114,7 @@ def scaled(values: np.ndarray, mean: float, scale: float) -> np.ndarray:
 FAR = 1e9  # beyond, z / sqrt(1 + (z / clip)^2) is clip to the last bit
 
 
-def clipped(z: np.ndarray, clip: float) -> np.ndarray:
+def clipped(z: np.ndarray, clip: float | np.ndarray) -> np.ndarray:
     """Return z / sqrt(1 + (z / clip)^2)."""
     z = np.clip(z, -FAR, FAR)
     share = z / clip
@@ -189,13 +191,14 @@ LARGEST_LOG = 709.0  # exp of more is infinite
 
 # Fields that versions 1 and 2 lack.
 _NEW_IN_3 = ("clip", "date_parts", "other", "unknown")
+_new_in_3 = attrgetter(*_NEW_IN_3)
+_PLAIN = _new_in_3(Column(""))
 _TARGETS_NEW_IN_3 = ("transform", "shift", "knots", "scores")
 
 
 def is_old_column(column: Column) -> bool:
     """Return whether versions 1 and 2 can describe a column."""
-    plain = Column("")
-    return column.fill != "" and all(getattr(column, n) == getattr(plain, n) for n in _NEW_IN_3)
+    return column.fill != "" and _new_in_3(column) == _PLAIN
 
 
 def column_fields(old: bool) -> list[str]:
@@ -233,8 +236,9 @@ def column_from(
 ) -> Column:
     mean, scale = _checked_scale(mean, scale)
     _expect(isinstance(name, str) and isinstance(categories, list), "a column's name or categories")
-    _expect(all(isinstance(category, str) for category in categories), "categories")
-    _expect(len(set(categories)) == len(categories), "categories")
+    if categories:
+        _expect(all(isinstance(category, str) for category in categories), "categories")
+        _expect(len(set(categories)) == len(categories), "categories")
     _expect(kind in ("numeric", "boolean", "date", "categorical"), "a column's kind")
     _expect(isinstance(indicator, bool) and (fill is not None or not indicator), "an indicator")
     _expect(isinstance(other, bool), "another category")
@@ -244,15 +248,16 @@ def column_from(
     else:
         _expect(not categories and not other, "a column's categories")
     clip, date_parts = float(clip), tuple(date_parts)
-    _expect(bool(np.isfinite(clip)) and clip >= 0, "a column's clip")
-    _expect(set(date_parts) <= set(DATE_PARTS), "the parts of a date")
-    _expect(kind == "date" or not date_parts, "the parts of a date")
+    _expect(isfinite(clip) and clip >= 0, "a column's clip")
+    if date_parts:
+        _expect(set(date_parts) <= set(DATE_PARTS), "the parts of a date")
+        _expect(kind == "date", "the parts of a date")
     _expect(kind in ("numeric", "date") or not clip, "a column's clip")
     if fill is not None and kind == "categorical":
         _expect(fill == "" or fill in categories, "a column's fill")
     elif fill is not None:
         fill = float(fill)
-        _expect(bool(np.isfinite(fill)), "a column's fill")
+        _expect(isfinite(fill), "a column's fill")
     return Column(
         name, kind, mean, scale, fill, categories, indicator, clip, date_parts, other, unknown
     )
@@ -265,8 +270,10 @@ def side_by_side(columns: Sequence[Column], old: bool) -> dict[str, Any]:
     """
     described: dict[str, Any] = {}
     for name in column_fields(old):
-        values = [_json(getattr(column, name)) for column in columns]
-        same = name != "name" and all(value == values[0] for value in values)
+        values = list(map(attrgetter(name), columns))
+        if name == "date_parts":
+            values = list(map(list, values))
+        same = name != "name" and values.count(values[0]) == len(values)
         described[name] = {"all": values[0]} if same else {"each": values}
     return described
 
@@ -313,7 +320,7 @@ def target_from(
 
 def _checked_scale(mean: Any, scale: Any) -> tuple[float, float]:
     mean, scale = float(mean), float(scale)
-    _expect(bool(np.isfinite(mean) and np.isfinite(scale) and scale > 0), "a mean or scale")
+    _expect(isfinite(mean) and isfinite(scale) and scale > 0, "a mean or scale")
     return mean, scale
 
 

@@ -13,6 +13,7 @@ from .._tables.table import Table
 from .._utils import arguments
 from .._utils.names import TASKS
 from ..errors import DataError
+from ._at_once import add_all, summarise
 from ._checks import warnings
 from ._columns import TRANSFORMS, Column, Target
 from ._statistics import CategoryLearner, NumberLearner, Treatment
@@ -98,8 +99,7 @@ class ColumnStatistics:
             self._source = table.source
             self._learners = self._begun(table)
         rows = self._with_target(table, rows)
-        for learner in self._learners:
-            learner.add(table, rows)
+        add_all(self._learners, table, rows)
         for goal in self._goals:
             goal.add(table, rows)
         self._n_rows += table.n_rows
@@ -180,6 +180,9 @@ class ColumnStatistics:
         learners, empty, constant, ids = self._sorted_out()
         scaled = bool(self._treatment.standardize)
         goals = [goal.fitted(self._source, scaled) for goal in self._goals]
+        numbers = [one.sample for one in learners if isinstance(one, NumberLearner)]
+        robust = self._treatment.standardize == "robust"
+        summarise(numbers, self._treatment.impute == "median", robust)
         columns = [learner.fitted(self._source) for learner in learners]
         notes = self._notes(learners, columns, empty, constant, ids)
         dropped = [*self._drop, *empty, *constant, *ids]
@@ -199,17 +202,19 @@ class ColumnStatistics:
                 f"{self._source}: column '{empty[-1]}' has no values, and there is no other input"
             )
         # Nothing can be learnt from a constant: another value later would only disturb.
-        constant = [one for one in left if one.is_constant and one.name not in self._keep]
+        constant = [one.name for one in left if one.is_constant and one.name not in self._keep]
         if len(constant) == len(left):
             constant = []
-        left = [one for one in left if one not in constant]
+        left_out = set(constant)
+        left = [one for one in left if one.name not in left_out]
         ids = [learner for learner in left if self._is_id(learner)]
         if len(ids) == len(left):  # something must stay, rather a number than text
             last = next((one for one in ids if isinstance(one, NumberLearner)), ids[-1])
             ids.remove(last)
             self._last_input = last.name
-        left = [one for one in left if one not in ids]
-        return left, empty, [one.name for one in constant], [one.name for one in ids]
+        left_out = {one.name for one in ids}
+        left = [one for one in left if one.name not in left_out]
+        return left, empty, constant, [one.name for one in ids]
 
     def _notes(
         self,

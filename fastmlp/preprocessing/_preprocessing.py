@@ -34,7 +34,15 @@ from ._dates import waves
 from ._fit import ColumnStatistics, choose_task
 from ._target_statistics import regression_numbers
 from ._targets import refuse_negative
-from ._transform import cast, category_codes, filled_values, listed, refuse_missing, target_codes
+from ._transform import (
+    cast,
+    category_codes,
+    filled_values,
+    listed,
+    refuse_missing,
+    target_codes,
+    write_numbers,
+)
 
 _WIDE = 4096  # columns; of more, each field is one list, which JSON has room for
 
@@ -408,7 +416,11 @@ class Preprocessing:
         start = 0
         missing: np.ndarray | None
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
-            for column in self.columns:
+            written = write_numbers(table, self.columns, xt)
+            for column, is_written in zip(self.columns, written, strict=True):
+                if is_written:
+                    start += column.width
+                    continue
                 if column.kind == "categorical":
                     codes, missing, n_unknown = category_codes(table, column)
                     if n_unknown and unseen is not None:

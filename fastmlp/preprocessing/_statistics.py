@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,8 @@ from ._transform import refuse_missing
 Rows = np.ndarray | None
 
 _MOST_COUNTED = 1 << 20  # categories of a column
+HUGE = 1e150  # of such numbers, squares and sums of squares could overflow
+QUARTILES = (0.25, 0.5, 0.75)
 
 
 class Sample:
@@ -33,10 +34,13 @@ class Sample:
         self._limit = limit
         self._parts: list[np.ndarray] = []
         self._kept = self._seen = 0
-        self._rng = np.random.default_rng(0)
+        self._rng: np.random.Generator | None = None  # made when it is needed: that takes time
+        self._median: float | None = None  # computed once
+        self._quartiles: list[float] | None = None
 
     def add(self, values: np.ndarray) -> None:
         """Add numbers."""
+        self._median = self._quartiles = None
         room = len(values) if self._limit is None else self._limit - self._kept
         head, tail = values[:room], values[room:]
         if head.size:
@@ -45,6 +49,7 @@ class Sample:
             self._seen += len(head)
         if tail.size:  # Vitter's algorithm R
             kept = self.values()
+            self._rng = self._rng or np.random.default_rng(0)
             places = self._rng.integers(0, self._seen + 1 + np.arange(len(tail)))
             chosen = places < self._kept
             kept[places[chosen]] = tail[chosen]
@@ -52,15 +57,30 @@ class Sample:
 
     def median(self) -> float:
         """Return the median."""
-        return float(np.median(self.values()))
+        if self._median is None:
+            self._median = float(np.median(self.values()))
+        return self._median
 
-    def quantiles(self, shares: Sequence[float]) -> list[float]:
-        """Return quantiles."""
-        values = self.values()
-        largest = float(max(-values.min(), values.max(), 1.0))
-        if largest > 1e150:  # differences of huge values could overflow
-            return [float(q) * largest for q in np.quantile(values / largest, shares)]
-        return [float(q) for q in np.quantile(values, shares)]
+    def quartiles(self) -> list[float]:
+        """Return the lower quartile, the quantile 0.5 and the upper quartile."""
+        if self._quartiles is None:
+            values = self.values()
+            largest = float(max(-values.min(), values.max(), 1.0))
+            if largest > HUGE:  # differences of huge values could overflow
+                found = np.quantile(values / largest, QUARTILES) * largest
+            else:
+                found = np.quantile(values, QUARTILES)
+            self._quartiles = found.tolist()
+        return self._quartiles
+
+    def remember(self, median: float | None, quartiles: list[float] | None) -> None:
+        """Take a median and quartiles that were computed elsewhere; None: not computed."""
+        self._median, self._quartiles = median, quartiles
+
+    @property
+    def size(self) -> int:
+        """How many numbers are kept."""
+        return self._kept
 
     def values(self) -> np.ndarray:
         """Return the numbers kept."""
@@ -107,6 +127,43 @@ class NumberLearner:
         self._n_filled = 0  # of the training rows
         self._low, self._high = np.inf, -np.inf  # of all rows
         self.n_missing = self.n_present = 0  # of all rows
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `add_plain` may take the place of `add`."""
+        return self._rows is None and self._column.kind != "date"
+
+    @property
+    def sample(self) -> Sample:
+        """The numbers of which quantiles are taken."""
+        return self._sample
+
+    def add_plain(
+        self,
+        n_rows: int,
+        low: float,
+        high: float,
+        training: np.ndarray,
+        part: tuple[float, float, float, float],
+    ) -> None:
+        """Add a table in which no cell of the column is missing, as `add` does.
+
+        Parameters
+        ----------
+        n_rows : int
+        low, high : float
+            Of all rows.
+        training : ndarray of float64
+            The training rows' numbers.
+        part : tuple of float
+            Their smallest and largest number, mean and deviation.
+        """
+        self.n_present += n_rows
+        self._low, self._high = min(self._low, low), max(self._high, high)
+        if self._scaling or self._treatment.impute is not None:
+            self._moments.add_part(len(training), *part)
+        if self._samples:
+            self._sample.add(training)
 
     def add(self, table: Table, rows: Rows) -> None:
         """Add a table, of which `rows` are for training."""
@@ -186,7 +243,7 @@ class NumberLearner:
     def _scale_robustly(self, source: str) -> None:
         column = self._column
         _, deviation = self._moments.mean_and_scale(source, column.name)
-        low, column.mean, high = self._sample.quantiles((0.25, 0.5, 0.75))
+        low, column.mean, high = self._sample.quartiles()
         largest = max(abs(self._moments.low), abs(self._moments.high)) or 1.0
         # Rounding can part equal numbers: see Moments.mean_and_scale.
         column.scale = high - low if high - low > 1e-12 * largest else deviation

@@ -10,12 +10,16 @@ import pytest
 N = 60_000
 
 
-@pytest.fixture
-def wide(write):
-    values = np.random.default_rng(0).integers(0, 100, (6, N))
+def table(n_rows):
+    values = np.random.default_rng(0).integers(0, 100, (n_rows, N))
     lines = [",".join([*(f"column_number_{i}" for i in range(N)), "y"])]
     lines += [",".join(map(str, [*row, row[0] + row[1]])) for row in values]
-    return write("wide.csv", "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def wide(write):
+    return write("wide.csv", table(6))
 
 
 @pytest.mark.slow
@@ -40,7 +44,10 @@ def test_other_commands(run, wide):
         run("ensemble", *common, "--units", 2, "--epochs", 1, "--members", 2, "-o", "e").code == 0
     )
     assert run("predict", "e", wide, "-q").code == 0
-    swept = run("sweep", *common, "--units", "2", "--epochs", 1, "-o", "s.db")
+    sweep = ("sweep", *common, "--units", "2", "--epochs", 1, "-o", "s.db")
+    refused = run(*sweep)  # by default, no row of six is held out
+    assert refused.code == 2 and "give validation_split above 0" in refused.err
+    swept = run(*sweep, "--validation-split", 0.34)
     assert swept.code == 0, swept.err
     outcome = run("path", *common, "--units", "2", "--epochs", 1, "--n-lambdas", 2, "--folds", 2,
                   "-o", "p")  # fmt: skip
