@@ -75,7 +75,8 @@ def draw_shares(ax: Axes, axes: tuple[Array, Array], shares: Array, n_classes: i
     colours = np.array(class_colours(n_classes))[:k, :3]
     sure = (shares.max(2) - 1 / k) / (1 - 1 / k)
     weights = shares**2
-    mixed = weights @ colours / weights.sum(2, keepdims=True)
+    total = weights.sum(2, keepdims=True)  # 0 where a network gives no class a share
+    mixed = weights @ colours / np.where(total > 0, total, 1)
     alpha = BACKGROUND_ALPHA * (0.25 + 1.5 * np.clip(sure, 0, 1))
     # Half a step outwards, so that each pixel has its mesh point at its centre.
     half = [(x[-1] - x[0]) / (len(x) - 1) / 2 for x in axes]

@@ -240,7 +240,20 @@ class Store:
             )
         if (found := self._value("PRAGMA quick_check(1)")) != "ok":
             raise StoreError(f"{self.name}: damaged: {' '.join(str(found).split())}")
+        self._require_all_pages()
         return True
+
+    def _require_all_pages(self) -> None:
+        """Raise StoreError if the end of the file is missing, which SQLite may not notice."""
+        if Path(f"{self.name}-wal").exists():  # which may have the last pages
+            return
+        with Path(self.name).open("rb") as file:
+            header = file.read(32)
+            size = file.seek(0, os.SEEK_END)
+        page = int.from_bytes(header[16:18], "big")
+        expected = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+        if size < expected:
+            raise StoreError(f"{self.name}: damaged: {size} of its {expected} bytes are left")
 
     def _value(self, query: str) -> Any:
         row = self._connection.execute(query).fetchone()

@@ -225,7 +225,8 @@ def test_long_names_of_twelve_classes_leave_the_axes_their_size():
         figure.draw_without_rendering()
     assert area(long.axes[0]) > 0.3
     shown = [text.get_text() for text in long.axes[0].get_legend().get_texts()]
-    assert len(set(shown)) == 12  # and they can still be told apart
+    names_shown = {text for text in shown if "wrong" not in text}
+    assert len(names_shown) == 12  # and they can still be told apart
 
 
 # ---- histories ---------------------------------------------------------------------------------
