@@ -18,7 +18,7 @@ import recording
 
 from fastmlp import bench, plots
 from fastmlp._utils.progress import ProgressLine
-from fastmlp.plots import _style
+from fastmlp.plots import _layout, _style
 
 LOOKS = {  # colour, marker
     "fastmlp": (_style.BLUE, "o"),
@@ -64,14 +64,14 @@ def factor(ratio):
     return f"{ratio:.1f}x" if ratio >= 0.995 else f"{ratio:.2f}x"
 
 
-@_style.styled
+@_layout.drawing
 def chart(document):
     """Return a figure with a dot for each library in each case, over time on a log axis."""
     groups = {}
     for row in document["results"]:
         groups.setdefault(row["case"], []).append(row)
     n_rows = sum(len(rows) for rows in groups.values()) + GAP * len(groups)
-    figure = _style.new_figure(8.5, 1.6 + 0.17 * n_rows)
+    figure = _layout.new_figure(8.5, 1.6 + 0.17 * n_rows)
     axes = figure.subplots()
     y, middles = 0.0, []
     for rows in groups.values():

@@ -27,7 +27,7 @@ from fastmlp import _kernels, datasets, models, plots, threads
 from fastmlp._utils.progress import ProgressLine
 from fastmlp.bench import clock
 from fastmlp.bench.cases import Case
-from fastmlp.plots import _style
+from fastmlp.plots import _layout, _style
 
 FULL = {
     "units": tuple(2**k for k in range(1, 14)),
@@ -199,13 +199,13 @@ def grouped(rows, *names):
 # ---- the chart ----
 
 
-@_style.styled
+@_layout.drawing
 def chart(document):
     """Return a figure with a panel for each depth and mode, and a line for each batch size."""
     measured = [row for row in document["results"] if "left_out" not in row]
     layers = sorted({row["layers"] for row in measured})
     batches = sorted({row["batch"] for row in measured})
-    figure = _style.new_figure(1.2 + 2.5 * len(layers), 7)
+    figure = _layout.new_figure(1.2 + 2.5 * len(layers), 7)
     axes = figure.subplots(2, len(layers), sharex=True, sharey=True, squeeze=False)
     looks = dict(zip(batches, line_looks(len(batches)), strict=True))
     for i, skip_dead in enumerate((True, False)):

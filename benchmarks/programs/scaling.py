@@ -168,11 +168,12 @@ def check(document):
 
 def drawn(document):
     """Return the figure."""
+    from fastmlp.plots import _layout
     from fastmlp.plots import _style as style
 
-    @style.styled
+    @_layout.drawing
     def draw():
-        figure = style.new_figure(10.5, 3.7)
+        figure = _layout.new_figure(10.5, 3.7)
         left, middle, right = figure.subplots(1, 3)
         draw_check(left, check(document), style)
         draw_strong(middle, document, style)

@@ -51,7 +51,7 @@ def check(case):
             np.testing.assert_allclose(found, net.weights(i), rtol=1e-6, atol=0.02 * RATE)
             np.testing.assert_allclose(bias, net.bias(i), rtol=1e-6, atol=0.02 * RATE)
             assert np.abs(net.weights(i) - work.weights[i]).max() > 0.5 * RATE
-    expected = np.empty((len(x), 1))
+    expected = np.empty((len(x), case.outputs))
     net.predict(x, expected, n_threads=1)
     np.testing.assert_allclose(peer.predict(), expected, rtol=1e-4, atol=1e-4)
 
