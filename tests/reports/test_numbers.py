@@ -152,7 +152,7 @@ def test_numbers_are_plain_json(measured):
     assert json.loads(text)["task"] == "classification" and numbers.threshold is None
 
 
-@pytest.mark.parametrize("effort", ["normal", "high"])
+@pytest.mark.parametrize("effort", ["normal", pytest.param("high", marks=pytest.mark.slow)])
 def test_the_recipe_trains_the_same_network(trained, effort, tmp_path, monkeypatch, capsys):
     import csv
     import tomllib

@@ -54,7 +54,12 @@ def pages(trained):
     return of
 
 
-CASES = [("two", "normal"), ("three", "normal"), ("number", "normal"), ("number", "high")]
+CASES = [
+    ("two", "normal"),
+    pytest.param("three", "normal", marks=pytest.mark.slow),
+    pytest.param("number", "normal", marks=pytest.mark.slow),
+    pytest.param("number", "high", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("task", "effort"), CASES)
