@@ -6,7 +6,7 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
     train, ensemble, path, sweep           train one network or many
     catalogue, datasets                    the lecture's networks and data
     predict, evaluate, compare             apply saved models to a table
-    summary, inspect, plot, prune          look into a model, draw it, make it smaller
+    summary, inspect, plot, report, prune  look into a model, draw it, make it smaller
     export, import_                        models of other programs
     bench, doctor, completion              speed, the installation, the shell
     _app, __main__                         the command with its subcommands

@@ -41,6 +41,7 @@ COMMANDS = {
     "import": "Read a model from a Keras or PyTorch file.",
     "prune": "Remove unused units from a model; its predictions stay the same.",
     "plot": "Draw a model, or data.",
+    "report": "Write one page about a model: how good it is, what it uses, where it fails.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
     "doctor": "Check the installation, and print what helps and the facts for a bug report.",

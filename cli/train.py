@@ -18,10 +18,12 @@ from ._output import (
     Messages,
     OutputOptions,
     check_model,
+    check_output,
     check_outputs,
     keep,
     print_json,
     refuse_standard_output,
+    write_bytes,
 )
 from ._training import NetworkOptions, TrainingOptions
 
@@ -40,6 +42,7 @@ Examples:
   fastmlp train patients.csv --target ill --group patient --cost fp:1,fn:10 -o ill.fmlp
   fastmlp train sales.csv --target sold --time day --loss quantile:0.9 --refit -o sales.fmlp
   fastmlp train sales.csv --target sold --max-time 10m -o sales.fmlp
+  fastmlp train houses.csv --target price --report houses.html
   fastmlp train houses.csv --target price --find-rate --plot figures
   fastmlp train --units 1024x5 --l1 0.001
   fastmlp train --units 1024x5 --l1 0.001 --proximal -o sparse.fmlp
@@ -120,6 +123,9 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @group(_resume.Checkpoints, "checkpoints")
 @_resume.resume
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
+@click.option(
+    "--report", "page", metavar="FILE", help="Write a page about the model, HTML, to this file."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and print sizes; do not train.")
 @_options.output(metavar="MODEL", help="Write the model to this file.")
 @_options.common
@@ -136,6 +142,7 @@ def command(
     sharding: _ranks.Sharding,
     checkpoints: _resume.Checkpoints,
     figures: str | None,
+    page: str | None,
     dry_run: bool,
     results: OutputOptions,
     report: Messages,
@@ -177,7 +184,7 @@ def command(
         click.echo(job.configuration(), nl=False)
         return
     if options.find_rate:
-        files = {"-o": results.output, "--checkpoint": checkpoints.checkpoint}
+        files = {"-o": results.output, "--checkpoint": checkpoints.checkpoint, "--report": page}
         for flag, file in files.items():
             if file is not None:
                 raise click.UsageError(f"--find-rate does not train: there is nothing for {flag}")
@@ -190,6 +197,8 @@ def command(
             if figures is not None:
                 drawing = _drawing(job.model, job.data)
                 check_outputs(figures, drawing.files, results.force, create=not dry_run)
+    if page is not None:
+        _check_page(page, job, results.force)
     job.settings.batch_size = min(job.settings.batch_size, job.data.n_rows)
     if dry_run:
         _report.print_sizes(job.model, job.data, job.settings, results.as_json)
@@ -212,10 +221,33 @@ def command(
         drawing.model = job.model
         drawing.save(str(figures))
         report.note(f"Wrote {', '.join(drawing.files)} to {figures}.")
+    if page is not None:
+        _write_page(page, job)
+        report.note(f"Wrote {page}.")
     if results.as_json:
         print_json({**scored, "output": results.output})
     else:
         job.print_result(scored, results.output)
+
+
+def _check_page(page: str, job: Job, force: bool) -> None:
+    """Fail, before training, if there could be no report afterwards."""
+    source = job.given.source.data
+    if not isinstance(job, TableJob) or source in (None, "-"):
+        raise click.UsageError("--report needs DATA, the file of a table that fits into memory")
+    if job.data.preprocessing.further:
+        raise click.UsageError("--report needs a single --target")
+    from fastmlp import reports
+
+    reports.check_installed()
+    check_output(page, force)
+
+
+def _write_page(page: str, job: Job) -> None:
+    from fastmlp import reports, tabular
+
+    found = reports.report(tabular.TableModel(job.model), job.given.source.data)
+    write_bytes(page, found.html.encode())
 
 
 def _drawing(model: Sequential, data: _data.Data) -> Drawing:

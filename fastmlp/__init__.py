@@ -42,12 +42,14 @@ if TYPE_CHECKING:
         paths,
         plots,
         regularizers,
+        reports,
         schedules,
         sweeps,
         tabular,
     )
     from .ensembles import ensemble
     from .paths import path
+    from .reports import report
     from .sweeps import sweep
     from .tabular import TableModel, fit
     from .threads import get_num_threads, set_num_threads
@@ -73,6 +75,7 @@ _FUNCTIONS = {
     "fit": "tabular",
     "get_num_threads": "threads",
     "path": "paths",
+    "report": "reports",
     "set_num_threads": "threads",
     "sweep": "sweeps",
 }
@@ -101,6 +104,8 @@ __all__ = [
     "paths",
     "plots",
     "regularizers",
+    "report",
+    "reports",
     "schedules",
     "set_num_threads",
     "sweep",

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from .._model.model import Model, all_or_nothing
-from .._training import evaluation
 from .._training.input_gradients import InputGradients
 from .._utils import arguments, cards
-from ._features import Feature, named_features
+from ._features import Feature, checked_inputs, named_features, outputs_of
 
 METHODS = ("auto", "shapley", "gradients")
 _EXACT = 10  # features; with more, Shapley values are sampled
@@ -151,13 +150,16 @@ def attributions(
     Erion et al. (2021), Improving Performance of Deep Learning Models with Axiomatic Attribution
     Priors and Expected Gradients, Nature Machine Intelligence 3.
     """
-    x = model.checked_inputs(x)
-    background = x if background is None else model.checked_inputs(background, "background")
+    x = checked_inputs(model, x)
+    if background is None:
+        background = x
+    background = checked_inputs(model, background, "background")
     method = arguments.one_of("method", method, METHODS)
     n_samples = arguments.integer("n_samples", n_samples)
     known = named_features(features, x.shape[1])
     if method == "auto":
-        method = "shapley" if len(known) <= _MANY else "gradients"
+        alone = isinstance(model, Model)
+        method = "gradients" if alone and len(known) > _MANY else "shapley"
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     rng = np.random.default_rng(arguments.integer("seed", seed, 0))
@@ -166,13 +168,14 @@ def attributions(
         background = background[np.sort(chosen)]
 
     def predicted(rows: np.ndarray) -> np.ndarray:
-        outputs = evaluation.predict(model, rows)
+        outputs = outputs_of(model, rows)
         if postprocess is not None:
             outputs = postprocess(outputs)
         return np.asarray(outputs, np.float64).reshape(len(rows), -1)
 
     base, at_x = predicted(background).mean(0), predicted(x)
     if method == "gradients":
+        arguments.instance("model", model, Model)
         slopes = _slopes(postprocess, model.n_outputs or 1)
         found = _gradients(model, x, background, known, predicted, slopes, rng, n_samples)
     elif len(known) <= _EXACT:

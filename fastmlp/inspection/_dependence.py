@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .._model.model import Model, all_or_nothing
+from .._model.model import all_or_nothing
 from .._utils import arguments, arrays
-from ._features import Feature, check_columns, predictions, single_column
+from ._features import Feature, check_columns, checked_inputs, predictions, single_column
 
 _CURVES = 50  # single rows whose curves are kept
 
@@ -89,7 +89,7 @@ def _own_values(feature: Feature, x: np.ndarray) -> np.ndarray:
 
 @all_or_nothing
 def partial_dependence(
-    model: Model,
+    model: Any,
     x: Any,
     features: Any,
     grid: Any = 40,
@@ -99,7 +99,7 @@ def partial_dependence(
 
     Parameters
     ----------
-    model : Model
+    model : Model or Ensemble
     x : array-like of shape (n, n_inputs)
     features : int or Feature, or a list or tuple of one or two of them
         Columns of x, or features.
@@ -115,7 +115,7 @@ def partial_dependence(
     -------
     PartialDependence
     """
-    x = arguments.instance("model", model, Model).checked_inputs(x)
+    x = checked_inputs(model, x)
     if postprocess is not None:
         arguments.function("postprocess", postprocess)
     given = list(features) if isinstance(features, list | tuple) else [features]

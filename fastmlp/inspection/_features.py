@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._model.model import Model
 from .._training import evaluation
-from .._utils import arguments
+from .._utils import arguments, arrays
 from ..preprocessing import Column, waves
 
 if TYPE_CHECKING:
-    from .._model.model import Model
     from ..preprocessing import Preprocessing
 
 
@@ -113,8 +113,25 @@ def features(preprocessing: Preprocessing) -> list[Feature]:
     return result
 
 
+def checked_inputs(model: Any, x: Any, name: str = "x") -> np.ndarray:
+    """Return x as an array that a model, or an ensemble of models, takes."""
+    if isinstance(model, Model):
+        return model.checked_inputs(x, name)
+    for attribute in ("predict", "n_inputs", "dtype"):
+        if not hasattr(model, attribute):
+            arguments.instance("model", model, Model)
+    return arrays.inputs(x, model.n_inputs, model.dtype, name)
+
+
+def outputs_of(model: Any, x: np.ndarray) -> np.ndarray:
+    """Return the outputs of a model, or the mean outputs of an ensemble."""
+    if isinstance(model, Model):
+        return evaluation.predict(model, x)
+    return np.asarray(model.predict(x, verbose=0))
+
+
 def predictions(
-    model: Model, x: np.ndarray, changes: Iterable[tuple[tuple[int, ...], np.ndarray]]
+    model: Any, x: np.ndarray, changes: Iterable[tuple[tuple[int, ...], np.ndarray]]
 ) -> Iterator[np.ndarray]:
     """Yield the model's outputs (n, n_outputs) for x with each change made to it.
 
@@ -129,7 +146,7 @@ def predictions(
             block = np.repeat(x[None], len(batch), axis=0)
         for part, (columns, values) in zip(block, batch, strict=False):
             part[:, columns] = values
-        outputs = evaluation.predict(model, block[: len(batch)].reshape(-1, x.shape[1]))
+        outputs = outputs_of(model, block[: len(batch)].reshape(-1, x.shape[1]))
         yield from outputs.reshape(len(batch), len(x), -1)
         for part, (columns, _) in zip(block, batch, strict=False):
             part[:, columns] = x[:, columns]

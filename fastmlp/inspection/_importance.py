@@ -11,10 +11,10 @@ import numpy as np
 from .. import losses, metrics
 from .._model.compatibility import check_last, metric_kind
 from .._model.model import Model, all_or_nothing
-from .._training import data, evaluation
+from .._training import data
 from .._utils import arguments, arrays, cards
 from ..errors import DataError
-from ._features import Feature, named_features, predictions
+from ._features import Feature, checked_inputs, named_features, outputs_of, predictions
 
 _SHOWN = 12  # features on a notebook's card
 
@@ -93,9 +93,7 @@ class Importance:
         return "\n".join([head, *rows])
 
 
-def _score(
-    model: Model, metric: Any, y: np.ndarray
-) -> tuple[str, Callable[[Any, Any], float], bool]:
+def _score(model: Any, metric: Any, y: np.ndarray) -> tuple[str, Callable[[Any, Any], float], bool]:
     """Return a metric's name, its function of (y, outputs), and whether larger is better."""
     loss, n_outputs = model.loss, model.n_outputs
     assert n_outputs is not None
@@ -117,7 +115,8 @@ def _score(
         return name, lambda y, outputs: float(np.mean(own(y, outputs))), False
     kind = ""
     if loss is not None:
-        check_last(model.dense_layers[-1], loss, [chosen])
+        last = model if isinstance(model, Model) else model[0]
+        check_last(last.dense_layers[-1], loss, [chosen])
         kind = metric_kind(loss, y, n_outputs)
     engine = chosen.engine_name(kind, n_outputs)
     if loss is not None and engine == kind and type(chosen).finish is metrics.Metric.finish:
@@ -132,7 +131,7 @@ def _score(
 
 @all_or_nothing
 def permutation_importance(
-    model: Model,
+    model: Any,
     x: Any,
     y: Any,
     n_repeats: int = 10,
@@ -144,7 +143,7 @@ def permutation_importance(
 
     Parameters
     ----------
-    model : Model
+    model : Model or Ensemble
     x : array-like of shape (n, n_inputs)
     y : array-like of shape (n, n_outputs), or class indices as the loss takes them
     n_repeats : int
@@ -168,10 +167,9 @@ def permutation_importance(
     DataError
         If x and y do not have these shapes or have a single row.
     """
-    arguments.instance("model", model, Model)
     arguments.integer("n_repeats", n_repeats)
     seed = arguments.seed(seed)
-    x = model.checked_inputs(x)
+    x = checked_inputs(model, x)
     assert model.n_outputs is not None
     chosen = named_features(features, x.shape[1])
     if model.loss is None:
@@ -192,7 +190,7 @@ def permutation_importance(
                 yield feature.columns, values[rng.permutation(len(x))]
 
     sign = -1.0 if larger_is_better else 1.0
-    baseline = function(y, evaluation.predict(model, x))
+    baseline = function(y, outputs_of(model, x))
     values = [function(y, outputs) for outputs in predictions(model, x, changes())]
     worse = sign * (np.array(values) - baseline)
     names = [feature.name for feature in chosen]

@@ -36,6 +36,7 @@ _models         what the figures read from a model
 _layout         axes, title, size, theme and plain text of all figures
 _figure         the class of figures, which notebooks show by themselves
 _numbers        numbers on axes
+_page           figures inside an HTML page
 _style          colours, type sizes, legends, `save`
 """
 
@@ -47,6 +48,7 @@ from ._inspection import plot_importance, plot_layer_report
 from ._layers import plot_ensemble, plot_layer_activations_facetted, plot_layers
 from ._layout import parse_size
 from ._network import plot_network
+from ._page import dark_rules, inline_svg
 from ._path import plot_cv, plot_path
 from ._path_fits import plot_path_fits
 from ._regression import plot_regression_data
@@ -72,6 +74,8 @@ from ._units import plot_contributions, plot_unit_map
 
 __all__ = [
     "PALETTE",
+    "dark_rules",
+    "inline_svg",
     "parse_size",
     "plot_attribution",
     "plot_attributions",

@@ -237,7 +237,7 @@ def _entitle(figure: Figure, axes: list[Axes] | None, title: str, theme: str) ->
         return
     own = figure.get_suptitle()
     text = f"{title}, {own}" if own else title
-    colour = _colour(theme)(_rgba(INK))
+    colour = theme_colour(theme)(_rgba(INK))
     figure.suptitle(text, x=0.01, ha="left", fontsize=12, color=colour, wrap=True)
 
 
@@ -315,7 +315,7 @@ _DARK, _LIGHT = (0.078, 0.094, 0.118), (0.90, 0.91, 0.93)  # page and letters of
 _NEUTRAL = 0.07  # spread of the channels of a grey
 
 
-def _colour(theme: str) -> Callable[[Any], Any]:
+def theme_colour(theme: str) -> Callable[[Any], Any]:
     """Return what a theme makes of a colour, (r, g, b, alpha)."""
 
     def dark(colour: Any) -> Any:
@@ -346,7 +346,7 @@ def _recolour(artists: list[Artist], axes: Iterable[Axes], theme: str) -> None:
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    changed = _colour(theme)
+    changed = theme_colour(theme)
     for artist in artists:
         if artist.get_gid() == AS_DRAWN:
             continue

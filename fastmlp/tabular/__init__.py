@@ -18,6 +18,7 @@ _calibration  one temperature for a classifier's probabilities
 _intervals    split-conformal intervals and sets
 _thresholds   from which probability on a row counts as class 1
 _digest       which rows a model has seen
+_profile      the distribution of each column in training, and how later tables differ
 _quality      what a model keeps of all this
 _figures      figures of a network on the rows of a table
 _summary      what a model knows of its table, as text
@@ -46,12 +47,14 @@ from ._prepare import (
     prepared_stream,
     row_weights,
 )
+from ._profile import ColumnProfile, Drift, drifts
 from ._quality import HeldOut, Quality
 from ._rate import RateCurve, find_rate
 from ._scores import (
     bootstrap,
     per_class,
     rounded,
+    row_losses,
     scores,
     shown_name,
     standard_errors,
@@ -76,8 +79,10 @@ __all__ = [
     "TABLE_FIGURES",
     "UNBOUNDED",
     "Baselines",
+    "ColumnProfile",
     "Conformal",
     "Decisions",
+    "Drift",
     "FoldsTraining",
     "HeldOut",
     "Prepared",
@@ -101,6 +106,7 @@ __all__ = [
     "cross_validated",
     "decide",
     "describe",
+    "drifts",
     "figures",
     "find_rate",
     "fit",
@@ -116,6 +122,7 @@ __all__ = [
     "refit",
     "rounded",
     "row_hashes",
+    "row_losses",
     "row_weights",
     "scale_last_layer",
     "score",

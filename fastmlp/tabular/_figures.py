@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from .._utils import arguments
 from .._utils.names import CLASS_FIGURES, EXPLANATIONS, NUMBER_FIGURES
 from ..datasets import Table
 from ..errors import DataError
-from ..models import Sequential
 from ..preprocessing import Preprocessing, usable_rows
 from ._quality import Quality
 
@@ -31,7 +32,7 @@ class TableFigures:
 
     Parameters
     ----------
-    network : Sequential
+    network : Sequential or Ensemble
     preprocessing : Preprocessing
         Of one target.
     table : Table
@@ -47,7 +48,7 @@ class TableFigures:
 
     def __init__(
         self,
-        network: Sequential,
+        network: Any,
         preprocessing: Preprocessing,
         table: Table,
         quality: Quality | None = None,
@@ -65,6 +66,19 @@ class TableFigures:
         self.encoded_y = preprocessing.targets(table, dtype, self.rows)
         self.outputs = network.predict(self.x, verbose=0)
         self.features: list[Feature] = inspection.features(preprocessing)
+
+    def part(self, chosen: np.ndarray) -> TableFigures:
+        """Return the same for some of the rows.
+
+        Parameters
+        ----------
+        chosen : ndarray of int or bool
+            Places among the rows with a target.
+        """
+        result = copy.copy(self)
+        result.rows, result.x = self.rows[chosen], self.x[chosen]
+        result.encoded_y, result.outputs = self.encoded_y[chosen], self.outputs[chosen]
+        return result
 
     # ---- what is predicted ----
 
@@ -193,7 +207,7 @@ class TableFigures:
             return plots.plot_qq(self.y, self.predicted, **label, **layout)
         if kind == "residuals":
             chosen = chosen or self._most_important(seed)[: _MOST_COLUMNS - 3]
-            values = {self.features[i].name: self._values(i) for i in chosen}
+            values = {self.features[i].name: self.values_of(i) for i in chosen}
             return plots.plot_residuals(self.y, self.predicted, values, **label, **layout)
         interval = self.quality.interval
         if interval is None:
@@ -206,7 +220,7 @@ class TableFigures:
             self.y, self.predicted, lower, upper, level=interval.level, **label, **layout
         )
 
-    def _values(self, i: int) -> np.ndarray:
+    def values_of(self, i: int) -> np.ndarray:
         """Return a column's values in its own units, or its categories as text."""
         feature = self.features[i]
         part = self.x[:, list(feature.columns)]
@@ -243,7 +257,24 @@ class TableFigures:
         return plots.plot_importance(self.importance_of(seed), **layout)
 
     def _dependence(self, chosen: list[int], row: int, seed: int, layout: dict[str, Any]) -> Figure:
-        chosen = chosen or self._most_important(seed)[:_MOST_COLUMNS]
+        return self.dependence(chosen or self._most_important(seed)[:_MOST_COLUMNS], **layout)
+
+    def dependence(self, chosen: Sequence[int], *, single: bool = True, **layout: Any) -> Figure:
+        """Draw the partial dependence on some features.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Places among `features`.
+        single : bool
+            Whether to draw single rows, too.
+        **layout
+            As for `draw`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         x = self._sample()
         several = [
             inspection.partial_dependence(
@@ -251,6 +282,8 @@ class TableFigures:
             )
             for i in chosen
         ]
+        if not single:
+            several = [replace(found, curves=found.curves[:0]) for found in several]
         names = self.labels if len(self.labels) > 2 else None
         return plots.plot_partial_dependence(
             several, y_label=self.answer_name, output_names=names, **layout
@@ -309,7 +342,7 @@ class TableFigures:
                 rows[:, list(feature.columns)] = values
             return rows
 
-        values = [self._values(self.features.index(feature)) for feature in pair]
+        values = [self.values_of(self.features.index(feature)) for feature in pair]
         points = np.stack(values, axis=1)
         known = np.isfinite(points).all(1)
         if not layout.get("title") and len(self.features) > 2:

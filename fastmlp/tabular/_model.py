@@ -113,10 +113,12 @@ class TableModel:
     # ---- predictions ----
 
     def _outputs(self, data: Any) -> np.ndarray:
-        table = opened(data, {}, self._reading())
+        table = opened(data, {}, self.reading)
         return self.network.predict(self.preprocessing.inputs(table), verbose=0)
 
-    def _reading(self) -> ReadingOptions | None:
+    @property
+    def reading(self) -> ReadingOptions | None:
+        """How the file of the training was read, for later ones; None if it was not a file."""
         state = self.network.extras.get("reading")
         return None if state is None else ReadingOptions.from_dict(state)
 
@@ -204,7 +206,7 @@ class TableModel:
             'base_rate'; for more classes 'log_loss', 'accuracy', 'balanced_accuracy', 'macro_f1'
             and 'base_rate'.
         """
-        table = opened(data, {}, self._reading())
+        table = opened(data, {}, self.reading)
         state = self.preprocessing
         names = [self.target] if isinstance(self.target, str) else self.target
         rows, _ = usable_rows(table, names)
@@ -253,7 +255,7 @@ class TableModel:
         -------
         matplotlib.figure.Figure
         """
-        table = opened(data, {}, self._reading())
+        table = opened(data, {}, self.reading)
         found = TableFigures(self.network, self.preprocessing, table, self.quality)
         return found.draw(kind, columns=columns, row=row, seed=seed, **layout)
 

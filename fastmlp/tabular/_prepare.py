@@ -22,6 +22,7 @@ from ..preprocessing import Preprocessing, choose_task, column_names
 from ._class_weights import class_weights
 from ._decisions import Decisions, decide, seconds
 from ._held_out import HeldOutRows, column_codes, column_numbers, held_out
+from ._profile import profiles
 
 READING = (
     "delimiter", "decimal", "thousands", "encoding", "comment", "header", "missing", "dates",
@@ -105,6 +106,11 @@ class Prepared:
         layer = PiecewiseLinear(self.decisions.bins)
         layer.adapt(self.train[0])
         return layer.edges
+
+    @functools.cached_property
+    def profile(self) -> list[dict[str, Any]]:
+        """The distribution of each column, as the model keeps it."""
+        return profiles(self.preprocessing, self.x)
 
     @property
     def own_penalty(self) -> bool:

@@ -112,6 +112,7 @@ def describe(prepared: Prepared, model: Any) -> None:
         twice=prepared.repeated > 0,
         notes=list(prepared.notes),
         n_rows=prepared.n_rows or len(prepared.y),
+        profile=prepared.profile,
     )
 
 
