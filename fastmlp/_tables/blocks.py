@@ -8,7 +8,7 @@ import numpy as np
 
 from .cells import Cells
 
-MOST_VALUES = 1 << 18  # of a block: 2 MiB
+MOST_VALUES = 1 << 11  # of a block: 16 KiB
 
 
 def blocks(columns: Sequence[Cells]) -> Iterator[tuple[slice, np.ndarray]]:
