@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import tabular
-from .._model.clone import clone
 from .._training.arguments import Arguments
 from .._training.data import Rows
 from ..errors import DivergedError
@@ -53,7 +52,7 @@ class TableMembers(Training):
         arguments = Arguments(batch_size, epochs, verbose, 0.0, True)
         validation = None if parts is not None or first.held is None else Rows(*first.held)
         rows = Rows(*(first.taken() if parts is not None else first.train))
-        templates = [template(kind) for kind in kinds]
+        templates = [tabular.template(kind) for kind in kinds]
         super().__init__(templates, seeds, rows, validation, arguments, bootstrap, parts)
         self.kinds, self.held = kinds, validation
         # Below 500 rows, the folds of `fit` choose the number of epochs.
@@ -125,15 +124,6 @@ class TableMembers(Training):
             outputs = made.predict(self.held.x, verbose=0)
             tabular.score(training, outputs, tabular.Wanted())
         made.extras |= training.model.extras
-
-
-def template(prepared: Prepared) -> Sequential:
-    """Return the compiled network that was decided, without trained weights."""
-    plain = dataclasses.replace(
-        prepared, decisions=dataclasses.replace(prepared.decisions, start="glorot")
-    )
-    x, y, _ = prepared.train
-    return clone(tabular.network(plain, x, y, 0))
 
 
 def kinds(

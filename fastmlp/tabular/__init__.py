@@ -68,6 +68,7 @@ from ._train import (
     describe,
     fit_rows,
     network,
+    template,
 )
 
 __all__ = [
@@ -133,4 +134,5 @@ __all__ = [
     "table_facts",
     "table_text",
     "temperature",
+    "template",
 ]

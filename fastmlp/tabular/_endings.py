@@ -135,6 +135,22 @@ class BestEnding(EarlyStopping):
         self._middle, self._first = state["middle"], state["first"]
 
 
+def settle(stop: EarlyStopping, model: Sequential) -> bool:
+    """Set the weights of the best epoch so far, of both endings if there are; say if there is one.
+
+    Parameters
+    ----------
+    stop : EarlyStopping
+        What `best_epoch` returned, or a `BestEnding`.
+    model : Sequential
+    """
+    if isinstance(stop, BestEnding):
+        return stop.settle()
+    if stop.best_weights is not None:
+        model.set_weights(stop.best_weights)
+    return stop.best_weights is not None
+
+
 class Release(Callback):
     """Takes the penalty away after a number of epochs.
 

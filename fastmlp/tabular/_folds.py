@@ -6,7 +6,6 @@ The networks are trained on a thread each.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -15,17 +14,16 @@ import numpy as np
 
 from .._many import pool
 from .._many.group import NetworkGroup
-from .._model.clone import clone
 from .._saving import kinds
 from .._utils.progress import ProgressLine
-from ..callbacks import Callback, EarlyStopping, Logs
+from ..callbacks import Callback, Logs
 from ..errors import DivergedError
 from ..models import Sequential
 from ._calibration import scale_last_layer
-from ._endings import BestEnding
+from ._endings import settle
 from ._model import KEPT
 from ._prepare import Prepared
-from ._train import best_kept, describe, fit_rows, fold_seed, network
+from ._train import best_kept, describe, fit_rows, fold_seed, network, template
 
 
 class FoldsTraining:
@@ -129,13 +127,11 @@ class FoldsTraining:
                 callbacks=[stop, _Count(self._epochs, fold)], validation=judging, verbose=0,
             )  # fmt: skip
         except KeyboardInterrupt:
-            if _settled(stop, model):
+            if settle(stop, model):
                 self._begun[fold] = _Trained(fold, model, judging[0], stop.best_epoch + 1)
             raise
         except DivergedError as error:
-            if not isinstance(stop, BestEnding) or not stop.again:
-                return error
-            stop.settle()
+            return error
         self._done[fold] = _Trained(fold, model, judging[0], stop.best_epoch + 1)
         return None
 
@@ -171,25 +167,6 @@ class FoldsTraining:
             scale_last_layer(one.model, temperature)
             for array, values in zip(stacked, one.model.get_weights(), strict=True):
                 array[i] = values
-
-
-def template(prepared: Prepared) -> Sequential:
-    """Return the compiled network that was decided, without trained weights."""
-    plain = dataclasses.replace(
-        prepared, decisions=dataclasses.replace(prepared.decisions, start="glorot")
-    )
-    x, y, _ = prepared.train
-    return clone(network(plain, x, y, 0))
-
-
-def _settled(stop: EarlyStopping, model: Sequential) -> bool:
-    """Set the weights of the best epoch so far; return whether there is one."""
-    if stop.best_weights is None:
-        return False
-    if isinstance(stop, BestEnding):
-        return stop.settle()
-    model.set_weights(stop.best_weights)
-    return True
 
 
 class _Trained:

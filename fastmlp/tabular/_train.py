@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .._model.clone import clone
 from .._utils.names import EFFORTS
 from ..callbacks import Callback, EarlyStopping, Logs
 from ..errors import DivergedError
 from ..models import Sequential, mlp
 from ._decisions import UNBOUNDED, Decisions, loss_object, schedule_over
-from ._endings import BestEnding, Release, best_epoch
+from ._endings import BestEnding, Release, best_epoch, settle
 from ._model import KEPT
 from ._prepare import Arrays, Prepared
 from ._start import set_start
@@ -274,21 +275,36 @@ def fit_rows(
 ) -> None:
     """Fit a network to rows, with the batches and epochs that were decided.
 
-    Where the callbacks have a `BestEnding`, the last epochs are run twice.
+    Where the callbacks have a `BestEnding`, the last epochs are run twice; if they diverge the
+    second time, the first stands.
     """
     x, y, weight = rows
+    ending = next((stop for stop in callbacks if isinstance(stop, BestEnding)), None)
     if epochs is None:
-        twice = any(isinstance(callback, BestEnding) for callback in callbacks)
-        epochs = decisions.epochs + (prepared.repeated if twice else 0)
+        epochs = decisions.epochs + (prepared.repeated if ending is not None else 0)
     if validation is not None:
         validation = _judging(prepared, validation)
         keeping["validation_data"] = validation if validation[2] is not None else validation[:2]
     batch = min(decisions.batch_size, len(x))
-    model.fit(
-        x, y, batch_size=batch, epochs=epochs, verbose=verbose,
-        shuffle=batch < len(x), sample_weight=weight, class_weight=prepared.class_weight,
-        callbacks=callbacks, **keeping,
-    )  # fmt: skip
+    try:
+        model.fit(
+            x, y, batch_size=batch, epochs=epochs, verbose=verbose,
+            shuffle=batch < len(x), sample_weight=weight, class_weight=prepared.class_weight,
+            callbacks=callbacks, **keeping,
+        )  # fmt: skip
+    except DivergedError:
+        if ending is None or not ending.again:
+            raise
+        ending.settle()
+
+
+def template(prepared: Prepared) -> Sequential:
+    """Return the compiled network that was decided, without trained weights."""
+    plain = dataclasses.replace(
+        prepared, decisions=dataclasses.replace(prepared.decisions, start="glorot")
+    )
+    x, y, _ = prepared.train
+    return clone(network(plain, x, y, 0))
 
 
 class TableTraining:
@@ -367,18 +383,13 @@ class TableTraining:
         **keeping
             Arguments of `Sequential.fit` about checkpoints and processes.
         """
-        callbacks, stop = self.callbacks, self._stop
+        callbacks = self.callbacks
         with self.best_kept():
-            try:
-                fit_rows(
-                    self.model, self.prepared, self.train, self.prepared.decisions,
-                    callbacks=callbacks, validation=self.held, verbose=verbose,
-                    epochs=self.kept.get("best_epoch") if self.held is None else None, **keeping,
-                )  # fmt: skip
-            except DivergedError:  # without the penalty; the first ending stands
-                if not isinstance(stop, BestEnding) or not stop.again:
-                    raise
-                stop.settle()
+            fit_rows(
+                self.model, self.prepared, self.train, self.prepared.decisions,
+                callbacks=callbacks, validation=self.held, verbose=verbose,
+                epochs=self.kept.get("best_epoch") if self.held is None else None, **keeping,
+            )  # fmt: skip
         if self.released and self._note is not None:
             self._note(
                 "The last epochs are better without the group penalty, on the rows held out; those "
@@ -391,10 +402,8 @@ class TableTraining:
         try:
             yield
         except KeyboardInterrupt:
-            if isinstance(self._stop, BestEnding):
-                self._stop.settle()
-            elif self._stop is not None and self._stop.best_weights is not None:
-                self.model.set_weights(self._stop.best_weights)
+            if self._stop is not None:
+                settle(self._stop, self.model)
             raise
 
     @property
