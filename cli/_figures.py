@@ -120,6 +120,10 @@ class Drawing:
 
     def fitting(self) -> list[str]:
         """Return the kinds of figure that show this model, without the special ones."""
+        from fastmlp.ensembles import Ensemble
+
+        if isinstance(self.model, Ensemble):
+            return ["history"]
         kinds = ["history", "network", "weights"]
         numeric = (
             all(c.kind == "numeric" for c in self.preprocessing.columns)

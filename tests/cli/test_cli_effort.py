@@ -50,6 +50,12 @@ def test_results_and_configuration(run, flats, write):
     assert "effort" not in normal
 
 
+def test_figures_are_those_of_an_ensemble(run, flats, tmp_path):
+    outcome = run("train", flats, "--target", "price", *QUICK, "--plot", "figures")
+    assert outcome.code == 0 and "Wrote history.png to figures." in outcome.err
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["history.png"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
