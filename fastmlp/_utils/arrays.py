@@ -283,6 +283,14 @@ def class_weights(class_weight: Any, y: np.ndarray, loss: str) -> np.ndarray | N
     return result
 
 
+def group_edges(values: np.ndarray, n: int) -> np.ndarray:
+    """Return the edges between n groups of about equally many values, each edge once.
+
+    A value belongs to the group below an edge that it equals.
+    """
+    return np.unique(np.quantile(values, np.linspace(0, 1, n + 1)[1:-1]))
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     """Return a view that a loss or metric cannot change by mistake."""
     view = array.view()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._utils import arguments
+from .._utils import arguments, arrays
 from ..errors import DataError
 
 Array = np.ndarray
@@ -148,7 +148,7 @@ def calibration(y: Any, p: Any, n_bins: int = 10) -> Calibration:
         raise DataError(
             f"p must be probabilities. Received: values from {scores.min():g} to {scores.max():g}"
         )
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    edges = arrays.group_edges(scores, n_bins)
     own = np.searchsorted(edges, scores, side="left")
     counts = np.bincount(own, minlength=len(edges) + 1)
     used = counts > 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._utils import arrays
 from ._layout import Layout, drawing, one_panel, panels
 from ._models import Array
 from ._scores import REFERENCE
@@ -101,7 +102,7 @@ def plot_predicted(
 def _trend(ax: Axes, x: Array, y: Array, label: str) -> None:
     """Draw the median of y, and the middle half, in groups of equally many x."""
     n = int(np.clip(len(x) // 15, 1, 20))
-    edges = np.unique(np.quantile(x, np.linspace(0, 1, n + 1)[1:-1])) if n > 1 else np.empty(0)
+    edges = arrays.group_edges(x, n)
     own = np.searchsorted(edges, x, side="left")
     groups = [np.flatnonzero(own == k) for k in range(len(edges) + 1)]
     groups = [g for g in groups if len(g)]

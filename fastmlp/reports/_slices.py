@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._utils import arrays
 from ..datasets import Table
 from ..tabular import TableFigures
 from ._numbers import SliceNumbers, WorstRow
@@ -69,7 +70,7 @@ def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         for value in own:
             yield f"{value:.6g}", values == value
         return
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, _PARTS + 1)[1:-1]))
+    edges = arrays.group_edges(values[known], _PARTS)
     bounds = [-np.inf, *edges, np.inf]
     for low, high in itertools.pairwise(bounds):
         if low == -np.inf:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._scores import class_codes, probabilities
+from ._scores import class_codes, mean_and_error, probabilities
 
 if TYPE_CHECKING:
     from .._model.model import Model
@@ -50,9 +50,7 @@ def temperature(y: Any, predicted: Any, weights: Any = None, seed: int = 0) -> f
         held, rest = fold == i, fold != i
         t = _best(codes[rest], logits[rest], weight[rest])
         gain[held] = _rows(codes[held], logits[held], 1.0) - _rows(codes[held], logits[held], t)
-    total = weight.sum()
-    mean = float(weight @ gain / total)
-    error = math.sqrt(float(weight**2 @ (gain - mean) ** 2)) / total
+    mean, error = mean_and_error(gain, weight)
     return _best(codes, logits, weight) if mean > error else 1.0
 
 

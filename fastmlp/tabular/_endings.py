@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from ..callbacks import Callback, EarlyStopping, Logs
 from ..regularizers import GroupL1
 from ._decisions import UNBOUNDED
 from ._model import KEPT
+from ._scores import mean_and_error
 
 if TYPE_CHECKING:
     from ..models import Sequential
@@ -114,11 +114,8 @@ class BestEnding(EarlyStopping):
         for weights in (first, self.best_weights):
             self.model.set_weights(weights)
             rows.append(loss.rows(y, self.model.predict(x, verbose=0)).astype(np.float64))
-        gain = rows[0] - rows[1]
-        share = np.ones(len(gain)) if weight is None else np.asarray(weight, np.float64)
-        share = share / share.sum()
-        mean = float(share @ gain)
-        return mean > (math.sqrt(float(share**2 @ (gain - mean) ** 2)) if self.cautious else 0.0)
+        mean, error = mean_and_error(rows[0] - rows[1], weight)
+        return mean > (error if self.cautious else 0.0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments that are plain values."""

@@ -184,6 +184,14 @@ def row_losses(task: str, y: Any, predicted: Any, quantile: float | None = None)
     return losses.mean_squared_error(y, predicted)
 
 
+def mean_and_error(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the weighted mean of a value of each row, and its standard error."""
+    weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    total = weight.sum()
+    mean = float(weight @ values / total)
+    return mean, math.sqrt(float(weight**2 @ (values - mean) ** 2)) / float(total)
+
+
 def per_class(
     y: Any, predicted: Any, labels: Sequence[Any], weights: Any = None, chosen: Any = None
 ) -> list[dict[str, Any]]:
