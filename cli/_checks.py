@@ -20,6 +20,7 @@ EXTRAS = {
     "sklearn": "scikit-learn estimators; joblib, for several processes",
     "dask": "sweeps, paths and ensembles on a cluster",
     "optuna": "sweeps with Optuna's proposals",
+    "report": "pages about a model",
     "mpi": "training one network on several processes",
     "onnx": "models for ONNX",
     "keras": "models from and for Keras",

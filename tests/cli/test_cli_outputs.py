@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
+from pathlib import Path
 
 import click
 import pytest
 
-from fastmlp import models, streaming
+from fastmlp import models, streaming, tabular
+from fastmlp._saving import fmlp
 from fastmlp._training import checkpoint
 from fastmlp._utils import atomic
 from fastmlp._utils import claim as _claim
@@ -25,11 +28,14 @@ pytestmark = [
 QUICK = ("--units", "2", "--epochs", 2, "--quiet")
 SWEPT = ("--units", "2,3", "--epochs", 2, "--seeds", 1, "--quiet", "--data", "regression")
 PATHS = ("--units", "2", "--n-lambdas", 2, "--epochs", 2, "--folds", 2, "--data", "regression")
-# Commands that write one file, whose name comes last, by command and option; m.fmlp and s.db are
-# a model and a store.
+TABLE = ("points.csv", "--target", "y")
+# Commands that write one file, whose name comes last, by command and option; m.fmlp, t.fmlp and
+# s.db are a model, one of a table, and a store.
 FILES = {
     ("train", "--output"): ("train", *QUICK, "-o"),
     ("train", "--checkpoint"): ("train", *QUICK, "--checkpoint"),
+    ("train", "--report"): ("train", *TABLE, *QUICK, "--report"),
+    ("report", "--output"): ("report", "t.fmlp", "-q", "-o"),
     ("ensemble", "--output"): ("ensemble", *QUICK, "--members", 2, "-o"),
     ("predict", "--output"): ("predict", "m.fmlp", "inputs.csv", "-o"),
     ("prune", "--output"): ("prune", "m.fmlp", "-o"),
@@ -52,6 +58,15 @@ FOLDERS = {
     ("catalogue", "--output"): (("catalogue", "model_2units_a", "--epochs", 2, "-q", "-o"),
                                 "models/model_2units_a.fmlp", "tables/catalogue.csv"),
 }  # fmt: skip
+REPORTS = {("train", "--report"), ("report", "--output")}
+
+
+def marked(keys):
+    drawn = pytest.mark.slow  # as figures are
+    return [pytest.param(key, marks=drawn) if key in REPORTS else key for key in keys]
+
+
+EACH_FILE = marked(FILES)
 SLOW = [pytest.param(key, marks=pytest.mark.slow) for key in FOLDERS]  # they draw figures
 # What has such a name but is read, or is not a path.
 READ = {"config", "resume", "show", "validation", "data", "model", "models", "file", "names"}
@@ -75,12 +90,20 @@ def _write_inputs():
     model.fit([[0.0], [1.0]], [[0.0], [1.0]], verbose=0)
     model.save("m.fmlp")
     model.export("w.safetensors")
+    Path("t.fmlp").write_bytes(_table_model())
     with open("points.csv", "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write("x,y\n" + "".join(f"{i},{2 * i}\n" for i in range(12)))
     with open("inputs.csv", "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write("x\n1\n2\n3\n4\n")
     x = [[float(i)] for i in range(12)]
     sweeps.sweep(x, x, ["2"], epochs=1, store="s.db", verbose=0)
+
+
+@functools.cache
+def _table_model():
+    x = [float(i) for i in range(12)]
+    found = tabular.fit({"x": x, "y": x}, "y", units="2", epochs=2, seed=1, verbose=0)
+    return fmlp.to_bytes(found.network)
 
 
 def test_all_that_write_are_here():
@@ -94,10 +117,10 @@ def test_all_that_write_are_here():
             if named or long in ("--output", "--plot", "--export"):
                 found.add((name, long))
     assert found == FILES.keys() | FOLDERS.keys()
-    assert len(found) == 18  # as the documentation says
+    assert len(found) == 20  # as the documentation says
 
 
-@pytest.mark.parametrize("key", FILES, ids="".join)
+@pytest.mark.parametrize("key", EACH_FILE, ids="".join)
 def test_a_device_is_written_into_or_refused_and_stays(run, place, key):
     node = make_null(place / "node")
     before = {p.name for p in place.iterdir()}
@@ -111,7 +134,7 @@ def test_a_device_is_written_into_or_refused_and_stays(run, place, key):
     assert stat.S_ISCHR(node.lstat().st_mode) and {p.name for p in place.iterdir()} == before
 
 
-@pytest.mark.parametrize("key", [k for k in FILES if k not in REFUSE_DEVICES], ids="".join)
+@pytest.mark.parametrize("key", marked(k for k in FILES if k not in REFUSE_DEVICES), ids="".join)
 def test_a_pipe_gets_the_content(run, place, key):
     reader = Reader(place / "pipe")
     assert run(*FILES[key], "pipe", "--force").code == 0
@@ -149,7 +172,7 @@ def old_file(place, key):
     return args, path
 
 
-@pytest.mark.parametrize("key", [*FILES, *SLOW], ids="".join)
+@pytest.mark.parametrize("key", [*EACH_FILE, *SLOW], ids="".join)
 def test_a_replaced_file_keeps_its_mode_and_its_link(run, place, key):
     args, path = old_file(place, key)
     assert run(*args).code in (1, 4) and (place / "far").read_bytes() == b"old"
@@ -164,7 +187,7 @@ def test_a_replaced_file_keeps_its_mode_and_its_link(run, place, key):
     "trouble",
     ["full", *(pytest.param(name, marks=pytest.mark.slow) for name in ("interrupted", "killed"))],
 )
-@pytest.mark.parametrize("key", [*FILES, *SLOW], ids="".join)
+@pytest.mark.parametrize("key", [*EACH_FILE, *SLOW], ids="".join)
 def test_force_removes_nothing_before_the_new_file_stands(run, place, monkeypatch, key, trouble):
     args, path = old_file(place, key)
     real = os.fsync
