@@ -23,6 +23,7 @@ from . import evaluation
 from .arguments import Arguments
 from .python_loss import PythonSession
 from .rates import Rates
+from .team import Team
 
 if TYPE_CHECKING:
     from .._model.model import Attempt, Model
@@ -105,6 +106,8 @@ class Run:
         self.seed = 0
         self.epochs_before = model.training_config.get("epochs", 0)
         self.n_threads, self.automatic = threads.resolve()
+        # Processes that share a step wait for each other, whatever their threads.
+        self.team = Team(self.n_threads, self.automatic and arguments.shards is None)
         self._sort_metrics()
         self._require_memory()
         self.loss_buffer = np.empty(min(self.epochs, _MAX_EPOCHS))
@@ -326,16 +329,19 @@ class Run:
         optimizer = self.model.optimizer
         assert optimizer is not None
         max_steps = self.rates.prepare(optimizer, max_steps)
-        self.before = session.epoch
+        self.before, steps = session.epoch, self._steps()
+        n_threads, seconds = self.team.next_call(_CALL_SECONDS)
+        start = time.perf_counter()
         ended = session.run(
             n_epochs,
             self.loss_buffer,
             self.metric_buffer,
-            n_threads=self.n_threads,
+            n_threads=n_threads,
             automatic=self.automatic,
-            max_seconds=_CALL_SECONDS,
+            max_seconds=seconds,
             max_steps=max_steps,
         )
+        self.team.took(self._steps() - steps, time.perf_counter() - start)
         self.record()
         threads.raise_if_cancelled()
         if self.verbose == 2:
@@ -348,6 +354,9 @@ class Run:
             values = {k: v[-1] for k, v in self.history.history.items() if v}
             self.line.update(self.done + session.batch / self.n_batches, values)
         return ended
+
+    def _steps(self) -> int:
+        return self.session.epoch * self.n_batches + self.session.batch
 
     def take_snapshot(self) -> None:
         """Copy the weights, if they and the optimizer's moments are finite."""
