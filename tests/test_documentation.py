@@ -202,9 +202,9 @@ def run_all(page, slow):
             page.run(block)
 
 
-# Pages that start many commands, or train for seconds.
-LONG = ("many-machines.md", "ensembles.md", "sweeps.md", "performance.md", "interchange.md",
-        "faq.md", "how-good.md", "lambda-path.md")  # fmt: skip
+# Pages that start many commands, or train for seconds. Continuous integration runs the README's.
+LONG = ("README.md", "many-machines.md", "ensembles.md", "sweeps.md", "performance.md",
+        "interchange.md", "faq.md", "how-good.md", "lambda-path.md")  # fmt: skip
 
 
 @pytest.mark.parametrize(

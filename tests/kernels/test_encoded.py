@@ -15,6 +15,7 @@ from fastmlp._utils.arrays import input_rows
 
 from ..support import networks
 from ..support.rounding import assert_within
+from ..support.sampling import sampled
 from .test_network import Case, one_step
 
 DTYPES = ("float32", "float64")
@@ -229,7 +230,7 @@ def test_a_product_that_is_off_is_seen():
 
 # ---- beside a network that takes the encoding ----------------------------------------------------
 
-PAIRS = list(itertools.product(SHAPES, VARIANTS))  # every third one by default
+PAIRS = list(itertools.product(SHAPES, VARIANTS))  # every seventh one by default
 
 
 def compare(shape, variant, batches):
@@ -248,7 +249,7 @@ def compare(shape, variant, batches):
 
 
 @compiled_only
-@pytest.mark.parametrize(("shape", "variant"), PAIRS[::3])
+@pytest.mark.parametrize(("shape", "variant"), PAIRS[::7])
 def test_training_is_that_on_the_formed_bins(shape, variant):
     compare(shape, variant, BATCHES[PAIRS.index((shape, variant)) // 3 % 4])
 
@@ -264,16 +265,14 @@ def test_any_training_is_that_on_the_formed_bins(shape, variant):
 # ---- the same bits -------------------------------------------------------------------------------
 
 
-MET = [  # each shape and variant in both types, in one of them by default
-    pytest.param(shape, variant, dtype, marks=[pytest.mark.slow] if (i + j + k) % 2 else [])
-    for i, shape in enumerate(["wide", "rest", "one unit", "many bins", "large"])
-    for j, variant in enumerate(["plain", "groups of inputs", "proximal, clipped", "dropout"])
-    for k, dtype in enumerate(DTYPES)
-]
+SHAPES_MET = ("wide", "rest", "one unit", "many bins", "large")
+VARIANTS_MET = ("plain", "groups of inputs", "proximal, clipped", "dropout")
 
 
 @compiled_only
-@pytest.mark.parametrize(("shape", "variant", "dtype"), MET)
+@pytest.mark.parametrize(
+    ("shape", "variant", "dtype"), sampled(4, SHAPES_MET, VARIANTS_MET, DTYPES)
+)
 def test_threads_and_skipping_change_no_bit_on_bins(shape, variant, dtype, monkeypatch):
     x, _, y, _ = drawn(shape, 300, dtype)
     # 300 in parts, if the network is small

@@ -92,8 +92,12 @@ def test_one_that_is_unknown_or_lacking_is_an_error(isa):
     )
 
 
-@pytest.mark.parametrize("isa", ["avx3", *LACKING[:1]])
-@pytest.mark.parametrize("command", ["--version", "doctor", "train --units 4 --epochs 1"])
+@pytest.mark.parametrize(
+    ("isa", "command"),
+    [(isa, "--version") for isa in ("avx3", *LACKING[:1])]
+    + [("avx3", "train --units 4 --epochs 1"),
+       pytest.param("avx3", "doctor", marks=pytest.mark.slow)],  # imports all that there is
+)  # fmt: skip
 def test_the_command_line_says_so_in_one_line(isa, command):
     done = run(isa, "-m", "fastmlp.cli", *command.split())
     assert done.returncode == 2

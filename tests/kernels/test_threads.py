@@ -24,7 +24,7 @@ def test_the_trainings_meet_every_kernel():
 
 
 @pytest.mark.skipif(networks.is_reference(), reason="the reference has no threads")
-@pytest.mark.parametrize(("name", "dtype"), sampled(2, CASES, DTYPES))
+@pytest.mark.parametrize(("name", "dtype"), sampled(3, CASES, DTYPES))
 def test_training_has_the_same_bits(monkeypatch, name, dtype):
     monkeypatch.setenv("FASTMLP_SKIP_DEAD", "1")
     _, _, known = train(name, dtype, 1)
@@ -53,7 +53,7 @@ def test_many_units_are_dead_in_that_test(name, dtype):
     assert 0.1 < max(dead) < 1
 
 
-@pytest.mark.parametrize(("name", "dtype"), sampled(2, CASES, DTYPES))
+@pytest.mark.parametrize(("name", "dtype"), sampled(3, CASES, DTYPES))
 def test_everything_else_has_the_same_bits(name, dtype):
     net, (x, y, weight), _ = train(name, dtype, 1)
     results = []
@@ -78,7 +78,7 @@ def test_everything_else_has_the_same_bits(name, dtype):
         assert all(same_bits(a, b) for a, b in zip(found, results[0], strict=True))
 
 
-@pytest.mark.parametrize(("name", "dtype"), sampled(2, CASES, DTYPES))
+@pytest.mark.parametrize(("name", "dtype"), sampled(3, CASES, DTYPES))
 def test_divergence_is_found_in_the_same_place(name, dtype):
     """Where every thread finds numbers that are not finite."""
     found = set()

@@ -75,7 +75,7 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(3, FIGURES))
+@pytest.mark.parametrize("name", sampled(5, FIGURES))
 def test_every_function_draws_into_given_axes(name):
     draw, arguments, n = FIGURES[name]
     figure = Figure(figsize=(5 * n, 9), layout="constrained")
@@ -97,7 +97,7 @@ def test_every_function_draws_into_given_axes(name):
         draw(*arguments(), **{keyword: "here"})
 
 
-@pytest.mark.parametrize("name", sampled(3, FIGURES))
+@pytest.mark.parametrize("name", sampled(5, FIGURES))
 def test_every_function_has_title_size_and_themes(name, tmp_path):
     draw, arguments, _ = FIGURES[name]
     figure = draw(*arguments(), title="One", size="16:9", theme="dark")

@@ -115,7 +115,7 @@ def watched(directory, kind, start, stop):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutated_files(tmp_path, kind):
-    watched(tmp_path, kind, 0, 30)
+    watched(tmp_path, kind, 0, 20)
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_ten_thousand_mutated_files(tmp_path, kind):
     watched(tmp_path, kind, 1000, 11_000)
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 11])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 29])
 def test_no_byte_of_a_parquet_footer_ends_the_process(tmp_path, step):
     """Lists of statistics, for one, have other lengths then than the columns' kinds ask for."""
     parquet.write_table(table(), tmp_path / "sound.parquet")

@@ -221,6 +221,7 @@ def test_serial_two_processes_and_a_cluster_with_a_worker_killed(tmp_path, clust
     assert rows == all_rows(tmp_path / "serial.db") == all_rows(tmp_path / "two.db")
 
 
+@pytest.mark.slow
 def test_a_path_on_a_cluster_is_the_path_of_one_process(cluster):
     x, y = data(80)
     options = {"n_lambdas": 4, "folds": 3, "epochs": 10, "seed": 1, "verbose": 0}
@@ -232,6 +233,7 @@ def test_a_path_on_a_cluster_is_the_path_of_one_process(cluster):
         assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.slow
 def test_an_ensemble_on_a_cluster_is_the_ensemble_of_one_process(cluster):
     x, y = data(80)
     options = {"members": 4, "bootstrap": True, "epochs": 3, "seed": 1, "verbose": 0}
