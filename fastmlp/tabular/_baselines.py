@@ -15,7 +15,8 @@ _FEWER = PENALTIES[1::2]
 _MOST_VALUES = 10_000_000  # of the inputs that are fitted to: rows are drawn if there are more
 _FEWEST_ROWS, _MOST_ROWS = 2_000, 100_000
 _MOST_CHOOSING = 20_000  # rows that choose the penalty
-_WIDE = 1_000  # inputs; of more, the Gram matrix is not decomposed
+_WIDE = 1_000  # inputs; of more, the Gram matrix is decomposed only
+_MOST_WORK = 1e10  # if rows**2 * inputs are not more
 _MOST_STEPS = 50  # of L-BFGS
 
 
@@ -163,17 +164,17 @@ class _Problem:
         self.x, self.y, self.task = x, y, task
         self.weight = weight / weight.sum()
         self.axes: np.ndarray | None = None
-        if not is_sparse(x) and x.shape[1] <= _WIDE:
+        n, p = x.shape
+        if not is_sparse(x) and (p <= _WIDE or n * n * p <= _MOST_WORK):
             self.center = self.weight @ x
             z = x - self.center
-            if len(z) < z.shape[1]:  # the same axes from a smaller matrix
-                scaled = np.sqrt(self.weight)[:, None] * z
-                _, root, axes = np.linalg.svd(scaled, full_matrices=False)
-                size, axes = root**2, axes.T
-            else:
-                size, axes = np.linalg.eigh((z.T * self.weight) @ z)
+            scaled = np.sqrt(self.weight)[:, None] * z
+            # Of few rows the same axes come from a smaller matrix.
+            size, axes = np.linalg.eigh(scaled @ scaled.T if n < p else scaled.T @ scaled)
             good = size > size.max(initial=0.0) * 1e-10
             self.size, self.axes = size[good], axes[:, good]
+            if n < p:
+                self.axes = scaled.T @ self.axes / np.sqrt(self.size)
             self.z = z @ self.axes
 
     def part(self, rows: np.ndarray) -> _Problem:
