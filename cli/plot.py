@@ -210,16 +210,23 @@ def _draw_model(
     elif over_data and own and loaded.preprocessing is not None:
         raise click.UsageError(f"--kind {kind} needs --data for a model of your own data")
     try:
-        wide = state is not None and len(state.columns) > 2
         if (
             table is not None
             and state is not None
-            and (kind in TABLE_KINDS or (kind == "boundary" and (wide or of_table["columns"])))
+            and (kind in TABLE_KINDS or (kind == "boundary" and _two_of_more(loaded, of_table)))
         ):
             return _on_table(loaded, state, table, kind, of_table, layout)
         return Drawing(loaded.model, loaded.preprocessing, train).draw(kind, layer, **layout)
     except ValueError as error:
         raise DataError(f"{path}: no {kind} figure of this model: {error}") from error
+
+
+def _two_of_more(loaded: Loaded, of_table: dict[str, Any]) -> bool:
+    """Whether a boundary is drawn as that of any model: not as one network's on its two inputs."""
+    from fastmlp.ensembles import Ensemble
+
+    wide = loaded.preprocessing is not None and len(loaded.preprocessing.columns) > 2
+    return wide or bool(of_table["columns"]) or isinstance(loaded.model, Ensemble)
 
 
 def _on_table(
@@ -230,11 +237,8 @@ def _on_table(
     of_table: dict[str, Any],
     layout: dict[str, Any],
 ) -> Figure:
-    from fastmlp.ensembles import Ensemble
     from fastmlp.tabular import TableFigures
 
-    if isinstance(loaded.model, Ensemble):
-        raise ValueError("it holds an ensemble; it has members and history")
     found = TableFigures(loaded.model, state, table, loaded.quality(state))
     return found.draw(kind, **of_table, **layout)
 

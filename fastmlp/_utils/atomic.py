@@ -254,11 +254,18 @@ def check_directory(path: Path) -> None:
         raise OSError(code, "there is no such directory", str(path))
     # Permission bits are not enough: the file system may be read-only, the user may be root.
     probe = path / f".fastmlp-{os.urandom(8).hex()}.tmp"
+    directory = None
     try:
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        directory = _opened_directory(path)
+        descriptor, named = _new_file(directory, probe)
+        os.close(descriptor)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
-    probe.unlink()
+    finally:
+        if directory is not None:
+            os.close(directory)
+    if named:
+        probe.unlink()
 
 
 def _check_special(path: str) -> None:

@@ -12,6 +12,7 @@ from .._utils import arguments
 from ..models import Sequential
 from ._layout import Layout, drawing, one_panel
 from ._models import Array, Function, column, model_inputs
+from ._results import EnsembleFigures, follows
 from ._style import INK, legend_above
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def plot_classification_data(
 
 @drawing
 def plot_decision_boundary(
-    model: Sequential,
+    model: Sequential | EnsembleFigures,
     preprocess: Function | None = None,
     x1lim: tuple[float, float] | None = None,
     x2lim: tuple[float, float] | None = None,
@@ -246,7 +247,7 @@ def plot_decision_boundary(
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Ensemble
         A classifier. A single output is the probability of class 1; otherwise there is one per
         class.
     preprocess : callable, optional
@@ -297,7 +298,7 @@ def plot_decision_boundary(
     x1, x2 = (np.linspace(low, high, gridlen, dtype=np.float32) for low, high in limits)
     mesh = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
     inputs = np.asarray(mesh if preprocess is None else preprocess(mesh))
-    n_inputs = model_inputs(model)
+    n_inputs = model.n_inputs if follows(model, EnsembleFigures) else model_inputs(model)
     if inputs.ndim != 2 or inputs.shape[1] != n_inputs:
         raise ValueError(
             "plot_decision_boundary needs a model of two inputs, or of as many as preprocess "

@@ -27,6 +27,9 @@ class EnsembleFigures(Protocol):
     def n_inputs(self) -> int:
         """Number of inputs."""
 
+    def predict(self, x: Any, *, verbose: int | str = 1) -> NDArray[Any]:
+        """Return the mean of the members' outputs, (n, n_outputs)."""
+
     def predictions(self, x: Any, verbose: int | str = 1) -> NDArray[Any]:
         """Return every member's outputs, (n_members, n, n_outputs)."""
 

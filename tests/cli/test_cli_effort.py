@@ -56,6 +56,23 @@ def test_figures_are_those_of_an_ensemble(run, flats, tmp_path):
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["history.png"]
 
 
+@pytest.mark.parametrize("kind", ["predicted", "importance", "explain"])
+def test_a_saved_one_is_drawn_on_a_table(run, flats, kind):
+    assert run("train", flats, "--target", "price", *QUICK, "-q", "-o", "five.fmlp").code == 0
+    outcome = run("plot", "five.fmlp", "--kind", kind, "--data", flats, "-o", "figure.png")
+    assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize("kind", ["roc", "boundary"])
+def test_an_ensemble_of_classes_is_drawn_on_a_table(run, write, kind):
+    rows = "".join(f"{i % 7},{i % 5},{'no' if i % 3 else 'yes'}\n" for i in range(60))
+    table = write("t.csv", "a,b,y\n" + rows)
+    options = ("--units", "4", "--epochs", 2, "--members", 2, "-q")
+    assert run("ensemble", table, "--target", "y", *options, "-o", "e.fmlp").code == 0
+    outcome = run("plot", "e.fmlp", "--kind", kind, "--data", table, "-o", "figure.png")
+    assert outcome.code == 0, outcome.err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
