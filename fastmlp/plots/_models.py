@@ -101,7 +101,7 @@ def one_input(n_inputs: int) -> None:
         )
 
 
-def model_inputs(model: Sequential) -> int:
+def model_inputs(model: object) -> int:
     """Return the number of inputs of a built model."""
     return arguments.instance("model", model, Sequential).network.n_inputs
 
