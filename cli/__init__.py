@@ -11,6 +11,7 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
     bench, doctor, completion              speed, the installation, the shell
     _app, __main__                         the command with its subcommands
     _groups, _options, _file_types         options: groups as dataclasses, shared ones, files
+    _help, _synonyms                       help in sections; words from other programs
     _config                                options from a TOML file
     _data, _model, _training               tables, saved models and trainings from options
     _decided, _jobs                        decisions about a table; the trainings of `train`

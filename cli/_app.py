@@ -18,7 +18,7 @@ import click
 
 from fastmlp.errors import DataError, DivergedError, ModelFileError, ModelWarning, printable
 
-from . import _ranks
+from . import _help, _ranks, _synonyms
 from ._errors import BAD_FILE, DIVERGED, INTERRUPTED, RUN_TIME, USAGE, _fail, describe
 from ._file_types import with_files
 from ._streams import PipeSafeStream, forget
@@ -27,25 +27,33 @@ _NO_EFFECT = "No effect of "  # as the library's warnings of unused options begi
 
 # Their first sentences are repeated here, so that the list imports no command.
 COMMANDS = {
-    "catalogue": "Train the lecture's networks, and compare with its results.",
     "train": "Train one network.",
     "path": "Fit a network for many lambdas, cross-validate, and choose one.",
     "sweep": "Train many configurations, and rank them.",
     "ensemble": "Train many networks side by side.",
-    "summary": "Print the layers of a network.",
+    "predict": "Write a model's predictions for a table.",
     "evaluate": "Print how good a model's predictions of a table are.",
     "compare": "Print several models' metrics on a table, side by side.",
     "inspect": "Explain a model: feature importance, or per-layer diagnostics.",
-    "predict": "Write a model's predictions for a table.",
-    "export": "Write a model for ONNX, Keras, PyTorch or C.",
-    "import": "Read a model from a Keras or PyTorch file.",
-    "prune": "Remove unused units from a model; its predictions stay the same.",
     "plot": "Draw a model, or data.",
     "report": "Write one page about a model: how good it is, what it uses, where it fails.",
+    "summary": "Print the layers of a network.",
+    "prune": "Remove unused units from a model; its predictions stay the same.",
+    "export": "Write a model for ONNX, Keras, PyTorch or C.",
+    "import": "Read a model from a Keras or PyTorch file.",
+    "catalogue": "Train the lecture's networks, and compare with its results.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
     "doctor": "Check the installation, and print what helps and the facts for a bug report.",
     "completion": "Print a shell's completion script.",
+}
+# The sections of the list, by the first command of each.
+_SECTIONS = {
+    "train": "Train",
+    "predict": "Use and explain a model",
+    "prune": "Convert a model",
+    "catalogue": "The lecture on regularisation",
+    "bench": "This installation",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
 _UNDER_MPI = ("train", "doctor")  # what mpiexec may start in several processes
@@ -66,18 +74,39 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(module, __package__).command
         return with_files(command)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show examples, the exit codes, and how to complete words in a shell."""
+        with formatter.section("Examples"):
+            _help.write_examples(formatter, list(EXAMPLES))
+        with formatter.section("Exit codes"):
+            formatter.write_dl(CODES)
+        with formatter.section("Shell completion (bash, zsh or fish)"):
+            _help.write_examples(formatter, ['eval "$(fastmlp completion bash)"'])
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands in the help."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List the commands in the help, section by section."""
+        width, title = max(map(len, COMMANDS)), ""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, text in COMMANDS.items():
+            title = _SECTIONS.get(name, title)
+            sections.setdefault(title, []).append((name.ljust(width), text))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or suggest the nearest name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            near = _synonyms.commands(args[0]) or difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = " or ".join(f"'{name}'" for name in near)
+            hint = f" Did you mean {meant}?" if near else ""
             ctx.fail(f"there is no command '{args[0]}'.{hint}")
         if args and args[0] in COMMANDS and args[0] not in _UNDER_MPI:
             _ranks.refuse(args[0])
@@ -181,34 +210,26 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     ctx.exit()
 
 
-EPILOG = """\b
-Examples:
-  fastmlp catalogue                        train every network of the lecture
-  fastmlp train --units 1024x5 --l1 0.001  train one network on the lecture's data
-  fastmlp train my.csv --units 64,32 --target price -o my.fmlp
-  fastmlp predict my.fmlp new.csv -o predictions.csv
-  fastmlp path my.csv --units 64x2 --target price -o path
-  fastmlp sweep my.csv --target price --units 16,64x2 --l2 0,1e-4 --seeds 5 -o sweep.db
-  fastmlp ensemble my.csv --units 64,32 --target price --bootstrap -o bag.fmlp
-
-\b
-Exit codes:
-  0    success
-  1    failure at run time, such as output that cannot be written or exists without --force
-  2    wrong options
-  3    training diverged
-  4    wrong data or model file
-  130  interrupted
-
-\b
-Shell completion:
-  eval "$(fastmlp completion bash)"   likewise zsh and fish
-"""
+EXAMPLES = (
+    "fastmlp train my.csv --target price -o my.fmlp",
+    "fastmlp predict my.fmlp new.csv -o predictions.csv",
+    "fastmlp path my.csv --target price -o path",
+    "fastmlp sweep my.csv --target price --units 16,64x2 --l2 0,1e-4 -o sweep.db",
+    "fastmlp ensemble my.csv --target price --bootstrap -o bag.fmlp",
+    "fastmlp catalogue  train every network of the lecture",
+)
+CODES = (
+    ("0", "success"),
+    ("1", "failure at run time; also if an output file exists and --force is not given"),
+    ("2", "wrong options"),
+    ("3", "training diverged"),
+    ("4", "wrong data or model file"),
+    ("130", "interrupted"),
+)
 
 
 @click.command(
     cls=Commands,
-    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -220,10 +241,10 @@ Shell completion:
     help="Print version, instruction set and number of threads.",
 )
 def cli() -> None:
-    """Train multilayer perceptrons on ordinary CPUs.
+    """Train neural networks on tables, fast, on any CPU.
 
-    Results go to standard output, progress and warnings to standard error. As the name of a
-    file, - is standard input or output.
+    COMMAND --help describes a command. Results go to standard output, progress and warnings to
+    standard error. A file name of - is standard input or output.
     """
     # A shell starts background jobs with SIGINT ignored; one that is sent should still work.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

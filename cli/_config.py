@@ -17,6 +17,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from . import _help, _synonyms
+
 KEPT = "config"  # among a model's extras
 _GIVEN, _FILE = "fastmlp.given", "fastmlp.config"  # options of the command line; the file
 _PRINT = "print_config"
@@ -28,7 +30,7 @@ _LISTS = frozenset(
 )
 
 
-class Configured(click.Command):
+class Configured(_help.Command):
     """A command that also takes its options from a TOML file."""
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
@@ -65,7 +67,9 @@ class Configured(click.Command):
     def help_wanted(self, ctx: click.Context, given: dict[str, Any]) -> bool:
         """Return whether the command line asks for help."""
         option = self.get_help_option(ctx)
-        return option is not None and given.get(str(option.name)) is True
+        return given.get("help_all") is True or (
+            option is not None and given.get(str(option.name)) is True
+        )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the file that the command line names, before defaults are looked up."""
@@ -92,7 +96,9 @@ class Configured(click.Command):
         for written, value in _document(ctx, path).items():
             key = written.replace("_", "-")
             if key not in table:
-                near = difflib.get_close_matches(key, table, n=1)
+                flags = _synonyms.options(key, [f"--{name}" for name in table])
+                near = [flag.removeprefix("--") for flag in flags]
+                near = near or difflib.get_close_matches(key, table, n=1)
                 hint = f" Did you mean '{near[0]}'?" if near else ""
                 if key.replace("-", "_") in _ON_COMMAND_LINE:
                     hint = " It can only be given on the command line."

@@ -109,10 +109,17 @@ class HiddenAlias(click.Option):
         parser.add_option(obj=self, opts=[self.alias], dest=self.name, action="store", nargs=1)
 
 
+class SeedRange(click.IntRange):
+    """The numbers that a seed may be; the help does not print their limit of 19 digits."""
+
+    def _describe_range(self) -> str:
+        return f"x>={self.min}"
+
+
 def seed_option(text: str = "", most: int = 2**63 - 1) -> dict[str, Any]:
     """Return the attributes of --seed; `text` says what it is for."""
     help_text = f"{text}  [default: drawn, and recorded]"
-    return {"type": click.IntRange(min=0, max=most), "help": help_text}
+    return {"type": SeedRange(min=0, max=most), "help": help_text}
 
 
 def given_seed(seed: int | None) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from . import _options
+from . import _help, _options
 from ._output import Failure, Messages, OutputOptions, console, grid, open_text, print_json
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ _UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "us"))
 
 EPILOG = """\b
 Examples:
-  fastmlp bench                          all cases against NumPy, in less than a minute
+  fastmlp bench                          against NumPy, under a minute
   fastmlp bench --peers numpy,torch,jax  against other installed libraries
   fastmlp bench --cases lecture,table-32 --threads 1
   fastmlp bench --json -o bench.json
-  fastmlp bench --list                   print the cases and the installed libraries
+  fastmlp bench --list                   print cases and libraries
 
 All libraries train the same float32 weights on the same data with Adam. Each runs in a process of
 its own; the processes take turns, and the time is the median of three to five turns. A ratio above
@@ -41,7 +41,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return _options.complete_names((*names, "all"))(ctx, param, incomplete)
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @click.option(
     "--peers",
     metavar="LIST",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from . import _options
+from . import _help, _options
 from ._output import (
     Messages,
     OutputOptions,
@@ -45,7 +45,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in lecture.CATALOGUE if name.startswith(incomplete)]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete)
 @click.option("--list", "list_only", is_flag=True, help="Print the networks; train none.")
 @click.option(

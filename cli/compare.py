@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._file_types import FILE
 from ._groups import group
 from ._output import Messages, console, grid, print_json, significant
@@ -36,7 +36,7 @@ accuracy and the mean negative log-probability of the true class.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @click.argument("models", nargs=-1, required=True, type=FILE)
 @_options.file_argument("data")
 @_options.target

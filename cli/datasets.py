@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from . import _options
+from . import _help, _options
 from ._output import Messages, OutputOptions, open_text, print_json
 
 EPILOG = """\b
@@ -34,7 +34,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     ]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @click.argument(
     "name",
     metavar="[NAME]",

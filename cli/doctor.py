@@ -8,14 +8,14 @@ import click
 
 from fastmlp.errors import printable
 
-from . import _checks, _options
+from . import _checks, _help, _options
 from ._output import Failure, print_json
 
 EPILOG = """\b
 Examples:
   fastmlp doctor                  print everything
   fastmlp doctor --json           the same as one JSON document
-  FASTMLP_ISA=avx2 fastmlp doctor check that the instruction set can be forced
+  FASTMLP_ISA=avx2 fastmlp doctor  force an instruction set
 
 A verdict ends the output: a small network is trained and compared with the formula, and every
 package that fastmlp can use, optional ones included, is looked for and imported. Under the verdict
@@ -24,7 +24,7 @@ the exit code is 1; advice, such as an optional package that is not installed, l
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.as_json
 def command(as_json: bool) -> None:
     """Check the installation, and print what helps and the facts for a bug report.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._groups import group
 from ._output import Messages, console, grid, print_json, significant
 from ._reading import Reading
@@ -34,7 +34,7 @@ the target is an input, in order.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.target

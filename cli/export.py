@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._output import Messages, OutputOptions, print_json, write_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Exports to onnx and keras need packages: pip install 'fastmlp[onnx,keras]'.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model")
 @click.option(
     "--to",

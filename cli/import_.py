@@ -6,7 +6,7 @@ import click
 
 from fastmlp._utils.names import ACTIVATIONS
 
-from . import _options
+from . import _help, _options
 from ._output import Messages, OutputOptions, print_json, write_bytes
 
 EPILOG = """\b
@@ -26,7 +26,7 @@ model is not compiled: `fastmlp predict` takes it as it is; in Python, compile i
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("file")
 @click.option(
     "--activation",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from . import _options
+from . import _help, _options
 from ._groups import group
 from ._output import Messages, OutputOptions, check_outputs, console, grid, print_json, significant
 from ._reading import Reading, of_model
@@ -53,7 +53,7 @@ def _complete_metric(
     return [CompletionItem(name) for name in METRICS if name.startswith(incomplete)]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.target

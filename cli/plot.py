@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from fastmlp._utils.names import TASKS
 
-from . import _options
+from . import _help, _options
 from ._figures import FORMATS, KINDS, TABLE_KINDS
 from ._output import Messages, _io_failures, check_output, write_bytes
 
@@ -53,7 +53,7 @@ def _complete_kind(
     ]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model", required=False)
 @click.option(
     "--kind",

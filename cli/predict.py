@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._groups import group
 from ._model import Carried
 from ._output import Messages, OutputOptions, open_text, print_json
@@ -50,7 +50,7 @@ is given.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model")
 @_options.file_argument("data")
 @_options.drop

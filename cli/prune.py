@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._output import (
     Messages,
     OutputOptions,
@@ -35,7 +35,7 @@ weights small, but not zero.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model")
 @_options.output(metavar="FILE", required=True, help="Write the smaller model to this file.")
 @_options.common

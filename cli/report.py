@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._groups import group
 from ._output import Messages, check_output, write_bytes
 from ._reading import Reading, of_model
@@ -30,7 +30,7 @@ must be installed.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model")
 @_options.file_argument("data", required=False)
 @_options.drop

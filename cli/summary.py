@@ -10,7 +10,7 @@ import click
 
 from fastmlp.errors import printable
 
-from . import _config, _options, _training
+from . import _config, _help, _options, _training
 from ._output import print_json
 from ._training import NetworkOptions
 
@@ -24,8 +24,8 @@ Examples:
   fastmlp summary --units 64,32 --inputs 10 --outputs 3
   fastmlp summary --units 1024x5 --l2 0,0,0.1,0.1,0.1,0.01
   fastmlp summary my.fmlp                          a saved model
-  fastmlp summary my.fmlp --verbose                nonzero weights, norms and memory as well
-  fastmlp summary my.fmlp --config > run.toml      the options it was trained with
+  fastmlp summary my.fmlp --verbose                and nonzero weights, norms, memory
+  fastmlp summary my.fmlp --config > run.toml      how it was trained
   fastmlp summary ensemble.fmlp                    the members of an ensemble
 
 For a model of a table, the layers are followed by its target, its columns and how they were
@@ -36,7 +36,7 @@ model that was saved from Python, it is what the model records.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("model", required=False)
 @_training.units(required=False)
 @click.option("--inputs", type=click.IntRange(min=1), help="Number of inputs.  [default: 2]")
@@ -46,7 +46,7 @@ model that was saved from Python, it is what the model records.
     "-v",
     "--verbose",
     is_flag=True,
-    help="Print the share of nonzero weights, norms and memory as well.",
+    help="Print the share of and nonzero weights, norms, memory.",
 )
 @click.option(
     "--config", is_flag=True, help="Print how MODEL was trained, as TOML, instead of its layers."

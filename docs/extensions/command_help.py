@@ -4,15 +4,16 @@ import click
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from fastmlp.cli import _help
 from fastmlp.cli._app import cli
 
 WIDTH = 80
 
 
-def _help(command, context):
+def _block(command, context):
     """Return a command's help as a literal block."""
     with context:
-        text = command.get_help(context)
+        text = _help.show_all(context)
     return nodes.literal_block(text, text, language="text")
 
 
@@ -23,12 +24,14 @@ class CommandReference(SphinxDirective):
         """Return a literal block, and a section for each command."""
         options = {**cli.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
         top = click.Context(cli, info_name="fastmlp", **options)
-        made = [_help(cli, top)]
+        made = [_block(cli, top)]
         for name in cli.list_commands(top):
             command = cli.get_command(top, name)
             section = nodes.section(ids=[f"fastmlp-{name}"], names=[f"fastmlp {name}"])
             section += nodes.title(text=name)
-            section += _help(command, click.Context(command, info_name=name, parent=top, **options))
+            section += _block(
+                command, click.Context(command, info_name=name, parent=top, **options)
+            )
             made.append(section)
         return made
 

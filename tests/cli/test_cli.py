@@ -25,7 +25,7 @@ def test_help_lists_commands_exit_codes_and_completion(run):
     for command in _app.COMMANDS:
         assert f"  {command} " in outcome.out
     for code in ("0 ", "1 ", "2 ", "3 ", "4 ", "130 "):
-        assert f"\n    {code}" in outcome.out
+        assert f"\n  {code}" in outcome.out
     assert "fastmlp completion bash" in outcome.out
 
 

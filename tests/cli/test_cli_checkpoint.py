@@ -191,6 +191,6 @@ def test_options_in_a_checkpoint_are_not_trusted(run, tmp_path):
 
 
 def test_help_mentions_them(run):
-    text = run("train", "--help").out
+    text = run("train", "--help-all").out
     for name in ("--checkpoint FILE", "--checkpoint-every TIME", "--resume FILE"):
         assert name in text
