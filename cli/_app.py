@@ -55,6 +55,18 @@ _SECTIONS = {
     "catalogue": "The lecture on regularisation",
     "bench": "This installation",
 }
+
+
+def sections() -> dict[str, dict[str, str]]:
+    """Return the commands and what each does, by section."""
+    found: dict[str, dict[str, str]] = {}
+    title = ""
+    for name, text in COMMANDS.items():
+        title = _SECTIONS.get(name, title)
+        found.setdefault(title, {})[name] = text
+    return found
+
+
 _MODULES = {"import": "import_"}  # where a command's name cannot be its module's
 _UNDER_MPI = ("train", "doctor")  # what mpiexec may start in several processes
 
@@ -90,14 +102,10 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands in the help, section by section."""
-        width, title = max(map(len, COMMANDS)), ""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name, text in COMMANDS.items():
-            title = _SECTIONS.get(name, title)
-            sections.setdefault(title, []).append((name.ljust(width), text))
-        for title, rows in sections.items():
+        width = max(map(len, COMMANDS))
+        for title, commands in sections().items():
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

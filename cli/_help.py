@@ -126,8 +126,10 @@ class Command(click.Command):
         before, examples, after = self.parts()
         formatter.write_paragraph()
         with formatter.indentation():
-            for text in before:
-                _write_list(formatter, text)
+            for title, pairs in map(list_of, before):
+                formatter.write_text(f"{title}:")
+                with formatter.indentation():
+                    formatter.write_dl(pairs)
                 formatter.write_paragraph()
             if examples:
                 formatter.write_text(_EXAMPLES)
@@ -225,44 +227,45 @@ def all_of_them(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_ALL))
 
 
-def show_all(ctx: click.Context) -> str:
-    """Return a command's help with everything."""
-    ctx.meta[_ALL] = True
-    return ctx.command.get_help(ctx)
-
-
 def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(show_all(ctx), color=ctx.color)
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
         ctx.exit()
 
 
-def _write_list(formatter: click.HelpFormatter, text: str) -> None:
-    """Write a list of names and what they mean under a title."""
+def list_of(text: str) -> tuple[str, list[Pair]]:
+    """Return the title of a list in the epilog, and its names with what they mean."""
     title, *lines = text.removeprefix("\b\n").split("\n")
-    formatter.write_text(title)
-    with formatter.indentation():
-        formatter.write_dl([cast("Pair", tuple(line.split(None, 1))) for line in lines])
+    return title.rstrip(":"), [cast("Pair", tuple(line.split(None, 1))) for line in lines]
 
 
 def write_examples(formatter: click.HelpFormatter, examples: list[str]) -> None:
-    """Write commands, each with what it does after two spaces if it does not say that itself.
+    """Write commands, as `example_lines` lays them out."""
+    indent = " " * formatter.current_indent
+    for line in example_lines(examples, formatter.width - formatter.current_indent):
+        formatter.write(f"{indent}{line}\n")
 
-    A command that is too long continues on the next line, as a shell takes it.
+
+def example_lines(examples: list[str], width: int) -> list[str]:
+    """Return commands as lines that a shell takes, with what each does as a comment.
+
+    A command that is too long continues on the next line. Two spaces separate a command and what
+    it does.
     """
-    width, indent = formatter.width - formatter.current_indent, " " * formatter.current_indent
     pairs = [cast("Pair", tuple(re.split(r" {2,}", text, maxsplit=1))) for text in examples]
     pairs = [pair if len(pair) == 2 else (*pair, "") for pair in pairs]
     fitting = [first for first, text in pairs if text and len(f"{first}  # {text}") <= width]
+    found: list[str] = []
     column = max(map(len, fitting), default=0)
     for command, text in pairs:
         if not text:
-            lines = list(_lines(command, width))
+            found += _lines(command, width)
         elif len(line := f"{command.ljust(column)}  # {text}") <= width:
-            lines = [line]
+            found.append(line)
         else:
-            lines = [f"# {text}", *_lines(command, width)]
-        formatter.write("".join(f"{indent}{line}\n" for line in lines))
+            found += [f"# {text}", *_lines(command, width)]
+    return found
 
 
 def _lines(example: str, width: int) -> Iterator[str]:

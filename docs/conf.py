@@ -50,7 +50,7 @@ html_theme_options = {
         "text": "fastmlp",
     },
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "navbar_center": [],  # the sidebar lists all pages
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -59,8 +59,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-light",
     "pygments_dark_style": "a11y-dark",
 }
-# Pages that are a section by themselves have nothing to list beside them.
-html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")}
+templates_path = ["_templates"]
+html_sidebars = {"**": ["sidebar-groups.html"]}
 html_show_sourcelink = False
 html_copy_source = False
 

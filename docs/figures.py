@@ -3,16 +3,20 @@
 They are committed, so that the pages can be built without training anything.
 """
 
+import json
 import sys
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 import fastmlp
-from fastmlp import datasets, lecture, plots
+from fastmlp import datasets, lecture, models, optimizers, plots
 from fastmlp.lecture import data_figures, figures
 
 DIRECTORY = Path(__file__).parent / "tutorial" / "figures"
+PEERS = DIRECTORY.parents[2] / "benchmarks" / "results" / "peers.json"
+CASE = "lecture"  # the network of its measurements that the front page shows
 COLOURS = 64  # enough for lines on white, and a third of the bytes
 FEW = 12  # for panels of many lines
 WANTED = {
@@ -38,7 +42,7 @@ WANTED = {
 
 def save(figure, name):
     """Write a figure as a small PNG."""
-    path = plots.save(figure, DIRECTORY / f"{name}.png", dpi=90)
+    path = plots.save(figure, DIRECTORY / f"{name}.png", dpi=130 if name == "front" else 90)
     with Image.open(path) as image:
         colours = FEW if name.endswith("_units") else COLOURS
         image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -58,7 +62,46 @@ def path():
     return fastmlp.path(x, y, "16x2", penalty="l1", n_lambdas=20, folds=5, epochs=400, seed=1)
 
 
+def front():
+    """Return the picture of the front page: the fit and its units, the path, and the speed."""
+    x, y = datasets.regression_train()
+    model = models.mlp("16x2", 1, 1, seed=2)
+    model.compile(optimizers.Adam(0.01), "mse")
+    model.fit(x, y, batch_size=len(x), epochs=2000, verbose=0)
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    single, fit, curve, speed = figure.subplots(1, 4, width_ratios=(0.01, 1.1, 1.1, 1))
+    plots.plot_contributions(model, train=(x, y), axes=[single, fit])
+    fit.get_legend().remove()
+    single.remove()
+    path().plot_cv(axes=curve)
+    times(speed)
+    titles = ("What each unit adds to the fit", "Lambda by cross-validation",
+              "Time of a training step")  # fmt: skip
+    for ax, title in zip((fit, curve, speed), titles, strict=True):
+        ax.set_title(title, loc="left", fontsize=11, pad=10)
+    return figure
+
+
+def times(ax):
+    """Draw the measured times of the lecture's network by library."""
+    found = json.loads(PEERS.read_text(encoding="utf-8"))["results"]
+    rows = {entry["peer"]: entry["microseconds"] / 1000 for entry in found if entry["case"] == CASE}
+    names = {"fastmlp": "fastmlp", "numpy": "NumPy", "torch": "PyTorch", "jax": "JAX",
+             "sklearn": "scikit-learn"}  # fmt: skip
+    rows = {names[peer]: value for peer, value in rows.items() if value and peer in names}
+    colours = ["#0072b2" if name == "fastmlp" else "#9aa5b1" for name in rows]
+    bars = ax.barh(list(rows), list(rows.values()), color=colours)
+    ax.bar_label(bars, fmt="%.3g ms", padding=3)
+    ax.invert_yaxis()
+    ax.margins(x=0.25)
+    ax.set_xticks([])
+    ax.set_xlabel("5 layers of 1024 units, 2 threads")
+    for side in ("top", "right", "bottom"):
+        ax.spines[side].set_visible(False)
+
+
 PAGES = {
+    "front": front,
     "ensemble": ensemble,
     "path_cv": lambda: path().plot_cv(),
     "path_norms": lambda: path().plot_path(),
