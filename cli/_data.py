@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SHARE = (
-    "Share of the rows to hold out for validation, drawn at random, the same share of each class."
-)
+SHARE = "Share of the rows to hold out for validation, drawn at random and stratified by class."
 LECTURE = "lecture"  # as DATA: the lecture's data, unless a file has this name
 
 
@@ -52,14 +50,14 @@ class Source:
         "--target",
         metavar="COLUMN",
         multiple=True,
-        help="The column to predict; repeatable for columns of numbers, which one network predicts "
-        "together.  [default: the last]",
+        help="Column to predict; repeatable for numeric columns, which one network predicts "
+        "together.  [default: the last column]",
     )
     task: str | None = option(
         "--task",
         type=click.Choice(TASKS),
-        help="Whether to predict numbers or classes.  [default: decided from the target: text, "
-        "and two whole numbers, are classes]",
+        help="Whether to predict numbers or classes.  [default: classification if the target is "
+        "text or has two integer values]",
     )
     categorical: tuple[str, ...] = option(
         "--categorical",
@@ -74,21 +72,21 @@ class Source:
         "--keep",
         metavar="COLUMN",
         multiple=True,
-        help="Use a column although it looks like an id, or holds the same in all rows, and would "
-        "be left out; repeatable.",
+        help="Use this column even if it looks like an id or is constant, and would be left out; "
+        "repeatable.",
     )
     standardize: bool | None = option(  # None: a table is standardised
         "--standardize/--no-standardize",
         default=None,
-        help="Scale the numeric columns of DATA by median and interquartile range, with outliers "
-        "drawn in, and a regression target to mean 0 and deviation 1; predictions and errors are "
-        "in the target's units.  [default: standardize]",
+        help="Scale the numeric columns of DATA by median and interquartile range, limit "
+        "outliers, and scale a regression target to mean 0 and standard deviation 1. Predictions "
+        "and errors stay in the target's units.  [default: standardize]",
     )
     impute: str | None = option(
         "--impute",
         type=click.Choice(["median", "mean", "none"]),
-        help="Fill missing numbers with the column's median or mean; missing categories are a "
-        "category of their own. With none, missing values are an error.  [default: median]",
+        help="Replace missing numbers by the column's median or mean; missing categories are a "
+        "separate category. With none, missing values are an error.  [default: median]",
     )
     indicator: bool | None = option(  # None: as far as missing values are imputed
         "--indicator/--no-indicator",
@@ -106,19 +104,19 @@ class Source:
     unknown: str | None = option(
         "--unknown",
         type=click.Choice(["ignore", "error"]),
-        help="What prediction does with a category that training did not see: ignore sets all "
-        "inputs of its column to 0 and counts it in a note.  [default: ignore]",
+        help="What predict does with a category that is not in the training data: ignore sets "
+        "all inputs of the column to 0 and prints the number of such cells.  [default: ignore]",
     )
     date_parts: bool = option(
         "--date-parts",
         is_flag=True,
-        help="Add the place in the year, the month, the weekday and the hour of dates as inputs.",
+        help="Add day of the year, month, weekday and hour of dates as inputs.",
     )
     target_transform: str | None = option(
         "--target-transform",
         type=click.Choice(["log", "sqrt", "quantile"]),
-        help="Predict the logarithm, the square root or the normal score of a regression target; "
-        "predictions come back in its units.",
+        help="Train on the logarithm, the square root or the normal score of a regression "
+        "target; predictions are transformed back to its units.",
     )
 
     def __post_init__(self) -> None:
@@ -206,7 +204,7 @@ class Validation:
         help=SHARE,
     )
     validation: str | None = option(
-        "--validation", metavar="DATA", help="Validate on the rows of this file instead."
+        "--validation", metavar="DATA", help="Validate on this file instead."
     )
 
     def __post_init__(self) -> None:
@@ -232,15 +230,15 @@ class Streaming:
     stream: bool | None = option(  # None: if it is large
         "--stream/--no-stream",
         default=None,
-        help="Read a Parquet file anew for every epoch, or hold it in memory.  "
+        help="Read a Parquet file again in each epoch, instead of holding it in memory.  "
         "[default: stream files of more than 2^28 values]",
     )
     buffer_rows: int | None = option(
         "--buffer-rows",
         metavar="N",
         type=click.IntRange(min=1),
-        help="With --stream: number of rows that are shuffled together.  [default: 131072, or "
-        "64 MiB of them]",
+        help="With --stream: size of the shuffle buffer, in rows.  [default: 131072, at most 64 "
+        "MiB]",
     )
 
     def wanted(self, path: str) -> bool:

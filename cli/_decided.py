@@ -29,8 +29,8 @@ NETWORK = {
         f"{', '.join(ACTIVATIONS)}.  [default: silu; on the lecture's data relu]"
     },
     "dropout": {
-        "help": "Dropout rate after the hidden layers, one for all or one for each.  [default: "
-        "0.1, of few rows 0; on the lecture's data 0]"
+        "help": "Dropout rate after the hidden layers, one for all or one for each.  [default: 0.1;"
+        " with few rows, and on the lecture's data, 0]"
     },
 }
 TRAINING = {
@@ -38,16 +38,17 @@ TRAINING = {
         "help": "Optimizer that trains the weights.  [default: adamw; on the lecture's data adam]"
     },
     "learning_rate": {
-        "help": "Learning rate, the highest of the schedule.  [default: 0.0045 for numbers, 0.0025 "
-        "for classes; of other optimizers, and on the lecture's data, the optimizer's own]"
+        "help": "Learning rate, at the maximum of the schedule.  [default: 0.0045 for regression, "
+        "0.0025 for classification; for other optimizers, and on the lecture's data, the "
+        "optimizer's default]"
     },
     "epochs": {
-        "help": "Largest number of passes over the training rows.  [default: 24 to 128, by the "
-        "number of rows; on the lecture's data 1000]"
+        "help": "Maximum number of passes over the training rows.  [default: 24 to 128, depending "
+        "on the number of rows; on the lecture's data 1000]"
     },
     "batch_size": {
-        "help": "Rows of a batch.  [default: 16 to 1024, by the number of rows; on the lecture's "
-        "data all]"
+        "help": "Number of rows in a batch.  [default: 16 to 1024, depending on the number of rows;"
+        " on the lecture's data all]"
     },
 }
 
@@ -59,102 +60,104 @@ class TableOptions:
     loss: str | None = option(
         "--loss",
         metavar="NAME",
-        help="What training makes small: mse, mae, huber or huber:DELTA, poisson for counts, or "
-        "quantile:LEVEL, whose predictions are that quantile; log_loss for classes.  [default: "
-        "mse; log_loss]",
+        help="Loss to minimise: mse, mae, huber or huber:DELTA, poisson for counts, or "
+        "quantile:LEVEL to predict that quantile; log_loss for classes.  [default: mse, or "
+        "log_loss for classes]",
     )
     metrics: tuple[str, ...] = option(
         "--metric",
         metavar="NAME",
         multiple=True,
-        help="Report this metric for each epoch beside the loss; repeatable.  [default: mse; "
-        "accuracy]",
+        help="Also record this metric in each epoch; repeatable.  [default: mse, or accuracy for "
+        "classes]",
     )
     bins: int | None = option(
         "--bins",
         metavar="N",
         type=click.IntRange(min=0),
-        help="Encode every number by N bins between quantiles, beside the number itself; 0 for "
-        "none.  [default: 32; of fewer than 800 rows or more than 512 inputs fewer]",
+        help="Add a piecewise linear encoding of each number with N bins between quantiles; 0 "
+        "for none.  [default: 32; fewer with fewer than 800 rows or more than 512 inputs]",
     )
     effort: str | None = option(
         "--effort",
         type=click.Choice(EFFORTS),
-        help="high: the mean of five networks, each trained without a fifth of the rows and judged "
-        "by it; several times the work for a smaller error.  [default: normal]",
+        help="high: average the five networks of a 5-fold cross-validation, for a smaller error "
+        "at several times the cost.  [default: normal]",
     )
     class_weight: str | None = option(
         "--class-weight",
         metavar="WEIGHTS",
-        help="Weights of the classes in training: balanced, or such as no:1,yes:5.",
+        help="Weights of the classes in the loss: balanced, or a weight for each class such as "
+        "no:1,yes:5.",
     )
     weight: str | None = option(
-        "--weight", metavar="COLUMN", help="Weight rows by this column, which is not an input."
+        "--weight", metavar="COLUMN", help="Column of sample weights; it is not used as an input."
     )
     patience: int | None = option(
         "--patience",
         metavar="N",
         type=click.IntRange(min=0),
-        help="Stop after N epochs without a smaller held-out loss.  [default: never; the best "
-        "epoch is kept in any case]",
+        help="Early stopping: stop after N epochs without a smaller validation loss.  [default: "
+        "never; the best epoch is kept in any case]",
     )
     schedule: str | None = option(
         "--schedule",
         type=click.Choice(SCHEDULES),
-        help="Learning rate over the epochs, at most --learning-rate: waves that get longer, one "
-        "cosine, a line, or constant.  [default: cycles]",
+        help="Learning-rate schedule, with --learning-rate as its maximum: cosine cycles of "
+        "growing length, one cosine, linear, or constant.  [default: cycles]",
     )
     clip: float | None = option(
         "--clip",
         metavar="NORM",
         type=click.FloatRange(min=0, min_open=True),
-        help="Scale gradients down to this norm.",
+        help="Clip the norm of the gradient to this value.",
     )
     max_time: str | None = option(
         "--max-time",
         metavar="TIME",
-        help="Train for this time, such as 90s, 10m or 2h, and keep the best epoch.",
+        help="Time limit for training, such as 90s, 10m or 2h; the best epoch is kept.",
     )
     group: str | None = option(
         "--group",
         metavar="COLUMN",
-        help="Hold out whole groups: rows with the same value of this column stay together. It is "
-        "not an input.",
+        help="Group column: rows with the same value are either all held out or all trained on. "
+        "It is not used as an input.",
     )
     time: str | None = option(
         "--time",
         metavar="COLUMN",
-        help="Hold out the latest rows by this column of numbers or dates.",
+        help="Time column (numbers or dates): hold out the latest rows.",
     )
     refit: bool = option(
         "--refit",
         is_flag=True,
-        help="Then train on all rows, for the number of epochs that was best.",
+        help="After validation, train again on all rows for the best number of epochs.",
     )
     interval: float | None = option(
         "--interval",
         metavar="LEVEL",
         type=float,
-        help="Keep what prediction intervals of this level need, such as 0.9, from the rows held "
-        "out; predict then writes them.",
+        help="Compute prediction intervals of this level, such as 0.9, from the validation rows; "
+        "predict then writes them.",
     )
     threshold: str | None = option(
         "--threshold",
         metavar="P",
-        help="Probability of the second class above which it is predicted: a number, or accuracy, "
-        "balanced_accuracy or f1 for the one that is best on the rows held out.  [default: 0.5]",
+        help="Probability threshold for predicting the second class: a number, or the metric "
+        "that the threshold should maximise on the validation rows: accuracy, balanced_accuracy "
+        "or f1.  [default: 0.5]",
     )
     cost: str | None = option(
         "--cost",
         metavar="COSTS",
-        help="Costs of a false positive and a false negative, fp:1,fn:10; the threshold is the "
-        "cheapest on the rows held out.",
+        help="Costs of a false positive and a false negative, such as fp:1,fn:10; the threshold "
+        "minimises the cost on the validation rows.",
     )
     find_rate: bool = option(
         "--find-rate",
         is_flag=True,
-        help="Print and draw the loss over rising learning rates, and suggest one; do not train. "
-        "--plot DIR also writes the figure.",
+        help="Learning-rate finder: print and draw the loss against the learning rate, and "
+        "suggest a rate; do not train. --plot DIR also writes the figure.",
     )
 
     @property

@@ -33,7 +33,7 @@ class Exports:
     model: str | None = option(
         "--model",
         metavar="FILE",
-        help="Write the network of the first rank to this model file; it is trained anew, on the "
+        help="Train the best configuration again and write it to this model file; on the "
         "training rows, or with --folds on all rows.",
     )
     top: int = option(

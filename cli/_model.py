@@ -42,8 +42,8 @@ class Carried:
         "--id",
         metavar="COLUMN",
         multiple=True,
-        help="Write this column of DATA before the prediction; repeatable. It need not be known "
-        "from training.",
+        help="Write this column of DATA before the prediction; repeatable. Training need not "
+        "have had it.",
     )
     keep_columns: bool = option(
         "--keep-columns", is_flag=True, help="Write all columns of DATA before the prediction."

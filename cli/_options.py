@@ -35,8 +35,8 @@ threads: Callable[[F], F] = click.option(
     type=click.IntRange(min=1),
     expose_value=False,
     callback=_use_threads,
-    help="Number of threads, which may exceed the number of processors.  [default: "
-    "OMP_NUM_THREADS, otherwise one for each processor that this process may use]",
+    help="Number of threads.  [default: at most OMP_NUM_THREADS, or one for each processor that "
+    "this process may use]",
 )
 
 
@@ -78,13 +78,15 @@ def output(**attributes: Any) -> Callable[[F], F]:
 
 
 target: Callable[[F], F] = click.option(
-    "--target", metavar="COLUMN", help="Target column of DATA.  [default: that of the training]"
+    "--target",
+    metavar="COLUMN",
+    help="Target column of DATA.  [default: the target of the training]",
 )
 drop: Callable[[F], F] = click.option(
     "--drop",
     metavar="COLUMN",
     multiple=True,
-    help="Ignore a column of DATA that was not there in training; repeatable.",
+    help="Ignore this column of DATA, which training did not have; repeatable.",
 )
 
 
@@ -118,7 +120,7 @@ class SeedRange(click.IntRange):
 
 def seed_option(text: str = "", most: int = 2**63 - 1) -> dict[str, Any]:
     """Return the attributes of --seed; `text` says what it is for."""
-    help_text = f"{text}  [default: drawn, and recorded]"
+    help_text = f"{text}  [default: random; it is recorded]"
     return {"type": SeedRange(min=0, max=most), "help": help_text}
 
 

@@ -68,9 +68,9 @@ class Sharding:
         "--shards",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Cut rows and batches into N shards. The result is the same on every number of "
-        "processes that divides N by a power of two.  [default: under mpiexec 4, or one for each "
-        "process]",
+        help="Divide rows and batches into N shards. The result is the same for every number of "
+        "processes that is N divided by a power of two.  [default: under mpiexec 4, or one for "
+        "each process]",
     )
     fast_reduce: bool = option(
         "--fast-reduce",

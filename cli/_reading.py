@@ -22,51 +22,51 @@ class Reading:
     delimiter: str | None = option(
         "--delimiter",
         metavar="CHARACTER",
-        help="The character between columns of a text file, or tab, or space for any white space.  "
-        "[default: found out]",
+        help="Character between columns of a text file; tab, or space for any white space.  "
+        "[default: detected]",
     )
     decimal: str | None = option(
         "--decimal",
         type=click.Choice([".", ","]),
-        help="The decimal separator.  [default: found out]",
+        help="Decimal separator.  [default: detected]",
     )
     thousands: str | None = option(
         "--thousands",
         type=click.Choice([",", ".", " ", "'", ""]),
-        help="The thousands separator; '' for none.  [default: found out]",
+        help="Thousands separator; '' for none.  [default: detected]",
     )
     encoding: str | None = option(
         "--encoding",
         metavar="NAME",
-        help="The encoding of a text file, such as utf-8 or cp1252.  [default: found out]",
+        help="Encoding of a text file, such as utf-8 or cp1252.  [default: detected]",
     )
     comment: str | None = option(
         "--comment",
         metavar="TEXT",
-        help="Leave out lines that begin with this text.  [default: #, % or //, if the first line "
+        help="Skip lines that begin with this text.  [default: #, % or //, if the first line "
         "begins with it]",
     )
     header: bool | None = option(
         "--header/--no-header",
         default=None,
-        help="Whether the first row names the columns; without names they are x1, x2, ...  "
-        "[default: it does, and must not look like the rows below]",
+        help="Whether the first row contains the column names; without a header, columns are x1, "
+        "x2, ...  [default: header; a first row that looks like data is an error]",
     )
     missing: str | None = option(
         "--missing",
         metavar="TEXT,...",
-        help="Words that stand for a missing value, besides empty cells.  [default: NA, N/A, NaN, "
+        help="Words for a missing value, in addition to empty cells.  [default: NA, N/A, NaN, "
         "null, #N/A and <NA>]",
     )
     dates: str | None = option(
         "--dates",
         type=click.Choice(["dmy", "mdy"]),
-        help="Order of day and month where both are numbers.  [default: found out]",
+        help="Order of day and month in numeric dates.  [default: detected]",
     )
     sheet: str | None = option(
         "--sheet",
         metavar="NAME",
-        help="The sheet of a workbook (.xlsx).  [default: the first with a table]",
+        help="Sheet of a workbook (.xlsx).  [default: the first with a table]",
     )
 
     @property

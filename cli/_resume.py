@@ -101,14 +101,15 @@ class Checkpoints:
     checkpoint: str | None = option(
         "--checkpoint",
         metavar="FILE",
-        help="Save the run in this file, so that --resume can continue it after a crash, a kill "
+        help="Save checkpoints in this file, from which --resume continues after a crash, a kill "
         "or Ctrl-C.",
     )
     checkpoint_every: str | None = option(
         "--checkpoint-every",
         metavar="TIME",
         callback=_checked_every,
-        help="Time between checkpoints: seconds, or such as '10 epochs'.  [default: 60]",
+        help="Interval between checkpoints: seconds, or a number of epochs such as '10 epochs'.  "
+        "[default: 60]",
     )
 
     def check(self, results: OutputOptions) -> None:
@@ -153,5 +154,5 @@ resume: Callable[[F], F] = click.option(
     "--resume",
     metavar="FILE",
     expose_value=False,
-    help="Continue the run in this checkpoint; the result is that of a run without a break.",
+    help="Continue the run from this checkpoint; the result is that of an uninterrupted run.",
 )

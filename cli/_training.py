@@ -61,19 +61,19 @@ class NetworkOptions:
         "--proximal",
         is_flag=True,
         default=None,
-        help="Take the L1 penalty by proximal steps, which make weights exactly zero.",
+        help="Use proximal steps for the L1 penalty, which make weights exactly zero.",
     )
     group_l1: str | None = option(
         "--group-l1",
         metavar="LAMBDAS",
-        help="Group penalty, which makes all weights of a unit zero together; one lambda for all "
-        "layers, or one for each. A layer has this penalty, or L1 and L2.",
+        help="Group lasso penalty, which makes all weights of a unit zero together: one lambda "
+        "for all layers, or one for each. A layer cannot have it together with L1 or L2.",
     )
     groups: str | None = option(
         "--groups",
         type=click.Choice(GROUPS, case_sensitive=False),
         help="What a group of --group-l1 is: the incoming weights of a unit, or the outgoing "
-        "weights of an input, which on the first layer selects inputs.  [default: units]",
+        "weights of an input, which selects inputs in the first layer.  [default: units]",
     )
     activation: str | None = activation_option()
     dropout: str | None = option(
@@ -239,7 +239,7 @@ class TrainingOptions:
     batch_size: int | None = option(
         "--batch-size",
         type=click.IntRange(min=1),
-        help="Rows of a batch.  [default: 32; on the lecture's data all]",
+        help="Number of rows in a batch.  [default: 32; on the lecture's data all]",
     )
     seed: int | None = option("--seed", **_options.seed_option())
 

@@ -62,7 +62,7 @@ def command(
     results: OutputOptions,
     report: Messages,
 ) -> None:
-    """Train the lecture's networks, and compare with its results.
+    """Train the lecture's networks, and compare the results with the printed ones.
 
     NAME is a network; without it, all are trained. The table has the results of fastmlp, those
     that the lecture printed, and their relative difference.

@@ -28,11 +28,11 @@ Examples:
   fastmlp compare models/*.fmlp test.csv --target price
   fastmlp compare models/*.fmlp test.csv --drop id --sort mae --json
 
-Every model treats the columns of the table as its own training did; --drop ignores a column that a
-model does not know. The metrics are computed from predictions in the target's units, without
-penalties, so that models with different losses can be compared. For regression they are the mean
-squared error, the mean absolute error and the coefficient of determination; for classification the
-accuracy and the mean negative log-probability of the true class.
+Each model preprocesses the table as in its training; --drop ignores a column that a model was not
+trained on. The metrics are computed from predictions in the target's units, without penalties, so
+that models with different losses can be compared. For regression they are the mean squared error,
+the mean absolute error and the coefficient of determination; for classification the accuracy and
+the mean negative log-probability of the true class.
 """
 
 

@@ -17,19 +17,20 @@ Examples:
   fastmlp doctor --json           the same as one JSON document
   FASTMLP_ISA=avx2 fastmlp doctor  force an instruction set
 
-A verdict ends the output: a small network is trained and compared with the formula, and every
-package that fastmlp can use, optional ones included, is looked for and imported. Under the verdict
-there is a line for each problem and each piece of advice, and one with what helps. With a problem,
-the exit code is 1; advice, such as an optional package that is not installed, leaves it 0.
+The command trains a small network, compares it with the formula, and tries to import every package
+that fastmlp can use, including optional ones. The last lines list each problem or suggestion and
+how to solve it. If there is a problem, the exit code is 1; suggestions, such as an optional package
+that is not installed, leave it at 0.
 """
 
 
 @click.command(cls=_help.Command, epilog=EPILOG)
 @_options.as_json
 def command(as_json: bool) -> None:
-    """Check the installation, and print what helps and the facts for a bug report.
+    """Check the installation, and print the facts for a bug report.
 
-    These are versions, processor and threads. Nothing is sent anywhere, and no file is named.
+    The facts are versions, processor and threads. Nothing is sent anywhere, and no file names are
+    printed.
     """
     packages = _checks.packages()
     facts = _facts(packages)

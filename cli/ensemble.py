@@ -50,22 +50,22 @@ Examples:
   fastmlp predict bag.fmlp new.csv           mean, spread and standard deviation of predictions
   fastmlp plot thousand.fmlp --kind members  members grey, mean bold
 
-Without DATA, or with the word lecture, the lecture's data are used as they are, for 1000 epochs of
-one batch. With DATA, a table that `fastmlp train` reads into memory, every member is trained as
-train trains its network: what no option says is decided from the table, and the epoch that is best
-on the rows held out is kept.
+With DATA, every member is trained as `fastmlp train` does: everything that you do not set is chosen
+from the table, and the epoch with the smallest validation loss is kept. Without DATA, or with the
+word lecture, the networks are trained on the lecture's data without preprocessing, for 1000 epochs
+of one batch each.
 
-There is a network for every --units, every lambda of --lambdas, every fold and every seed. Member i
-of --members has the seed --seed + i, and the same weights as a network that is trained alone with
-this seed. The commands predict, evaluate, compare, summary and plot read the file of -o as they
-read a model.
+There is one network for each combination of --units, --lambdas, fold and seed. Member i of
+--members has the seed --seed + i, and the same weights as a network trained alone with this seed.
+The commands predict, evaluate, compare, export, summary and plot accept the file of -o like a model
+file.
 
-The standard deviation of new observations is sqrt(spread^2 + noise^2): the spread of the members,
-and noise that is estimated on rows held out. These are the rows for validation, otherwise those
-that a bootstrap sample or a fold leaves out.
+The standard deviation of a new observation is sqrt(spread^2 + noise^2): the standard deviation of
+the members' predictions, and the noise, which is estimated on validation rows or on the rows that a
+bootstrap sample or a fold leaves out.
 
-Ctrl-C ends training; -o then has the members that had all their epochs, or if there are none those
-that had some. A member that diverges is left out.
+Ctrl-C stops training; -o then contains the finished members, or, if there are none, the unfinished
+ones. A member that diverges is left out.
 """
 
 
@@ -98,8 +98,8 @@ class MemberOptions:
         "--units",
         multiple=True,
         metavar="WIDTHS",
-        help="Widths of the hidden layers: 1024x5, or 64,32,16; repeatable.  [default: decided "
-        "from the number of rows; required for the lecture's data]",
+        help="Widths of the hidden layers: 1024x5, or 64,32,16; repeatable.  [default: chosen by "
+        "the number of rows; required for the lecture's data]",
     )
     members: int = option(
         "--members",
@@ -131,7 +131,8 @@ class MemberOptions:
         "--folds",
         type=click.IntRange(min=2),
         metavar="K",
-        help="Cut the rows into K parts, and train networks on each K-1 of them.",
+        help="Cross-validation: divide the rows into K parts, and train networks on all parts "
+        "but one.",
     )
 
     def __post_init__(self) -> None:
@@ -165,7 +166,9 @@ class MemberOptions:
 @_decided.shared_options(*_decided.SHARED)
 @_options.workers
 @_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")
-@_data.held_out(None, "  [default: 0.2; below 500 rows cross-validation chooses the epochs]")
+@_data.held_out(
+    None, "  [default: 0.2; with fewer than 500 rows cross-validation chooses the number of epochs]"
+)
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
 @_options.output(metavar="FILE", help="Write the ensemble to this file.")
 @_options.common
@@ -181,7 +184,7 @@ def command(
     results: OutputOptions,
     report: Messages,
 ) -> None:
-    """Train many networks side by side.
+    """Train an ensemble of many networks.
 
     DATA is a file with a table; - is CSV from standard input. Without it, or with the word
     lecture, the networks are trained on the lecture's data.

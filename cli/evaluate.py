@@ -20,17 +20,17 @@ Examples:
   fastmlp evaluate imported.fmlp test.parquet --loss mse
   fastmlp datasets regression_validation | fastmlp evaluate lecture.fmlp -
 
-After loss and metrics come the figures of the task: for two classes AUC, PR-AUC of the
-class that was the rarer one in training, which stands beside it, log loss, Brier score, accuracy
-and the base rate, the share of the most frequent class; for more classes log loss, accuracy,
-balanced accuracy and macro F1; for numbers R2, RMSE and MAE. Each has the interval of 95% that a
-bootstrap gives, with a fixed seed, and no more digits than that can bear. Classes follow one by
-one. If the model was trained on some of the rows, a note says so.
+Prints the loss, the metrics of the training, and the metrics of the task: for two classes AUC,
+PR-AUC of the class that was rarer in training, log loss, Brier score, accuracy and base rate (the
+frequency of the most frequent class); for more classes log loss, accuracy, balanced accuracy and
+macro F1; for regression R2, RMSE and MAE. Each has a 95% bootstrap confidence interval, with a
+fixed seed, and is rounded accordingly. A table of the classes follows. A note says if the model was
+trained on some of the rows.
 
-DATA needs the columns that the model was trained on, in any order, and the target; rows without a
-target are left out. Other columns are an error, unless training dropped them or --drop names them.
-If the model's inputs have no names, because it was trained on arrays in Python, every column but
-the target is an input, in order.
+DATA must have the input columns of the model, in any order, and the target; rows without a target
+are left out. Additional columns are an error, unless training dropped them or --drop names them. If
+the inputs of the model have no names, because it was trained on arrays in Python, all columns
+except the target are inputs, in order.
 """
 
 
@@ -44,14 +44,14 @@ the target is an input, in order.
     "--part",
     type=click.Choice(["all", "held-out"]),
     default="all",
-    help="Which rows of DATA to score: all, or those that were held out when the model was trained "
-    "on DATA.  [default: all]",
+    help="Rows of DATA to score: all, or only those that were held out when the model was "
+    "trained on DATA.  [default: all]",
 )
 @click.option(
     "--loss",
     metavar="NAME",
-    help="The loss to report, such as mse or log_loss, for a model that was saved or imported "
-    "without one.  [default: that of the training]",
+    help="Loss to report, such as mse or log_loss, for a model that was saved or imported "
+    "without one.  [default: the loss of the training]",
 )
 @_options.threads
 @_options.as_json
@@ -67,7 +67,7 @@ def command(
     as_json: bool,
     report: Messages,
 ) -> None:
-    """Print how good a model's predictions of a table are.
+    """Print a model's metrics on a table.
 
     MODEL is a model file. DATA is a file with a table; - is CSV from standard input.
     """

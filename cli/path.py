@@ -47,30 +47,30 @@ Examples:
   fastmlp path houses.csv --target price --units 256x3 --cluster tcp://scheduler:8786 -o houses
   fastmlp path --lecture regression --units 64x2 -o lecture
 
-The network of every lambda is fitted to all rows and, for each fold, to all rows but those of the
-fold, which score it; --group keeps rows together, and --weight weighs them in both. The path
-reports two lambdas: min has the least error, 1se is the largest lambda within one standard error of
-it. The penalty l1 makes weights exactly zero; group removes whole inputs and hidden units; l2 only
-shrinks weights.
+For each lambda, a network is fitted to all rows, and one for each fold of a cross-validation.
+--group keeps the rows of a group in one fold; --weight applies to training and scores. The path
+reports two lambdas: min has the smallest error, and 1se is the largest lambda whose error is within
+one standard error of it. The penalty l1 makes weights exactly zero; group removes whole inputs and
+hidden units; l2 only shrinks weights.
 
-Where one standard error is more than the gain over a constant, 1se would keep a network without
-weights; the model is then that of min, and a warning says so. Further warnings: the model is empty
-or no better than a constant; the least error is at an end of the grid, where --lambda-ratio or
---lambdas reach further.
+If the standard error is larger than the improvement over a constant, 1se would select a network
+without weights; min is then used instead, with a warning. There are also warnings if the model is
+empty or no better than a constant, and if the smallest error is at an end of the grid; extend the
+grid with --lambda-ratio or --lambdas.
 
-With -o the command writes path.csv, with a row for each lambda; cv.png, the cross-validated error;
+With -o, the command writes path.csv, with a row for each lambda; cv.png, the cross-validated error;
 path.png, coefficients or norms against lambda; fits.png, the model at nine lambdas: its curve or
 its regions over one or two inputs, otherwise its predictions of held-out rows; and model.fmlp, the
 model of --choose, fitted to all rows.
 
-With hidden layers the path goes from the smallest lambda to the largest, and each network begins
-with the weights of the one before. Without hidden layers (--units none) the solution is exact, and
-the same as that of glmnet or scikit-learn: their lambda or alpha is half of lambda here, because
-the loss here is the mean squared error and theirs is half of it.
+With hidden layers, the path goes from the smallest lambda to the largest, and each fit starts from
+the previous one (warm start). Without hidden layers (--units none), the solution is exact and
+equals that of glmnet or scikit-learn; their lambda or alpha is half of lambda here, because their
+loss is half the mean squared error.
 
-Numbers and a regression's target are standardised unless --no-standardize is given; lambda applies
-to the standardised numbers. Ctrl-C ends the path; -o then has the table of the lambdas that are
-done and the model chosen among them, without figures.
+Numeric columns and a regression target are standardised unless --no-standardize is given; lambda
+refers to the standardised columns. Ctrl-C stops the path; -o then contains the table of the
+finished lambdas and the model chosen among them, without figures.
 """
 
 
@@ -82,7 +82,7 @@ class Fits:
         "--units",
         metavar="WIDTHS",
         help="Widths of the hidden layers: 64x2, or 64,32; none for a linear or logistic model.  "
-        "[default: 32x2, from 150 rows on 64x2; required for the lecture's data]",
+        "[default: 64x2, with fewer than 150 rows 32x2; required for the lecture's data]",
     )
     penalty: str = option(
         "--penalty",
@@ -102,7 +102,7 @@ class Fits:
     lambdas: str | None = option(
         "--lambdas",
         metavar="NUMBERS",
-        help="Lambdas of your own: 0.1,0.01,0.001; or one for each layer, output included: "
+        help="Explicit lambdas: 0.1,0.01,0.001; with one value for each layer, output included: "
         "0.1:0.2,0.01:0.02.",
     )
     lambda_ratio: float | None = option(
@@ -138,7 +138,7 @@ class Fits:
         type=click.Choice(CHOICES),
         default="1se",
         show_default=True,
-        help="The lambda of the model that is written.",
+        help="Rule that chooses the lambda of the model.",
     )
     measure: str | None = option(
         "--measure",
@@ -155,8 +155,8 @@ class Fits:
     epochs: int | None = option(
         "--epochs",
         type=click.IntRange(min=1),
-        help="Epochs for each lambda; the first network has five times as many.  [default: 200; "
-        "with batches 1000 steps' worth, at least 2]",
+        help="Epochs for each lambda; the first lambda has five times as many.  [default: 200; "
+        "with several batches as many as make 1000 steps, at least 2]",
     )
     learning_rate: float | None = option(
         "--learning-rate", type=float, help="Adam's learning rate.  [default: 0.01]"
@@ -164,7 +164,7 @@ class Fits:
     batch_size: int | None = option(
         "--batch-size",
         type=click.IntRange(min=1),
-        help="Rows of a batch.  [default: all; 256 if there are more than 2048]",
+        help="Number of rows in a batch.  [default: all; 256 if there are more than 2048]",
     )
     seed: int | None = option(
         "--seed", **_options.seed_option("Seed for folds and initial weights.")

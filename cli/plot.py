@@ -37,9 +37,9 @@ Examples:
   fastmlp plot ensemble.fmlp --kind members
   fastmlp plot --kind data --lecture classification -o points.png
 
-The figure of a model of the lecture's data shows these data. For a model of your own data, most
-kinds need --data, the table whose rows are shown; history, network and weights do not. The suffix
-of the file decides the format: {", ".join(FORMATS)}.
+A model of the lecture's data is drawn with these data. For a model of your own data, most kinds
+need a table, --data; history, network and weights do not. The suffix of the file chooses the
+format: {", ".join(FORMATS)}.
 """
 
 
@@ -63,7 +63,7 @@ def _complete_kind(
     shell_complete=_complete_kind,
     help="Figure to draw, one of the kinds listed below.",
 )
-@click.option("--data", metavar="DATA", help="Draw the rows of this file, which has a table.")
+@click.option("--data", metavar="DATA", help="Table whose rows are drawn.")
 @click.option("--lecture", type=click.Choice(TASKS), help="Draw the lecture's data.")
 @_options.drop
 @click.option(
@@ -71,40 +71,44 @@ def _complete_kind(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Layer that facets and units show, counted from 1.",
+    help="Layer for facets and units, counted from 1.",
 )
 @click.option(
     "--column",
     "columns",
     metavar="COLUMN",
     multiple=True,
-    help="Column that residuals, dependence, interaction and boundary show; repeatable.  "
-    "[default: the most important]",
+    help="Column for residuals, dependence, interaction and boundary; repeatable.  [default: the "
+    "most important]",
 )
 @click.option(
     "--row",
     type=int,
     default=0,
     show_default=True,
-    help="Row of DATA that explain explains, counted from 0.",
+    help="Row of DATA for explain, counted from 0.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed for shuffles and background rows.")  # fmt: skip
-@click.option("--title", metavar="TEXT", help="Write this above the figure.")
-@click.option("--size", metavar="SIZE", help="Ratio such as 16:9, or inches such as 8x5.")
+@click.option("--title", metavar="TEXT", help="Title above the figure.")
+@click.option(
+    "--size",
+    metavar="SIZE",
+    help="Aspect ratio such as 16:9, or width and height in inches such as 8x5.",
+)
 @click.option(
     "--dpi",
     type=click.IntRange(min=20, max=1200),
     default=150,
     show_default=True,
-    help="Pixels per inch.",
+    help="Resolution in pixels per inch.",
 )
 @click.option(
     "--theme",
     type=click.Choice(["light", "dark", "print"]),
     default="light",
     show_default=True,
-    help="Colours of page and lines; print is black in place of greys.",
+    help="Colours of background and lines; print uses black instead of grey.",
 )
 @click.option(
     "-o",
@@ -132,7 +136,7 @@ def command(
     force: bool,
     report: Messages,
 ) -> None:
-    """Draw a model, or data.
+    """Draw figures of a model, or of data.
 
     MODEL is a model file.
     """

@@ -30,23 +30,21 @@ Examples:
   fastmlp predict my.fmlp new.parquet --drop id -o predictions.csv
   cut -d, -f1,2 new.csv | fastmlp predict my.fmlp - | head
 
-A regression model writes one column, prediction, in the target's units; of several targets,
-prediction_NAME for each. A classifier writes the label, as it was in the training data, and a
-probability for each class. Of two classes the second is written from the threshold on that training
-chose (--threshold, --cost), 0.5 otherwise.
+A regression model writes the column prediction, in the target's units; with several targets,
+prediction_NAME for each. A classifier writes the label, as in the training data, and a probability
+for each class. With two classes, the second one is predicted if its probability reaches the
+threshold that training chose (--threshold, --cost), by default 0.5.
 
-A model that was trained with --interval adds the columns lower and upper, between which the truth
-lies for that share of new rows; a classifier adds the column set, with the labels that are credible
-and | between them. The set is empty for a row that is unlike most rows of any class.
+A model that was trained with --interval also writes the prediction interval, as columns lower and
+upper, or for a classifier the prediction set, as column set with the plausible labels separated by
+|. The set is empty for a row that is unlike most rows of every class.
 
-An ensemble for regression
-adds the column spread, the standard deviation of its members, and if rows were held out sd, the
-standard deviation of a new observation.
+An ensemble for regression also writes the column spread, the standard deviation of its members'
+predictions, and, if rows were held out, sd, the standard deviation of a new observation.
 
-DATA may have any format that `fastmlp train` reads; it need not be that of the training data. It
-needs the columns that the model was trained on, in any order. The target, and columns that training
-dropped, are ignored; other columns are an error, unless --drop or --id names them or --keep-columns
-is given.
+DATA may have any format that `fastmlp train` reads. It must have the input columns of the model, in
+any order. The target and columns that training dropped are ignored; other columns are an error,
+unless --drop or --id names them or --keep-columns is given.
 """
 
 

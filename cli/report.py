@@ -18,15 +18,14 @@ Examples:
   fastmlp report my.fmlp
   fastmlp train my.csv --target price -o my.fmlp --report report.html
 
-The page is one HTML file that a browser opens from disk, without a request to anywhere. It has the
-model's card, how good it is beside a constant and a linear model, with a slider for the threshold
-of two classes and its costs, the training, what the model uses, its layers or members, how the
-columns of DATA differ from those of the training (PSI and KS), where it fails, and the settings
-that train it again.
+The report is one HTML file that works offline. It contains a model card, the metrics compared with
+a constant and a linear model, a slider for threshold and costs (two classes), the learning curves,
+feature importance, layers or members, the drift of the columns of DATA from the training data (PSI
+and KS), the largest errors, and the settings that reproduce the training.
 
-Without DATA it has the figures of the training alone. Of the table of the training only the rows
-that were held out are judged. The same model, table and seed give the same bytes. fastmlp[report]
-must be installed.
+Without DATA, it contains the metrics of the training only. If DATA is the training table, only the
+rows that were held out are scored. The same model, table and seed give the same file, byte for
+byte. Needs fastmlp[report].
 """
 
 
@@ -39,8 +38,8 @@ must be installed.
     "--rows/--no-rows",
     "rows",
     default=True,
-    help="Whether to show single rows: the worst ones, and figures with a mark for each.  "
-    "[default: --rows]",
+    help="Whether to show single rows: the largest errors, and figures with a mark for each "
+    "row.  [default: rows]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed for shuffles and resamples.")  # fmt: skip
@@ -49,7 +48,7 @@ must be installed.
     "-o",
     "--output",
     metavar="FILE",
-    help="Write the page to this file.  [default: MODEL_report.html]",
+    help="Write the report to this file.  [default: MODEL_report.html]",
 )
 @_options.force
 @_options.common
@@ -64,7 +63,7 @@ def command(
     force: bool,
     report: Messages,
 ) -> None:
-    """Write one page about a model: how good it is, what it uses, where it fails.
+    """Write a report about a model: metrics, feature importance, errors.
 
     MODEL is a file of a model that was trained on a table. DATA is a file with a table that has the
     target; - is CSV from standard input.

@@ -28,11 +28,11 @@ Examples:
   fastmlp summary my.fmlp --config > run.toml      how it was trained
   fastmlp summary ensemble.fmlp                    the members of an ensemble
 
-For a model of a table, the layers are followed by its target, its columns and how they were
-prepared, and the figures on rows held out beside those of simple models.
+For a model of a table, the output also lists target, columns and preprocessing, and compares the
+validation metrics with those of simple models.
 
-For a model of `fastmlp train`, the output of --config is a file for its option --config. For a
-model that was saved from Python, it is what the model records.
+For a model of `fastmlp train`, the output of --config is a file for `fastmlp train --config`. For a
+model that was saved from Python, it lists the recorded settings.
 """
 
 

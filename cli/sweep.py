@@ -37,25 +37,24 @@ Examples:
   fastmlp sweep houses.csv --target price --units 64x2,256x3 -o s.db --model best.fmlp
   fastmlp sweep --lecture regression --units 8,64x2 --epochs 1000 --seeds 3
 
-Every combination of the values is trained with each of the seeds and scored on rows held out: those
-of --validation-split or of --validation, or each of --folds in turn. A + joins different widths of
-one network. LOW..HIGH is a range to draw from; lambdas, learning rates and batch sizes are drawn by
-their order of magnitude. The method halving trains all configurations for few epochs, keeps the
-best third (--eta 3), trains these anew for three times as many epochs, and so on. The method optuna
+Every combination of the values is trained with each of the seeds and scored on validation rows:
+those of --validation-split or --validation, or each of the --folds. A + joins the widths of one
+network: 64+32. LOW..HIGH is a range to draw from; lambdas, learning rates and batch sizes are drawn
+log-uniformly. The method halving trains all configurations for few epochs, keeps the best third
+(--eta 3), trains them from scratch for three times as many epochs, and so on. The method optuna
 needs fastmlp[optuna].
 
-Under the ranking stands the command of fastmlp train that gives the network of the first rank: the
-best configuration with the first seed. --model writes this network, which is trained anew, with the
-same bits: on the training rows, or with --folds on all rows.
+Below the ranking, the command prints the fastmlp train command for the best configuration with the
+first seed. --model trains this network again and writes it: on the training rows, where it is
+bitwise that of the sweep, or with --folds on all rows.
 
-The store of -o is one SQLite file, whatever its suffix, whose table runs has a row for each run. A
-run is written as soon as it is finished: after a kill, a crash or Ctrl-C the same command does the
-remaining runs. The store knows its sweep by data and settings; --jobs, --threads and --cluster may
-change. --force replaces the store of another sweep. Configurations are ranked by their mean over
-seeds and folds.
+-o names the store, an SQLite file with a row for each run in its table "runs". Each run is written
+when it is finished: after a kill, a crash or Ctrl-C, the same command resumes the sweep. A store
+belongs to one set of data and settings; only --jobs, --threads and --cluster may change. --force
+replaces the store of another sweep. Configurations are ranked by their mean over seeds and folds.
 
-Runs are done side by side on the --threads of this process, by --jobs processes (fastmlp[sklearn]),
-or on a Dask cluster (fastmlp[dask]); the results are the same.
+Runs are executed in parallel by the --threads of this process, by --jobs processes
+(fastmlp[sklearn]) or on a Dask cluster (fastmlp[dask]); the results are the same.
 """
 
 
@@ -67,8 +66,8 @@ class SpaceOptions:
         "--units",
         metavar="VALUES",
         help="Widths of the hidden layers: 16,64x3 are two networks, 64+32 is one of two "
-        "widths, none a linear model.  [default: decided from the number of rows; required for "
-        "the lecture's data]",
+        "widths, none a linear model.  [default: chosen by the number of rows; required for the "
+        "lecture's data]",
     )
     activation: str | None = option(
         "--activation",
@@ -89,8 +88,8 @@ class SpaceOptions:
     dropout: str | None = option(
         "--dropout",
         metavar="VALUES",
-        help="Dropout rates after the hidden layers.  [default: 0.1, of few rows 0; on the "
-        "lecture's data 0]",
+        help="Dropout rates after the hidden layers.  [default: 0.1; with few rows, and on the "
+        "lecture's data, 0]",
     )
     optimizer_values: str | None = option(
         "--optimizer",
@@ -100,19 +99,19 @@ class SpaceOptions:
     learning_rate_values: str | None = option(
         "--learning-rate",
         metavar="VALUES",
-        help="Learning rates, the highest of the schedule.  [default: decided from the task; on "
-        "the lecture's data the optimizer's own]",
+        help="Learning rates, at the maximum of the schedule.  [default: chosen by the task; on "
+        "the lecture's data the optimizer's default]",
     )
     batch_size_values: str | None = option(
         "--batch-size",
         metavar="VALUES",
-        help="Rows of a batch.  [default: decided from the number of rows; on the lecture's "
-        "data all]",
+        help="Numbers of rows in a batch.  [default: chosen by the number of rows; on the "
+        "lecture's data all]",
     )
     proximal: bool = option(
         "--proximal",
         is_flag=True,
-        help="Take the L1 penalty by proximal steps, which make weights exactly zero.",
+        help="Use proximal steps for the L1 penalty, which make weights exactly zero.",
     )
     groups: str = option(
         "--groups",
@@ -124,36 +123,35 @@ class SpaceOptions:
     epochs: int | None = option(
         "--epochs",
         type=click.IntRange(min=1),
-        help="Number of passes over the training rows; with halving those of the last rung.  "
-        "[default: decided from the number of rows; on the lecture's data 1000]",
+        help="Number of passes over the training rows; with halving, in the last round.  "
+        "[default: chosen by the number of rows; on the lecture's data 1000]",
     )
     method: str = option(
         "--method",
         type=click.Choice(METHODS),
         default="grid",
         show_default=True,
-        help="Way to choose configurations: every combination, draws, successive halving, or "
-        "proposals of Optuna.",
+        help="Search method: all combinations, random draws, successive halving, or Optuna.",
     )
     samples: int | None = option(
         "--samples",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Number of configurations to draw, or for Optuna to try.",
+        help="Number of configurations to try, for random and optuna.",
     )
     eta: int = option(
         "--eta",
         type=click.IntRange(min=2),
         default=3,
         show_default=True,
-        help="Halving: keep 1/ETA of the configurations at each rung, and train them ETA times as "
-        "long.",
+        help="Halving: keep 1/ETA of the configurations in each round, and train them ETA times "
+        "as long.",
     )
     min_epochs: int | None = option(
         "--min-epochs",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Halving: epochs of the first rung, at least.",
+        help="Halving: minimum number of epochs in the first round.",
     )
     seeds: int = option(
         "--seeds",
@@ -161,7 +159,7 @@ class SpaceOptions:
         default=1,
         show_default=True,
         metavar="N",
-        help="Number of networks of each configuration, with different seeds.",
+        help="Number of networks for each configuration, with different seeds.",
     )
     seed: int | None = option(
         "--seed",
@@ -230,7 +228,7 @@ def _numbers(name: str, text: str) -> Any:
 @_options.file_argument("data", required=False)
 @group(SpaceOptions, "space")
 @_data.source("Use the lecture's data instead of DATA.")
-@_data.held_out(None, "  [default: 0.2; below 500 rows 5 folds]")
+@_data.held_out(None, "  [default: 0.2; with fewer than 500 rows 5-fold cross-validation]")
 @_decided.shared_options(*_decided.SHARED)
 @_options.workers
 @group(_exports.Exports, "exports")

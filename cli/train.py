@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fastmlp.models import Sequential
 
 UNITS = (
-    "Widths of the hidden layers: 1024x5, or 64,32,16.  [default: decided from the number of rows; "
+    "Widths of the hidden layers: 1024x5, or 64,32,16.  [default: chosen by the number of rows; "
     "required for the lecture's data]"
 )
 EPILOG = """\b
@@ -60,37 +60,37 @@ Examples:
   mpiexec -n 2 fastmlp train big.csv --units 256x3 --shards 8 --checkpoint run.fmlp
   mpiexec -n 8 fastmlp train big.parquet --units 1024x5 --batch-size 4096 --fast-reduce
 
-With DATA, everything that no option says is decided from the table, and said in a line: types of
-columns, treatment of missing values, the rows held out, the network and its training. The network
-of the epoch that is best on the rows held out is kept, and the closing table has its figures on
-them, beside those of a constant and of a linear model. --print-config prints every decision.
+With DATA, everything that you do not set is chosen from the table and printed: column types,
+treatment of missing values, validation rows, network and training settings. The weights of the
+epoch with the smallest validation loss are kept. At the end, a table compares the network with a
+constant and a linear model on the validation rows. --print-config prints all settings.
 
-Without DATA, or with the word lecture, the lecture's data are used as they are, for 1000 epochs of
-one batch.
+Without DATA, or with the word lecture, the network is trained on the lecture's data without
+preprocessing, for 1000 epochs of one batch each.
 
 DATA may be CSV, TSV (.tsv), NumPy .npy or .npz, and with fastmlp[data] installed Parquet, Arrow or
-Feather. Text columns are categorical, with one input for each category. True and false become 1
-and 0. Dates, and text such as 2024-05-31, become days, which are always standardised. A cell that
-is empty or holds NA, N/A, NaN or null is missing.
+Feather. Text columns are categorical, with one input for each category. True and false become 1 and
+0. Dates, and text such as 2024-05-31, become days, which are always standardised. A cell that is
+empty or holds NA, N/A, NaN or null is missing.
 
-With --stream a Parquet file is read anew for every epoch instead of being held in memory; its rows
-are shuffled in a buffer. A file of more than 2^28 values, rows times columns, is streamed by
+With --stream, a Parquet file is read again in each epoch instead of being held in memory; its rows
+are shuffled in a buffer. Files of more than 2^28 values (rows times columns) are streamed by
 default.
 
-In a TOML file a key is the name of an option, such as batch-size; the key data stands for DATA.
-Paths in it are relative to the directory in which the command runs.
+In a TOML file, a key is the name of an option, such as batch-size; the key data is DATA. Paths in
+it are relative to the working directory.
 
-Ctrl-C ends training; -o then has the model of the epochs that are done. If training diverges, -o
-has the last good weights.
+Ctrl-C stops training; -o then contains the model after the finished epochs. If training diverges,
+-o contains the last finite weights.
 
-A run with --checkpoint can be killed at any moment; --resume continues it and gives the same bits
-as a run without a break. It reads the same data again; give -o, --plot and the like anew. The file
-is a model file, too.
+A run with --checkpoint can be killed at any moment; --resume continues it, and the result is
+bitwise that of an uninterrupted run. It reads the same data again; repeat -o, --plot and other
+output options. The checkpoint is also a model file.
 
 Under mpiexec, and with fastmlp[mpi] installed, several processes train one network. Rows and
-batches are cut into --shards, which the processes share; each process reads its own part of a
-streamed file. The result has the same bits on 1, 2 or 4 processes, unless --fast-reduce is given.
-Only rank 0 writes files and prints; if any process fails, all stop.
+batches are divided into --shards, which are distributed over the processes; each process reads its
+own part of a streamed file. The result is bitwise the same on 1, 2 or 4 processes, unless
+--fast-reduce is given. Only rank 0 writes files and prints; if any process fails, all stop.
 """
 
 
@@ -101,7 +101,7 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @click.option(
     "--polish",
     is_flag=True,
-    help="After the last epoch, optimise on all rows at once until convergence.",
+    help="After the last epoch, optimise on full batches until convergence.",
 )
 @_training.training(
     "Seed for initial weights, row order, dropout and the split.", changes=_decided.TRAINING
@@ -110,13 +110,14 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @_options.threads
 @_data.source("The lecture's data to train on, if DATA is not given.  [default: regression]")
 @_data.held_out(
-    None, "  [default: 0.2; below 500 rows repeated cross-validation; on the lecture's data 0]"
+    None,
+    "  [default: 0.2; with fewer than 500 rows repeated cross-validation; on the lecture's data 0]",
 )
 @click.option(
     "--validation-every",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Validate every N epochs.  [default: 1; on the lecture's data 20 times in all]",
+    help="Validate every N epochs.  [default: 1; on the lecture's data 20 times in total]",
 )
 @group(_data.Streaming, "streaming")
 @group(_ranks.Sharding, "sharding")
@@ -124,9 +125,13 @@ Only rank 0 writes files and prints; if any process fails, all stop.
 @_resume.resume
 @click.option("--plot", "figures", metavar="DIR", help="Write figures into this directory.")
 @click.option(
-    "--report", "page", metavar="FILE", help="Write a page about the model, HTML, to this file."
+    "--report", "page", metavar="FILE", help="Write a report about the model (HTML) to this file."
 )
-@click.option("--dry-run", is_flag=True, help="Check everything and print sizes; do not train.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check data and options and print the sizes of network and data; do not train.",
+)
 @_options.output(metavar="MODEL", help="Write the model to this file.")
 @_options.common
 def command(

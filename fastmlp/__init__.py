@@ -1,4 +1,4 @@
-"""Multilayer perceptrons on ordinary CPUs: fast, reproducible, and easy to look into.
+"""Neural networks for tables on CPUs: fast, reproducible to the bit, and easy to inspect.
 
 The names in `__all__` are loaded on first use (PEP 562), so that ``import fastmlp``, and with it
 ``fastmlp --help``, does not wait for NumPy.

@@ -52,11 +52,11 @@ class ModelFileError(_PrintableError):
 
 
 class ModelWarning(UserWarning):
-    """A model that was made is of little use, or is not the one that was asked for."""
+    """A fitted model is of little use, or differs from the requested one."""
 
 
 class RankError(RuntimeError):
-    """Another of the processes that train a network together has failed; the message tells why."""
+    """Another process that trains the same network has failed; the message says why."""
 
 
 class DivergedError(RuntimeError):

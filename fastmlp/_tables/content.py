@@ -136,7 +136,7 @@ def as_utf8(
     data : bytes
     source : str
     encoding : str, optional
-        As the user gives it; found out by default.
+        As the user gives it; detected by default.
     other : str, optional
         The encoding if it is not UTF-8 or UTF-16.
 
@@ -147,7 +147,7 @@ def as_utf8(
     Raises
     ------
     DataError
-        If the bytes are not text in the given encoding, or none can be found out.
+        If the bytes are not text in the given encoding, or none can be detected.
     """
     if encoding is not None:
         for mark, name in _BOMS.items():  # a mark that agrees with the encoding

@@ -34,7 +34,7 @@ class Context:
     delimiter : str, optional
         Of a file of text.
     facts : sequence of str
-        What was found out about the file, such as "semicolons".
+        What was detected in the file, such as "semicolons".
     notes : sequence of str
         Further sentences on the file.
     """
@@ -92,7 +92,7 @@ class Context:
         return {name: cells.how for name, cells in self.columns.items()}
 
     def reading(self) -> ReadingOptions:
-        """Return the options with what was found out, for later tables of the same kind."""
+        """Return the options with the detected settings, for later tables of the same kind."""
         settled: dict[str, Any] = {}
         for how in self._settled().values():
             if isinstance(how, Style) and how.decimal and not how.plain:

@@ -47,8 +47,8 @@ def read_csv(
 ) -> Table:
     """Read a file of text whose rows are lines, such as CSV.
 
-    Delimiter, encoding, decimal separator, comments and the place of the header are found out,
-    unless the options give them; `Table.notes` tells what was found. If pyarrow is installed, it
+    Delimiter, encoding, decimal separator, comments and the position of the header are detected,
+    unless the options set them; `Table.notes` lists what was detected. If pyarrow is installed, it
     parses files of over a megabyte, but for a few very long lines; the table is the same.
 
     Parameters

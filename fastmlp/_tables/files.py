@@ -118,9 +118,9 @@ def read_table(
 ) -> Table:
     """Read a table from a file.
 
-    How a file of text is written is found out as far as the options do not say it, and
-    `Table.notes` tells what was found out. A column that can be read in two ways is an error
-    that shows two of its cells, as soon as the column is used.
+    The format of a text file is detected as far as the options do not set it; `Table.notes` lists
+    what was detected. A column that can be read in two ways raises an error, which shows two of its
+    cells, when the column is used.
 
     Parameters
     ----------
@@ -131,29 +131,29 @@ def read_table(
         ``.npy`` array's columns are ``x1`` to ``xk``, or its fields. An array of an ``.npz`` file
         is a column under the array's name, or several, numbered.
     delimiter : str, optional
-        Separates columns: one character, or ``"tab"``; a space stands for any white space.
+        Separator of columns: one character, or ``"tab"``; a space means any white space.
     decimal : {".", ","}, optional
-        The decimal separator.
+        Decimal separator.
     thousands : {",", ".", " ", "'", ""}, optional
-        The thousands separator, ``""`` for none.
+        Thousands separator, ``""`` for none.
     encoding : str, optional
         Such as ``"utf-8"`` or ``"cp1252"``.
     comment : str, optional
-        What lines begin with that are left out; by default `#`, `%` or `//`, if the file begins
+        Lines that begin with this text are skipped; by default `#`, `%` or `//`, if the file begins
         with such a line.
     header : bool, optional
-        Whether the first row names the columns. If not, the columns are ``x1`` to ``xk``. By
-        default it does, and a first row that looks like the rows below is an error.
+        Whether the first row contains the column names. If not, the columns are ``x1`` to ``xk``.
+        By default it does, and a first row that looks like data is an error.
     missing : str or sequence of str, optional
-        Words that stand for a missing value, besides empty cells. By default ``NA``, ``N/A``,
-        ``NaN``, ``null``, ``#N/A`` and ``<NA>``, which always do so in columns of numbers.
+        Words for a missing value, in addition to empty cells. By default ``NA``, ``N/A``, ``NaN``,
+        ``null``, ``#N/A`` and ``<NA>``, which are always missing values in columns of numbers.
     dates : {"dmy", "mdy"}, optional
-        Order of day and month where both are numbers.
+        Order of day and month in numeric dates.
     sheet : str, optional
-        The sheet of a workbook; by default the first that holds a table.
+        Sheet of a workbook; by default the first with a table.
     like : ReadingOptions, optional
-        How another table was read (`Table.reading`): its options hold where none is given here,
-        and what was found out there decides where this file leaves a choice.
+        How another table was read (`Table.reading`). Its options are the defaults here, and the
+        settings detected there are used where this file is ambiguous.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How a file is read: the options that a user gives, and what was found out about columns."""
+"""How a file is read: the options that a user gives, and what was detected in its columns."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ class ReadingOptions:
     Parameters
     ----------
     delimiter : str, optional
-        Separates columns: one character, or ``"tab"``; a space stands for any white space. None:
-        found out.
+        Separator of columns: one character, or ``"tab"``; a space means any white space. None:
+        detected.
     decimal : {".", ","}, optional
-        The decimal separator. None: found out.
+        Decimal separator. None: detected.
     thousands : {",", ".", " ", "'", ""}, optional
-        The thousands separator, ``""`` for none. None: found out.
+        Thousands separator, ``""`` for none. None: detected.
     encoding : str, optional
-        Such as ``"utf-8"`` or ``"cp1252"``. None: found out.
+        Such as ``"utf-8"`` or ``"cp1252"``. None: detected.
     comment : str, optional
-        What lines begin with that are left out. None: `#`, `%` or `//` above the header.
+        Lines that begin with this text are skipped. None: `#`, `%` or `//` above the header.
     header : bool, optional
-        Whether the first row names the columns; if not, they are ``x1`` to ``xk``. None: it does,
-        and a first row that looks like the rows below is an error.
+        Whether the first row contains the column names; if not, they are ``x1`` to ``xk``. None: it
+        does, and a first row that looks like data is an error.
     missing : str or sequence of str, optional
-        Words that stand for a missing value, besides empty cells. None: ``NA``, ``N/A``,
-        ``NaN``, ``null``, ``#N/A`` and ``<NA>``. Columns of numbers and dates know these always.
+        Words for a missing value, in addition to empty cells. None: ``NA``, ``N/A``, ``NaN``,
+        ``null``, ``#N/A`` and ``<NA>``. In columns of numbers and dates, these words are always
+        missing values.
     dates : {"dmy", "mdy"}, optional
-        Order of day and month where both are numbers. None: found out from the column.
+        Order of day and month in numeric dates. None: detected from the column.
     sheet : str, optional
-        The sheet of a workbook. None: the first that holds a table.
+        Sheet of a workbook. None: the first with a table.
     settled : dict, optional
-        What was found out in an earlier table, used where a later one leaves a choice: "decimal",
+        Settings detected in an earlier table, used where a later one is ambiguous: "decimal",
         "thousands", "dates", "encoding" of a file that is not UTF-8, and the list "left_out".
     """
 

@@ -82,7 +82,7 @@ class Table:
 
     @property
     def reading(self) -> ReadingOptions:
-        """The reading options with what was found out, so that a later table is read alike."""
+        """The reading options with the detected settings, for later tables."""
         return self.context.reading()
 
     def without(self, names: Collection[str]) -> Table:

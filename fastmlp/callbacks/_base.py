@@ -92,10 +92,10 @@ class Callback:
         """After an evaluation; `logs` have its loss and metrics."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before each part of the rows that `evaluate` hands to the kernels at once."""
+        """Before each part of the rows that `evaluate` passes to the kernels at once."""
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After each part of the rows that `evaluate` hands to the kernels at once."""
+        """After each part of the rows that `evaluate` passes to the kernels at once."""
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Before a prediction."""
@@ -104,10 +104,10 @@ class Callback:
         """After a prediction."""
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before each part of the rows that `predict` hands to the kernels at once."""
+        """Before each part of the rows that `predict` passes to the kernels at once."""
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After each part of the rows that `predict` hands to the kernels at once."""
+        """After each part of the rows that `predict` passes to the kernels at once."""
 
     # ---- checkpoints ----
 

@@ -34,8 +34,8 @@ class EarlyStopping(Monitor):
     start_from_epoch : int
         Number of epochs at the start that are ignored.
     penalty : bool
-        Whether a loss that is monitored counts the penalties on weights. With a strong penalty,
-        which goes on falling, late epochs look better than they predict.
+        Whether a monitored loss includes the penalties on weights. With a strong penalty, which
+        keeps decreasing, late epochs look better than their predictions are.
     """
 
     penalty = True  # of pickles of earlier versions

@@ -187,7 +187,7 @@ def path(
         Number of threads, among which the folds' paths are divided. Results do not depend on it.
         With `jobs` or `cluster`, the number of each worker.
     verbose : {0, 1}
-        1: a progress line on stderr once it has taken a second, and what was found in a table.
+        1: a progress line on stderr after a second, and notes about the table.
     **table
         Further keywords of `fastmlp.fit`, with the same meaning, for a table: how to read a file
         (``delimiter`` to ``sheet``), ``group``, whose rows stay in one fold, and ``weight``, a

@@ -3,8 +3,8 @@
 The first call imports matplotlib. pyplot is never imported: save a figure with `save`; in a
 notebook it shows itself. Functions that draw a curve use the lecture's regression data by default.
 
-Every function takes ``ax=``, or ``axes=`` if it draws several panels, to draw into axes of yours;
-it returns their figure then. Every function also takes
+Every function takes ``ax=``, or ``axes=`` if it draws several panels, to draw into your own axes;
+it then returns their figure. Every function also takes
 
 title : str
     Above the figure.

@@ -107,9 +107,9 @@ class Preprocessing:
         """Fit the treatment of a table's columns.
 
         Numbers stay numbers; true and false become 1 and 0; dates become days since
-        1970-01-01, always standardised; text becomes one 0/1 input for each category. `notes`
-        says what was decided: columns left out, missing values, merged categories, and warnings
-        about columns that give the target away and about rows that occur twice.
+        1970-01-01, always standardised; text becomes one 0/1 input for each category. `notes` lists
+        columns left out, missing values, merged categories, and warnings about columns that
+        determine the target (leakage) and about duplicate rows.
 
         Parameters
         ----------
@@ -120,42 +120,42 @@ class Preprocessing:
         task : {"regression", "classification"}, optional
             By default the result of `choose_task`.
         categorical : collection of str
-            Columns to take as categories even where they hold numbers.
+            Columns to treat as categorical even if they hold numbers.
         drop : collection of str
             Columns to leave out.
         keep : collection of str
-            Columns to use even if they look like ids or hold the same in all rows. An id is text
-            that is different in every row of at least 20, or has an empty or index-like name (id,
-            index, row, customer_id) and counts the rows from 0 or 1. Ids and constants are left
-            out, but for the last remaining column.
+            Columns to use even if they look like ids or are constant. An id is text that is
+            different in every row of at least 20, or has an empty or index-like name (id, index,
+            row, customer_id) and counts the rows from 0 or 1. Ids and constants are left out, but
+            for the last remaining column.
         standardize : bool or {"robust", "deviation"}
             Scale numeric inputs, and a regression target. True or "robust": an input becomes
             z = (value - median) / interquartile range (the standard deviation if that range is 0),
-            then z / sqrt(1 + (z / 3)^2), so that outliers do not squeeze the rest. "deviation":
-            mean 0 and standard deviation 1, a linear change. The target always has mean 0 and
-            deviation 1; `values` brings predictions back to its units.
+            then z / sqrt(1 + (z / 3)^2), which limits outliers. "deviation": mean 0 and standard
+            deviation 1, a linear change. The target always has mean 0 and deviation 1; `values`
+            transforms predictions back to its units.
         impute : {"median", "mean", "none"}, optional
             Replace missing numbers and dates by the column's median or mean, missing booleans by
-            the more frequent value; a missing category is a category of its own. "none" or None:
+            the more frequent value; a missing category is a separate category. "none" or None:
             missing values are an error.
         indicator : bool
             For every column with a missing value, add an input that is 1 where the value is
             missing and 0 elsewhere.
         max_categories : int
-            Of a column with more categories, keep the most frequent ones; all others, also those
-            not seen in training, become one category "other".
+            Maximum number of categories of a column. If there are more, the less frequent ones, and
+            those not in the training data, become one category "other".
         unknown : {"ignore", "error"}
-            Whether a category not seen in training sets all inputs of its column to 0 and is
-            counted (see `inputs`), or is an error.
+            For a category that is not in the training data: set all inputs of its column to 0 and
+            count it (see `inputs`), or raise an error.
         date_parts : bool
-            Add the place in the year, the month, the weekday and the hour of dates, each as sine
-            and cosine; the hour only if some date has a time of day.
+            Add day of the year, month, weekday and hour of dates, each as sine and cosine; the hour
+            only if some date has a time of day.
         target_transform : {"log", "sqrt", "quantile"}, optional
             Predict the logarithm of the target (of 1 + target if it is 0 somewhere), its square
-            root, or the normal score of its quantile; `values` undoes it.
+            root, or the normal score of its quantile; `values` inverts it.
         rows : ndarray of int, optional
             The training rows, from which medians, means, scales and replacements are computed.
-            Which inputs there are, and labels, comes from all rows. Rows without a target are left
+            The set of inputs and the labels are taken from all rows. Rows without a target are left
             out, see `usable_rows`.
 
         Returns
@@ -165,8 +165,8 @@ class Preprocessing:
         Raises
         ------
         DataError
-            If a column does not exist, holds unsupported values, or misses values while `impute`
-            is "none"; if there is a single row, or the target is the same in all rows.
+            If a column does not exist, holds unsupported values, or has missing values while
+            `impute` is "none"; if there is only one row, or the target is the same in all rows.
         """
         table = as_table(table)
         fitting = Fitting(

@@ -23,55 +23,57 @@ class TabularRegressor(MultiOutputMixin, RegressorMixin, BaseTabular):
     Parameters
     ----------
     categorical, drop, keep : str or collection of str
-        Columns to take as categories, to leave out, and to keep although they look like ids.
+        Columns to treat as categorical, to leave out, and to keep even if they look like ids.
     standardize, impute, indicator, max_categories, unknown, date_parts
         See `preprocessing.Preprocessing.fit`.
     target_transform : {'log', 'sqrt', 'quantile'}, optional
-        Transform y in training; predictions come back in its unit.
+        Transformation of y in training; predictions are in the unit of y.
     group : str, optional
-        A column whose equal values stay together: held out, or trained on. It is not an input.
+        Group column: rows with the same value are either all held out or all trained on. It is not
+        an input.
     time : str, optional
-        A column of numbers or dates; the rows with the latest are held out.
+        Column of numbers or dates; the latest rows are held out.
     validation_split : float, optional
-        Share of the rows to hold out; 0 for none. By default a fifth, and below 500 rows repeated
-        cross-validation.
+        Share of the rows to hold out; 0 for none. By default a fifth; with fewer than 500 rows,
+        repeated cross-validation.
     refit : bool
-        Whether to train anew on all rows, for the number of epochs that was best.
+        Whether to train again on all rows, for the best number of epochs.
     units : str or sequence of int, optional
         Widths of the hidden layers, such as "256x3".
     bins : int, optional
-        Bins of every number; see `layers.PiecewiseLinear`. 0 for none.
+        Number of bins in the piecewise linear encoding of numbers; see `layers.PiecewiseLinear`. 0
+        for none.
     activation, dropout, l1, l2, group_l1, groups, proximal
         See `models.mlp`; by default a small group penalty on the encoded inputs.
     optimizer : str, optional
     learning_rate : float, optional
-        The highest of the schedule.
+        Maximum of the schedule.
     schedule : {'cycles', 'cosine', 'linear', 'constant'}, optional
-        The learning rate over the epochs.
+        Learning-rate schedule.
     batch_size, epochs : int, optional
-        `epochs` is the largest number of them.
+        `epochs` is the maximum.
     patience : int, optional
-        Stop after this number of epochs without a better loss on the rows held out.
+        Early stopping: stop after this number of epochs without a smaller validation loss.
     clip : float, optional
-        Scale down gradients to this Euclidean norm.
+        Clip the Euclidean norm of the gradient to this value.
     max_time : float or str, optional
-        Train for this time, in seconds or such as "10m", instead of a number of epochs.
+        Time limit, in seconds or such as "10m", instead of a number of epochs.
     loss : str, optional
         "mse", "mae", "huber", "huber:2", "poisson" or "quantile:0.9".
     metrics : str or list of str, optional
-        Reported for each epoch beside the loss.
+        Recorded in each epoch, in addition to the loss.
     effort : {'normal', 'high'}
-        'high': the mean of five networks, each trained without a fifth of the rows and judged by
-        it; several times the work for a smaller error.
+        'high': average the five networks of a 5-fold cross-validation, for a smaller error at
+        several times the cost.
     interval : float, optional
         Level of the intervals that `predict_interval` returns, such as 0.9.
     random_state : int, RandomState instance or None
-        Fixes the rows held out, weights, row order and dropout. An int is the `seed` of
+        Determines validation rows, initial weights, row order and dropout. An int is the `seed` of
         `fastmlp.fit`: the same bits on any number of threads.
     threads : int, optional
         By default as `set_num_threads` has set.
     verbose : int
-        0: silent. 1: what was found and decided, and a progress line. 2: a line for each epoch.
+        0: silent. 1: notes and a progress line. 2: a line for each epoch.
 
     Attributes
     ----------

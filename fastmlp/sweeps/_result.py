@@ -270,7 +270,7 @@ class SweepResult:
 
     @property
     def model(self) -> Sequential:
-        """The network of the first rank, with its preprocessing; trained anew at the first use.
+        """The best network with its preprocessing; it is trained again when first used.
 
         It has the first seed and the training rows, and so the same bits as that run. With folds
         it is trained on all rows.

@@ -98,10 +98,10 @@ def sweep(
 ) -> SweepResult:
     """Train many configurations, each with several seeds, and score them on held-out rows.
 
-    A table whose target is named is treated as `fastmlp.fit` treats it: whatever is not given is
-    decided from the table, rows are held out as there (below 500 rows in the folds of a
-    cross-validation), and each run keeps the epoch that is best on them. Arrays x and y have plain
-    defaults instead.
+    If x is a table and the target is named, each run trains as `fastmlp.fit` does: what you do not
+    set is chosen from the table, validation rows are held out in the same way (with fewer than 500
+    rows, 5-fold cross-validation), and the epoch with the smallest validation loss is kept. For
+    arrays x and y, the defaults are constants.
 
     Every finished run is written to an SQLite file at once. An interrupted sweep resumes from the
     file when it is called again with the same data and settings. The results of a run do not depend
@@ -114,17 +114,17 @@ def sweep(
         Numbers or classes of arrays; or the name of a column of x, by default the last.
     units : str, sequence of int, or list of these
         Widths of the hidden layers, such as "64x2", [64, 32] or "none", or a list of these to try.
-        By default decided from a table's number of rows; required for arrays.
+        By default chosen by the number of rows of a table; required for arrays.
     target : str, optional
         The column to predict, in place of y.
     activation, l1, l2, group_l1, dropout, optimizer, learning_rate, batch_size
         A value for all layers, or a list of values to try; see `models.mlp` and `Sequential.fit`.
         Optimizers are given by name. Numbers may also be a range to draw from, `Uniform` or
-        `LogUniform`. What is not given is decided from a table; for arrays it is "relu", no
+        `LogUniform`. By default they are chosen from the table; for arrays they are "relu", no
         dropout, "adam" with its own rate, and batches of 32, where batch_size None means all rows.
     epochs : int, optional
-        Epochs of each run, of which the best is kept for a table; with halving, those of the last
-        rung. By default decided from a table's number of rows, 100 for arrays.
+        Epochs of each run, of which a table keeps the best; with halving, in the last round. By
+        default chosen by the number of rows of a table, 100 for arrays.
     proximal : bool
         Whether l1 makes weights exactly zero.
     groups : {"units", "inputs"}
@@ -132,14 +132,14 @@ def sweep(
     method : {"grid", "random", "halving", "optuna"}
         "grid" tries all combinations, and "random" draws `samples` of them. "halving" is successive
         halving of either: only the best 1/eta of the configurations are trained again in the next
-        rung, with eta times the epochs. "optuna" tries `samples` configurations that are proposed
+        round, with eta times the epochs. "optuna" tries `samples` configurations that are proposed
         by Optuna's tree-structured Parzen estimator.
     samples : int, optional
         Number of configurations to draw, or to get from Optuna.
     eta : int
         Factor of halving, at least 2.
     min_epochs : int, optional
-        Least number of epochs of halving's first rung.
+        Minimum number of epochs in the first round of halving.
     seeds : int
         Number of networks of each configuration, with the seeds `seed`, `seed` + 1 and so on.
     seed : int, optional
@@ -147,9 +147,9 @@ def sweep(
         is not given, it is that of the sweep in `store`, or drawn and recorded there and in
         `SweepResult.settings`.
     validation_split : float, optional
-        Share of the rows to hold out, drawn at random, of each class the same share; 0.2 by
-        default, unless `validation_data` or `folds` is given, or a table has fewer than 500 rows:
-        these are cut into 5 folds.
+        Share of the rows to hold out, drawn at random and stratified by class; 0.2 by default,
+        unless `validation_data` or `folds` is given, or a table has fewer than 500 rows, for which
+        5 folds are used.
     validation_data : tuple (x, y), or a path or table if the target is named, optional
         Rows to score on, instead of a split; ``validation`` is the same.
     folds : int or array-like of shape (n,), optional
@@ -158,8 +158,8 @@ def sweep(
     measure : {"mse", "deviance", "misclassification"}, optional
         Error measure to rank by: by default the mean squared error, or for classes the deviance.
     task, standardize, categorical, drop, impute, indicator
-        See `preprocessing.Preprocessing.fit`, which is fitted to training rows. By default missing
-        values are filled in a table whose target is named, and refused in arrays.
+        See `preprocessing.Preprocessing.fit`, which is fitted to training rows. By default, missing
+        values are imputed in a table whose target is named, and are an error in arrays.
     store : str or path, optional
         The SQLite file, of any suffix; by default the store is in memory.
     overwrite : bool
@@ -175,7 +175,7 @@ def sweep(
         Number of threads. With `jobs` or `cluster`, the number of each worker: by default the
         processors divided by `jobs`, and on a cluster 1.
     verbose : {0, 1}
-        1: a progress line on stderr once it has taken a second, and what was found and decided.
+        1: a progress line on stderr once it has taken a second, and notes.
     **table
         Further keywords of `fastmlp.fit`, with the same meaning, for a table: how to read a file
         (``delimiter`` to ``sheet``), ``keep``, ``max_categories``, ``unknown``, ``date_parts``,
