@@ -42,7 +42,7 @@ WANTED = {
 
 def save(figure, name):
     """Write a figure as a small PNG."""
-    path = plots.save(figure, DIRECTORY / f"{name}.png", dpi=130 if name == "front" else 90)
+    path = plots.save(figure, DIRECTORY / f"{name}.png", dpi=160 if name == "front" else 90)
     with Image.open(path) as image:
         colours = FEW if name.endswith("_units") else COLOURS
         image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -68,7 +68,7 @@ def front():
     model = models.mlp("16x2", 1, 1, seed=2)
     model.compile(optimizers.Adam(0.01), "mse")
     model.fit(x, y, batch_size=len(x), epochs=2000, verbose=0)
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.3), layout="constrained")
     single, fit, curve, speed = figure.subplots(1, 4, width_ratios=(0.01, 1.1, 1.1, 1))
     plots.plot_contributions(model, train=(x, y), axes=[single, fit])
     fit.get_legend().remove()
