@@ -15,5 +15,6 @@ data         check and convert x, y and weights
 python_loss  a session with a loss written in Python
 arguments    check the arguments of fit
 rates        set the learning rates of the next steps
+thread_choice  choose the number of threads by the time of the steps
 session      the Protocol `Session`, which the loop drives
 """

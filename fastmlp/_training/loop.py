@@ -23,7 +23,7 @@ from . import evaluation
 from .arguments import Arguments
 from .python_loss import PythonSession
 from .rates import Rates
-from .team import Team
+from .thread_choice import ThreadChoice
 
 if TYPE_CHECKING:
     from .._model.model import Attempt, Model
@@ -107,7 +107,7 @@ class Run:
         self.epochs_before = model.training_config.get("epochs", 0)
         self.n_threads, self.automatic = threads.resolve()
         # Processes that share a step wait for each other, whatever their threads.
-        self.team = Team(self.n_threads, self.automatic and arguments.shards is None)
+        self.choice = ThreadChoice(self.n_threads, self.automatic and arguments.shards is None)
         self._sort_metrics()
         self._require_memory()
         self.loss_buffer = np.empty(min(self.epochs, _MAX_EPOCHS))
@@ -330,7 +330,7 @@ class Run:
         assert optimizer is not None
         max_steps = self.rates.prepare(optimizer, max_steps)
         self.before, steps = session.epoch, self._steps()
-        n_threads, seconds = self.team.next_call(_CALL_SECONDS)
+        n_threads, seconds = self.choice.next_call(_CALL_SECONDS)
         start = time.perf_counter()
         ended = session.run(
             n_epochs,
@@ -341,7 +341,7 @@ class Run:
             max_seconds=seconds,
             max_steps=max_steps,
         )
-        self.team.took(self._steps() - steps, time.perf_counter() - start)
+        self.choice.took(self._steps() - steps, time.perf_counter() - start)
         self.record()
         threads.raise_if_cancelled()
         if self.verbose == 2:

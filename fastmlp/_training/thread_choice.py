@@ -14,7 +14,7 @@ _GAIN = 0.95  # more threads must take at most this part of the time of fewer
 _CLEAR = 0.2  # a difference from that part that one turn shows
 
 
-class Team:
+class ThreadChoice:
     """Chooses the number of threads of each call of a session.
 
     Threads wait for each other at the ends of layers. So a further thread may make short steps

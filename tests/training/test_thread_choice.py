@@ -7,22 +7,22 @@ import pytest
 
 import fastmlp
 from fastmlp import models, threads
-from fastmlp._training.team import Team
+from fastmlp._training.thread_choice import ThreadChoice
 from fastmlp.callbacks import LambdaCallback
 
 
-def seconds_of(team, pace, total=20.0, longest=0.1):
+def seconds_of(choice, pace, total=20.0, longest=0.1):
     """Run a simulated training of `total` seconds; return its seconds per step, and its sizes.
 
     `pace(n_threads, now)` is the seconds of a step.
     """
     now, steps, sizes = 0.0, 0, []
     while now < total:
-        size, limit = team.next_call(longest)
+        size, limit = choice.next_call(longest)
         took, done = 0.0, 0
         while not done or took < limit:
             took, done = took + pace(size, now + took), done + 1
-        team.took(done, took)
+        choice.took(done, took)
         now, steps = now + took, steps + done
         sizes.append(size)
     return now / steps, sizes
@@ -38,14 +38,16 @@ def four(monkeypatch):
 def test_the_best_number_is_found_and_costs_little(four, step, best):
     times = {n: step * (1.0 if n == best else 1.6 * max(n, best) / min(n, best) / 2)
              for n in (1, 2, 4)}  # fmt: skip
-    found, sizes = seconds_of(Team(4, True), lambda n, now: times[n], total=max(20, 400 * step))
+    found, sizes = seconds_of(
+        ThreadChoice(4, True), lambda n, now: times[n], total=max(20, 400 * step)
+    )
     assert sizes[-1] == best
     assert found <= 1.05 * times[best]
 
 
 def test_fewer_threads_win_a_draw(four):
-    assert seconds_of(Team(4, True), lambda n, now: 1e-3)[1][-1] == 1
-    assert seconds_of(Team(4, True), lambda n, now: 1e-3 / n)[1][-1] == 4
+    assert seconds_of(ThreadChoice(4, True), lambda n, now: 1e-3)[1][-1] == 1
+    assert seconds_of(ThreadChoice(4, True), lambda n, now: 1e-3 / n)[1][-1] == 4
 
 
 def test_a_process_that_comes_and_goes(four):
@@ -53,12 +55,12 @@ def test_a_process_that_comes_and_goes(four):
         busy = 5 <= now < 12
         return 1e-3 * {4: 3.0 if busy else 0.4, 2: 2.0 if busy else 0.6, 1: 1.0}[n]
 
-    team = Team(4, True)
-    _, sizes = seconds_of(team, pace, total=5)
+    choice = ThreadChoice(4, True)
+    _, sizes = seconds_of(choice, pace, total=5)
     assert sizes[-1] == 4
-    _, sizes = seconds_of(team, lambda n, now: pace(n, now + 5), total=7)
+    _, sizes = seconds_of(choice, lambda n, now: pace(n, now + 5), total=7)
     assert sizes[-1] == 1 and sizes.count(1) > 0.6 * len(sizes)
-    _, sizes = seconds_of(team, lambda n, now: pace(n, now + 12), total=10)
+    _, sizes = seconds_of(choice, lambda n, now: pace(n, now + 12), total=10)
     assert sizes[-1] == 4
 
 
@@ -70,25 +72,25 @@ def test_threads_that_have_slept_seem_fast_for_a_moment(four):
             awake.update(since=now, size=n)
         return 1e-3 if n == 1 else 0.6e-3 if now - awake["since"] < 0.02 else 4e-3
 
-    found, _ = seconds_of(Team(2, True), pace, total=60)
+    found, _ = seconds_of(ThreadChoice(2, True), pace, total=60)
     assert found <= 1.08e-3
 
 
 def test_a_smaller_quota_counts_at_once_and_a_larger_one_again(four, monkeypatch):
-    team = Team(4, True)
+    choice = ThreadChoice(4, True)
     fast = lambda n, now: 1e-3 / n  # noqa: E731
-    assert seconds_of(team, fast, total=3)[1][-1] == 4
+    assert seconds_of(choice, fast, total=3)[1][-1] == 4
     monkeypatch.setattr(threads, "resolve", lambda n=None: (1, True))
-    assert seconds_of(team, fast, total=3)[1][-1] == 1
+    assert seconds_of(choice, fast, total=3)[1][-1] == 1
     monkeypatch.setattr(threads, "resolve", lambda n=None: (4, True))
-    assert seconds_of(team, fast, total=5)[1][-1] == 4
+    assert seconds_of(choice, fast, total=5)[1][-1] == 4
 
 
 @pytest.mark.parametrize("arguments", [(3, False), (1, True)])
 def test_an_exact_number_stays(arguments):
-    team = Team(*arguments)
-    assert set(seconds_of(team, lambda n, now: 1e-3, total=3)[1]) == {arguments[0]}
-    assert team.next_call(0.1) == (arguments[0], 0.1)
+    choice = ThreadChoice(*arguments)
+    assert set(seconds_of(choice, lambda n, now: 1e-3, total=3)[1]) == {arguments[0]}
+    assert choice.next_call(0.1) == (arguments[0], 0.1)
 
 
 def test_weights_do_not_depend_on_what_is_chosen(monkeypatch):
@@ -111,7 +113,7 @@ def test_weights_do_not_depend_on_what_is_chosen(monkeypatch):
         return 1 + next(turns) % 4, 1e-5
 
     monkeypatch.setattr(threads, "resolve", lambda n=None: (4, False))
-    monkeypatch.setattr(Team, "next_call", next_call)
+    monkeypatch.setattr(ThreadChoice, "next_call", next_call)
     others, other_losses = trained()
     assert next(turns) > 4
     assert losses == other_losses
