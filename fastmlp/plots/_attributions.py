@@ -100,7 +100,8 @@ def plot_attributions(
     ax.spines["left"].set_visible(False)
     ax.grid(axis="y", color="#E8E8E8", linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.set_xlabel(f"contribution to the {label} (mean {found.base[j]:.4g})")
+    article = "the " if label.startswith(("prediction", "probability")) else ""
+    ax.set_xlabel(f"contribution to {article}{label} (mean {found.base[j]:.4g})")
     left = len(found.names) - len(order)
     more = f", {left:,} more features" if left > 0 else ""
     ax.set_title(f"{len(values):,} rows{more}")

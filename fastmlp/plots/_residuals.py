@@ -87,6 +87,8 @@ def plot_predicted(
     matplotlib.figure.Figure
     """
     true, found = _both(y, predicted)
+    from matplotlib.ticker import MaxNLocator
+
     figure, ax = one_panel(ax, 5.8, 5.8)
     _cloud(ax, found, true)
     low, high = min(true.min(), found.min()), max(true.max(), found.max())
@@ -94,6 +96,8 @@ def plot_predicted(
     ends = [low - margin, high + margin]
     ax.plot(ends, ends, label="predicted = actual", **REFERENCE)
     ax.set(xlim=ends, ylim=ends, xlabel=f"predicted {label}", ylabel=f"actual {label}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=TICK_STEPS))
     ax.set_box_aspect(1)
     ax.set_title(_figures(true, found))
     return figure

@@ -172,7 +172,7 @@ def plot_unit_map(
     Parameters
     ----------
     model : Sequential
-        Built, with one input.
+        Built, with one input, or as many as `preprocess` returns.
     layer : int, optional
         Number of the Dense layer, from 0. Default: the last hidden one.
     x : array_like of shape (n,) or (n, 1), optional
@@ -192,7 +192,7 @@ def plot_unit_map(
     import matplotlib
     from matplotlib.colors import ListedColormap
 
-    one_input(model_inputs(model))
+    n_inputs = model_inputs(model)
     layers = dense_layers(model)
     place = max(0, len(layers) - 2) if layer is None else arguments.integer(
         "layer", layer, -len(layers)
@@ -201,6 +201,8 @@ def plot_unit_map(
         raise ValueError(f"layer must be below {len(layers)}. Received: layer={layer}")
     grid = curve_data(x, None, None).x
     inputs = grid if preprocess is None else column(preprocess(grid), "inputs")
+    if inputs.shape[1] != n_inputs:
+        one_input(n_inputs)
     hidden = _activations(model, inputs)[place].astype(np.float64)
     size = np.abs(hidden).max(0)
     order = np.lexsort((_place_of_change(hidden), size == 0))

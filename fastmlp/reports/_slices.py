@@ -100,7 +100,7 @@ def worst_rows(
     rows : list of WorstRow
     """
     columns = [found.features[i].name for i in order[:_MOST_COLUMNS]]
-    y, predicted, target = found.y, found.predicted, found.preprocessing.target.name
+    y, predicted, target = found.y, found.predicted, found.target.name
     rows = []
     for place in np.argsort(-losses, kind="stable")[:_MOST_WORST].tolist():
         row = int(found.rows[place])
