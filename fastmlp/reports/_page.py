@@ -18,6 +18,7 @@ from ._numbers import (
     ReportNumbers,
     TargetNumbers,
 )
+from ._slices import shown_number
 
 _FOLDER = Path(__file__).parent
 _MOST_COLUMNS = 60  # in the table of columns
@@ -44,6 +45,7 @@ def page(numbers: ReportNumbers, drawings: Sequence[PageFigure]) -> str:
         If Jinja2 is not installed.
     """
     environment = templates()
+    environment.filters["number"] = shown_number
     written = require("markupsafe", "report", "A report").Markup  # ours, or escaped already
     dark = plots.dark_rules(drawing.svg for drawing in drawings)
     style = f"{(_FOLDER / 'page.css').read_text('utf-8')}{dark}\n}}\n"
@@ -83,7 +85,7 @@ def _target(n: ReportNumbers, t: TargetNumbers) -> dict[str, Any]:
         "confusion": t.threshold.confusion if t.threshold else None,
         "classes_table": [_tables.per_class(row) for row in t.classes_table],
         "slices": [
-            (s.column, s.label, f"{s.rows:,}", f"{s.loss:.3g}", f"{s.others:.3g}",
+            (s.column, s.label, f"{s.rows:,}", shown_number(s.loss), shown_number(s.others),
              f"{s.loss / s.others:.1f}" if s.others > 0 else "")
             for s in t.slices
         ],
