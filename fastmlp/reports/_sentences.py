@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from ..tabular import rounded
@@ -98,7 +99,9 @@ def threshold(of: TargetNumbers) -> str:
     total = t.positives + t.negatives
 
     def share(a: int, b: int) -> str:
-        return f"{a / b:.1%}" if b else "none"
+        # Halves up, as the script rounds.
+        exact = Decimal(100 * a / b).quantize(Decimal("0.1"), ROUND_HALF_UP) if b else None
+        return "none" if exact is None else f"{exact}%"
 
     return (
         f"At {t.thresholds[t.chosen]:.3f}: accuracy {share(tp + tn, total)}, precision "
