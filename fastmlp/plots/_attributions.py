@@ -243,4 +243,4 @@ def _with_value(found: Attributions, row: int, i: int) -> str:
         return f"{name} = {shortened(feature.categories[int(own)], 20)}"
     if feature.kind == "date":
         return f"{name} = {np.datetime64(int(own), 'D')}"
-    return f"{name} = {own:.4g}"
+    return f"{name} = {own:,.0f}" if 1e4 <= abs(own) < 1e9 else f"{name} = {own:.4g}"

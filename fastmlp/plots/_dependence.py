@@ -9,7 +9,7 @@ import numpy as np
 
 from ..inspection import Feature, PartialDependence
 from ._classes import MARKERS
-from ._layout import Layout, drawing, legend_below, panels
+from ._layout import AS_DRAWN, Layout, drawing, legend_below, panels
 from ._models import Array, count
 from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, TICK_STEPS, shortened
 
@@ -218,10 +218,13 @@ def _pair_panel(figure: Figure, ax: Axes, dependence: PartialDependence, label: 
             color=INK,
             alpha=0.3,
             markeredgewidth=0,
+            gid=AS_DRAWN,  # the colours under them stay light
         )
         if min(values.shape) > 1 and np.ptp(values) > 0:
             lines = ax.contour(*dependence.grid, values, colors=BLACK, linewidths=0.8)
-            ax.clabel(lines, fontsize=7, fmt="%.4g")
+            lines.set_gid(AS_DRAWN)
+            for text in ax.clabel(lines, fontsize=7, fmt="%.4g"):
+                text.set_gid(AS_DRAWN)
     ax.set(xlabel=shortened(first.name, LONGEST_NAME), ylabel=shortened(second.name, LONGEST_NAME))
     if apart[0]:
         _category_axis(ax, first)

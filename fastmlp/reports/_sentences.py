@@ -65,7 +65,12 @@ def quality(n: ReportNumbers, t: TargetNumbers) -> str:
     if not simple > 0 or not math.isfinite(metric.network):
         own = metric.value if n.rows else metric.network
         error = (metric.high - metric.low) / 3.92 if n.rows else metric.error
-        return f"The {metric.label} is {rounded(own, error)}."
+        text = f"The {metric.label} is {rounded(own, error)}"
+        main = _main(t)
+        if main is None or main is metric:
+            return f"{text}."
+        error = (main.high - main.low) / 3.92 if n.rows else main.error
+        return f"{text}, the {main.label} {rounded(main.value if n.rows else main.network, error)}."
     change = 1 - metric.network / simple
     word = "below" if change >= 0 else "above"
     on = f"on {n.rows:,} {n.part if n.part != 'all rows' else 'rows'}"
