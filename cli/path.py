@@ -19,12 +19,14 @@ from ._groups import group, option
 from ._output import (
     Messages,
     OutputOptions,
+    check_output,
     check_outputs,
     console,
     grid,
     keep,
     print_json,
     significant,
+    write_bytes,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ FILES = ("path.csv", "model.fmlp", "cv.png", "path.png", "fits.png")
 
 EPILOG = """\b
 Examples:
-  fastmlp path houses.csv --target price --units 64x2 -o houses
+  fastmlp path houses.csv --target price --units 64x2 -o houses --report houses.html
   fastmlp path houses.csv --target price --units none -o lasso
   fastmlp path iris.csv --target species --units 32 --penalty group --folds 10 -o iris
   fastmlp path houses.csv --target price --units 64x2 --lambdas 0.1,0.03,0.01,0.003
@@ -230,6 +232,12 @@ class PathCommand(_config.Configured):
 @_options.workers
 @_data.source("Use the lecture's data instead of DATA.")
 @_options.output(metavar="DIR", help="Write table, figures and model into this directory.")
+@click.option(
+    "--report",
+    "page",
+    metavar="FILE",
+    help="Write a page about the chosen model, HTML, to this file.",
+)
 @_options.common
 def command(
     fits: Fits,
@@ -237,6 +245,7 @@ def command(
     workers: _options.Workers,
     source: _data.Source,
     results: OutputOptions,
+    page: str | None,
     report: Messages,
 ) -> None:
     """Fit a network for many lambdas, cross-validate, and choose one.
@@ -254,6 +263,13 @@ def command(
         click.echo(_configuration(fits, arguments, source), nl=False)
         return
     check_outputs(results.output, FILES if results.output else (), results.force)
+    if page is not None:
+        if source.data == "-":
+            raise click.UsageError("--report needs DATA to be a file, which is read again")
+        from fastmlp import reports
+
+        reports.check_installed()
+        check_output(page, results.force)
     start = time.perf_counter()
     run = _config.resolved(
         seed=arguments["seed"], learning_rate=arguments["learning_rate"], standardize=True
@@ -268,6 +284,11 @@ def command(
         )  # fmt: skip
     target = result.preprocessing.target.name
     writer.write(result)
+    if page is not None:
+        # On the lecture's data the library's path knows arrays alone.
+        result.model.extras["data"] = source.name
+        write_bytes(page, reports.report(result, source.data).html.encode())
+        report.note(f"Wrote {page}.")
     seconds = time.perf_counter() - start
     if results.as_json:
         print_json(_document(result, target, seconds, results.output))

@@ -16,16 +16,20 @@ Examples:
   fastmlp report my.fmlp test.csv
   fastmlp report my.fmlp test.csv -o report.html --no-rows
   fastmlp report my.fmlp
+  fastmlp report lecture/classifier_l2_0.001.fmlp
+  fastmlp path my.csv --target price -o houses --report houses.html
   fastmlp train my.csv --target price -o my.fmlp --report report.html
 
 The report is one HTML file that works offline. It contains a model card, the metrics compared with
 a constant and a linear model, a slider for threshold and costs (two classes), the learning curves,
-feature importance, layers or members, the drift of the columns of DATA from the training data (PSI
-and KS), the largest errors, and the settings that reproduce the training.
+the path of lambdas if the model was chosen from one, feature importance, layers or members, the
+drift of the columns of DATA from the training data (PSI and KS), the largest errors, and the
+settings that reproduce the training.
 
-Without DATA, it contains the metrics of the training only. If DATA is the training table, only the
-rows that were held out are scored. The same model, table and seed give the same file, byte for
-byte. Needs fastmlp[report].
+Without DATA, it contains the metrics of the training only; a model of the lecture's data is scored
+on the lecture's validation data. If DATA is the training table, only the rows that were held out
+are scored. A model that was trained on arrays takes a table with its inputs in order. The same
+model, table and seed give the same file, byte for byte. Needs fastmlp[report].
 """
 
 
@@ -33,6 +37,7 @@ byte. Needs fastmlp[report].
 @_options.file_argument("model")
 @_options.file_argument("data", required=False)
 @_options.drop
+@_options.target
 @group(Reading, "reading")
 @click.option(
     "--rows/--no-rows",
@@ -56,6 +61,7 @@ def command(
     model: str,
     data: str | None,
     drop: tuple[str, ...],
+    target: str | None,
     reading: Reading,
     rows: bool,
     seed: int,
@@ -65,21 +71,21 @@ def command(
 ) -> None:
     """Write a report about a model: metrics, feature importance, errors.
 
-    MODEL is a file of a model that was trained on a table. DATA is a file with a table that has the
-    target; - is CSV from standard input.
+    MODEL is a file of any model. DATA is a file with a table that has the target; - is CSV from
+    standard input.
     """
     output = output or f"{Path(model).stem}_report.html"
-    if data is None and drop:
-        raise click.UsageError("--drop needs DATA")
+    if data is None and (drop or target is not None):
+        raise click.UsageError(f"{'--drop' if drop else '--target'} needs DATA")
     check_output(output, force)
-    from fastmlp import reports, tabular
+    from fastmlp import models, reports
 
     reports.check_installed()
-    found = tabular.TableModel.load(model)
+    found = models.load_model(model)
     table = None
     if data is not None:
-        table = reading.table(data, report, of_model(found.network)).without(drop)
-    page = reports.report(found, table, rows=rows, seed=seed)
+        table = reading.table(data, report, of_model(found)).without(drop)
+    page = reports.report(found, table, target=target, rows=rows, seed=seed)
     write_bytes(output, page.html.encode())
     for note in page.numbers.warnings:
         report.note(note)

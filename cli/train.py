@@ -94,6 +94,9 @@ own part of a streamed file. The result is bitwise the same on 1, 2 or 4 process
 """
 
 
+_NEEDS_FILE = "--report needs DATA, the file of a table that fits into memory"
+
+
 @click.command(cls=_resume.Resumable, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @_training.units(required=False, help_text=UNITS)
@@ -159,6 +162,8 @@ def command(
     """
     source.refuse_descriptions(streaming)
     refuse_standard_output(results.output, "a model")
+    if page is not None and source.data == "-":
+        raise click.UsageError(_NEEDS_FILE)
     held_out.refuse_one_stream(source.data)
     if units is not None:
         network.arguments(units)
@@ -237,11 +242,8 @@ def command(
 
 def _check_page(page: str, job: Job, force: bool) -> None:
     """Fail, before training, if there could be no report afterwards."""
-    source = job.given.source.data
-    if not isinstance(job, TableJob) or source in (None, "-"):
-        raise click.UsageError("--report needs DATA, the file of a table that fits into memory")
-    if job.data.preprocessing.further:
-        raise click.UsageError("--report needs a single --target")
+    if isinstance(job, StreamJob):
+        raise click.UsageError(_NEEDS_FILE)
     from fastmlp import reports
 
     reports.check_installed()
@@ -249,9 +251,9 @@ def _check_page(page: str, job: Job, force: bool) -> None:
 
 
 def _write_page(page: str, job: Job) -> None:
-    from fastmlp import reports, tabular
+    from fastmlp import reports
 
-    found = reports.report(tabular.TableModel(job.model), job.given.source.data)
+    found = reports.report(job.model, job.given.source.data)
     write_bytes(page, found.html.encode())
 
 

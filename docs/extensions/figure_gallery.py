@@ -14,13 +14,14 @@ from sphinx.util.docutils import SphinxDirective
 SETUP = """\
 import numpy as np
 import fastmlp
-from fastmlp import datasets, inspection, models, plots
+from fastmlp import datasets, inspection, lecture, models, plots
 
 # A curve, a classifier of points, and tables with a number, two and three classes.
 x, y = datasets.regression_train()
 curve = models.mlp("12", 1, 1, seed=3)
 curve.compile("adam", "mse", ["mae"])
 history = curve.fit(x, y, batch_size=50, epochs=1500, validation_split=0.2, verbose=0)
+wide = lecture.train(lecture.CATALOGUE["model_1024units"], 100).model
 points, classes = datasets.classification_train()
 classifier = models.mlp("16x2", 2, 1, seed=1, output_activation="sigmoid", l2=1e-3)
 classifier.compile("adam", "binary_crossentropy")
@@ -78,15 +79,17 @@ FIGURES = {
         ("Activations of all units", "plots.plot_layers(curve)"),
         ("What each unit adds to the fit", "plots.plot_contributions(curve)"),
         ("A layer's units as a map",
-         "plots.plot_unit_map(models.mlp('200x2', 1, 1, seed=1, activation='tanh'))"),
+         "plots.plot_unit_map(wide)"),
         ("A layer's units in small panels",
-         "plots.plot_layer_activations_facetted(models.mlp('128', 1, 1, seed=1), 0)"),
+         "plots.plot_layer_activations_facetted("
+         "lecture.build(lecture.CATALOGUE['model_128units']), 0)"),
         ("Diagnosis of layers",
          "plots.plot_layer_report(inspection.layer_report(classifier, points, classes))"),
         ("Gradients by layer",
          "plots.plot_gradients([models.mlp('16x8', 1, 1, seed=1, activation=name) "
          "for name in ('relu', 'sigmoid')])"),
-        ("Change points before and after a repair", "plots.plot_change_points(curve, curve)"),
+        ("Change points before and after a repair",
+         "plots.plot_change_points(wide, lecture.repair(wide)[0])"),
     ],
     "Data and boundaries": [
         ("Data of one input", "plots.plot_regression_data()"),

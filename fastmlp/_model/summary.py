@@ -29,7 +29,8 @@ def _penalty(prefix: str, regularizer: Regularizer | None) -> list[str]:
     return [f"{prefix}{name} {value:g}" for name, value in pairs if value]
 
 
-def _lambdas(layer: Layer) -> str:
+def lambdas_of(layer: Layer) -> str:
+    """Return a layer's penalties as text, such as 'l2 0.001'; empty if it has none."""
     if not isinstance(layer, Dense):
         return ""
     parts = _penalty("", layer.kernel_regularizer) + _penalty("bias ", layer.bias_regularizer)
@@ -132,7 +133,7 @@ def summary_card(model: Model) -> str:
             "?" if layer.n_outputs is None else f"{layer.n_outputs:,}",
             what + ("" if layer.trainable else ", frozen"),
             f"{layer.count_params():,}" if known else "?",
-            _lambdas(layer), zero,
+            lambdas_of(layer), zero,
         ])  # fmt: skip
     head = ["layer", "units", "activation", "parameters", "lambda", ""]
     used = [j for j in range(len(head)) if j < 4 or any(row[j] for row in rows)]
@@ -181,7 +182,7 @@ def summary_text(model: Model, line_length: int | None = None, verbose: bool = F
     activations = [layer.activation if isinstance(layer, Dense) else "" for layer in model.layers]
     extra = {
         "Activation": activations if set(activations) - {"", "linear"} else [],
-        "Lambda": [_lambdas(layer) for layer in model.layers],
+        "Lambda": [lambdas_of(layer) for layer in model.layers],
     }
     for title, values in extra.items():
         if any(values):

@@ -21,6 +21,7 @@ from ._prefetch import Buffer, Prefetcher
 from ._simulated import (
     NAMES,
     classification_train,
+    classification_true_probability,
     classification_validation,
     grid,
     load,
@@ -41,6 +42,7 @@ __all__ = [
     "as_table",
     "buffer_seed",
     "classification_train",
+    "classification_true_probability",
     "classification_validation",
     "grid",
     "is_large",

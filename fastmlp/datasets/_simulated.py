@@ -25,6 +25,21 @@ def regression_true_function(x: np.ndarray) -> np.ndarray:
     return 0.2 * np.cos(5 * x) - 0.25 * x**2
 
 
+def classification_true_probability(x: np.ndarray) -> np.ndarray:
+    """Evaluate the lecture's true probability, ``1 / (1 + exp(5 - 7 x1**2 - 25 x2**2))``.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, 2)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Of class 1.
+    """
+    return np.asarray(1 / (1 + np.exp(5 - 7 * x[:, 0] ** 2 - 25 * x[:, 1] ** 2)))
+
+
 def _checked(n: int, seed: int) -> tuple[int, int]:
     n, seed = arguments.integer("n", n), arguments.integer("seed", seed, 0)
     if seed >= 1 << 32:
@@ -74,7 +89,7 @@ def simulate_classification(n: int, seed: int) -> Arrays:
     n, seed = _checked(n, seed)
     rng = np.random.RandomState(seed)
     x = 2 * rng.random_sample((n, 2)) - 1
-    p = 1 / (1 + np.exp(5 - 7 * x[:, 0] ** 2 - 25 * x[:, 1] ** 2))
+    p = classification_true_probability(x)
     y = rng.binomial(1, p).reshape(n, 1)
     return x.astype(np.float32), y.astype(np.float32)
 

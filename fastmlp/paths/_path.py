@@ -528,6 +528,7 @@ class _Fits:
             "null": result.null_score,
             "folds": len(result.fold_sizes),
             "seed": result.seed,
+            "curve": result.curve(index),
         }
         return model
 

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+_KEPT_INPUTS = 20  # whose norms a model keeps
 _FLAT = 1e-3  # share of the gain over a constant; a smaller difference between lambdas is none
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 @dataclass(repr=False)
@@ -379,6 +384,39 @@ class PathResult:
         chosen = {self.index_min: "min"}
         chosen[self.index_1se] = " ".join([*chosen.get(self.index_1se, "").split(), "1se"])
         return table | {"choice": [chosen.get(i, "") for i in range(len(self.lambdas))]}
+
+    def curve(self, index: int) -> dict[str, Any]:
+        """Return what a model keeps of its path, as plain JSON values, for its report.
+
+        Parameters
+        ----------
+        index : int
+            Index of the model's lambda.
+
+        Returns
+        -------
+        dict
+            'lambdas', 'cv_mean', 'cv_se', 'train', 'n_nonzero', 'n_live' and 'n_inputs', a value
+            for each lambda; 'index', 'index_min', 'index_1se'; 'names' of at most 20 inputs, those
+            with the largest weights, and 'norms', their weights' norms at each lambda.
+        """
+        norms = self.norms(0)
+        largest = np.sort(np.argsort(-norms.max(axis=0), kind="stable")[:_KEPT_INPUTS])
+        names = self.input_names
+        lists = {
+            "lambdas": self.lambdas, "cv_mean": self.cv_mean, "cv_se": self.cv_se,
+            "train": self.train_scores[self.measure],
+        }  # fmt: skip
+        counts = {"n_nonzero": self.n_nonzero, "n_live": self.n_live, "n_inputs": self.n_inputs}
+        return {
+            **{name: [_short(v) for v in values] for name, values in lists.items()},
+            **{name: [int(v) for v in values] for name, values in counts.items()},
+            "index": range(len(self.lambdas))[index],
+            "index_min": self.index_min,
+            "index_1se": self.index_1se,
+            "names": [names[i] for i in largest],
+            "norms": [[_short(v) for v in row] for row in norms[:, largest]],
+        }
 
     def to_csv(self, file: str | os.PathLike[str] | TextIO) -> None:
         """Write `columns` to a CSV file.

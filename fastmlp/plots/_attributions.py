@@ -100,7 +100,8 @@ def plot_attributions(
     ax.spines["left"].set_visible(False)
     ax.grid(axis="y", color="#E8E8E8", linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.set_xlabel(f"contribution to the {label} (mean {found.base[j]:.4g})")
+    article = "the " if label.startswith(("prediction", "probability")) else ""
+    ax.set_xlabel(f"contribution to {article}{label} (mean {found.base[j]:.4g})")
     left = len(found.names) - len(order)
     more = f", {left:,} more features" if left > 0 else ""
     ax.set_title(f"{len(values):,} rows{more}")
@@ -242,4 +243,4 @@ def _with_value(found: Attributions, row: int, i: int) -> str:
         return f"{name} = {shortened(feature.categories[int(own)], 20)}"
     if feature.kind == "date":
         return f"{name} = {np.datetime64(int(own), 'D')}"
-    return f"{name} = {own:.4g}"
+    return f"{name} = {own:,.0f}" if 1e4 <= abs(own) < 1e9 else f"{name} = {own:.4g}"

@@ -330,8 +330,11 @@ def plot_decision_boundary(
         # The legend fills columns downwards: put each class's region under its points.
         order = [k + n_classes * region for k in range(n_classes) for region in (0, 1)]
         handles, labels = [handles[i] for i in order], [labels[i] for i in order]
-    handles += rings
-    labels += [str(ring.get_label()) for ring in rings]
+    named = [str(ring.get_label()) for ring in rings]
+    if n_classes == 2:
+        handles, labels = handles + rings, labels + named
+    else:  # columns are filled downwards, the first with one more: pairs stay together
+        handles, labels = rings + handles, named + labels
     columns = 4 if n_classes <= MANY_CLASSES else 5
     legend_above(ax, handles, labels, ncols=4 if n_classes == 2 else min(n_classes, columns))
     return figure

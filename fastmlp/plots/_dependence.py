@@ -9,9 +9,9 @@ import numpy as np
 
 from ..inspection import Feature, PartialDependence
 from ._classes import MARKERS
-from ._layout import Layout, drawing, legend_below, panels
+from ._layout import AS_DRAWN, Layout, drawing, legend_below, panels
 from ._models import Array, count
-from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, shortened
+from ._style import BLACK, BLUE, DASHES, GREY, INK, PALETTE, TICK_STEPS, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,6 +110,8 @@ def _legend_entries(axes: Sequence[Axes]) -> tuple[list[Any], list[str]]:
 
 
 def _single_panel(ax: Axes, dependence: PartialDependence, names: Sequence[str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     feature, grid = dependence.features[0], dependence.grid[0]
     n_outputs = dependence.average.shape[-1]
     apart = feature.kind in ("categorical", "boolean")
@@ -139,6 +141,8 @@ def _single_panel(ax: Axes, dependence: PartialDependence, names: Sequence[str])
         return
     if feature.kind == "date":
         _date_axis(ax)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=TICK_STEPS))
     deciles = np.nanquantile(dependence.rows[0], np.linspace(0.1, 0.9, 9))
     ax.plot(
         deciles,
@@ -214,10 +218,13 @@ def _pair_panel(figure: Figure, ax: Axes, dependence: PartialDependence, label: 
             color=INK,
             alpha=0.3,
             markeredgewidth=0,
+            gid=AS_DRAWN,  # the colours under them stay light
         )
         if min(values.shape) > 1 and np.ptp(values) > 0:
             lines = ax.contour(*dependence.grid, values, colors=BLACK, linewidths=0.8)
-            ax.clabel(lines, fontsize=7, fmt="%.4g")
+            lines.set_gid(AS_DRAWN)
+            for text in ax.clabel(lines, fontsize=7, fmt="%.4g"):
+                text.set_gid(AS_DRAWN)
     ax.set(xlabel=shortened(first.name, LONGEST_NAME), ylabel=shortened(second.name, LONGEST_NAME))
     if apart[0]:
         _category_axis(ax, first)

@@ -118,6 +118,7 @@ def plot_layers(
     postprocess: Function | None = None,
     x_label: str = "x",
     y_label: str = "y",
+    points_label: str = "training points",
     axes: Any = None,
     **layout: Unpack[Layout],
 ) -> Figure:
@@ -142,7 +143,7 @@ def plot_layers(
         Maps x of shape (n, 1) to the true mean.
     preprocess, postprocess : callable, optional
         Map x to the model's inputs, and its outputs to the units of y.
-    x_label, y_label : str, optional
+    x_label, y_label, points_label : str, optional
     axes : Axes or sequence of Axes, optional
         Draw here, in as many as there are panels, instead of in a new figure.
     **layout
@@ -185,7 +186,7 @@ def plot_layers(
     last = every[-1]
     draw_truth(last, data)
     draw_estimate(last, data.x, predict(model, data.x, preprocess, postprocess))
-    draw_points(last, data)
+    draw_points(last, data, points_label)
     last.set(xlabel=x_label, ylabel=y_label)
     last.set_title("Output layer" if include_hidden else "Fitted function")
     last.margins(x=0.02)

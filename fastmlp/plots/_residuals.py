@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MANY_POINTS = 5000  # more are drawn as hexagons
 _MOST_QUANTILES = 1000
+_FEW_VALUES = 5  # of a column of numbers, each with a box
 _MOST_NAMES = 12  # a column with at most as many values has them as groups
 _PER_ROW = 3
 
@@ -87,6 +88,8 @@ def plot_predicted(
     matplotlib.figure.Figure
     """
     true, found = _both(y, predicted)
+    from matplotlib.ticker import MaxNLocator
+
     figure, ax = one_panel(ax, 5.8, 5.8)
     _cloud(ax, found, true)
     low, high = min(true.min(), found.min()), max(true.max(), found.max())
@@ -94,6 +97,8 @@ def plot_predicted(
     ends = [low - margin, high + margin]
     ax.plot(ends, ends, label="predicted = actual", **REFERENCE)
     ax.set(xlim=ends, ylim=ends, xlabel=f"predicted {label}", ylabel=f"actual {label}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=TICK_STEPS))
     ax.set_box_aspect(1)
     ax.set_title(_figures(true, found))
     return figure
@@ -128,7 +133,7 @@ def plot_residuals(
 
     The line is the median of groups of equally many rows, the band their middle half: a line that
     leaves zero shows what the model misses. Text columns have a box for each of their most
-    frequent values.
+    frequent values, and numbers with at most five different values one for each.
 
     Parameters
     ----------
@@ -166,7 +171,11 @@ def plot_residuals(
         axes, len(named), max(3.6 * n_columns, 6.5), 3.0 * rows + 0.6, n_columns, sharey=True
     )
     for k, (ax, (name, values)) in enumerate(zip(every, named, strict=True)):
-        if values.dtype.kind in "fiub":
+        own = np.unique(values[np.isfinite(values)]) if values.dtype.kind in "fiub" else ()
+        if 2 <= len(own) <= _FEW_VALUES and k:  # points would lie in as many lines
+            texts = np.where(np.isfinite(values), [f"{v:g}" for v in values], "missing")
+            _boxes(ax, texts, error, [f"{v:g}" for v in own])
+        elif values.dtype.kind in "fiub":
             numbers = values.astype(np.float64)
             kept = np.isfinite(numbers) & np.isfinite(error)
             if kept.any():
@@ -182,10 +191,12 @@ def plot_residuals(
     return figure
 
 
-def _boxes(ax: Axes, values: Array, error: Array) -> None:
+def _boxes(ax: Axes, values: Array, error: Array, order: Sequence[str] = ()) -> None:
+    """Draw a box for each of the most frequent values, these first in the order that is given."""
     texts = np.array(["missing" if v is None or v != v else str(v) for v in values])
     names, counts = np.unique(texts, return_counts=True)
     shown = names[np.argsort(-counts, kind="stable")[:_MOST_NAMES]].tolist()
+    shown.sort(key=lambda name: order.index(name) if name in order else len(order))
     groups = [error[(texts == name) & np.isfinite(error)] for name in shown]
     groups = [group if len(group) else np.zeros(1) for group in groups]
     drawn = ax.boxplot(groups, showfliers=False, patch_artist=True, widths=0.6)

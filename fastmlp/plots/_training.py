@@ -18,6 +18,7 @@ from ._style import (
     BLACK,
     BLUE,
     GREY,
+    INK,
     PALETTE,
     TICK_STEPS,
     VERMILLION,
@@ -42,6 +43,7 @@ def plot_history(
     log: bool | None = None,
     *,
     validation_epochs: Sequence[int] | None = None,
+    kept: int | None = None,
     axes: Any = None,
     **layout: Unpack[Layout],
 ) -> Figure:
@@ -57,6 +59,8 @@ def plot_history(
     validation_epochs : sequence of int, optional
         The epochs, from 1, after which the model was validated. Default: those that a `History`
         records; for a dict, equal distances.
+    kept : int, optional
+        The epoch, from 1, whose weights the model has, for a line.
     axes : Axes or sequence of Axes, optional
         Draw here, in as many as there are panels, instead of in a new figure.
     **layout
@@ -99,6 +103,10 @@ def plot_history(
             period = n_epochs // len(validation)
             at = epochs[period - 1 :: period][: len(validation)]
         _history_panel(ax, name, (epochs, values[name]), (at, validation), log)
+        if kept is not None:
+            ax.axvline(kept, color=GREY, linewidth=1.2, zorder=1)
+            ax.text(kept, 0.97, "kept ", transform=ax.get_xaxis_transform(), rotation=90,
+                    ha="right", va="top", fontsize=8, color=INK)  # fmt: skip
     if equal:
         label = every[0].get_ylabel()
         every[0].set_ylabel(label.replace("loss", f"loss = {', '.join(equal)}", 1))

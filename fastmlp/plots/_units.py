@@ -28,6 +28,7 @@ from ._style import GREY, INK, PALETTE, legend_above
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_STILL = 1e-3  # share of its size by which a unit changes that is called constant
 _NAMED = 14  # units with a colour and a name of their own
 
 
@@ -166,13 +167,13 @@ def plot_unit_map(
 ) -> Figure:
     """Draw all units of a layer over the input as a heat map, sorted by where they change.
 
-    A line of the map is a unit, scaled to its largest activation. Units that are zero throughout
-    are at the bottom.
+    A line of the map is a unit, scaled to its largest activation. Units that do not change are at
+    the bottom, grey if they are not zero.
 
     Parameters
     ----------
     model : Sequential
-        Built, with one input.
+        Built, with one input, or as many as `preprocess` returns.
     layer : int, optional
         Number of the Dense layer, from 0. Default: the last hidden one.
     x : array_like of shape (n,) or (n, 1), optional
@@ -192,7 +193,7 @@ def plot_unit_map(
     import matplotlib
     from matplotlib.colors import ListedColormap
 
-    one_input(model_inputs(model))
+    n_inputs = model_inputs(model)
     layers = dense_layers(model)
     place = max(0, len(layers) - 2) if layer is None else arguments.integer(
         "layer", layer, -len(layers)
@@ -201,15 +202,22 @@ def plot_unit_map(
         raise ValueError(f"layer must be below {len(layers)}. Received: layer={layer}")
     grid = curve_data(x, None, None).x
     inputs = grid if preprocess is None else column(preprocess(grid), "inputs")
+    if inputs.shape[1] != n_inputs:
+        one_input(n_inputs)
     hidden = _activations(model, inputs)[place].astype(np.float64)
     size = np.abs(hidden).max(0)
-    order = np.lexsort((_place_of_change(hidden), size == 0))
+    # A unit that does not change would be a bar of the darkest colour.
+    still = np.ptp(hidden, axis=0) <= _STILL * size
+    order = np.lexsort((_place_of_change(hidden), size == 0, still))
     scaled = (hidden / np.where(size > 0, size, 1)).T[order]
     dead = int((size == 0).sum())
+    constant = int(still.sum()) - dead
     figure, ax = one_panel(ax, 8, 5.5)
     signed = scaled.min() < 0
+    scaled[(still & (size > 0))[order]] = np.nan
     base = matplotlib.colormaps["RdBu_r" if signed else "Blues"]
     colours = base if signed else ListedColormap(base(np.linspace(0.0, 0.95, 256)))
+    colours = colours.with_extremes(bad="#DDDDDD")
     units = len(order)
     image = ax.imshow(
         scaled, cmap=colours, vmin=-1 if signed else 0, vmax=1, aspect="auto",
@@ -220,5 +228,6 @@ def plot_unit_map(
     bar.outline.set_visible(False)
     ax.set(xlabel=x_label, ylabel="units, sorted by where they change")
     zero = f", {dead:,} zero throughout" if dead else ""
+    zero += f", {constant:,} constant" if constant else ""
     ax.set_title(f"{layers[place].name}: {count(units, 'unit')}, {layers[place].activation}{zero}")
     return figure

@@ -1,24 +1,22 @@
-"""The numbers of a model, and of a model on a table."""
+"""The numbers of a model on a table."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
+import copy
 import math
-import platform
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from .. import inspection
-from .._utils.version import __version__
 from ..datasets import Table
 from ..ensembles import Ensemble
+from ..errors import DataError
 from ..tabular import (
+    Baselines,
+    HeldOut,
     Quality,
     TableFigures,
-    TableModel,
     bootstrap,
     drifts,
     parse_costs,
@@ -29,101 +27,28 @@ from ..tabular import (
     shown_name,
 )
 from . import _warnings
+from ._known import held_out_metrics
 from ._numbers import (
     ColumnNumbers,
     LayerNumbers,
     MemberNumbers,
     MetricNumbers,
     ReportNumbers,
+    TargetNumbers,
     ThresholdNumbers,
     WorstRow,
 )
-from ._recipe import recipe
 from ._slices import slices, worst_rows
+from ._subject import Subject
 
-_MOST_ROWS = 10_000  # of importance and of the diagnosis of layers
+_MOST_ROWS, _FEWEST_ROWS = 10_000, 200  # of importance and of the diagnosis of layers
+_WORK = 2e10  # multiplications for one of these, so that the time is bounded
+_FOLDS = 5  # of the simple models that a model's own training did not fit
 _STEPS = 200  # of the threshold
 _SOME, _LARGE = 0.1, 0.25  # PSI: the usual limits
 
 
-def of_model(model: TableModel) -> ReportNumbers:
-    """Return the numbers that need no table.
-
-    Parameters
-    ----------
-    model : TableModel
-    """
-    network, state, quality = model.network, model.preprocessing, model.quality
-    history = model.history
-    held = quality.held_out
-    first = network[0] if isinstance(network, Ensemble) else network
-    widths = [state.n_inputs, *(layer.units for layer in first.dense_layers)]
-    shape = " → ".join(f"{width:,}" for width in widths)
-    members: list[MemberNumbers] = []
-    layers: list[LayerNumbers] = []
-    if isinstance(network, Ensemble):
-        shape = f"{len(network)} networks of {shape}"
-        members = [MemberNumbers(i + 1, int(seed)) for i, seed in enumerate(network.seeds)]
-    else:
-        for layer in network.dense_layers:
-            weights = layer.get_weights()[0]
-            zeros = int((weights == 0).sum())
-            layers.append(LayerNumbers(layer.name, layer.activation, layer.units, weights.size,
-                                       zeros))  # fmt: skip
-    digest = ""
-    if quality.digest is not None:
-        kept = quality.digest
-        text = f"{kept.order} {kept.train.n_rows} {kept.held_out.n_rows}".encode()
-        digest = hashlib.sha256(text + kept.train.kept.tobytes()).hexdigest()[:16]
-    return ReportNumbers(
-        name=network.name,
-        target=str(model.target),
-        task=model.task,
-        classes=[str(label) for label in model.classes],
-        source=str(network.extras.get("data", "")),
-        trained_rows=model.kept.get("n_rows"),
-        shape=shape,
-        parameters=int(network.count_params()),
-        decisions=model.decisions.to_dict(),
-        seed=model.kept.get("seed"),
-        digest=digest,
-        recipe=recipe(model),
-        versions={
-            "fastmlp": __version__,
-            "numpy": importlib.metadata.version("numpy"),
-            "python": platform.python_version(),
-        },
-        epochs=len(history.epoch) if history is not None else 0,
-        best_epoch=model.best_epoch,
-        history={} if history is None else {
-            name: [float(v) for v in values] for name, values in history.history.items() if values
-        },
-        warnings=[] if held is None else held.warnings(),
-        held_out="" if held is None else held.how,
-        held_out_rows=0 if held is None else held.n_rows,
-        metrics=_held_out_metrics(quality),
-        columns=[ColumnNumbers(column.name, column.kind) for column in state.columns],
-        left_out=list(state.dropped),
-        layers=layers,
-        members=members,
-    )  # fmt: skip
-
-
-def _held_out_metrics(quality: Quality) -> list[MetricNumbers]:
-    held = quality.held_out
-    if held is None:
-        return []
-    return [
-        MetricNumbers(
-            name, shown_name(name, held.rarer), network=value,
-            constant=held.constant.get(name, math.nan), linear=held.linear.get(name, math.nan),
-            error=held.errors.get(name, math.nan),
-        )
-        for name, value in held.network.items() if name != "base_rate"
-    ]  # fmt: skip
-
-
-def judged_rows(model: TableModel, table: Table) -> tuple[TableFigures, str, int, list[str]]:
+def judged_rows(model: Subject, table: Table) -> tuple[TableFigures, str, int, list[str]]:
     """Return the rows that figures are of, which they are, rows seen in training, and warnings.
 
     Rows that were held out from the training represent new ones: of the table of the training they
@@ -131,17 +56,31 @@ def judged_rows(model: TableModel, table: Table) -> tuple[TableFigures, str, int
 
     Parameters
     ----------
-    model : TableModel
+    model : Subject
     table : Table
 
     Returns
     -------
     found : TableFigures
+        Of the first target.
     part : str
     seen : int
     warnings : list of str
     """
-    found = TableFigures(model.network, model.preprocessing, table, model.quality)
+    if model.first.loss is None:
+        raise ValueError(
+            "a model that is judged on a table needs a loss: call compile. Received: a model that "
+            "is not compiled"
+        )
+    first = model.preprocessing.target.name
+    found = TableFigures(model.network, model.preprocessing, table, model.quality, first)
+    if found.is_classification and not _are_probabilities(found.outputs):
+        raise DataError(
+            f"model {model.network.name!r} does not return probabilities: its last layer needs the "
+            "activation sigmoid or softmax to be judged on classes"
+        )
+    if model.first.loss.name == "categorical_crossentropy":
+        found.encoded_y = np.eye(len(found.labels), dtype=found.x.dtype)[found.y]
     digest, total = model.quality.digest, len(found.x)
     if digest is None:
         return found, "all rows", 0, _warnings.too_few(total)
@@ -159,7 +98,7 @@ def judged_rows(model: TableModel, table: Table) -> tuple[TableFigures, str, int
 
 def on_table(
     numbers: ReportNumbers,
-    model: TableModel,
+    model: Subject,
     found: TableFigures,
     importance: inspection.Importance,
     *,
@@ -172,7 +111,7 @@ def on_table(
     ----------
     numbers : ReportNumbers
         Of `of_model`.
-    model : TableModel
+    model : Subject
     found : TableFigures
         Of `judged_rows`.
     importance : Importance
@@ -184,49 +123,104 @@ def on_table(
     -------
     ReportNumbers
     """
-    quality, task = model.quality, model.task
-    quantile = _quantile(model)
-    y = found.y
-    outputs = found.outputs
-    if task == "regression":
-        outputs = np.asarray(model.preprocessing.values(outputs), np.float64).reshape(-1)
-    losses = row_losses(task, y, outputs, quantile)
-    rarer = quality.rarer(model.classes, y) if task == "classification" else None
     columns = _columns(numbers.columns, model, found, importance)
-    worst_columns: list[str] = []
-    worst: list[WorstRow] = []
-    if rows:
-        order = [int(i) for i in importance.order]
-        worst_columns, worst = worst_rows(found, found.table, losses, order)
+    order = [int(i) for i in importance.order] if rows else None
+    targets, notes = [], []
+    for place, known in enumerate(numbers.targets):
+        target, warned = _target(known, model, found.of_target(place), order, seed)
+        targets.append(target)
+        notes += warned
     layers, verdict = _layers(numbers.layers, model, found)
     return replace(
         numbers,
-        rows=len(y),
-        metrics=_metrics(numbers.metrics, task, y, outputs, quantile, rarer, model, seed),
+        rows=len(found.x),
+        targets=targets,
+        importance_metric=importance.metric.replace("_", " "),
+        columns=columns,
+        layers=layers,
+        verdict=verdict,
+        members=_members(numbers.members, model, found),
+        warnings=[
+            *numbers.warnings, *notes, *_warnings.drifted(columns), *_warnings.one_column(columns),
+            *_warnings.dead_layers(layers),
+        ],
+    )  # fmt: skip
+
+
+def _target(
+    known: TargetNumbers,
+    model: Subject,
+    found: TableFigures,
+    order: list[int] | None,
+    seed: int,
+) -> tuple[TargetNumbers, list[str]]:
+    """Judge one target; return warnings, too. `order` is None if single rows are not shown."""
+    quality, task, y = model.quality, model.task, found.y
+    quantile = _quantile(model)
+    outputs = found.outputs if task == "classification" else found.predicted
+    losses = row_losses(task, y, outputs, quantile)
+    rarer = quality.rarer(model.classes, y) if task == "classification" else None
+    worst_columns: list[str] = []
+    worst: list[WorstRow] = []
+    if order is not None:
+        worst_columns, worst = worst_rows(found, found.table, losses, order)
+    notes: list[str] = []
+    held = known.metrics
+    if quality.held_out is None:
+        simple = _simple(found, outputs, quantile, seed)
+        if simple is not None:
+            held, notes = held_out_metrics(simple), simple.warnings()
+    result = replace(
+        known,
+        metrics=_metrics(held, task, y, outputs, quantile, rarer, model, seed),
         classes_table=[] if task == "regression" else per_class(
             y, found.probabilities, found.labels, chosen=found.predicted
         ),
         threshold=_threshold(found, quality) if len(found.labels) == 2 else None,
         coverage=_coverage(found, outputs),
         loss_name=_loss_name(task, quantile),
-        importance_metric=importance.metric.replace("_", " "),
-        columns=columns,
         slices=slices(found, losses),
         worst_columns=worst_columns,
         worst=worst,
-        layers=layers,
-        verdict=verdict,
-        members=_members(numbers.members, model, found, quantile),
-        warnings=[
-            *numbers.warnings, *_warnings.drifted(columns), *_warnings.one_column(columns),
-            *_warnings.dead_layers(layers),
-        ],
+    )  # fmt: skip
+    return result, notes
+
+
+def _simple(
+    found: TableFigures, outputs: np.ndarray, quantile: float | None, seed: int
+) -> HeldOut | None:
+    """Compare with a constant, and with a linear model that was fitted to the other rows."""
+    task, y, n = found.preprocessing.task, found.y, len(found.y)
+    if n < 2 * _FOLDS:
+        return None
+    folds = np.random.default_rng(seed).permutation(n) % _FOLDS
+    shape = (n,) if task == "regression" else (n, len(found.labels))
+    linear = np.empty(shape)
+    x = np.asarray(found.x, np.float64)
+    for k in range(_FOLDS):
+        own = folds == k
+        simple = Baselines.fit(task, x[~own], y[~own], n_classes=len(found.labels) or None,
+                               quantile=quantile, seed=seed)  # fmt: skip
+        linear[own] = simple.linear(x[own])
+    # One constant for all rows: those of the folds would order them.
+    middle = np.mean(y) if quantile is None else np.quantile(y, quantile)
+    if task == "classification":
+        middle = np.bincount(y, minlength=len(found.labels)) / n
+    constant = np.broadcast_to(middle, shape)
+    return HeldOut.of(
+        task, y, outputs, constant, linear, quantile=quantile, how="these rows",
+        labels=found.preprocessing.target.labels, seed=seed,
     )  # fmt: skip
 
 
-def _quantile(model: TableModel) -> float | None:
-    name, _, number = model.decisions.loss.partition(":")
-    return float(number) if name == "quantile" else None
+def _are_probabilities(out: np.ndarray) -> bool:
+    good = bool(((out >= 0) & (out <= 1)).all())
+    return good and (out.shape[1] == 1 or bool((abs(out.sum(axis=1) - 1) < 1e-3).all()))
+
+
+def _quantile(model: Subject) -> float | None:
+    quantile: float | None = getattr(model.first.loss, "quantile", None)
+    return quantile
 
 
 def _loss_name(task: str, quantile: float | None) -> str:
@@ -235,9 +229,10 @@ def _loss_name(task: str, quantile: float | None) -> str:
     return "squared error" if quantile is None else "pinball loss"
 
 
-def sampled(found: TableFigures, most: int = _MOST_ROWS) -> TableFigures:
-    """Return at most so many of the rows, evenly spread."""
+def sampled(found: TableFigures, passes: int = 1, most: int = _MOST_ROWS) -> TableFigures:
+    """Return as many of the rows, evenly spread, as a large network can pass through so often."""
     n = len(found.x)
+    most = int(np.clip(_WORK / (passes * found.network.count_params()), _FEWEST_ROWS, most))
     if n <= most:
         return found
     return found.part(np.unique(np.linspace(0, n - 1, most).round().astype(int)))
@@ -250,7 +245,7 @@ def _metrics(
     outputs: np.ndarray,
     quantile: float | None,
     rarer: int | None,
-    model: TableModel,
+    model: Subject,
     seed: int,
 ) -> list[MetricNumbers]:
     found = scores(task, y, outputs, None, quantile, rarer)
@@ -290,14 +285,15 @@ def _coverage(found: TableFigures, outputs: np.ndarray) -> dict[str, float]:
         inside = interval.sets(found.probabilities)
         return {"level": interval.level, "coverage": float(inside[np.arange(len(y)), y].mean()),
                 "classes": float(inside.sum(axis=1).mean())}  # fmt: skip
-    low, high = (np.asarray(end).reshape(-1) for end in interval.interval(outputs))
+    ends = interval.of_target(found.place).interval(outputs)
+    low, high = (np.asarray(end).reshape(-1) for end in ends)
     return {"level": interval.level, "coverage": float(((low <= y) & (y <= high)).mean()),
             "width": float((high - low).mean())}  # fmt: skip
 
 
 def _columns(
     known: list[ColumnNumbers],
-    model: TableModel,
+    model: Subject,
     found: TableFigures,
     importance: inspection.Importance,
 ) -> list[ColumnNumbers]:
@@ -324,27 +320,39 @@ def _columns(
 
 
 def _layers(
-    known: list[LayerNumbers], model: TableModel, found: TableFigures
+    known: list[LayerNumbers], model: Subject, found: TableFigures
 ) -> tuple[list[LayerNumbers], str]:
     if isinstance(model.network, Ensemble):
         return known, ""
-    part = sampled(found)
+    part = sampled(found, 3)
     report = inspection.layer_report(model.network, part.x, part.encoded_y)
     layers = [
         replace(layer, dead=float(found.dead), verdict=found.verdict)
         for layer, found in zip(known, report.layers, strict=True)
     ]
+    layers[0] = replace(layers[0], change_points=_change_points(model, found))
     return layers, report.verdict
 
 
+def _change_points(model: Subject, found: TableFigures) -> int | None:
+    """Return how many first units turn on or off within the rows' range of a single input."""
+    first = model.first.dense_layers[0]
+    if found.x.shape[1] != 1 or model.first.encoding is not None or first.activation != "relu":
+        return None
+    w, *bias = (np.asarray(part, np.float64).ravel() for part in first.get_weights())
+    used = w != 0
+    points = -(bias[0] if bias else np.zeros(len(w)))[used] / w[used]
+    return int(((points >= found.x.min()) & (points <= found.x.max())).sum())
+
+
 def _members(
-    known: list[MemberNumbers], model: TableModel, found: TableFigures, quantile: float | None
+    known: list[MemberNumbers], model: Subject, found: TableFigures
 ) -> list[MemberNumbers]:
     result = []
     for member, network in zip(known, model.network if known else (), strict=True):
-        outputs: Any = network.predict(found.x, verbose=0)
-        if model.task == "regression":
-            outputs = np.asarray(model.preprocessing.values(outputs), np.float64).reshape(-1)
-        loss = row_losses(model.task, found.y, outputs, quantile)
+        own = copy.copy(found)
+        own.outputs = network.predict(found.x, verbose=0)
+        outputs = own.outputs if model.task == "classification" else own.predicted
+        loss = row_losses(model.task, found.y, outputs, _quantile(model))
         result.append(replace(member, loss=float(loss.mean())))
     return result

@@ -20,8 +20,8 @@ class MetricNumbers:
     value, low, high : float
         On the table, with the ends of a 95% interval; NaN without a table.
     network, constant, linear : float
-        On the rows held out from training: of the model, of a constant and of a linear model. NaN
-        where unknown.
+        Of the model, of a constant and of a linear model, on the rows held out from training; if
+        none were, on the table. NaN where unknown.
     error : float
         Standard error of `network`.
     """
@@ -167,6 +167,11 @@ class LayerNumbers:
         Share of units that are zero for every row; NaN without a table.
     verdict : str
         'ok', or what is wrong; empty without a table.
+    penalty : str
+        Its lambdas, such as 'l2 0.001'.
+    change_points : int or None
+        For the first layer of a network of one input with ReLU units: how many units turn on or
+        off within the range of the table's rows.
     """
 
     name: str
@@ -176,6 +181,8 @@ class LayerNumbers:
     zeros: int
     dead: float = math.nan
     verdict: str = ""
+    penalty: str = ""
+    change_points: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,12 +204,84 @@ class MemberNumbers:
 
 
 @dataclass(frozen=True)
+class TargetNumbers:
+    """How well one target is predicted.
+
+    Parameters
+    ----------
+    name : str
+    metrics : list of MetricNumbers
+    classes_table : list of dict
+        See `tabular.per_class`.
+    threshold : ThresholdNumbers or None
+        Of two classes.
+    coverage : dict
+        'level', 'coverage' and 'width' or 'classes' of the model's intervals or sets.
+    loss_name : str
+        The loss of slices, worst rows and members.
+    slices : list of SliceNumbers
+    worst_columns : list of str
+    worst : list of WorstRow
+    """
+
+    name: str
+    metrics: list[MetricNumbers] = field(default_factory=list)
+    classes_table: list[dict[str, Any]] = field(default_factory=list)
+    threshold: ThresholdNumbers | None = None
+    coverage: dict[str, float] = field(default_factory=dict)
+    loss_name: str = "loss"
+    slices: list[SliceNumbers] = field(default_factory=list)
+    worst_columns: list[str] = field(default_factory=list)
+    worst: list[WorstRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LambdaNumbers:
+    """The path of lambdas that a model was chosen from, from the largest lambda.
+
+    Parameters
+    ----------
+    penalty, measure : str
+    lambdas, cv_mean, cv_se, train : list of float
+        Each lambda, its cross-validated error with its standard error, and the error on all rows.
+    n_nonzero, n_live, n_inputs : list of int
+        Nonzero weights, live hidden units and inputs in use.
+    null : float
+        The error of the best constant.
+    folds : int
+    index, index_min, index_1se : int
+        Places of the model's lambda and of both choices.
+    names : list of str
+        The inputs with the largest weights.
+    norms : list of list of float
+        For each lambda, the norm of the weights from each of `names`.
+    """
+
+    penalty: str
+    measure: str
+    lambdas: list[float]
+    cv_mean: list[float]
+    cv_se: list[float]
+    train: list[float]
+    n_nonzero: list[int]
+    n_live: list[int]
+    n_inputs: list[int]
+    null: float
+    folds: int
+    index: int
+    index_min: int
+    index_1se: int
+    names: list[str]
+    norms: list[list[float]]
+
+
+@dataclass(frozen=True)
 class ReportNumbers:
     """All numbers of a report.
 
     Parameters
     ----------
-    name, target, task : str
+    name, task : str
     classes : list of str
     source : str
         The table of the training.
@@ -211,7 +290,11 @@ class ReportNumbers:
         Widths of the layers, the input first.
     parameters : int
     decisions : dict
-        See `tabular.Decisions`.
+        See `tabular.Decisions`; empty if the network was made otherwise.
+    settings : dict of str to str
+        Activations, lambdas, dropout, loss and optimizer in words.
+    command : str
+        The command that trains the model again; empty if it is not known.
     seed : int or None
     digest : str
         Of the rows of the training; empty if the model does not keep one.
@@ -226,38 +309,30 @@ class ReportNumbers:
         Which they are, in words.
     seen : int
         Of all the table's rows, those that the model was trained on.
-    metrics : list of MetricNumbers
-    classes_table : list of dict
-        See `tabular.per_class`.
-    threshold : ThresholdNumbers or None
-    coverage : dict
-        'level', 'coverage' and 'width' or 'classes' of the model's intervals or sets.
+    targets : list of TargetNumbers
+        One, but for models of several targets.
     epochs : int
     best_epoch : int or None
     history : dict of str to list of float
-    loss_name : str
-        The loss of slices, worst rows and members.
     importance_metric : str
         What gets worse when a column is shuffled.
     columns : list of ColumnNumbers
     left_out : list of str
         Columns that training dropped.
-    slices : list of SliceNumbers
-    worst_columns : list of str
-    worst : list of WorstRow
     layers : list of LayerNumbers
         Of a single network.
     verdict : str
         On the layers.
     members : list of MemberNumbers
         Of an ensemble.
+    path : LambdaNumbers or None
+        Of a model that `fastmlp.path` chose.
     recipe : str
-        TOML for ``fastmlp train --config``.
+        TOML for ``fastmlp train --config``; empty if the model keeps no settings.
     versions : dict of str to str
     """
 
     name: str
-    target: str
     task: str
     classes: list[str]
     source: str
@@ -278,20 +353,21 @@ class ReportNumbers:
     rows: int = 0
     part: str = ""
     seen: int = 0
-    metrics: list[MetricNumbers] = field(default_factory=list)
-    classes_table: list[dict[str, Any]] = field(default_factory=list)
-    threshold: ThresholdNumbers | None = None
-    coverage: dict[str, float] = field(default_factory=dict)
-    loss_name: str = "loss"
+    targets: list[TargetNumbers] = field(default_factory=list)
     importance_metric: str = ""
     columns: list[ColumnNumbers] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    slices: list[SliceNumbers] = field(default_factory=list)
-    worst_columns: list[str] = field(default_factory=list)
-    worst: list[WorstRow] = field(default_factory=list)
     layers: list[LayerNumbers] = field(default_factory=list)
     verdict: str = ""
     members: list[MemberNumbers] = field(default_factory=list)
+    path: LambdaNumbers | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def target(self) -> str:
+        """The name of the target, or of all targets."""
+        return ", ".join(target.name for target in self.targets)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that are not finite are None."""

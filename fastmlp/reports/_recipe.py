@@ -5,36 +5,74 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..tabular import UNBOUNDED, TableModel, shown_units
+from .. import lecture
+from ..ensembles import Ensemble
+from ..tabular import UNBOUNDED, Decisions, shown_units
+from ._subject import Subject
 
 _CONFIG = "config"  # among a model's extras: what `fastmlp train` was called with
 # Decisions that are options of `fastmlp train` under the same name.
 _SAME = ("activation", "optimizer", "learning_rate", "schedule", "batch_size", "loss", "bins")
+# What was printed and written does not make another network.
+_OF_OUTPUT = (
+    "dry-run",
+    "find-rate",
+    "force",
+    "json",
+    "output",
+    "plot",
+    "quiet",
+    "report",
+    "verbose",
+)
 
 
-def recipe(model: TableModel) -> str:
-    """Return the configuration with which ``fastmlp train --config`` trains the model again.
+def recipe(model: Subject) -> str:
+    """Return the configuration with which `command` trains the model again.
 
     Parameters
     ----------
-    model : TableModel
+    model : Subject
 
     Returns
     -------
     str
-        TOML: what the command was called with, or the decisions of `fastmlp.fit`.
+        TOML: what the command was called with, or the decisions of `fastmlp.fit`. Empty if the
+        model keeps neither.
     """
     given = model.network.extras.get(_CONFIG)
     if not isinstance(given, dict) or not given:
-        given = _decided(model)
+        given = {} if model.decided is None else _decided(model, model.decided)
     return "".join(f"{_key(name)} = {_toml(value)}\n" for name, value in given.items()
-                   if value is not None)  # fmt: skip
+                   if value is not None and name not in _OF_OUTPUT)  # fmt: skip
 
 
-def _decided(model: TableModel) -> dict[str, Any]:
-    decisions = model.decisions
+def command(model: Subject) -> str:
+    """Return the command that trains the model again, with `recipe` in the file model.toml.
+
+    Parameters
+    ----------
+    model : Subject
+
+    Returns
+    -------
+    str
+        Empty if the model keeps no settings.
+    """
+    network = model.network
+    if not recipe(model):
+        known = model.lecture_task and network.name in lecture.CATALOGUE
+        return f"fastmlp catalogue {network.name} -o lecture" if known else ""
+    if "path" in network.extras:
+        return "fastmlp path --config model.toml -o model"
+    if isinstance(network, Ensemble) and model.decided is None:
+        return "fastmlp ensemble --config model.toml -o model.fmlp"
+    return "fastmlp train --config model.toml -o model.fmlp"
+
+
+def _decided(model: Subject, decisions: Decisions) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "data": str(model.network.extras.get("data", "")),
+        "data": model.source,
         "target": [model.target] if isinstance(model.target, str) else list(model.target),
         "task": model.task,
         "seed": model.kept.get("seed"),

@@ -9,12 +9,12 @@ from typing import Any
 
 from .._utils import arguments
 from .._utils.atomic import write_atomically
-from ..datasets import Table
-from ..ensembles import Ensemble
-from ..models import Sequential
-from ..tabular import TableFigures, TableModel, opened
-from . import _drawings, _measure, _page
+from ..tabular import TableFigures
+from . import _drawings, _known, _measure, _page
 from ._numbers import ReportNumbers
+from ._subject import Subject
+
+_REPEATS = 5  # shuffles of each column
 
 
 class Report:
@@ -78,16 +78,23 @@ def check_installed() -> None:
     _page.templates()
 
 
-def report(model: Any, data: Any = None, *, rows: bool = True, seed: int = 0) -> Report:
+def report(
+    model: Any, data: Any = None, *, target: str | None = None, rows: bool = True, seed: int = 0
+) -> Report:
     """Measure a model, on a table if there is one, and make a page of what is found.
 
     Parameters
     ----------
-    model : TableModel, network or path
-        What `fastmlp.fit` returned, its network, or its file.
-    data : path, Table, data frame, Arrow table, array or mapping, optional
+    model : TableModel, Sequential, Ensemble, PathResult or path
+        What `fastmlp.fit` or `fastmlp.path` returned, any network, or its file.
+    data : path, Table, data frame, Arrow table, array, mapping or tuple (x, y), optional
         Rows with the target. Of the table of the training only the rows that were held out are
-        judged. Without a table there are the figures of the training alone.
+        judged. A network that was trained on arrays takes x and y, or a table with its inputs in
+        order. Without a table there are the figures of the training alone, but for the lecture's
+        models, which are judged on the lecture's validation data.
+    target : str, optional
+        The target column of `data`. By default that of the training, or the last column if the
+        network was trained on arrays.
     rows : bool
         Whether to show single rows. With False the page has no figure with a mark for each row,
         and no list of the worst rows.
@@ -101,25 +108,25 @@ def report(model: Any, data: Any = None, *, rows: bool = True, seed: int = 0) ->
     Raises
     ------
     ModelFileError
-        If the model was not trained on a table by `fastmlp.fit` or ``fastmlp train``.
+        If the model's file is missing or damaged.
+    ValueError
+        If the model is not built or, where there is a table, not compiled.
     DataError
-        If the table lacks columns, the model has several targets, or no row has a target.
+        If the table lacks columns, no row has a target, or a classifier's outputs are not
+        probabilities.
     """
     rows, seed = arguments.flag("rows", rows), arguments.integer("seed", seed, 0)
-    if isinstance(model, str | Path):
-        model = TableModel.load(model)
-    elif isinstance(model, Sequential | Ensemble):
-        model = TableModel(model)
-    else:
-        arguments.instance("model", model, TableModel)
-    numbers = _measure.of_model(model)
+    subject = Subject.of(model)
+    table = subject.own_table() if data is None else subject.table(data, target)
+    numbers = _known.of_model(subject)
+    if table is None:
+        return Report(numbers, _drawings.of_model(subject))
+    found, part, seen, notes = _measure.judged_rows(subject, table)
     if data is None:
-        return Report(numbers, _drawings.of_model(model))
-    table: Table = opened(data, {}, model.reading)
-    found, part, seen, notes = _measure.judged_rows(model, table)
+        part = "rows of the lecture's validation data"
     numbers = replace(numbers, part=part, seen=seen, warnings=[*numbers.warnings, *notes])
-    few: TableFigures = _measure.sampled(found)
-    importance = few.importance_of(seed)
-    numbers = _measure.on_table(numbers, model, found, importance, rows=rows, seed=seed)
-    drawings = _drawings.of_model(model) + _drawings.on_table(found, importance, rows, seed)
+    few: TableFigures = _measure.sampled(found, _REPEATS * len(found.features))
+    importance = few.importance_of(seed, _REPEATS)
+    numbers = _measure.on_table(numbers, subject, found, importance, rows=rows, seed=seed)
+    drawings = _drawings.of_model(subject) + _drawings.on_table(found, importance, rows, seed)
     return Report(numbers, drawings)

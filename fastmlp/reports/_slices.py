@@ -70,14 +70,26 @@ def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         for value in own:
             yield f"{value:.6g}", values == value
         return
-    edges = arrays.group_edges(values[known], _PARTS)
-    bounds = [-np.inf, *edges, np.inf]
+    # Scaling and back leaves 1e-9 of a 0.
+    least = 1e-6 * float(np.abs(own).max())
+    bounds = [-np.inf, *arrays.group_edges(values[known], _PARTS), np.inf]
     for low, high in itertools.pairwise(bounds):
+        first, last = (shown_number(0.0 if abs(v) < least else v) for v in (low, high))
         if low == -np.inf:
-            label = f"up to {high:.4g}"
+            label = f"up to {last}"
         else:
-            label = f"above {low:.4g}" if high == np.inf else f"{low:.4g} to {high:.4g}"
+            label = f"above {first}" if high == np.inf else f"{first} to {last}"
         yield label, (values > low) & (values <= high)
+
+
+def shown_number(value: float) -> str:
+    """Return a number with four digits, without an exponent where it is of usual size.
+
+    Parameters
+    ----------
+    value : float
+    """
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def worst_rows(
@@ -100,7 +112,7 @@ def worst_rows(
     rows : list of WorstRow
     """
     columns = [found.features[i].name for i in order[:_MOST_COLUMNS]]
-    y, predicted, target = found.y, found.predicted, found.preprocessing.target.name
+    y, predicted, target = found.y, found.predicted, found.target.name
     rows = []
     for place in np.argsort(-losses, kind="stable")[:_MOST_WORST].tolist():
         row = int(found.rows[place])

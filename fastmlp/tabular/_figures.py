@@ -34,11 +34,12 @@ class TableFigures:
     ----------
     network : Sequential or Ensemble
     preprocessing : Preprocessing
-        Of one target.
     table : Table
         With the target.
     quality : Quality, optional
         By default that of the network.
+    target : str, optional
+        Which of several targets the figures are of.
 
     Raises
     ------
@@ -52,20 +53,37 @@ class TableFigures:
         preprocessing: Preprocessing,
         table: Table,
         quality: Quality | None = None,
+        target: str | None = None,
     ) -> None:
-        if preprocessing.further:
-            names = [target.name for target in preprocessing.all_targets]
+        names = [target.name for target in preprocessing.all_targets]
+        if target is None and len(names) > 1:
             raise DataError(
                 f"Figures on a table need a model of one target. Received: {', '.join(names)}"
             )
+        if target is not None and target not in names:
+            raise arguments.unknown("target", target, names)
+        self.place = 0 if target is None else names.index(target)
+        self.target = preprocessing.all_targets[self.place]
         self.network, self.preprocessing, self.table = network, preprocessing, table
         self.quality = Quality.of(network) if quality is None else quality
         dtype = network.dtype.name
-        self.rows, _ = usable_rows(table, [preprocessing.target.name])
+        self.rows, _ = usable_rows(table, names)
         self.x = preprocessing.inputs(table, dtype)[self.rows]
         self.encoded_y = preprocessing.targets(table, dtype, self.rows)
         self.outputs = network.predict(self.x, verbose=0)
         self.features: list[Feature] = inspection.features(preprocessing)
+
+    def of_target(self, place: int) -> TableFigures:
+        """Return the same for another of several targets.
+
+        Parameters
+        ----------
+        place : int
+            Among the model's targets, from 0.
+        """
+        result = copy.copy(self)
+        result.place, result.target = place, self.preprocessing.all_targets[place]
+        return result
 
     def part(self, chosen: np.ndarray) -> TableFigures:
         """Return the same for some of the rows.
@@ -98,7 +116,12 @@ class TableFigures:
         if self.is_classification:
             y = np.asarray(self.encoded_y)
             return y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1).astype(int)
-        return np.asarray(self.preprocessing.values(self.encoded_y), np.float64).reshape(-1)
+        return self._values(self.encoded_y)
+
+    def _values(self, encoded: np.ndarray) -> np.ndarray:
+        """Return a target, or what is predicted for it, in its own units."""
+        values = np.asarray(self.preprocessing.values(encoded), np.float64)
+        return values.reshape(len(values), -1)[:, self.place]
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -109,7 +132,7 @@ class TableFigures:
     def predicted(self) -> np.ndarray:
         """Predicted class codes, or values in the target's units."""
         if not self.is_classification:
-            return np.asarray(self.preprocessing.values(self.outputs), np.float64).reshape(-1)
+            return self._values(self.outputs)
         if self.quality.threshold is not None and len(self.labels) == 2:
             return np.asarray(self.quality.threshold.codes(self.probabilities))
         return np.asarray(self.probabilities.argmax(1))
@@ -119,14 +142,13 @@ class TableFigures:
         if self.is_classification:
             p = np.asarray(self.preprocessing.classes(outputs)[1], np.float64)
             return p[:, 1:] if p.shape[1] == 2 else p
-        return np.asarray(self.preprocessing.values(outputs), np.float64).reshape(len(outputs), -1)
+        return self._values(outputs)[:, None]
 
     @property
     def answer_name(self) -> str:
         """Name of the answer, for axes."""
-        target = self.preprocessing.target.name
         if not self.is_classification:
-            return target
+            return self.target.name
         return f"probability of {self.labels[1]}" if len(self.labels) == 2 else "probability"
 
     def kinds(self) -> list[str]:
@@ -200,7 +222,7 @@ class TableFigures:
     def _of_numbers(
         self, kind: str, chosen: list[int], seed: int, layout: dict[str, Any]
     ) -> Figure:
-        label = {"label": self.preprocessing.target.name}
+        label = {"label": self.target.name}
         if kind == "predicted":
             return plots.plot_predicted(self.y, self.predicted, **label, **layout)
         if kind == "quantiles":
@@ -215,7 +237,7 @@ class TableFigures:
                 "coverage needs a model that was trained with interval, such as interval=0.9 "
                 "(--interval 0.9)"
             )
-        lower, upper = interval.interval(self.predicted)
+        lower, upper = interval.of_target(self.place).interval(self.predicted)
         return plots.plot_coverage(
             self.y, self.predicted, lower, upper, level=interval.level, **label, **layout
         )
@@ -242,12 +264,26 @@ class TableFigures:
             self.network, self.x, self.encoded_y, repeats, None, seed, self.features
         )
 
-    def attributions_of(self, seed: int = 0, rows: np.ndarray | None = None) -> Any:
-        """Return the attributions of some rows; by default of those that figures show."""
+    def attributions_of(
+        self, seed: int = 0, rows: np.ndarray | None = None, samples: int = 100
+    ) -> Any:
+        """Return the attributions of some rows; by default of those that figures show.
+
+        Parameters
+        ----------
+        seed : int
+        rows : ndarray of shape (n, n_inputs), optional
+        samples : int
+            Rows of the background, at most.
+        """
         shown = self._sample()[:300] if rows is None else rows
+        background = self._sample()
+        places = np.linspace(0, len(background) - 1, min(len(background), samples))
+        if samples < 100:
+            background = background[np.unique(places.round().astype(int))]
         return inspection.attributions(
-            self.network, shown, self._sample(), seed=seed, features=self.features,
-            postprocess=self._answers, method="auto", n_samples=40,
+            self.network, shown, background, seed=seed, features=self.features,
+            postprocess=self._answers, method="auto", n_samples=min(samples, 40),
         )  # fmt: skip
 
     def _most_important(self, seed: int) -> list[int]:
@@ -352,6 +388,51 @@ class TableFigures:
             predicted=self.predicted[known],
             class_names=self.labels, x1_label=pair[0].name, x2_label=pair[1].name, **layout,
         )  # fmt: skip
+
+    def unit_map(self, column: str, layer: int | None = None, **layout: Any) -> Figure:
+        """Draw all units of a layer over one column, the others at their medians.
+
+        Parameters
+        ----------
+        column : str
+            A column of numbers or dates.
+        layer : int, optional
+            Number of the Dense layer, from 0; by default the last hidden one.
+        **layout
+            As for `draw`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ValueError
+            If the column does not hold numbers.
+        """
+        place = self._feature(column)
+        feature = self.features[place]
+        if feature.kind not in ("numeric", "date"):
+            raise ValueError(
+                f"a map of units needs a column of numbers. Received: {column!r}, which is "
+                f"{feature.kind}"
+            )
+        typical = self._typical()
+
+        def inputs(points: np.ndarray) -> np.ndarray:
+            rows = np.repeat(typical[None], len(points), axis=0)
+            own = feature.inputs(np.asarray(points)[:, 0], rows.dtype)
+            rows[:, list(feature.columns)] = own
+            return rows
+
+        values = self.values_of(place)
+        values = values[np.isfinite(values)]
+        grid = np.linspace(values.min(), values.max(), 201)
+        if not layout.get("title") and len(self.features) > 1:
+            layout = {**layout, "title": "The other columns at their medians"}
+        return plots.plot_unit_map(
+            self.network, layer, x=grid, preprocess=inputs, x_label=feature.name, **layout
+        )
 
     def _typical(self) -> np.ndarray:
         """Return a row with the median of each number and the most frequent category."""

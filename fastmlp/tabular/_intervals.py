@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,17 @@ class Conformal:
             low[:, j] = values[:, j] + np.asarray(self.lower[j])[own]
             high[:, j] = values[:, j] + np.asarray(self.upper[j])[own]
         return low.reshape(given.shape), high.reshape(given.shape)
+
+    def of_target(self, place: int) -> Conformal:
+        """Return what is kept for one of several targets.
+
+        Parameters
+        ----------
+        place : int
+            Among the targets, from 0.
+        """
+        one = slice(place, place + 1)
+        return replace(self, edges=self.edges[one], lower=self.lower[one], upper=self.upper[one])
 
     def sets(self, predicted: Any) -> np.ndarray:
         """Return which classes are in the set of each row.

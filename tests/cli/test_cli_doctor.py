@@ -44,7 +44,7 @@ def test_facts_and_a_verdict(run, healthy):
 
 def test_every_extra_for_users_is_known():
     extras = set(importlib.metadata.metadata("fastmlp").get_all("Provides-Extra"))
-    assert extras - {"test", "docs", "dev", "notebook"} == set(_checks.EXTRAS)
+    assert extras - {"test", "docs", "dev", "notebook", "browser"} == set(_checks.EXTRAS)
     names = {package.name for package in _checks.packages()}
     assert {"numpy", "pyarrow", "scikit-learn"} <= names
     assert "pytest" not in names

@@ -52,6 +52,7 @@ LONG_FILES = {
     "fastmlp/sklearn/_base.py": "one class: what both estimators do",
     "fastmlp/sweeps/_store.py": "one class: a sweep's SQLite file",
     "fastmlp/sweeps/_sweep.py": "one public function, with what it checks",
+    "fastmlp/tabular/_figures.py": "one class: every figure of a model on a table",
     "fastmlp/tabular/_prepare.py": "one concept: from a table to arrays and decisions",
     "fastmlp/tabular/_train.py": "one class: the training of a network for a table",
 }

@@ -26,6 +26,7 @@ from fastmlp.callbacks import History
 from fastmlp.inspection import Feature, Importance, PartialDependence
 
 RNG = np.random.default_rng(0)
+POINTS_OF_TWO = np.random.default_rng(1).normal(size=(60, 2)).astype("float32")
 
 
 def network(units, n_inputs=1, n_outputs=1, output="linear", dropout=None, seed=1, **options):
@@ -1083,3 +1084,21 @@ def test_layer_report_of_healthy_exploding_and_dead_networks():
     assert labels_of(drawn("relu", wide, 10).axes[0]) == ["exploded: above 1000"]
     dead = drawn("relu", dead=True)
     assert dead.axes[0].get_title(loc="left") == "no error signal in layers 1, 2"
+
+
+def test_rings_leave_the_pairs_of_a_legend_together():
+    x, y = POINTS_OF_TWO, np.arange(60) % 3
+    model = models.mlp("4", 2, 3, seed=1, output_activation="softmax")
+    labels = labels_of(plots.plot_decision_boundary(model, train_x=x, train_y=y).axes[0])
+    assert "wrong" in labels[0]
+    assert labels[1:] == ["class 0", "predicted 0", "class 1", "predicted 1", "class 2",
+                          "predicted 2"]  # fmt: skip
+
+
+def test_lines_over_a_light_map_stay_dark_on_a_dark_page():
+    model = models.mlp("4", 2, 1, seed=1)
+    found = inspection.partial_dependence(model, POINTS_OF_TWO, (0, 1))
+    ax = plots.plot_partial_dependence(found, theme="dark").axes[0]
+    [lines] = [c for c in ax.collections if hasattr(c, "levels")]
+    assert np.ravel(lines.get_edgecolor())[:3].max() < 0.2
+    assert ax.xaxis.label.get_color() != "black"

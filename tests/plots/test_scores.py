@@ -264,3 +264,12 @@ def test_hostile_names_in_all_of_them(name, tmp_path):
     ]
     for i, figure in enumerate(figures):
         plots.save(figure, tmp_path / f"{i}.png", dpi=30)
+
+
+def test_a_column_of_few_numbers_has_a_box_for_each():
+    rng = np.random.default_rng(2)
+    y = rng.normal(size=60)
+    columns = {"member": np.tile([0.0, 1.0, np.nan], 20), "age": rng.normal(size=60)}
+    first, member, age = plots.plot_residuals(y, y * 0, columns).axes
+    assert [text.get_text() for text in member.get_xticklabels()] == ["0", "1", "missing"]
+    assert len(member.patches) == 3 and not age.patches and not first.patches

@@ -59,6 +59,34 @@ def test_a_map_sorts_units_and_counts_the_dead():
     np.testing.assert_allclose(np.sort(values.max(1)), np.sort((hidden.max(0) > 0).astype(float)))
 
 
+def test_units_that_do_not_change_are_grey_and_last():
+    model = net("4")
+    weights = model.get_weights()
+    weights[0][:, 1], weights[1][1] = 0, 3
+    weights[0][0, 0], weights[1][0] = 1, 0
+    model.set_weights(weights)
+    ax = plots.plot_unit_map(model).axes[0]
+    values = np.ma.masked_invalid(ax.images[0].get_array())
+    assert values.mask[-1].all() and values.mask.sum() == len(datasets.grid())
+    assert "1 constant" in ax.get_title(loc="left")
+
+
+def test_a_map_over_one_of_several_inputs():
+    model = models.mlp("5", 2, 1, seed=1)
+    grid = np.linspace(-1, 3, 50)
+
+    def inputs(x):
+        return np.c_[x, np.full(len(x), 0.7)].astype("float32")
+
+    image = plots.plot_unit_map(model, x=grid, preprocess=inputs).axes[0].images[0]
+    hidden = model.activations(inputs(grid))[0]
+    np.testing.assert_allclose(
+        np.sort(np.ma.filled(image.get_array(), 0).mean(1)),
+        np.sort((hidden / np.maximum(hidden.max(0), 1e-30)).mean(0)), atol=1e-6,
+    )  # fmt: skip
+    assert image.get_extent()[:2] == [-1, 3]
+
+
 def test_they_refuse():
     with pytest.raises(ValueError, match="one input"):
         plots.plot_contributions(models.mlp("4", 2, 1))

@@ -128,3 +128,42 @@ def test_a_model_without_intervals_says_how_to_have_them(trained):
     model = fastmlp.fit(table("number"), "y", units="4", epochs=1, seed=1, verbose=0)
     with pytest.raises(ValueError, match="trained with interval"):
         model.plot("coverage", table("number"))
+
+
+def test_units_over_a_column_with_the_others_at_their_medians(trained):
+    model = trained("two")
+    found = fastmlp.tabular.TableFigures(
+        model.network, model.preprocessing, fastmlp.tabular.opened(table("two"), {})
+    )
+    figure = found.unit_map("age", 0)
+    ax = figure.axes[0]
+    assert ax.get_xlabel() == "age" and figure.get_suptitle().startswith("The other columns")
+    common = max(set(CITY), key=list(CITY).count)
+    rows = {"age": np.linspace(AGE.min(), AGE.max(), 201), "city": np.full(201, common),
+            "income $": np.full(201, np.median(INCOME))}  # fmt: skip
+    hidden = model.network.activations(model.preprocessing.inputs(rows))
+    hidden = next(a for a in hidden if a.shape[1] == 8)
+    size = np.abs(hidden).max(0)
+    shown = np.ma.filled(ax.images[0].get_array(), 0)
+    np.testing.assert_allclose(np.sort(shown.mean(1)), np.sort((hidden / size).mean(0)), atol=2e-3)
+    with pytest.raises(ValueError, match="needs a column of numbers"):
+        found.unit_map("city")
+
+
+def test_figures_of_one_of_several_targets():
+    data = {"age": AGE, "a": TARGETS["number"], "b": AGE**2}
+    model = fastmlp.fit(data, ["a", "b"], units="4", epochs=3, seed=1, interval=0.8, verbose=0)
+    opened = fastmlp.tabular.opened(data, {})
+    parts = model.network, model.preprocessing, opened, model.quality
+    with pytest.raises(DataError, match="one target"):
+        fastmlp.tabular.TableFigures(*parts)
+    with pytest.raises(ValueError, match="b"):
+        fastmlp.tabular.TableFigures(*parts, "c")
+    found = fastmlp.tabular.TableFigures(*parts, "b")
+    np.testing.assert_allclose(found.y, AGE**2, rtol=1e-4)
+    np.testing.assert_allclose(found.predicted, model.predict(data)[:, 1])
+    low, high = (ends[:, 1] for ends in model.predict_interval(data))
+    inside = ((low <= AGE**2) & (high >= AGE**2)).mean()
+    title = found.draw("coverage").axes[0].get_title(loc="left")
+    assert title.startswith(f"{100 * inside:.1f}%")
+    assert found.of_target(0).draw("predicted").axes[0].get_xlabel() == "predicted a"
