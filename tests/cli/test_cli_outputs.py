@@ -35,6 +35,7 @@ FILES = {
     ("train", "--output"): ("train", *QUICK, "-o"),
     ("train", "--checkpoint"): ("train", *QUICK, "--checkpoint"),
     ("train", "--report"): ("train", *TABLE, *QUICK, "--report"),
+    ("path", "--report"): ("path", *TABLE, *PATHS[:-2], "-q", "--report"),
     ("report", "--output"): ("report", "t.fmlp", "-q", "-o"),
     ("ensemble", "--output"): ("ensemble", *QUICK, "--members", 2, "-o"),
     ("predict", "--output"): ("predict", "m.fmlp", "inputs.csv", "-o"),
@@ -58,7 +59,7 @@ FOLDERS = {
     ("catalogue", "--output"): (("catalogue", "model_2units_a", "--epochs", 2, "-q", "-o"),
                                 "models/model_2units_a.fmlp", "tables/catalogue.csv"),
 }  # fmt: skip
-REPORTS = {("train", "--report"), ("report", "--output")}
+REPORTS = {("train", "--report"), ("path", "--report"), ("report", "--output")}
 
 
 def marked(keys):
@@ -117,7 +118,7 @@ def test_all_that_write_are_here():
             if named or long in ("--output", "--plot", "--export"):
                 found.add((name, long))
     assert found == FILES.keys() | FOLDERS.keys()
-    assert len(found) == 20  # as the documentation says
+    assert len(found) == 21  # as the documentation says
 
 
 @pytest.mark.parametrize("key", EACH_FILE, ids="".join)
