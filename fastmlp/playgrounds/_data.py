@@ -43,6 +43,11 @@ class PlayAxis:
     value: float
     categories: tuple[str, ...] = ()
 
+    def checked(self, value: Any) -> float:
+        """Return a number of this column that the page gave."""
+        rule = f"a number from {self.low:g} to {self.high:g}"
+        return arguments.number(self.name, value, rule, lambda v: self.low <= v <= self.high)
+
 
 @dataclass
 class PlayData:
@@ -121,10 +126,8 @@ class PlayData:
             if i in places:
                 own = values[:, list(places).index(i)]
             else:
-                rule, low, high = "a number within the column's range", axis.low, axis.high
                 given = held.get(axis.name, axis.value)
-                number = arguments.number(axis.name, given, rule, lambda v, a=low, b=high: a <= v <= b)
-                own = np.full(len(values), number)
+                own = np.full(len(values), axis.checked(given))
             if axis.categories:
                 x[:, feature.columns[int(own[0])]] = 1
             else:
@@ -240,19 +243,21 @@ class PlayTable:
 
     def __init__(self, data: Any, target: str | None = None) -> None:
         self.table = opened(data, {})
-        self.path = data if isinstance(data, str) else ""
+        # Of a table that was read before, where it came from.
+        self.path = data if isinstance(data, str) else self.table.source
         self.target = self.table.names[-1] if target is None else target
         arguments.one_of("target", self.target, self.table.names)
         self._latest: tuple[str, Any] = ("", None)
 
-    def _encoded(self, target: str) -> tuple[Preprocessing, np.ndarray, np.ndarray, Any, Any]:
+    def _encoded(self, target: str) -> tuple[Any, ...]:
         """Return preprocessing, inputs, targets, usable rows and a note; kept for one target."""
         if self._latest[0] != target:
             state = Preprocessing.fit(self.table, target)
             usable, note = preprocessing.usable_rows(self.table, target)
             x, y = state.inputs(self.table), state.targets(self.table, rows=usable)
             self._latest = target, (state, x, y, np.asarray(usable), note)
-        return self._latest[1]  # type: ignore[no-any-return]
+        found: tuple[Any, ...] = self._latest[1]
+        return found
 
     def rows(self, settings: PlaySettings) -> PlayData:
         """Return the rows of the table, encoded for a network.

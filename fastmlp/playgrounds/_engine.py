@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,7 +35,7 @@ _SIDES = ("a", "b")
 _EXPECTED = (ValueError, DataError, MemoryError, RuntimeError)
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """A trial of many networks was stopped."""
 
 
@@ -251,7 +251,7 @@ class Engine:
 
     def _apply(self, message: dict[str, Any]) -> None:
         what = message["do"]
-        handler = _CONTROLS.get(what)
+        handler = self._controls_by_name.get(what)
         if handler is not None:
             handler(self, message)
             return
@@ -349,7 +349,8 @@ class Engine:
         if "b" in self.sessions:
             self._compare({"on": False})
         session = self.sessions["a"]
-        session.apply({"do": "start", "settings": PlaySettings().to_dict() | chosen["settings"]})
+        settings = PlaySettings.from_dict(chosen["settings"])
+        session.apply({"do": "start", "settings": settings.to_dict()})
         if "other" in chosen:
             self._compare({"on": True})
             other = {"do": "start", "settings": chosen["other"]}
@@ -398,13 +399,13 @@ class Engine:
 
         def on_wait() -> None:
             if not self._trial or self._ended or self._send is None:
-                raise Cancelled
+                raise CancelledError
 
         try:
             self._answer({"kind": "progress", "what": what, "done": 0, "total": total})
             self._deliver()
             return work(on_done, on_wait)
-        except Cancelled:
+        except CancelledError:
             return None
         finally:
             self._trial = False
@@ -435,6 +436,23 @@ class Engine:
         found = self._try("path", len(_trials.LAMBDAS), work)
         if found is not None:
             self._answer({"kind": "path", "epoch": session.epoch, **found})
+
+    # Controls that no session records, by name.
+    _controls_by_name: ClassVar[dict[str, Callable[..., None]]] = {
+        "hello": _hello,
+        "play": _play,
+        "pause": _pause,
+        "step": _step,
+        "speed": _set_speed,
+        "view": _view,
+        "rewind": _rewind,
+        "compare": _compare,
+        "lesson": _take_lesson,
+        "file": _give_file,
+        "copy": _copy,
+        "members": _members,
+        "path": _path,
+    }
 
 
 def _same_slider(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -467,20 +485,3 @@ def _rows_file(session: PlaySession) -> bytes:
         target = str(int(y)) if data.task == "classification" else repr(np.float32(y).item())
         lines.append(",".join([*map(repr, x), target]))
     return ("\n".join(lines) + "\n").encode()
-
-
-_CONTROLS: dict[str, Callable[[Engine, dict[str, Any]], None]] = {
-    "hello": Engine._hello,
-    "play": Engine._play,
-    "pause": Engine._pause,
-    "step": Engine._step,
-    "speed": Engine._set_speed,
-    "view": Engine._view,
-    "rewind": Engine._rewind,
-    "compare": Engine._compare,
-    "lesson": Engine._take_lesson,
-    "file": Engine._give_file,
-    "copy": Engine._copy,
-    "members": Engine._members,
-    "path": Engine._path,
-}

@@ -241,9 +241,9 @@ def draw(session: PlaySession, view: PlayView) -> tuple[dict[str, Any], dict[str
         "parameters": model.count_params(),
     }  # fmt: skip
     if view.selected is not None and view.selected[0] < len(settings.units):
-        layer, unit = view.selected
-        if unit < settings.units[layer]:
-            frame["unit"], arrays["contribution"] = _details(session, view, layer, unit, x)
+        place, unit = view.selected
+        if unit < settings.units[place]:
+            frame["unit"], arrays["contribution"] = _details(session, view, place, unit, x)
     return frame, arrays
 
 

@@ -73,9 +73,7 @@ def starts(settings: PlaySettings, n_in: int) -> tuple[Any, Any]:
     return {"glorot": "glorot_uniform", "he": "he_normal"}[settings.start], "zeros"
 
 
-def _dense(
-    settings: PlaySettings, i: int, n_in: int, units: int, activation: str
-) -> layers.Dense:
+def _dense(settings: PlaySettings, i: int, n_in: int, units: int, activation: str) -> layers.Dense:
     weights, biases = starts(settings, n_in)
     return layers.Dense(
         units, activation, kernel_initializer=weights, bias_initializer=biases,
@@ -90,9 +88,9 @@ def apply_live(model: Sequential, settings: PlaySettings) -> None:
         layer.kernel_regularizer = penalty_of(settings, i)
         if i < len(dense) - 1:
             layer.activation = settings.activation
-    for layer in model.layers:
-        if isinstance(layer, layers.Dropout):
-            layer.rate = settings.dropout
+    for other in model.layers:
+        if isinstance(other, layers.Dropout):
+            other.rate = settings.dropout
     assert model.optimizer is not None
     model.optimizer.learning_rate = settings.rate
 

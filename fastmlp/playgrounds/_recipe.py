@@ -105,14 +105,16 @@ def _notes(session: PlaySession) -> list[str]:
     if session.settings.data != "table":
         notes.append('rows.csv: saved by "Rows as CSV".')
     if session.settings.start != "glorot":
-        notes.append(f"fastmlp train draws Glorot's initial weights, not '{session.settings.start}'.")
+        notes.append(
+            f"fastmlp train draws Glorot's initial weights, not '{session.settings.start}'."
+        )
     if session.events:
         notes.append("Settings were changed in training; this has the present ones from the start.")
     return notes
 
 
 def _python(session: PlaySession) -> str:
-    s, data = session.settings, session.data
+    s, data, n_in = session.settings, session.data, session.data.preprocessing.n_inputs
     if session.events:
         note = [
             "# Settings or rows were changed while it trained; this has the present ones from the",
@@ -135,9 +137,8 @@ def _python(session: PlaySession) -> str:
         "",
         *note,
         f"x, y = playgrounds.training_rows({first!r}, {named})",
-        f"model = models.Sequential([layers.Input(({data.preprocessing.n_inputs},))], seed={s.seed})",
+        f"model = models.Sequential([layers.Input(({n_in},))], seed={s.seed})",
     ]
-    n_in = data.preprocessing.n_inputs
     for i, layer in enumerate(session.model.dense_layers):
         words = [f"{layer.units}", f"{layer.activation!r}"]
         words += _start(s, n_in)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -201,8 +201,9 @@ class PlaySession:
             If it is not possible; nothing is changed then.
         """
         what = event.get("do")
-        if not isinstance(what, str) or what not in _EVENTS:
-            raise arguments.unknown("event", arguments.shown(what), _EVENTS)
+        known = (*self._events_by_name, "start", "reset")
+        if not isinstance(what, str) or what not in known:
+            raise arguments.unknown("event", arguments.shown(what), known)
         if what in ("start", "reset"):
             settings = self.settings
             if what == "start":
@@ -224,7 +225,7 @@ class PlaySession:
             return
         if self._n_events >= MOST_EVENTS:
             raise ValueError(f"A session has at most {MOST_EVENTS:,} events: reset it")
-        _EVENTS[what](self, event)
+        self._events_by_name[what](self, event)
         self._drop_later()
         self._events.append({"step": self.steps, **event})
         self._n_events += 1
@@ -305,11 +306,7 @@ class PlaySession:
         at = arguments.items("at", event.get("at"), "coordinates")
         if len(at) != len(self.data.axes):
             raise ValueError(f"at must have {len(self.data.axes)} numbers. Received: {at!r:.200}")
-        near = [
-            arguments.number("at", v, "a number within the figure", lambda v, a=axis:
-                             a.low <= v <= a.high)
-            for v, axis in zip(at, self.data.axes, strict=True)
-        ]  # fmt: skip
+        near = [axis.checked(v) for v, axis in zip(at, self.data.axes, strict=True)]
         value = event.get("value")
         if self.data.task == "classification":
             target = float(arguments.below("value", value, 2, 0))
@@ -337,7 +334,7 @@ class PlaySession:
         """
         network = self.model.ready()
         n_threads, automatic = threads.resolve()
-        found = []
+        found: list[float | None] = []
         for x, y in ((self.data.x, self.data.y), (self.data.x_held, self.data.y_held)):
             if not len(x):
                 found.append(None)
@@ -425,7 +422,7 @@ class PlaySession:
         self._restore(near)
         for event in self._events[near.n_events : goal.n_events]:
             self._train(event["step"] - self.steps)
-            _EVENTS[event["do"]](self, event)
+            self._events_by_name[event["do"]](self, event)
             self._n_events += 1
         self._train(goal.steps - self.steps)
 
@@ -469,15 +466,13 @@ class PlaySession:
         """Release the rows."""
         self.model.network.end()
 
-
-_EVENTS: dict[str, Callable[[PlaySession, Mapping[str, Any]], None]] = {
-    "set": PlaySession._set,
-    "add_units": PlaySession._add_units,
-    "remove_unit": PlaySession._remove_unit,
-    "add_layer": PlaySession._add_layer,
-    "remove_layer": PlaySession._remove_layer,
-    "point": PlaySession._point,
-    "repair": PlaySession._repair,
-    "start": lambda session, event: None,
-    "reset": lambda session, event: None,
-}
+    # What `apply` records, by name.
+    _events_by_name: ClassVar[dict[str, Callable[..., None]]] = {
+        "set": _set,
+        "add_units": _add_units,
+        "remove_unit": _remove_unit,
+        "add_layer": _add_layer,
+        "remove_layer": _remove_layer,
+        "point": _point,
+        "repair": _repair,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -138,7 +139,7 @@ class PlaySettings:
                 f"units must be 1 to {MOST_LAYERS} hidden layers. Received: {len(units)}"
             )
         widths = tuple(_whole("units", width, 1, MOST_UNITS) for width in units)
-        weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+        weights = sum(a * b for a, b in itertools.pairwise(widths))
         if weights > MOST_WEIGHTS:
             raise ValueError(
                 f"The hidden layers may have {MOST_WEIGHTS:,} weights. Received: {weights:,}"
