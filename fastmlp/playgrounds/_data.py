@@ -127,7 +127,7 @@ class PlayData:
                 own = values[:, list(places).index(i)]
             else:
                 given = held.get(axis.name, axis.value)
-                own = np.full(len(values), axis.checked(given))
+                own = np.full(len(values), np.clip(given, axis.low, axis.high))
             if axis.categories:
                 x[:, feature.columns[int(own[0])]] = 1
             else:

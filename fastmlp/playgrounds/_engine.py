@@ -32,6 +32,7 @@ _PERIOD = 1 / 30  # between two frames
 _SLICE = 0.02  # seconds of training between two looks at the controls
 _MOST_WAITING = 200  # controls, and answers
 _SIDES = ("a", "b")
+_FAULT = "The playground has a fault; it goes on. Please report:"
 _EXPECTED = (ValueError, DataError, MemoryError, RuntimeError)
 
 
@@ -169,6 +170,8 @@ class Engine:
                 self._apply(message)
             except _EXPECTED as error:
                 self._answer({"kind": "error", "text": f"{error}"[:1000]})
+            except Exception as error:  # a fault of ours must not end the session
+                self._answer({"kind": "error", "text": f"{_FAULT} {error!r}"[:1000]})
             self._due = True
 
     def _answer(self, head: dict[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
@@ -201,10 +204,14 @@ class Engine:
             else:
                 steps = 100_000
             if steps:
-                done = first.advance(steps, seconds)
-                self._owed = max(self._owed - done, 0.0) if self._speed else 0.0
-                if "b" in self.sessions:
-                    self.sessions["b"].advance(first.steps - self.sessions["b"].steps, 0.1)
+                other = self.sessions.get("b")
+                behind = int(first.epoch * other.n_batches) - other.steps if other else 0
+                if behind <= 0:  # the slower of two sets the pace
+                    done = first.advance(steps, seconds)
+                    self._owed = max(self._owed - done, 0.0) if self._speed else 0.0
+                    behind = int(first.epoch * other.n_batches) - other.steps if other else 0
+                if other:
+                    other.advance(behind, seconds)
             else:
                 time.sleep(0.002)
                 return

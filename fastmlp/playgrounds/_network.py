@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from .. import initializers, layers, optimizers, regularizers
 from ..models import Sequential
 from ._data import PlayData
-from ._settings import PlaySettings
+from ._settings import MOST_WORK, PlaySettings
 
 Array = np.ndarray
 Edit = Callable[[list[list[Array]]], list[list[Array]]]
@@ -27,10 +28,22 @@ def make(settings: PlaySettings, data: PlayData) -> Sequential:
     Returns
     -------
     Sequential
+
+    Raises
+    ------
+    ValueError
+        If a step would take too long for a page that is to answer at once.
     """
     state = data.preprocessing
+    widths = [state.n_inputs, *settings.units, state.n_outputs]
+    weights = sum(a * b for a, b in itertools.pairwise(widths))
+    rows = min(settings.batch or len(data.x), len(data.x))
+    if weights * rows > MOST_WORK:
+        raise ValueError(
+            f"A step may have {MOST_WORK:,} weights times rows: choose smaller batches or fewer "
+            f"units. Received: {weights:,} weights and batches of {rows:,} rows"
+        )
     model = Sequential([layers.Input((state.n_inputs,))], seed=settings.seed, name="playground")
-    widths = [state.n_inputs, *settings.units]
     for i, width in enumerate(settings.units):
         model.add(_dense(settings, i, widths[i], width, settings.activation))
         if settings.dropout:
@@ -41,7 +54,7 @@ def make(settings: PlaySettings, data: PlayData) -> Sequential:
         last, loss = "sigmoid", "binary_crossentropy"
     else:
         last, loss = "softmax", "sparse_categorical_crossentropy"
-    model.add(_dense(settings, len(settings.units), widths[-1], state.n_outputs, last))
+    model.add(_dense(settings, len(settings.units), widths[-2], state.n_outputs, last))
     model.compile(optimizer_of(settings), loss)
     state.keep(model)
     return model

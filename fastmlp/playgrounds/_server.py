@@ -13,6 +13,7 @@ import hmac
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class PlaygroundServer:
         self.port = self._socket.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}/{self.token}/"
         self._files = page_files()
-        self._owner: object = None
+        self._owner: Callable[[bytes | None], None] | None = None
         config = uvicorn.Config(
             self.application(), log_config=None, log_level="error", access_log=False,
             ws="websockets-sansio", ws_max_size=_MOST_BYTES, ws_per_message_deflate=False,
@@ -150,18 +151,21 @@ class PlaygroundServer:
             return
         await websocket.accept()
         loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes | None](400)
-        me = self._owner = object()
 
         def put(frame: bytes | None) -> None:
             with contextlib.suppress(asyncio.QueueFull):  # a page that reads nothing
                 queue.put_nowait(frame)
+
+        if self._owner is not None:
+            self._owner(None)  # the page that had it ends
+        self._owner = put
 
         def send(frame: bytes) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(put, frame)
 
         async def forward() -> None:
-            while (frame := await queue.get()) is not None and self._owner is me:
+            while (frame := await queue.get()) is not None:
                 await websocket.send_bytes(frame)
             await websocket.close(4409)
 
@@ -179,7 +183,8 @@ class PlaygroundServer:
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await sender
-            if self._owner is me:
+            if self._owner is put:
+                self._owner = None
                 self.engine.attach(None)
 
 

@@ -22,13 +22,15 @@ from .._utils import arguments
 from ..models import Sequential
 from . import _network
 from ._data import PlayData, PlayTable, rows_of
-from ._settings import LIVE, MOST_LAYERS, MOST_POINTS, PlaySettings, finite
+from ._settings import LIVE, MOST_LAYERS, MOST_POINTS, PlaySettings, finite, whole
 
 MOST_FRAMES = 300
 MOST_EVENTS = 20_000
 _FRAME_BYTES = 24 << 20  # of weights and moments kept for rewinding
 _EPOCHS = 4096  # of one call, bounds the array of losses
-_JUDGED = 2000  # rows of which the loss is computed for a frame
+_JUDGED, _JUDGED_WORK = 2000, 1 << 31  # rows of which a frame has the loss; and times weights
+# What a recorded event may hold.
+_KEPT = ("do", "values", "layer", "count", "unit", "after", "at", "value")
 _CURVE = 1200  # points of the loss that are kept
 
 
@@ -227,7 +229,7 @@ class PlaySession:
             raise ValueError(f"A session has at most {MOST_EVENTS:,} events: reset it")
         self._events_by_name[what](self, event)
         self._drop_later()
-        self._events.append({"step": self.steps, **event})
+        self._events.append({"step": self.steps} | {k: event[k] for k in _KEPT if k in event})
         self._n_events += 1
 
     def _set(self, event: Mapping[str, Any]) -> None:
@@ -309,7 +311,7 @@ class PlaySession:
         near = [axis.checked(v) for v, axis in zip(at, self.data.axes, strict=True)]
         value = event.get("value")
         if self.data.task == "classification":
-            target = float(arguments.below("value", value, 2, 0))
+            target = float(whole("value", value, 0, 1))
         else:
             target = arguments.number("value", value, "a number from -10 to 10",
                                       lambda v: abs(v) <= 10)  # fmt: skip
@@ -330,16 +332,17 @@ class PlaySession:
     def losses(self) -> tuple[float | None, float | None, float | None]:
         """Return the loss of training rows, of rows held out, and the penalty; None if infinite.
 
-        Of at most 2000 rows each.
+        Of at most 2000 rows each, and of fewer for a network of millions of weights.
         """
         network = self.model.ready()
+        most = min(_JUDGED, max(1, _JUDGED_WORK // self.model.count_params()))
         n_threads, automatic = threads.resolve()
         found: list[float | None] = []
         for x, y in ((self.data.x, self.data.y), (self.data.x_held, self.data.y_held)):
             if not len(x):
                 found.append(None)
                 continue
-            rows = (np.ascontiguousarray(a[:: -(-len(a) // _JUDGED)]) for a in (x, y))
+            rows = (np.ascontiguousarray(a[:: -(-len(a) // most)]) for a in (x, y))
             value = network.evaluate(*rows, n_threads=n_threads, automatic=automatic)[0]
             found.append(finite(value))
         return found[0], found[1], finite(network.penalty())

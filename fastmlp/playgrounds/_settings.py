@@ -17,6 +17,7 @@ HIDDEN = tuple(name for name in ACTIVATIONS if name != "softmax")
 # What one browser may ask of this machine.
 MOST_UNITS, MOST_LAYERS, MOST_WEIGHTS = 2048, 8, 1 << 23
 MOST_ROWS, MOST_POINTS = 5000, 200
+MOST_WORK = 1 << 30  # weights times rows of a batch: a step of about a tenth of a second
 DEFAULTS = {
     "curve": {"rows": 50, "noise": 0.15},
     "classes": {"rows": 100, "noise": 0.0},
@@ -31,7 +32,8 @@ def _between(name: str, value: Any, low: float, high: float) -> float:
     return arguments.number(name, value, rule, lambda v: low <= v <= high)
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """Return an integer between two bounds; 2.0 counts, as a browser may write it."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return arguments.below(name, value, high + 1, low)
@@ -89,9 +91,9 @@ class PlaySettings:
     inputs: tuple[str, ...] = ()
     units: tuple[int, ...] = (8, 8)
     activation: str = "relu"
-    l1: tuple[float, ...] = (0.0, 0.0, 0.0)
-    l2: tuple[float, ...] = (0.0, 0.0, 0.0)
-    group: tuple[float, ...] = (0.0, 0.0, 0.0)
+    l1: tuple[float, ...] = (0.0,)
+    l2: tuple[float, ...] = (0.0,)
+    group: tuple[float, ...] = (0.0,)
     groups: str = "units"
     proximal: bool = True
     dropout: float = 0.0
@@ -104,11 +106,11 @@ class PlaySettings:
     def __post_init__(self) -> None:
         checked = {
             "data": arguments.one_of("data", self.data, ("table", *SETS)),
-            "rows": _whole("rows", self.rows, 4, MOST_ROWS),
+            "rows": whole("rows", self.rows, 4, MOST_ROWS),
             "noise": _between("noise", self.noise, 0, 1),
-            "data_seed": _whole("data_seed", self.data_seed, 0, (1 << 32) - 1),
+            "data_seed": whole("data_seed", self.data_seed, 0, (1 << 32) - 1),
             "held_out": _between("held_out", self.held_out, 0, 0.9),
-            "target": str(self.target),
+            "target": self._target(),
             "inputs": self._names(),
             "units": self._widths(),
             "activation": arguments.one_of("activation", self.activation, HIDDEN),
@@ -117,14 +119,19 @@ class PlaySettings:
             "dropout": _between("dropout", self.dropout, 0, 0.95),
             "optimizer": arguments.one_of("optimizer", self.optimizer, OPTIMIZERS),
             "rate": _between("rate", self.rate, 0, 100),
-            "batch": _whole("batch", self.batch, 0, 1 << 20),
-            "seed": _whole("seed", self.seed, 0, (1 << 53) - 1),  # what a browser's numbers hold
+            "batch": whole("batch", self.batch, 0, 1 << 20),
+            "seed": whole("seed", self.seed, 0, (1 << 53) - 1),  # what a browser's numbers hold
             "start": arguments.one_of("start", self.start, STARTS),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         for name in ("l1", "l2", "group"):
             object.__setattr__(self, name, self._lambdas(name))
+
+    def _target(self) -> str:
+        if not isinstance(self.target, str) or len(self.target) > 1000:
+            raise ValueError(f"target must be a column. Received: {self.target!r:.200}")
+        return self.target
 
     def _names(self) -> tuple[str, ...]:
         names = arguments.items("inputs", self.inputs, "names of columns")
@@ -138,7 +145,7 @@ class PlaySettings:
             raise ValueError(
                 f"units must be 1 to {MOST_LAYERS} hidden layers. Received: {len(units)}"
             )
-        widths = tuple(_whole("units", width, 1, MOST_UNITS) for width in units)
+        widths = tuple(whole("units", width, 1, MOST_UNITS) for width in units)
         weights = sum(a * b for a, b in itertools.pairwise(widths))
         if weights > MOST_WEIGHTS:
             raise ValueError(
