@@ -69,6 +69,7 @@ class PlaygroundServer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))
+            self._socket.listen()  # a browser that is opened at once waits
         except (OSError, OverflowError) as error:
             self._socket.close()
             raise ValueError(

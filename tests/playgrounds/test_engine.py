@@ -287,8 +287,9 @@ def junk(rng):
              "remove_layer", "compare", "speed", "step", "lesson", "copy", "file", "hello", "play",
              "pause", "reset", "seen", "cancel", "repair", "__init__", "", "do"]  # fmt: skip
     values = [None, True, -1, 0, 1, 3, 1e308, -1e308, 2**70, "", "x" * 300, "a", "b", [], {}, [1],
-              [[]], {"l1": 1}, {"units": []}, {"units": [1, 2]}, {"rate": 1e9}, {"data": "curve"},
-              {"first": [1, 2], "selected": [0, 0]}, {"held": {"x": 1e400}}, float("nan")]  # fmt: skip
+              [[]], {"l1": 1}, {"units": []}, {"units": [1, 2]}, {"rate": 1e9},
+              {"data": "curve"}, {"first": [1, 2], "selected": [0, 0]}, {"held": {"x": 1e400}},
+              float("nan")]  # fmt: skip
     keys = ["side", "values", "settings", "view", "place", "layer", "unit", "after", "count", "at",
             "value", "on", "keep", "epochs", "speed", "name", "form", "kind", "id"]  # fmt: skip
     kind = rng.integers(10)

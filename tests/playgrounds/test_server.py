@@ -27,8 +27,9 @@ from .test_engine import junk
 
 for package in ("starlette", "uvicorn", "websockets"):
     pytest.importorskip(package)
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+client = pytest.importorskip("websockets.asyncio.client")
+exceptions = pytest.importorskip("websockets.exceptions")
+connect, ConnectionClosed = client.connect, exceptions.ConnectionClosed
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +145,10 @@ def test_sockets_of_others_are_refused(server, token, origin, host):
             pass
 
     if host is not None:  # the client adds its own Host as well: two are refused, too
-        with pytest.raises(InvalidStatus):
+        with pytest.raises(exceptions.InvalidStatus):
             asyncio.run(attempt())
         return
-    with pytest.raises(InvalidStatus) as caught:
+    with pytest.raises(exceptions.InvalidStatus) as caught:
         asyncio.run(attempt())
     assert caught.value.response.status_code == 403
 
@@ -204,6 +205,8 @@ def test_frames_of_any_kind_from_a_client(server, n):
                 pass
 
     asyncio.run(attack())
+    while server._owner is not None:  # until the server has seen that the client is gone
+        time.sleep(0.01)
     shown = FakePage(server.engine)
     shown.send("lesson", name="two-units")
     shown.wait("frame", lambda head: len(head["layers"]) == 2 and head["steps"] == 0, seconds=60)
@@ -236,8 +239,11 @@ def test_ctrl_c_ends_the_command_within_a_second():
                     await asyncio.sleep(0.01)
                 return time.monotonic() - start
 
-        seconds = asyncio.run(play_and_interrupt())
-        rest = process.stderr.read()
+        try:
+            seconds = asyncio.run(play_and_interrupt())
+            rest = process.stderr.read()
+        finally:
+            process.kill()
     assert process.returncode == 0 and seconds < 1
     assert "Traceback" not in rest
 
