@@ -462,7 +462,7 @@ class App extends Component {
     };
     return html`<div class="layers" style=${{ gridTemplateColumns: `repeat(${s.units.length + 2}, minmax(0, 1fr))` }}>
       <div class="head"><b>Input</b></div>
-      ${s.units.map((n, i) => html`<div class="head"><b>${n} unit${n > 1 ? "s" : ""}</b>
+      ${s.units.map((n, i) => html`<div class="head"><b>${n}${s.units.length < 5 ? ` unit${n > 1 ? "s" : ""}` : ""}</b>
         <span class="tools"><button onClick=${() => send({ do: "remove_unit", layer: i, ...(this.state.selected?.[0] === i ? { unit: Math.min(this.state.selected[1], n - 1) } : {}) })} disabled=${n < 2} aria-label=${`Remove a unit of layer ${i + 1}`}>−</button>
         <button onClick=${() => send({ do: "add_units", layer: i, count: 1 })} aria-label=${`Add a unit to layer ${i + 1}`}>+</button>
         <button onClick=${() => send({ do: "remove_layer", layer: i })} disabled=${s.units.length < 2} aria-label=${`Remove layer ${i + 1}`}>×</button></span>
@@ -543,7 +543,7 @@ class App extends Component {
       <p class="legend"><span><i class="line blue"></i>loss</span><span><i class="line orange"></i>held out</span><span><i class="line grey"></i>penalty</span>${compared && html`<span><i class="line dash"></i>B</span>`}</p>
       ${path && html`<h2>Path of ${path.penalty === "group" ? "group penalties" : path.penalty.toUpperCase()}, ${Math.floor(path.epoch)} epochs each</h2><div ref=${this.pathChart} class="chart" role="img" aria-label="Losses and share of nonzero weights by lambda"></div>
         <p class="legend"><span><i class="line blue"></i>loss</span><span><i class="line orange"></i>held out</span><span><i class="line grey"></i>weights that are not zero (right)</span></p>
-        <p class="row wrap">Take λ: ${path.lambdas.map((v) => html`<button class="small" onClick=${() => this.setPenalty(path.penalty, own.settings.l1.map(() => Number(v.toPrecision(3))))}>${v.toPrecision(1)}</button>`)}<button class="quiet" onClick=${() => this.setState({ path: null })}>Hide</button></p>`}
+        <p class="row wrap">Take λ: ${path.lambdas.map((v) => html`<button class="small" onClick=${() => this.setPenalty(path.penalty, own.settings.l1.map(() => Number(v.toPrecision(3))))}>${v.toExponential(0)}</button>`)}<button class="quiet" onClick=${() => this.setState({ path: null })}>Hide</button></p>`}
       <div class="row wrap" role="group" aria-label="Copy and save"><span>Copy as</span>${["command", "toml", "python"].map((f) => html`<button class="small" id=${`copy-${f}`} onClick=${() => this.send({ do: "copy", side, form: f })}>${{ command: "Command", toml: "TOML", python: "Python" }[f]}</button>`)}
         <span>Save</span><button class="small" onClick=${() => this.send({ do: "file", side, kind: "model" })}>Model</button>
         ${!this.isTable(side) && html`<button class="small" onClick=${() => this.send({ do: "file", side, kind: "rows" })}>Rows as CSV</button>`}

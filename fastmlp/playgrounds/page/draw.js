@@ -1,11 +1,11 @@
 // What the canvases show. Each function draws one frame from scratch.
 import "./vendor/d3-array.min.js";
 import "./vendor/d3-contour.min.js";
-import { BLUE, css, DIVERGING, GREY, INK, LINE, ORANGE } from "./colours.js";
+import { BLUE, css, DIVERGING, INK, LINE, ORANGE } from "./colours.js";
 import { decoded } from "./frames.js";
 
 const { contours } = globalThis.d3;
-const EDGES = 260; // the strongest between two layers; more would be a grey cloud
+const EDGES = 200; // the strongest between two layers; more would be a grey cloud
 
 /** Size a canvas to its box, in device pixels; return its context in CSS pixels. */
 export function context(canvas) {
@@ -68,7 +68,11 @@ const ticks = (low, high, n = 5) => {
   }
   return found;
 };
-const short = (v) => String(Number(v.toPrecision(4)));
+const short = (v) => {
+  const size = Math.abs(v);
+  if (size >= 1e6 || (size && size < 1e-3)) return v.toExponential(0);
+  return size >= 1e4 ? `${Number((v / 1000).toPrecision(4))}k` : String(Number(v.toPrecision(4)));
+};
 
 function axes(ctx, s, data, w, h) {
   ctx.strokeStyle = LINE;
@@ -156,18 +160,20 @@ function surface(ctx, coded, n, s) {
 
 function points(ctx, s, data, frame, name, hollow) {
   const p = data.arrays[name], k = data.over.length + 1;
-  ctx.lineWidth = 1.2;
+  // Many points, or a small figure, need small marks.
+  const many = p.length / k > 300, size = (many ? 0.65 : 1) * (s.pw < 220 ? 0.75 : 1);
+  ctx.lineWidth = 1.2 * size;
   for (let i = 0; i < p.length; i += k) {
     const x = s.x(p[i]), y = s.y(p[i + 1]);
     const value = p[i + k - 1];
     const blue = k === 3 ? isBlue(data, frame, value) : false;
     const colour = k === 3 ? css(blue ? BLUE : ORANGE) : INK;
-    const r = hollow ? 2.4 : 3.4;
+    const r = (hollow ? 2.4 : 3.6) * size;
     ctx.beginPath();
     if (k === 3 && !blue) ctx.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
     else ctx.arc(x, y, r, 0, 7);
     if (hollow) {
-      ctx.globalAlpha = 0.55;
+      ctx.globalAlpha = k === 3 ? 0.5 : 0.22;
       ctx.strokeStyle = colour;
       ctx.stroke();
       ctx.globalAlpha = 1;
@@ -222,7 +228,7 @@ export function drawFitOn(ctx, w, h, data, frame, extra = {}) {
   points(ctx, s, data, frame, "points", false);
   if (!two) {
     const n = values.length, { truth } = data.arrays;
-    if (truth) trace(ctx, s, n, truth, { strokeStyle: GREY, dash: [6, 4] });
+    if (truth) trace(ctx, s, n, truth, { strokeStyle: INK, lineWidth: 1.6, dash: [6, 4] });
     if (extra.members) {
       for (let i = 0; i < extra.members.n; i++) {
         const own = extra.members.curves.subarray(i * n, (i + 1) * n);
@@ -233,6 +239,14 @@ export function drawFitOn(ctx, w, h, data, frame, extra = {}) {
     if (frame.arrays.contribution) {
       const own = frame.arrays.contribution;
       trace(ctx, s, own.length, own, { strokeStyle: css(ORANGE), dash: [2, 3] });
+    }
+    const turn = frame.unit?.turn;
+    if (turn !== null && turn > s.a.low && turn < s.a.high) {
+      Object.assign(ctx, { strokeStyle: css(ORANGE), lineWidth: 1 });
+      ctx.beginPath();
+      ctx.moveTo(s.x(turn), s.top);
+      ctx.lineTo(s.x(turn), s.top + s.ph);
+      ctx.stroke();
     }
     if (!extra.members) trace(ctx, s, n, values, { strokeStyle: css(BLUE), lineWidth: 2.4 });
   }
