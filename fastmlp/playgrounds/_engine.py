@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import threads
+from .._many.pool import as_worker
 from .._utils import arguments
 from ..errors import DataError
 from . import _frames, _recipe, _trials
@@ -28,8 +30,9 @@ from ._session import PlaySession
 from ._settings import PlaySettings
 
 _DRAWING = 0.3  # share of the time
-_PERIOD = 1 / 30  # between two frames
-_SLICE = 0.02  # seconds of training between two looks at the controls
+_PERIOD = 1 / 20  # between two frames
+_SLICE = 0.008  # seconds of training between two looks at the controls
+_LARGE = 500_000  # weights of a network that trains on all processors
 _MOST_WAITING = 200  # controls, and answers
 _SIDES = ("a", "b")
 _FAULT = "The playground has a fault; it goes on. Please report:"
@@ -145,12 +148,19 @@ class Engine:
             if self._ended:
                 break
             if self._busy():
-                self._train()
+                with as_worker(self._threads(), None):
+                    self._train()
             if self._send is not None and self._may_draw():
                 self._draw()
             self._deliver()
         for session in self.sessions.values():
             session.close()
+
+    def _threads(self) -> int:
+        """Return how many threads train: one less than there are, which the browser draws with."""
+        n_threads, _ = threads.resolve()
+        large = any(s.model.n_weights > _LARGE for s in self.sessions.values())
+        return n_threads if large else max(1, n_threads - 1)
 
     def _busy(self) -> bool:
         if self._goal:

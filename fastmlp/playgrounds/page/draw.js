@@ -2,10 +2,10 @@
 import "./vendor/d3-array.min.js";
 import "./vendor/d3-contour.min.js";
 import { BLUE, css, DIVERGING, INK, LINE, ORANGE } from "./colours.js";
-import { decoded } from "./frames.js";
+import { decoded, shades } from "./frames.js";
 
 const { contours } = globalThis.d3;
-const EDGES = 200; // the strongest between two layers; more would be a grey cloud
+const EDGES = 160; // the strongest between two layers; more would be a grey cloud
 
 /** Size a canvas to its box, in device pixels; return its context in CSS pixels. */
 export function context(canvas) {
@@ -134,11 +134,13 @@ export function levelPaths(values, n, level, s) {
   return paths;
 }
 
-function level(ctx, values, n, at, s, style) {
+const level = (ctx, values, n, at, s, style) => strokePaths(ctx, levelPaths(values, n, at, s), style);
+
+function strokePaths(ctx, paths, style) {
   Object.assign(ctx, { lineWidth: 1.6, strokeStyle: INK }, style);
   ctx.setLineDash(style.dash || []);
   ctx.beginPath();
-  for (const path of levelPaths(values, n, at, s)) {
+  for (const path of paths) {
     path.forEach(([x, y], i) => (i ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
   }
   ctx.stroke();
@@ -209,17 +211,22 @@ export function drawFitOn(ctx, w, h, data, frame, extra = {}) {
   ctx.clip();
   if (two) {
     const n = Math.round(Math.sqrt(values.length));
-    const { members } = extra, coded = new Uint8Array(values.length);
-    const shown = members ? members.spread : values;
-    // Members' disagreement is drawn from white to blue.
-    const most = members ? Math.max(...members.spread, 1e-9) : 0;
-    const [low, high] = members ? [-most, most] : [frame.low, frame.high];
-    for (let i = 0; i < coded.length; i++) coded[i] = ((shown[i] - low) / (high - low)) * 255;
+    const { members } = extra;
+    let coded;
+    if (members) {  // their disagreement is drawn from white to blue
+      const most = Math.max(...members.spread, 1e-9);
+      coded = Uint8Array.from(members.spread, (v) => 127.5 + (127.5 * v) / most);
+    } else coded = shades(frame);
     surface(ctx, coded, n, s);
     const middle = data.task === "classification" ? 0.5 : null;
     if (middle !== null) {
       level(ctx, members ? members.mean : values, n, middle, s, {});
-      if (data.arrays.truth) level(ctx, data.arrays.truth, n, middle, s, { dash: [5, 4] });
+      if (data.arrays.truth) {
+        // The truth does not change: its line is found once for each size of the figure.
+        const key = `${s.pw} ${s.ph}`;
+        if (data.line?.key !== key) data.line = { key, paths: levelPaths(data.arrays.truth, n, middle, s) };
+        strokePaths(ctx, data.line.paths, { dash: [5, 4] });
+      }
     } else {
       for (const v of ticks(frame.low, frame.high, 7)) level(ctx, values, n, v, s, { lineWidth: 0.8 });
     }
@@ -342,6 +349,7 @@ function tiles(ctx, places, maps, count, two, dead, colour) {
   });
 }
 
+/** Draw edges, those of one sign, width and strength in one stroke: single ones take too long. */
 function edges(ctx, from, to, weights, chosen) {
   const n = to.length, size = weights.map(Math.abs);
   let most = 0;
@@ -349,24 +357,28 @@ function edges(ctx, from, to, weights, chosen) {
   if (!most) return;
   let least = 0;
   if (size.length > EDGES) least = Float32Array.from(size).sort()[size.length - EDGES];
+  const groups = new Map();
   for (let i = 0; i < from.length; i++) {
     for (let k = 0; k < n; k++) {
       const v = weights[i * n + k], a = size[i * n + k];
       const own = chosen && (chosen[0] === i || chosen[1] === k);
       // An exact zero has no edge.
       if (v === 0 || (a < least && !own)) continue;
-      const share = a / most;
-      ctx.strokeStyle = css(v > 0 ? BLUE : ORANGE);
-      ctx.globalAlpha = own ? 0.95 : chosen ? 0.08 + 0.25 * share : 0.15 + 0.6 * share;
-      ctx.lineWidth = 0.4 + 3.6 * share;
-      const p = from[i], q = to[k];
+      const key = (v > 0 ? 100 : 0) + (own ? 50 : 0) + Math.ceil((8 * a) / most);
+      if (!groups.has(key)) groups.set(key, new Path2D());
+      const path = groups.get(key), p = from[i], q = to[k];
       const x0 = p.x + p.size, y0 = p.y + p.size / 2, x1 = q.x, y1 = q.y + q.size / 2;
       const bend = (x1 - x0) * 0.4;
-      ctx.beginPath();
-      ctx.moveTo(x0, y0);
-      ctx.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
-      ctx.stroke();
+      path.moveTo(x0, y0);
+      path.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
     }
+  }
+  for (const [key, path] of [...groups].sort((a, b) => (a[0] % 100) - (b[0] % 100))) {
+    const own = key % 100 > 50, share = (key % 50) / 8;
+    ctx.strokeStyle = css(key > 100 ? BLUE : ORANGE);
+    ctx.globalAlpha = own ? 0.95 : chosen ? 0.08 + 0.25 * share : 0.15 + 0.6 * share;
+    ctx.lineWidth = 0.4 + 3.6 * share;
+    ctx.stroke(path);
   }
   ctx.globalAlpha = 1;
 }
@@ -428,8 +440,7 @@ function drawOutput(ctx, places, data, frame, two) {
   }
   if (two) {
     const n = Math.round(Math.sqrt(values.length));
-    const coded = Uint8Array.from(values, (v) => ((v - frame.low) / (frame.high - frame.low)) * 255);
-    surface(ctx, coded, n, s);
+    surface(ctx, shades(frame), n, s);
   } else {
     const [low, high] = rangeOf(data);
     s.y = (v) => s.top + (1 - Math.min(Math.max((v - low) / (high - low), 0), 1)) * s.ph;

@@ -24,6 +24,20 @@ export function unpack(buffer) {
 export function decoded(frame) {
   const coded = frame.arrays.fit;
   if (coded instanceof Float32Array) return coded;
-  const scale = (frame.high - frame.low) / 65535;
-  return Float32Array.from(coded, (v) => frame.low + v * scale);
+  if (!frame.values) {
+    const scale = (frame.high - frame.low) / 65535, values = new Float32Array(coded.length);
+    for (let i = 0; i < values.length; i++) values[i] = frame.low + coded[i] * scale;
+    frame.values = values;
+  }
+  return frame.values;
+}
+
+/** Return the fit as steps of the colours, 0 to 255. */
+export function shades(frame) {
+  const coded = frame.arrays.fit, found = new Uint8Array(coded.length);
+  const scale = 255 / (frame.high - frame.low);
+  for (let i = 0; i < found.length; i++) {
+    found[i] = coded instanceof Uint16Array ? coded[i] >> 8 : (coded[i] - frame.low) * scale;
+  }
+  return found;
 }
