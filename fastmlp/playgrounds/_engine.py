@@ -43,7 +43,7 @@ class CancelledError(Exception):
     """A trial of many networks was stopped."""
 
 
-class Engine:
+class PlayEngine:
     """Trains one or two sessions in a thread of its own.
 
     Parameters

@@ -15,7 +15,7 @@ import numpy as np
 from .._utils import arguments
 from ..models import Sequential
 from ._data import PlayTable, rows_of
-from ._engine import Engine
+from ._engine import PlayEngine
 from ._lessons import lesson as _lesson
 from ._server import PlaygroundServer, check_installed
 from ._session import PlaySession
@@ -78,7 +78,7 @@ def playground(
         check_widget()
     else:
         check_installed()
-    engine = Engine(*opening(data, target), lesson)
+    engine = PlayEngine(*opening(data, target), lesson)
     if in_notebook:
         return widget(engine)
     try:

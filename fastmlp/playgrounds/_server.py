@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .._utils.optional import require
-from ._engine import Engine
+from ._engine import PlayEngine
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("page")
@@ -51,7 +51,7 @@ class PlaygroundServer:
 
     Parameters
     ----------
-    engine : Engine
+    engine : PlayEngine
     port : int
         0 for one that is free.
 
@@ -61,7 +61,7 @@ class PlaygroundServer:
         The page's address, with the token.
     """
 
-    def __init__(self, engine: Engine, port: int = 0) -> None:
+    def __init__(self, engine: PlayEngine, port: int = 0) -> None:
         check_installed()
         uvicorn = require("uvicorn", "playground", "The playground")
         self.engine, self.token = engine, secrets.token_urlsafe(24)

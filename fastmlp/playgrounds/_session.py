@@ -19,6 +19,7 @@ from .. import lecture, threads
 from .._kernels.interface import Progress
 from .._training.lifecycle import session_seed
 from .._utils import arguments
+from .._utils.names import PENALTIES
 from ..models import Sequential
 from . import _network
 from ._data import PlayData, PlayTable, rows_of
@@ -281,7 +282,7 @@ class PlaySession:
         self._remake(self.settings.changed(units=units), _network.without_units(layer, keep))
 
     def _with_layers(self, units: list[int], lambdas: Callable[[list[float]], list[float]]) -> Any:
-        own = {name: lambdas(list(getattr(self.settings, name))) for name in ("l1", "l2", "group")}
+        own = {name: lambdas(list(getattr(self.settings, name))) for name in PENALTIES}
         return self.settings.changed(units=units, **own)
 
     def _add_layer(self, event: Mapping[str, Any]) -> None:

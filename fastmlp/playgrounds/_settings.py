@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .._utils import arguments
-from .._utils.names import ACTIVATIONS, GROUPS, OPTIMIZERS
+from .._utils.names import ACTIVATIONS, GROUPS, OPTIMIZERS, PENALTIES
 
 SETS = ("curve", "classes", "circle", "xor", "moons", "spiral")
 STARTS = ("glorot", "he", "uniform", "normal")
@@ -24,7 +24,7 @@ DEFAULTS = {
     **{name: {"rows": 200, "noise": 0.1} for name in SETS[2:]},
 }
 # Settings that take effect at once; any other one begins anew.
-LIVE = ("activation", "l1", "l2", "group", "groups", "proximal", "dropout", "rate", "optimizer")
+LIVE = ("activation", *PENALTIES, "groups", "proximal", "dropout", "rate", "optimizer")
 
 
 def _between(name: str, value: Any, low: float, high: float) -> float:
@@ -125,7 +125,7 @@ class PlaySettings:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        for name in ("l1", "l2", "group"):
+        for name in PENALTIES:
             object.__setattr__(self, name, self._lambdas(name))
 
     def _target(self) -> str:
@@ -179,7 +179,7 @@ class PlaySettings:
             given = {"inputs": (), **DEFAULTS.get(str(given["data"]), {}), **given}
         if "units" in given:
             n = len(arguments.items("units", given["units"], "widths of hidden layers"))
-            for name in ("l1", "l2", "group"):
+            for name in PENALTIES:
                 hidden, last = getattr(self, name)[:-1], getattr(self, name)[-1]
                 given.setdefault(name, (*(hidden + hidden[-1:] * n)[:n], last))
         return replace(self, **given)

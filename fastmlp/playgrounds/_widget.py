@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from .._utils.optional import require
-from ._engine import Engine
+from ._engine import PlayEngine
 from ._server import PAGE
 
 _IMPORT = re.compile(r'(?<=["\'])\./([\w./-]+)(?=["\'])')
@@ -84,12 +84,12 @@ def check_widget() -> None:
     require("anywidget", "playground", "The playground in a notebook")
 
 
-def widget(engine: Engine) -> Any:
+def widget(engine: PlayEngine) -> Any:
     """Return a widget that shows an engine's page.
 
     Parameters
     ----------
-    engine : Engine
+    engine : PlayEngine
 
     Returns
     -------

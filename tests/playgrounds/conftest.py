@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from fastmlp.playgrounds._engine import Engine
+from fastmlp.playgrounds._engine import PlayEngine
 from fastmlp.playgrounds._frames import unpack
 from fastmlp.playgrounds._session import PlaySession
 from fastmlp.playgrounds._settings import PlaySettings
@@ -57,7 +57,7 @@ def page():
     engines = []
 
     def opened(slow=False, table=None, lesson=None, **settings):
-        engines.append(Engine(PlaySettings.from_dict(settings), table, lesson))
+        engines.append(PlayEngine(PlaySettings.from_dict(settings), table, lesson))
         return FakePage(engines[-1], slow)
 
     yield opened

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp import playgrounds
-from fastmlp.playgrounds._engine import Engine
+from fastmlp.playgrounds._engine import PlayEngine
 from fastmlp.playgrounds._playground import opening
 
 from .conftest import table
@@ -55,7 +55,7 @@ class Opened:
     def __init__(self, browser, data=None, target=None, lesson="", width=1280):
         self.browser = browser
         settings, own = opening(data, target)
-        self.server = playgrounds.PlaygroundServer(Engine(settings, own))
+        self.server = playgrounds.PlaygroundServer(PlayEngine(settings, own))
         self.server.start()
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

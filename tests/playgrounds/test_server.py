@@ -19,7 +19,7 @@ import fastmlp
 from fastmlp import playgrounds
 from fastmlp.errors import DataError
 from fastmlp.playgrounds import _frames, _playground, _server
-from fastmlp.playgrounds._engine import Engine
+from fastmlp.playgrounds._engine import PlayEngine
 from fastmlp.playgrounds._settings import PlaySettings
 
 from .conftest import FakePage, table
@@ -34,7 +34,7 @@ connect, ConnectionClosed = client.connect, exceptions.ConnectionClosed
 
 @pytest.fixture(scope="module")
 def server():
-    made = playgrounds.PlaygroundServer(Engine(PlaySettings(data="xor", units=(4,))))
+    made = playgrounds.PlaygroundServer(PlayEngine(PlaySettings(data="xor", units=(4,))))
     made.start()
     for _ in range(100):
         if made._server.started:

@@ -85,7 +85,7 @@ class App extends Component {
   on_data(head, arrays) {
     const { side, settings } = head;
     this.change(side, { data: { ...head, arrays }, settings, points: head.points });
-    if (side === "a") this.setState({ members: null, path: null });
+    this.setState({ kind: null, ...(side === "a" ? { members: null, path: null } : {}) });
     this.remembered[side] = [];
     this.later();
   }
