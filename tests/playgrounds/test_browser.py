@@ -1,5 +1,6 @@
 """The page in headless Chromium: all lessons, both widths, keyboard alone, and how fast it is."""
 
+import base64
 import json
 import shutil
 import time
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from fastmlp import playgrounds
+from fastmlp.playgrounds import _widget
 from fastmlp.playgrounds._engine import PlayEngine
 from fastmlp.playgrounds._playground import opening
+from fastmlp.playgrounds._settings import PlaySettings
 
 from .conftest import table
 
@@ -334,3 +337,52 @@ def test_members_path_and_figures_for_slides(opened):
             circles = [e for e in tree.iter() if e.tag.endswith("circle")]
             assert len(circles) == 50
     page.check()
+
+
+def test_the_notebook_s_module_shows_the_page(browser, tmp_path):
+    """The widget's one module, with a model of the kind that anywidget gives."""
+    path = tmp_path / "notebook.html"
+    path.write_text(
+        "<!doctype html><meta charset=utf-8><link rel=icon href=data:,><div id=cell></div>"
+        '<script type=module>const text = JSON.parse(document.getElementById("text").textContent);'
+        'const blob = new Blob([text], {type: "text/javascript"});'
+        "const module = await import(URL.createObjectURL(blob));"
+        "window.sent = [];const model = {send: (m) => sent.push(m), on: (name, f) =>"
+        " { window.take = f; }, off: () => {}};"
+        'window.end = module.default.render({model, el: document.getElementById("cell")});</script>'
+        "<script type=application/json id=text>"
+        + json.dumps(_widget.module_text()).replace("<", "\\u003c")
+        + "</script>"
+    )
+    browser.get_log("browser")
+    browser.get(path.as_uri())
+    engine = PlayEngine(PlaySettings(data="curve", units=(8,)))
+    shown = []
+    engine.attach(shown.append)
+
+    def until(test):
+        end = time.monotonic() + 15
+        while not test():
+            assert time.monotonic() < end
+            while shown:
+                code = base64.b64encode(shown.pop(0)).decode()
+                # At an odd place of a larger buffer, as it may come.
+                browser.execute_script(
+                    "const own = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));"
+                    "const all = new Uint8Array(own.length + 3); all.set(own, 3);"
+                    "take({}, [new DataView(all.buffer, 3)])",
+                    code,
+                )
+            for message in browser.execute_script("return sent.splice(0)"):
+                engine.control(message)
+            time.sleep(0.02)
+
+    until(lambda: browser.execute_script("return Boolean(window.take)"))
+    until(lambda: browser.find_elements("id", "counts-a"))
+    browser.execute_script("document.getElementById('play').click()")
+    until(lambda: engine.sessions["a"].steps > 5)
+    image = "document.getElementById('fit-a').getContext('2d').getImageData(0, 0, 300, 300).data"
+    until(lambda: browser.execute_script(f"return new Set({image}).size") > 20)
+    browser.execute_script("end()")
+    engine.close()
+    assert browser.get_log("browser") == []
