@@ -147,11 +147,15 @@ class PlayEngine:
             self._take_controls()
             if self._ended:
                 break
-            if self._busy():
-                with as_worker(self._threads(), None):
-                    self._train()
-            if self._send is not None and self._may_draw():
-                self._draw()
+            try:
+                if self._busy():
+                    with as_worker(self._threads(), None):
+                        self._train()
+                if self._send is not None and self._may_draw():
+                    self._draw()
+            except Exception as error:  # a fault of ours must not end the session
+                self._playing, self._goal = False, {}
+                self._answer({"kind": "error", "text": f"{_FAULT} {error!r}"[:1000]})
             self._deliver()
         for session in self.sessions.values():
             session.close()
@@ -247,8 +251,10 @@ class PlayEngine:
                 if self._playing or self._goal or session.steps > session.curve[-1][0]:
                     session.keep_frame()
                 head, arrays = _frames.draw(session, view)
-            except _EXPECTED as error:  # a column's value out of range, for example
-                self._views[side] = _frames.PlayView()
+            except _EXPECTED as error:  # a unit of a network that is not finite, for example
+                if self._views[side] == _frames.PlayView():
+                    raise
+                self._views[side], self._due = _frames.PlayView(), True
                 self._answer({"kind": "error", "text": f"{error}"[:1000]})
                 continue
             version, known = self._sent_curve.get(side, (0, 0))

@@ -19,6 +19,7 @@ import numpy as np
 from .. import backend
 from .._utils import arguments
 from ._session import PlaySession
+from ._settings import finite
 
 VERSION = 1
 _MAGIC = b"FMPG"
@@ -92,12 +93,15 @@ class PlayView:
         Values of the columns that are not drawn over.
     output : int
         The class whose probability is shown, of three or more.
+    network : bool
+        Whether the network is shown, and not only the fit.
     """
 
     first: dict[int, int] = field(default_factory=dict)
     selected: tuple[int, int] | None = None
     held: dict[str, float] = field(default_factory=dict)
     output: int = 0
+    network: bool = True
 
     @classmethod
     def from_dict(cls, given: Any) -> PlayView:
@@ -120,6 +124,7 @@ class PlayView:
         return cls(
             {i: arguments.below("first", v, 1 << 16, 0) for i, v in enumerate(first)}, chosen,
             numbers, arguments.below("output", given.get("output", 0), 1 << 16, 0),
+            arguments.flag("network", given.get("network", True)),
         )  # fmt: skip
 
 
@@ -208,30 +213,27 @@ def draw(session: PlaySession, view: PlayView) -> tuple[dict[str, Any], dict[str
     else:
         arrays["fit"] = fit.astype(np.float32)
     over = data.drawn_over(settings.inputs)
-    n = MAP if len(over) == 2 else UNIT_POINTS
-    x = data.inputs(over, _grid(session, over, n), view.held)
+    x = data.inputs(over, _grid(session, over, MAP if len(over) == 2 else UNIT_POINTS), view.held)
     judged = np.ascontiguousarray(data.x[:: -(-len(data.x) // _JUDGED)])
     network, dense = model.network, model.dense_layers
     layers = []
     before = _window(view, -1, data.preprocessing.n_inputs)
     for i, layer in enumerate(dense):
-        shown = _window(view, i, layer.units)
-        weights, bias = network.weights(i), network.bias(i)
-        arrays[f"w{i}"] = np.array(weights[before, shown], np.float32)
-        arrays[f"b{i}"] = np.array(bias[shown], np.float32)
+        shown, weights = _window(view, i, layer.units), network.weights(i)
         head = {
             "units": layer.units, "first": shown.start, "nonzero": int(np.count_nonzero(weights)),
             "weights": int(weights.size),
         }  # fmt: skip
+        if view.network:
+            arrays[f"w{i}"] = np.array(weights[before, shown], np.float32)
+            arrays[f"b{i}"] = np.array(network.bias(i)[shown], np.float32)
         if i < len(dense) - 1:
-            maps = backend.activations_of(network, x, i)[:, shown]
-            largest = np.maximum(np.nan_to_num(np.abs(maps)).max(axis=0), 1e-30)
-            coded = np.clip(np.rint(np.nan_to_num(maps / largest) * 127), -127, 127)
-            arrays[f"maps{i}"] = np.ascontiguousarray(coded.T).astype(np.int8)
             own = backend.activations_of(network, judged, i)
             dead = own.max(axis=0) <= own.min(axis=0)
-            arrays[f"dead{i}"] = dead[shown].astype(np.uint8)
             head["live"] = int(layer.units - dead.sum())
+            if view.network:
+                arrays[f"maps{i}"] = _maps(backend.activations_of(network, x, i)[:, shown])
+                arrays[f"dead{i}"] = dead[shown].astype(np.uint8)
         layers.append(head)
         before = shown
     frame: dict[str, Any] = {
@@ -240,11 +242,19 @@ def draw(session: PlaySession, view: PlayView) -> tuple[dict[str, Any], dict[str
         "events": len(session.events), "diverged": session.diverged,
         "parameters": model.count_params(),
     }  # fmt: skip
-    if view.selected is not None and view.selected[0] < len(settings.units):
-        place, unit = view.selected
+    chosen = None if session.diverged else view.selected
+    if chosen is not None and chosen[0] < len(settings.units):
+        place, unit = chosen
         if unit < settings.units[place]:
             frame["unit"], arrays["contribution"] = _details(session, view, place, unit, x)
     return frame, arrays
+
+
+def _maps(outputs: np.ndarray) -> np.ndarray:
+    """Return units' outputs as int8, (units, points), each relative to its largest."""
+    largest = np.maximum(np.nan_to_num(np.abs(outputs)).max(axis=0), 1e-30)
+    coded = np.clip(np.rint(np.nan_to_num(outputs / largest) * 127), -127, 127)
+    return np.ascontiguousarray(coded.T).astype(np.int8)
 
 
 def _window(view: PlayView, layer: int, units: int) -> slice:
@@ -282,9 +292,9 @@ def _details(
     if layer == 0 and len(incoming) == 1 and incoming[0] != 0:
         turn = float(np.asarray(column.own(np.array([-b[unit] / incoming[0]])))[0])
     found = {
-        "layer": layer, "unit": unit, "bias": float(b[unit]),
-        "incoming": [float(a) for a in incoming[:MOST_SHOWN]],
-        "outgoing": [float(a) for a in outgoing[:MOST_SHOWN]],
+        "layer": layer, "unit": unit, "bias": finite(b[unit]),
+        "incoming": [finite(a) for a in incoming[:MOST_SHOWN]],
+        "outgoing": [finite(a) for a in outgoing[:MOST_SHOWN]],
         "zeros_in": int((incoming == 0).sum()), "zeros_out": int((outgoing == 0).sum()),
         "turn": turn if turn is not None and np.isfinite(turn) else None,
         "largest": float(np.nan_to_num(np.abs(change)).max()),

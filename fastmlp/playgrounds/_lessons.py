@@ -22,7 +22,8 @@ def lessons() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        With 'name', 'title', 'question', 'answer', 'settings' and 'speed', epochs a second.
+        With 'name', 'title', 'question', 'answer', 'settings' and 'speed', epochs a second; some
+        with 'other', the settings of B that differ from those of A.
     """
     return list(_table().values())
 

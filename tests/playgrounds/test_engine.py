@@ -125,6 +125,30 @@ def test_drawing_takes_at_most_thirty_percent(page, monkeypatch):
     assert len(gaps) >= 2 and gaps.min() >= 0.1 - 0.002
 
 
+def test_divergence_is_told_and_a_rewind_goes_on(page):
+    shown = page(data="curve", units=[8], optimizer="sgd", start="uniform")
+    shown.send("view", view={"selected": [0, 1]})
+    shown.send("step", epochs=5)
+    shown.wait("frame", lambda head: head["steps"] == 5)
+    shown.send("set", values={"rate": 100})
+    shown.send("play")
+    assert "diverged" in shown.wait("error")[0]["text"]
+    head, _ = shown.wait("frame", lambda head: head["diverged"])
+    assert not head["playing"]
+    shown.send("rewind", place=0)
+    shown.wait("frame", lambda head: not head["diverged"])
+    shown.send("step", epochs=2)
+    shown.wait("frame", lambda head: head["steps"] == 2)
+    texts = [head["text"] for head, _ in shown.answers if head["kind"] == "error"]
+    assert not [text for text in texts if _engine._FAULT in text]
+
+
+def test_a_network_that_is_not_visible_is_not_computed():
+    session = session_of(data="xor", units=[4])
+    head, arrays = _frames.draw(session, _frames.PlayView.from_dict({"network": False}))
+    assert set(arrays) == {"fit"} and head["layers"][0]["live"] <= 4
+
+
 def test_nothing_is_trained_while_no_page_is_open(page):
     shown = page(data="classes", units=[8])
     shown.send("play")

@@ -123,7 +123,7 @@ class App extends Component {
     this.setState((state) => ({
       compared: head.on, side: "a", selected: null, first: [],
       sides: head.on ? state.sides : { a: state.sides.a },
-    }));
+    }), () => this.view());
     this.curves = { a: [], b: [] };
   }
 
@@ -174,7 +174,7 @@ class App extends Component {
       }
     }
     const own = sides[side];
-    if (own?.data && own.frame && this.network.current) {
+    if (own?.data && own.frame?.arrays.b0 && this.network.current) {
       const layers = own.frame.layers.length;
       const chosen = selected && selected[0] < layers - 1 ? selected : null;
       this.places = drawNetwork(this.network.current, own.data, own.frame, chosen);
@@ -268,6 +268,12 @@ class App extends Component {
       const { first, selected, side, sides, output } = this.state;
       const held = sides[side]?.heldAt || {};
       this.send({ do: "view", side, view: { first, selected, held, output } });
+      // The network of the other side is not visible, and need not be computed.
+      const other = side === "a" ? "b" : "a";
+      if (this.state.compared) {
+        const own = sides[other]?.heldAt || {};
+        this.send({ do: "view", side: other, view: { held: own, output, network: false } });
+      }
     });
   }
 
@@ -288,6 +294,7 @@ class App extends Component {
     const box = this.network.current.getBoundingClientRect();
     const x = event.clientX - box.left, y = event.clientY - box.top;
     const { frame } = this.state.sides[this.state.side];
+    if (!this.places || !frame.arrays.b0) return;
     for (let c = 1; c < this.places.length - 1; c++) {
       const unit = this.places[c].findIndex((p) => x >= p.x - 2 && x <= p.x + p.size + 2 && y >= p.y - 2 && y <= p.y + p.size + 2);
       if (unit >= 0) {
