@@ -32,6 +32,7 @@ from ._settings import PlaySettings
 _DRAWING = 0.3  # share of the time
 _PERIOD = 1 / 20  # between two frames
 _SLICE = 0.008  # seconds of training between two looks at the controls
+_BREATH = 0.003  # seconds after each, at full speed, for a browser on the same processors
 _LARGE = 500_000  # weights of a network that trains on all processors
 _MOST_WAITING = 200  # controls, and answers
 _SIDES = ("a", "b")
@@ -145,6 +146,7 @@ class PlayEngine:
                 if not self._controls and not self._busy():
                     self._wake.wait(self._idle_seconds())
             self._take_controls()
+            self._deliver()
             if self._ended:
                 break
             try:
@@ -218,6 +220,8 @@ class PlayEngine:
             else:
                 steps = 100_000
             if steps:
+                if not self._speed:
+                    time.sleep(_BREATH)
                 other = self.sessions.get("b")
                 behind = int(first.epoch * other.n_batches) - other.steps if other else 0
                 if behind <= 0:  # the slower of two sets the pace

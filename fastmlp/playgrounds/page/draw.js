@@ -5,7 +5,7 @@ import { BLUE, css, DIVERGING, INK, LINE, ORANGE } from "./colours.js";
 import { decoded, shades } from "./frames.js";
 
 const { contours } = globalThis.d3;
-const EDGES = 160; // the strongest between two layers; more would be a grey cloud
+const EDGES = 120; // the strongest between two layers; more would be a grey cloud
 
 /** Size a canvas to its box, in device pixels; return its context in CSS pixels. */
 export function context(canvas) {
@@ -349,7 +349,7 @@ function tiles(ctx, places, maps, count, two, dead, colour) {
   });
 }
 
-/** Draw edges, those of one sign, width and strength in one stroke: single ones take too long. */
+/** Draw edges one by one: overlapping ones in a single path take several times as long. */
 function edges(ctx, from, to, weights, chosen) {
   const n = to.length, size = weights.map(Math.abs);
   let most = 0;
@@ -357,28 +357,28 @@ function edges(ctx, from, to, weights, chosen) {
   if (!most) return;
   let least = 0;
   if (size.length > EDGES) least = Float32Array.from(size).sort()[size.length - EDGES];
-  const groups = new Map();
+  const found = [];
   for (let i = 0; i < from.length; i++) {
     for (let k = 0; k < n; k++) {
-      const v = weights[i * n + k], a = size[i * n + k];
-      const own = chosen && (chosen[0] === i || chosen[1] === k);
+      const a = size[i * n + k], own = chosen && (chosen[0] === i || chosen[1] === k);
       // An exact zero has no edge.
-      if (v === 0 || (a < least && !own)) continue;
-      const key = (v > 0 ? 100 : 0) + (own ? 50 : 0) + Math.ceil((8 * a) / most);
-      if (!groups.has(key)) groups.set(key, new Path2D());
-      const path = groups.get(key), p = from[i], q = to[k];
-      const x0 = p.x + p.size, y0 = p.y + p.size / 2, x1 = q.x, y1 = q.y + q.size / 2;
-      const bend = (x1 - x0) * 0.4;
-      path.moveTo(x0, y0);
-      path.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+      if (a && (a >= least || own)) found.push([(own ? 10 : 0) + Math.ceil((8 * a) / most), i, k]);
     }
   }
-  for (const [key, path] of [...groups].sort((a, b) => (a[0] % 100) - (b[0] % 100))) {
-    const own = key % 100 > 50, share = (key % 50) / 8;
-    ctx.strokeStyle = css(key > 100 ? BLUE : ORANGE);
+  found.sort((a, b) => a[0] - b[0]);
+  const curved = found.length <= 100;
+  for (const [key, i, k] of found) {
+    const own = key > 10, share = (key % 10) / 8, p = from[i], q = to[k];
+    ctx.strokeStyle = css(weights[i * n + k] > 0 ? BLUE : ORANGE);
     ctx.globalAlpha = own ? 0.95 : chosen ? 0.08 + 0.25 * share : 0.15 + 0.6 * share;
     ctx.lineWidth = 0.4 + 3.6 * share;
-    ctx.stroke(path);
+    const x0 = p.x + p.size, y0 = p.y + p.size / 2, x1 = q.x, y1 = q.y + q.size / 2;
+    const bend = (x1 - x0) * 0.4;
+    ctx.beginPath();
+    ctx.moveTo(x0, y0);
+    if (curved) ctx.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+    else ctx.lineTo(x1, y1);
+    ctx.stroke();
   }
   ctx.globalAlpha = 1;
 }
