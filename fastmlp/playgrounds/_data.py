@@ -247,15 +247,15 @@ class PlayTable:
         self.path = data if isinstance(data, str) else self.table.source
         self.target = self.table.names[-1] if target is None else target
         arguments.one_of("target", self.target, self.table.names)
-        self._latest: tuple[str, Any] = ("", None)
+        self._latest: tuple[Any, Any] = (None, None)
 
-    def _encoded(self, target: str) -> tuple[Any, ...]:
-        """Return preprocessing, inputs, targets, usable rows and a note; kept for one target."""
-        if self._latest[0] != target:
-            state = Preprocessing.fit(self.table, target)
+    def _encoded(self, target: str, drop: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return preprocessing, inputs, targets, usable rows and a note; kept for one choice."""
+        if self._latest[0] != (target, drop):
+            state = Preprocessing.fit(self.table, target, drop=drop)
             usable, note = preprocessing.usable_rows(self.table, target)
             x, y = state.inputs(self.table), state.targets(self.table, rows=usable)
-            self._latest = target, (state, x, y, np.asarray(usable), note)
+            self._latest = (target, drop), (state, x, y, np.asarray(usable), note)
         found: tuple[Any, ...] = self._latest[1]
         return found
 
@@ -269,7 +269,9 @@ class PlayTable:
         """
         target = settings.target or self.target
         arguments.one_of("target", target, self.table.names)
-        state, x, y, rows, note = self._encoded(target)
+        for name in settings.drop:
+            arguments.one_of("column", name, self.table.names)
+        state, x, y, rows, note = self._encoded(target, settings.drop)
         notes = [note] if note else []
         if len(rows) > MOST_TABLE_ROWS:
             chosen = np.random.default_rng(settings.seed).permutation(len(rows))

@@ -155,6 +155,7 @@ def describe(session: PlaySession) -> tuple[dict[str, Any], dict[str, np.ndarray
             for a in data.axes[:200]
         ],
         "targets": session.table.table.names[:500] if session.table else [],
+        "dropped": list(settings.drop),
         "has_table": session.table is not None,
         "n_inputs": data.preprocessing.n_inputs,
         "input_names": data.preprocessing.input_names[:MOST_SHOWN],

@@ -159,6 +159,7 @@ def training_rows(
     data: Any,
     *,
     target: str | None = None,
+    drop: Sequence[str] = (),
     rows: int | None = None,
     noise: float | None = None,
     held_out: float = 0.0,
@@ -174,6 +175,8 @@ def training_rows(
         'curve', 'classes', 'circle', 'xor', 'moons', 'spiral', or a table.
     target : str, optional
         Column of the table to predict; by default the last.
+    drop : sequence of str
+        Columns of the table to leave out.
     rows, noise : int and float, optional
         Of simulated rows.
     held_out : float
@@ -188,6 +191,7 @@ def training_rows(
     x, y : float32 ndarrays of shapes (n, inputs) and (n, 1)
     """
     given: dict[str, Any] = {"held_out": held_out, "data_seed": data_seed, "seed": seed}
+    given["drop"] = arguments.items("drop", drop, "names of columns")
     table = None
     if isinstance(data, str) and data in SETS:
         given["data"] = data

@@ -46,12 +46,13 @@ def recipe(session: PlaySession, form: str) -> str:
         elif value is False:
             words.append(f"--no-{key}")
         else:
-            words += [f"--{key}", str(value)]
+            for each in value if isinstance(value, list) else [value]:
+                words += [f"--{key}", str(each)]
     return "".join(f"# {note}\n" for note in notes) + shlex.join(words) + "\n"
 
 
 def _toml(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool | str) else repr(value)
+    return json.dumps(value) if isinstance(value, bool | str | list) else repr(value)
 
 
 def _joined(values: Sequence[float]) -> str:
@@ -97,6 +98,8 @@ def _options(session: PlaySession) -> dict[str, Any]:
     }
     if not table:
         options["standardize"] = False
+    if s.drop:
+        options["drop"] = list(s.drop)
     return options
 
 
@@ -126,6 +129,7 @@ def _python(session: PlaySession) -> str:
     if s.data == "table":
         first: Any = (session.table.path if session.table else "") or "table.csv"
         given["target"] = data.preprocessing.target.name
+        given |= {"drop": list(s.drop)} if s.drop else {}
     else:
         first = s.data
         given |= {"rows": s.rows, "noise": s.noise, "data_seed": s.data_seed}

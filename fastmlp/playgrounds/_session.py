@@ -216,7 +216,7 @@ class PlaySession:
                 settings = settings.changed(**given)
             points = self.points if what == "reset" and event.get("points", True) else []
             # The same rows: a table need not be read anew.
-            same = ("data", "rows", "noise", "data_seed", "held_out", "target")
+            same = ("data", "rows", "noise", "data_seed", "held_out", "target", "drop")
             kept = all(getattr(settings, n) == getattr(self.settings, n) for n in same) and (
                 settings.seed == self.settings.seed or not settings.held_out
             )

@@ -55,6 +55,8 @@ class PlaySettings:
         Of a table.
     inputs : tuple of str
         One or two columns of a table that the page draws over; empty for its first two.
+    drop : tuple of str
+        Columns of a table that are no inputs.
     units : tuple of int
         Widths of the hidden layers.
     activation : str
@@ -89,6 +91,7 @@ class PlaySettings:
     held_out: float = 0.0
     target: str = ""
     inputs: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     units: tuple[int, ...] = (8, 8)
     activation: str = "relu"
     l1: tuple[float, ...] = (0.0,)
@@ -111,7 +114,8 @@ class PlaySettings:
             "data_seed": whole("data_seed", self.data_seed, 0, (1 << 32) - 1),
             "held_out": _between("held_out", self.held_out, 0, 0.9),
             "target": self._target(),
-            "inputs": self._names(),
+            "inputs": self._names("inputs", 2),
+            "drop": self._names("drop", 1000),
             "units": self._widths(),
             "activation": arguments.one_of("activation", self.activation, HIDDEN),
             "groups": arguments.one_of("groups", self.groups, GROUPS),
@@ -133,10 +137,10 @@ class PlaySettings:
             raise ValueError(f"target must be a column. Received: {self.target!r:.200}")
         return self.target
 
-    def _names(self) -> tuple[str, ...]:
-        names = arguments.items("inputs", self.inputs, "names of columns")
-        if len(names) > 2 or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"inputs must be one or two columns. Received: {names!r:.200}")
+    def _names(self, name: str, most: int) -> tuple[str, ...]:
+        names = arguments.items(name, getattr(self, name), "names of columns")
+        if len(names) > most or not all(isinstance(column, str) for column in names):
+            raise ValueError(f"{name} must be at most {most} columns. Received: {names!r:.200}")
         return tuple(names)
 
     def _widths(self) -> tuple[int, ...]:
@@ -176,7 +180,7 @@ class PlaySettings:
             if name not in names:
                 raise arguments.unknown("setting", name, names)
         if given.get("data", self.data) != self.data:
-            given = {"inputs": (), **DEFAULTS.get(str(given["data"]), {}), **given}
+            given = {"inputs": (), "drop": (), **DEFAULTS.get(str(given["data"]), {}), **given}
         if "units" in given:
             n = len(arguments.items("units", given["units"], "widths of hidden layers"))
             for name in PENALTIES:

@@ -200,10 +200,15 @@ def test_a_table_of_three_classes_with_hostile_names(opened):
     page.click("play")
     page.check()
     assert page.browser.execute_script("return window.alerted") is None
+    boxes = page.browser.find_elements("css selector", ".check input")
+    assert len(boxes) == 4
+    page.browser.execute_script("arguments[0].click()", boxes[1])
+    page.until(lambda: page.session().settings.drop)
+    page.until(lambda: page.find("counts-a"))
     page.click("copy-command")
     page.until(lambda: page.browser.find_element("css selector", "dialog textarea"))
     text = page.browser.find_element("css selector", "dialog textarea").get_property("value")
-    assert "--target kind" in text
+    assert "--target kind" in text and "--drop" in text
 
 
 def test_keyboard_alone(opened):

@@ -242,6 +242,13 @@ def test_a_table(target):
     assert bits(again) == bits(session)
     session.apply({"do": "start", "settings": {"target": "income", "inputs": ["price"]}})
     assert session.data.task == "regression" and session.steps == 0
+    chosen = {"target": "price", "drop": ["age", "city"], "inputs": []}
+    session.apply({"do": "start", "settings": chosen})
+    names = [axis.name for axis in session.data.axes]
+    assert names == ["income", "kind"] and session.data.preprocessing.n_inputs == 4
+    with pytest.raises(ValueError, match="Unknown column"):
+        session.apply({"do": "start", "settings": {"drop": ["agE"]}})
+    session.apply({"do": "start", "settings": {"drop": []}})
     with pytest.raises(ValueError, match="which has categories"):
         session.apply({"do": "start", "settings": {"inputs": ["city"]}})
 

@@ -423,7 +423,9 @@ class App extends Component {
     };
     return html`<fieldset><legend>Data</legend>
       <${Choice} id="data" label="Rows" value=${s.data} options=${options} onChange=${(v) => this.start({ data: v })} />
-      ${table && html`<${Choice} label="Target" value=${data.target} options=${data.targets} onChange=${(v) => this.start({ target: v, inputs: [] })} />
+      ${table && html`<${Choice} label="Target" value=${data.target} options=${data.targets} onChange=${(v) => this.start({ target: v, inputs: [], drop: data.dropped.filter((c) => c !== v) })} />
+        <details><summary>Inputs</summary>${data.targets.filter((c) => c !== data.target).map((c) => html`<label class="radio check"><input type="checkbox" checked=${!data.dropped.includes(c)}
+          onChange=${(e) => this.start({ inputs: data.over.filter((v) => v !== c), drop: e.target.checked ? data.dropped.filter((v) => v !== c) : [...data.dropped, c] })} />${c}</label>`)}</details>
         ${[0, 1].map((i) => html`<${Choice} label=${i ? "Up" : "Across"} value=${data.over[i] ?? ""} options=${[...(i ? [["", "target"]] : []), ...numbers.map((c) => c.name)]}
           onChange=${(v) => { const over = [...data.over]; over[i] = v; this.start({ inputs: over.filter(Boolean) }); }} />`)}`}
       ${!table && html`<${Slider} id="rows" label="Number of rows" min=20 max=1000 step=10 value=${s.rows} onInput=${(v) => this.start({ rows: v })} />`}
