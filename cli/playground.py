@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import _options
+from . import _help, _options
 from ._groups import group
 from ._output import Messages
 from ._reading import Reading
@@ -16,18 +16,16 @@ Examples:
   fastmlp playground my.csv --target price
   fastmlp playground --port 8000 --no-browser
 
-\b
-Lessons, in their order:
-  two-units, eight-units, wide, very-wide, depth, deep-and-wide, repair, l2, l1, classifier,
-  dropout, vanishing
+The lessons, in their order: two-units, eight-units, wide, very-wide, depth, deep-and-wide, repair,
+l2, l1, classifier, dropout, vanishing.
 
-The page shows the network of a few or many units, each as a map or curve of what it computes, the
-fitted curve or surface, and the losses. Training can be played, held, stepped and rewound, and
-penalties, dropout, the learning rate, units and layers be changed while it runs. The page copies
-its settings as a command, as TOML or as Python.
+The page draws every unit as the map or curve of its output, every weight as an edge, the fitted
+curve or surface, and the losses. You can play, pause, step and rewind training, and change
+penalties, dropout, the learning rate, units and layers while it runs. The page copies its settings
+as a command, as TOML or as Python.
 
-The server listens on this machine only, and answers only to the address that it prints. No request
-leaves the machine. fastmlp[playground] must be installed.
+The server listens on this machine only and accepts only the address that it prints. The page works
+offline. Needs fastmlp[playground].
 """
 
 # A test compares them with those of the library, which imports NumPy.
@@ -35,14 +33,14 @@ LESSONS = ("two-units", "eight-units", "wide", "very-wide", "depth", "deep-and-w
            "l2", "l1", "classifier", "dropout", "vanishing")  # fmt: skip
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=_help.Command, epilog=EPILOG)
 @_options.file_argument("data", required=False)
 @click.option("--target", metavar="COLUMN", help="The column to predict.  [default: the last]")
 @click.option(
     "--lesson",
     type=click.Choice(LESSONS),
     metavar="NAME",
-    help="Begin with this lesson of the lecture; the names are below.",
+    help="Begin with this lesson of the lecture; see the names below.",
 )
 @click.option(
     "--port",
@@ -53,7 +51,7 @@ LESSONS = ("two-units", "eight-units", "wide", "very-wide", "depth", "deep-and-w
 @click.option(
     "--browser/--no-browser",
     default=True,
-    help="Whether to open the page in a browser.  [default: --browser]",
+    help="Whether to open the page in a browser.  [default: browser]",
 )
 @group(Reading, "reading")
 @_options.threads
@@ -69,8 +67,8 @@ def command(
 ) -> None:
     """Open a page on which a network is seen learning.
 
-    DATA is a file with a table to train on; - is CSV from standard input. Without it there are the
-    lecture's data and some shapes. Ctrl-C ends the playground.
+    DATA is a file with a table to train on; - is CSV from standard input. Without DATA, the page
+    offers the lecture's data and some shapes. Ctrl-C ends the playground.
     """
     if data is None and (target is not None or reading.given):
         raise click.UsageError("--target and options of reading need DATA")
