@@ -5,6 +5,7 @@ Matplotlib or Rich until a command runs, so that help and shell completion answe
 
     train, ensemble, path, sweep           train one network or many
     catalogue, datasets                    the lecture's networks and data
+    playground                             a page on which a network is seen learning
     predict, evaluate, compare             apply saved models to a table
     summary, inspect, plot, report, prune  look into a model, draw it, make it smaller
     export, import_                        models of other programs

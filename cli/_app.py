@@ -42,6 +42,7 @@ COMMANDS = {
     "export": "Write a model for ONNX, Keras, PyTorch or C.",
     "import": "Read a model from a Keras or PyTorch file.",
     "catalogue": "Train the lecture's networks, and compare the results with the printed ones.",
+    "playground": "Open a page on which a network is seen learning.",
     "datasets": "Write the lecture's data as CSV.",
     "bench": "Compare the speed with other libraries.",
     "doctor": "Check the installation, and print the facts for a bug report.",

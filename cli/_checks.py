@@ -21,6 +21,7 @@ EXTRAS = {
     "dask": "sweeps, paths and ensembles on a cluster",
     "optuna": "sweeps with Optuna's proposals",
     "report": "pages about a model",
+    "playground": "the page on which a network is seen learning",
     "mpi": "training one network on several processes",
     "onnx": "models for ONNX",
     "keras": "models from and for Keras",

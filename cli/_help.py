@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "Options": (
         "--kind --layers --metric --repeats --column --row --layer --part --loss --sort --rows "
         "--threshold --id --keep-columns --to --name --activation --output-activation --list "
-        "--peers --cases",
+        "--peers --cases --lesson --port --browser",
         "",
     ),
     "Data": (

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         models,
         optimizers,
         paths,
+        playgrounds,
         plots,
         regularizers,
         reports,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from .ensembles import ensemble
     from .paths import path
+    from .playgrounds import playground
     from .reports import report
     from .sweeps import sweep
     from .tabular import TableModel, fit
@@ -75,6 +77,7 @@ _FUNCTIONS = {
     "fit": "tabular",
     "get_num_threads": "threads",
     "path": "paths",
+    "playground": "playgrounds",
     "report": "reports",
     "set_num_threads": "threads",
     "sweep": "sweeps",
@@ -102,6 +105,8 @@ __all__ = [
     "optimizers",
     "path",
     "paths",
+    "playground",
+    "playgrounds",
     "plots",
     "regularizers",
     "report",

@@ -47,6 +47,8 @@ LONG_FILES = {
     "fastmlp/optimizers.py": "all optimizers, of one interface",
     "fastmlp/paths/_result.py": "one class: the result of a path",
     "fastmlp/paths/_path.py": "one public function, with what it checks",
+    "fastmlp/playgrounds/_engine.py": "one class: the thread behind a page, and its controls",
+    "fastmlp/playgrounds/_session.py": "one class: a session, its events and its frames",
     "fastmlp/preprocessing/_preprocessing.py": "one class",
     "fastmlp/schedules.py": "all schedules, of one interface",
     "fastmlp/sklearn/_base.py": "one class: what both estimators do",
