@@ -70,6 +70,7 @@ def beside(n_busy, seconds):
     finally:
         for process in busy:
             process.kill()
+            process.wait()
 
 
 def _with_each_number(units, inputs, batch_size, seconds):

@@ -159,7 +159,12 @@ def test_thread_choice(program, monkeypatch, capsys):
     module = importlib.import_module("thread_choice")
     monkeypatch.setattr(module, "UNITS", (2, 64))
     monkeypatch.setattr(module, "ROWS", (100,))
-    program("thread_choice", "--windows", "1", "--seconds", "0.001", "-o", "t.json")
+    monkeypatch.setattr(module, "TABLES", (("8", 2, 16),))
+    options = ("--windows", "1", "--seconds", "0.001", "--long", "0.001")
+    program("thread_choice", *options, "-o", "t.json")
+    tables = json.loads(Path("t.json").read_text())["seconds of tables"]
+    assert set(tables) == {"beside 0 busy", "beside 1 busy"}
+    assert all(row[n] > 0 for found in tables.values() for row in found for n in ("one", "all"))
     rows = json.loads(Path("t.json").read_text())["microseconds an epoch"]
     assert [row["units"] for row in rows] == [2, 64]
     assert all(row["automatic"] > 0 and row["one"] > 0 for row in rows)
