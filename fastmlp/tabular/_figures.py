@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -363,21 +363,7 @@ class TableFigures:
         if not self.is_classification:
             raise ValueError("boundary is a figure of classes, and the target is a number")
         pair = [self.features[i] for i in self._two("boundary", chosen, seed)]
-        for feature in pair:
-            if feature.kind not in ("numeric", "date"):
-                raise ValueError(
-                    f"boundary needs columns of numbers. Received: {feature.name!r}, which is "
-                    f"{feature.kind}"
-                )
-        typical = self._typical()
-
-        def inputs(points: np.ndarray) -> np.ndarray:
-            rows = np.repeat(typical[None], len(points), axis=0)
-            for k, feature in enumerate(pair):
-                values = feature.inputs(np.asarray(points[:, k]), rows.dtype)
-                rows[:, list(feature.columns)] = values
-            return rows
-
+        inputs = self._inputs_over(pair, "boundary needs columns of numbers")
         values = [self.values_of(self.features.index(feature)) for feature in pair]
         points = np.stack(values, axis=1)
         known = np.isfinite(points).all(1)
@@ -412,19 +398,7 @@ class TableFigures:
         """
         place = self._feature(column)
         feature = self.features[place]
-        if feature.kind not in ("numeric", "date"):
-            raise ValueError(
-                f"a map of units needs a column of numbers. Received: {column!r}, which is "
-                f"{feature.kind}"
-            )
-        typical = self._typical()
-
-        def inputs(points: np.ndarray) -> np.ndarray:
-            rows = np.repeat(typical[None], len(points), axis=0)
-            own = feature.inputs(np.asarray(points)[:, 0], rows.dtype)
-            rows[:, list(feature.columns)] = own
-            return rows
-
+        inputs = self._inputs_over([feature], "a map of units needs a column of numbers")
         values = self.values_of(place)
         values = values[np.isfinite(values)]
         grid = np.linspace(values.min(), values.max(), 201)
@@ -433,6 +407,26 @@ class TableFigures:
         return plots.plot_unit_map(
             self.network, layer, x=grid, preprocess=inputs, x_label=feature.name, **layout
         )
+
+    def _inputs_over(
+        self, chosen: Sequence[Feature], need: str
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return what maps values of some columns to inputs, the other columns at their medians.
+
+        Raises ValueError, which begins with `need`, if one does not hold numbers.
+        """
+        for feature in chosen:
+            if feature.kind not in ("numeric", "date"):
+                raise ValueError(f"{need}. Received: {feature.name!r}, which is {feature.kind}")
+        typical = self._typical()
+
+        def inputs(points: np.ndarray) -> np.ndarray:
+            rows = np.repeat(typical[None], len(points), axis=0)
+            for values, feature in zip(np.asarray(points).T, chosen, strict=True):
+                rows[:, list(feature.columns)] = feature.inputs(values, rows.dtype)
+            return rows
+
+        return inputs
 
     def _typical(self) -> np.ndarray:
         """Return a row with the median of each number and the most frequent category."""

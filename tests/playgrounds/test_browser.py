@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import time
 
 import numpy as np
@@ -14,42 +13,22 @@ from fastmlp.playgrounds._engine import PlayEngine
 from fastmlp.playgrounds._playground import opening
 from fastmlp.playgrounds._settings import PlaySettings
 
+from ..support import browsers
 from .conftest import table
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="chromium and chromedriver are not installed",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = browsers.MARKS
 LESSONS = [lesson["name"] for lesson in playgrounds.lessons()]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    yield from started({"browser": "ALL", "performance": "ALL"})
+    yield from browsers.started("browser", "performance")
 
 
 @pytest.fixture
 def quick_browser():
     """A browser that does not log every frame, which takes longer than to draw it."""
-    yield from started({"browser": "ALL"})
-
-
-def started(logs):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", logs)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    found = webdriver.Chrome(options=options, service=service)
-    yield found
-    found.quit()
+    yield from browsers.started("browser")
 
 
 class Opened:

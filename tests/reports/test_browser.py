@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +10,17 @@ import pytest
 
 import fastmlp
 
+from ..support import browsers
 from .conftest import table
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="chromium and chromedriver are not installed",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
+pytestmark = browsers.MARKS
 CASES = ["two", "three", "number", "both", "path", "lecture"]
 VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    # In containers the sandbox is not allowed, and /dev/shm is small.
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    found = webdriver.Chrome(options=options, service=service)
-    found.set_script_timeout(120)
-    yield found
-    found.quit()
+    yield from browsers.started("browser", "performance")
 
 
 @pytest.fixture(scope="module")
